@@ -1,0 +1,152 @@
+//! What a page holds, in words: post by post, kind by kind, and what was not understood.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::post::{Media, Post, Snapshot, StickerFormat, VideoKind};
+use crate::telegram::page::Page;
+use crate::text::EntityKind;
+
+/// Whether everything that a person would see on the page is carried into feeds.
+///
+/// Parts in unknown markup are carried as their text; when they also show pictures, or a post was skipped,
+/// something is lost.
+pub(super) fn carries_everything(page: &Page) -> bool {
+    let lost = |post: &Post| post.unknown.iter().any(|part| part.more_than_text);
+    page.skipped.is_empty() && !page.snapshot.posts.iter().any(lost)
+}
+
+/// The report, line by line.
+pub(super) fn report(page: &Page) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    drop(write_report(&mut out, page));
+    out
+}
+
+fn write_report(out: &mut String, page: &Page) -> std::fmt::Result {
+    let Snapshot { channel, posts } = &page.snapshot;
+    writeln!(out, "{} (@{})", channel.title, channel.name)?;
+    for (sign, what) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {
+        writeln!(out, "  {what}: {}", if sign { "yes" } else { "no" })?;
+    }
+    if let Some(id) = channel.id {
+        writeln!(out, "  id: {id}")?;
+    }
+    if let Some(warning) = &channel.warning {
+        writeln!(out, "  Telegram warns: {warning}")?;
+    }
+    for counter in &channel.counters {
+        writeln!(out, "  {}: {}", counter.what, counter.n)?;
+    }
+    if let Some(older) = page.older {
+        writeln!(out, "  older posts: before {older}")?;
+    }
+    let mut totals: BTreeMap<&str, usize> = BTreeMap::new();
+    writeln!(out, "posts: {}", posts.len())?;
+    for post in posts {
+        let kinds = kinds(post);
+        writeln!(out, "  {} {} {}", post.id, post.published, counted(&kinds))?;
+        for (kind, n) in kinds {
+            *totals.entry(kind).or_default() += n;
+        }
+    }
+    writeln!(out, "in all: {}", counted(&totals))?;
+    writeln!(out, "skipped posts: {}", page.skipped.len())?;
+    for skipped in &page.skipped {
+        writeln!(out, "  {}: {:?}", skipped.why, skipped.text)?;
+    }
+    let unknown = posts.iter().map(|post| post.unknown.len()).sum::<usize>() + page.unknown_tags.len();
+    writeln!(out, "unknown markup: {unknown}")?;
+    for post in posts {
+        for part in &post.unknown {
+            let carried = if part.more_than_text { "not all of it carried" } else { "carried as its text" };
+            writeln!(out, "  {} {}: {carried}", post.id, part.markup)?;
+        }
+    }
+    for (post, tag) in &page.unknown_tags {
+        writeln!(out, "  {post} <{tag}> inside a text: carried as its text")?;
+    }
+    Ok(())
+}
+
+fn counted(kinds: &BTreeMap<&str, usize>) -> String {
+    let each = kinds.iter().map(|(kind, n)| if *n == 1 { (*kind).to_owned() } else { format!("{kind} {n}") });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// The kinds of what a post holds, each with how often.
+fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
+    let mut kinds: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut add = |kind, n: usize| {
+        if n > 0 {
+            *kinds.entry(kind).or_default() += n;
+        }
+    };
+    for (kind, is_there) in [
+        ("text", !post.text.is_empty()),
+        ("text above media", post.text_above_media),
+        ("service", post.service),
+        ("edited", post.edited),
+        ("signature", post.signature.is_some()),
+        ("via bot", post.via_bot.is_some()),
+        ("forward", post.forward.is_some()),
+        ("reply", post.reply.is_some()),
+        ("poll", post.poll.is_some()),
+        ("link preview", post.preview.is_some()),
+        ("only in Telegram", post.only_in_telegram.is_some()),
+        ("views", post.views.is_some()),
+    ] {
+        add(kind, usize::from(is_there));
+    }
+    add("music", post.files.iter().filter(|file| file.audio).count());
+    add("file", post.files.iter().filter(|file| !file.audio).count());
+    add("button", post.buttons.len());
+    add("reaction", post.reactions.len());
+    add("unknown part", post.unknown.len());
+    for medium in &post.media {
+        add(medium_kind(medium), 1);
+    }
+    for entity in post.text.entities() {
+        add(entity_kind(&entity.kind), 1);
+    }
+    kinds
+}
+
+fn medium_kind(medium: &Media) -> &'static str {
+    match medium {
+        Media::Photo { .. } => "photo",
+        Media::Video(video) if video.url.is_none() => "video too big",
+        Media::Video(video) => match video.kind {
+            VideoKind::Plain => "video",
+            VideoKind::Animation => "GIF",
+            VideoKind::Round => "round video",
+        },
+        Media::Voice { .. } => "voice",
+        Media::Sticker { format, .. } => match format {
+            StickerFormat::Webp => "sticker",
+            StickerFormat::Tgs => "animated sticker",
+            StickerFormat::Webm => "video sticker",
+        },
+        Media::Location { title: None, .. } => "location",
+        Media::Location { .. } => "venue",
+        Media::Contact { .. } => "contact",
+        Media::Game(_) => "game",
+        Media::Invoice(_) => "invoice",
+    }
+}
+
+fn entity_kind(kind: &EntityKind) -> &'static str {
+    match kind {
+        EntityKind::Bold => "bold",
+        EntityKind::Italic => "italic",
+        EntityKind::Underline => "underline",
+        EntityKind::Strike => "strike",
+        EntityKind::Spoiler => "spoiler",
+        EntityKind::Quote => "quote",
+        EntityKind::Code => "code",
+        EntityKind::Pre => "pre",
+        EntityKind::Link(_) => "link",
+        EntityKind::Hashtag(_) => "hashtag",
+    }
+}

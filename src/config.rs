@@ -1,0 +1,223 @@
+//! What a person sets: flags and `TELEWIRE_*` variables, checked once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+use crate::feed::Format;
+use crate::feed::options::MediaHosts;
+use crate::telegram::address::{MEDIA_HOSTS, UPSTREAMS};
+use crate::telegram::client::Upstream;
+
+/// Public Telegram channels as RSS, Atom and JSON Feed, every post whole.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a command, telewire serves.",
+    after_long_help = EXIT_CODES
+)]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+const EXIT_CODES: &str = "\
+Without a command, telewire serves. Every flag can also be set by a variable: --public-url by TELEWIRE_PUBLIC_URL.
+
+Exit codes:
+  0  done
+  1  check: something that a person would see is not carried; healthcheck: not healthy; serve: cannot start
+  2  the command line is wrong
+  3  what was typed is not a channel
+  4  there is no such channel, or it has no public posts
+  5  Telegram cannot be reached, or its answer cannot be trusted: try again later
+  6  the file cannot be read, or the feed not be written";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve feeds over HTTP
+    Serve(ServeArgs),
+    /// Write a channel's feed to standard output
+    #[command(after_long_help = EXIT_CODES)]
+    Get(GetArgs),
+    /// Tell what a channel's page holds, and what of it is not understood
+    #[command(after_long_help = EXIT_CODES)]
+    Check(CheckArgs),
+    /// Ask the service on this machine whether it is well: exit code 0 if so
+    Healthcheck(HealthcheckArgs),
+}
+
+/// Flags of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on
+    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Base address under which readers reach the service, such as https://feeds.example.org; what the request
+    /// says when left out
+    #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Folder for what is kept on disk, made when needed
+    #[arg(long, env = "TELEWIRE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// How long a channel is served without asking Telegram again
+    #[arg(long, env = "TELEWIRE_FRESH_FOR", default_value = "10m", value_name = "TIME", value_parser = duration)]
+    pub fresh_for: Duration,
+    /// Memory for channels and for feeds, each
+    #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
+    pub cache_size: ByteSize,
+    /// Where channels are read and media may come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Log lines.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where channels are read, and where media may come from.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// Servers that have the preview pages, tried in this order; http:// is for loopback addresses only
+    #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
+        value_parser = Upstream::new)]
+    pub upstream: Vec<Upstream>,
+    /// Hosts, with their subdomains, whose pictures and videos are shown inside posts; others are linked
+    #[arg(long, env = "TELEWIRE_MEDIA_HOSTS", default_value = MEDIA_HOSTS, value_name = "HOST,…")]
+    pub media_hosts: MediaHosts,
+}
+
+/// How log lines look.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// What is logged: error, warn, info, debug, trace, or a filter such as telewire=debug
+    #[arg(long, env = "TELEWIRE_LOG", default_value = "info", value_name = "LEVEL")]
+    pub log: String,
+    /// How log lines are written
+    #[arg(long, env = "TELEWIRE_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For programs, an object a line
+    Json,
+}
+
+/// Flags of `get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The channel: durov, @durov, t.me/durov, or any address of it
+    #[arg(required_unless_present = "page")]
+    pub channel: Option<String>,
+    /// Format of the feed
+    #[arg(long, default_value = "rss", value_name = "FORMAT", value_parser = format)]
+    pub format: Format,
+    /// Read this saved page instead of asking Telegram; the page says which channel it is
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// Base address that the feed names as its own
+    #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+    /// Where channels are read and media may come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The channel: durov, @durov, t.me/durov, or any address of it
+    #[arg(required_unless_present = "page")]
+    pub channel: Option<String>,
+    /// Read this saved page instead of asking Telegram
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// Servers that have the preview pages, tried in this order
+    #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
+        value_parser = Upstream::new)]
+    pub upstream: Vec<Upstream>,
+}
+
+/// Flags of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Address and port on which the service listens
+    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+/// The base address under which readers reach the service, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(address: &str) -> Result<Self, String> {
+        let url = Url::parse(address).map_err(|err| format!("it is no address: {err}"))?;
+        let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+            return Err("it must look like https://feeds.example.org or https://example.org/feeds".to_owned());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PublicUrl {
+    /// The base address of a service that is reached where it listens.
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
+        Self(format!("http://{host}"))
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it as 90s, 10m or 1h".to_owned())?;
+    Duration::try_from(span).map_err(|_| "it must not be negative".to_owned())
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::from_name(name).ok_or_else(|| "it is one of rss, atom, json".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn base_addresses_lose_their_last_slash() {
+        for address in ["https://feeds.example.org", "https://feeds.example.org/"] {
+            assert_eq!(address.parse::<PublicUrl>().unwrap().to_string(), "https://feeds.example.org");
+        }
+        for address in ["feeds.example.org", "ftp://x", "https://x/?a=1", "https://u@x/", "mailto:x"] {
+            assert!(address.parse::<PublicUrl>().is_err(), "{address}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Atom 1.0.
+
+use atom_syndication::{Category, Content, FixedDateTime, Generator, Link, Person, Text};
+use jiff::Timestamp;
+
+use super::{Entry, Feed, xml};
+
+/// The feed as a document.
+pub(super) fn render(feed: &Feed) -> Vec<u8> {
+    let document = atom_syndication::Feed {
+        id: feed.home_url.clone(),
+        title: Text::plain(feed.title.clone()),
+        subtitle: Some(Text::plain(feed.description.clone())),
+        updated: time(feed.updated),
+        authors: vec![person(&feed.author, Some(&feed.home_url))],
+        generator: Some(Generator {
+            value: "telewire".to_owned(),
+            uri: None,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        }),
+        icon: feed.icon.clone(),
+        logo: feed.icon.clone(),
+        links: vec![
+            link("self", &feed.self_url, "application/atom+xml"),
+            link("alternate", &feed.home_url, "text/html"),
+        ],
+        entries: feed.entries.iter().map(entry).collect(),
+        ..atom_syndication::Feed::default()
+    };
+    xml::document(document.to_string())
+}
+
+fn entry(entry: &Entry) -> atom_syndication::Entry {
+    let alternate = link("alternate", &entry.url, "text/html");
+    let enclosures = entry.media.iter().map(|medium| link("enclosure", &medium.url, medium.mime_type));
+    let category = |term: &String| Category { term: term.clone(), ..Category::default() };
+    atom_syndication::Entry {
+        id: entry.id.clone(),
+        title: Text::plain(entry.title.clone()),
+        updated: time(entry.updated),
+        published: Some(time(entry.published)),
+        authors: entry.author.iter().map(|name| person(name, None)).collect(),
+        categories: entry.categories.iter().map(category).collect(),
+        links: std::iter::once(alternate).chain(enclosures).collect(),
+        content: Some(Content {
+            content_type: Some("html".to_owned()),
+            value: Some(entry.body.clone()),
+            ..Content::default()
+        }),
+        ..atom_syndication::Entry::default()
+    }
+}
+
+fn person(name: &str, uri: Option<&str>) -> Person {
+    Person { name: name.to_owned(), uri: uri.map(str::to_owned), ..Person::default() }
+}
+
+fn link(rel: &str, href: &str, mime_type: &str) -> Link {
+    Link {
+        href: href.to_owned(),
+        rel: rel.to_owned(),
+        mime_type: Some(mime_type.to_owned()),
+        ..Link::default()
+    }
+}
+
+/// The crate's own time. Both sides write RFC 3339, so there is no time that one has and the other can't read.
+fn time(time: Timestamp) -> FixedDateTime {
+    time.to_string().parse().unwrap_or_default()
+}

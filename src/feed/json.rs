@@ -1,0 +1,87 @@
+//! JSON Feed 1.1.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Enclosure, Entry, Feed};
+
+/// The members in the order in which they are written: some readers look for `version` first.
+#[derive(Serialize)]
+struct Document<'a> {
+    version: &'static str,
+    title: &'a str,
+    home_page_url: &'a str,
+    feed_url: &'a str,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<&'a str>,
+    authors: [Author<'a>; 1],
+    items: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Author<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: &'a str,
+    url: &'a str,
+    title: &'a str,
+    content_html: &'a str,
+    date_published: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_modified: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authors: Option<[Author<'a>; 1]>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Attachment<'a>>,
+}
+
+#[derive(Serialize)]
+struct Attachment<'a> {
+    url: &'a str,
+    mime_type: &'static str,
+    /// Whole seconds: yarr refuses the whole feed over a fraction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_in_seconds: Option<u32>,
+}
+
+/// The feed as a document.
+pub(super) fn render(feed: &Feed) -> Vec<u8> {
+    let document = Document {
+        version: "https://jsonfeed.org/version/1.1",
+        title: &feed.title,
+        home_page_url: &feed.home_url,
+        feed_url: &feed.self_url,
+        description: &feed.description,
+        icon: feed.icon.as_deref(),
+        authors: [Author { name: &feed.author, url: Some(&feed.home_url) }],
+        items: feed.entries.iter().map(item).collect(),
+    };
+    // Strings and numbers in structs: there is nothing that JSON can't say.
+    serde_json::to_vec(&document).unwrap_or_default()
+}
+
+fn item(entry: &Entry) -> Item<'_> {
+    Item {
+        id: &entry.id,
+        url: &entry.url,
+        title: &entry.title,
+        content_html: &entry.body,
+        date_published: entry.published,
+        date_modified: (entry.updated != entry.published).then_some(entry.updated),
+        authors: entry.author.as_deref().map(|name| [Author { name, url: None }]),
+        tags: &entry.categories,
+        attachments: entry.media.iter().map(attachment).collect(),
+    }
+}
+
+fn attachment(enclosure: &Enclosure) -> Attachment<'_> {
+    Attachment { url: &enclosure.url, mime_type: enclosure.mime_type, duration_in_seconds: enclosure.seconds }
+}

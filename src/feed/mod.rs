@@ -1,0 +1,339 @@
+//! Feeds: `(Snapshot, FeedOptions) → Feed → RSS, Atom or JSON Feed`.
+//!
+//! [`build`] makes the neutral [`Feed`], in which every text is already plain or sanitized; [`render`] writes
+//! it in one of three formats. The same posts and options are always the same bytes: there is no clock here,
+//! and nothing that changes without a post being changed (views, votes) gets in.
+
+pub mod options;
+pub mod sanitize;
+
+mod atom;
+mod body;
+mod enclosure;
+mod figure;
+mod html;
+mod json;
+mod plain;
+mod rich;
+mod rss;
+#[cfg(test)]
+mod sample;
+mod title;
+mod xml;
+
+use jiff::Timestamp;
+
+use self::options::{FeedOptions, MediaHosts};
+use crate::channel::Channel;
+use crate::post::{Post, Size, Snapshot};
+
+/// How many minutes readers are advised to wait before they ask again.
+pub const TTL_MINUTES: u32 = 15;
+
+/// A channel as a feed, in no format yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// The channel's title, plain text; never blank.
+    pub title: String,
+    /// What the channel says of itself, plain text; never blank.
+    pub description: String,
+    /// The channel's page for people.
+    pub home_url: String,
+    /// The feed's own public address.
+    pub self_url: String,
+    /// The channel's photo, if it may be embedded.
+    pub icon: Option<String>,
+    /// Who publishes: the channel's title.
+    pub author: String,
+    /// When the newest change of an entry was.
+    pub updated: Timestamp,
+    /// Advice to readers: how long to wait before asking again.
+    pub ttl_minutes: u32,
+    /// The entries, newest first.
+    pub entries: Vec<Entry>,
+}
+
+/// A post as an element of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its identity for ever, the same in every format: the post's permalink.
+    pub id: String,
+    /// Its page for people.
+    pub url: String,
+    /// Plain text on one line; never blank.
+    pub title: String,
+    /// The beginning of it as plain text; never blank.
+    pub summary: String,
+    /// The whole post as sanitized HTML; never empty.
+    pub body: String,
+    /// When it was published.
+    pub published: Timestamp,
+    /// When its content last changed.
+    pub updated: Timestamp,
+    /// Who signed it, if not just the channel.
+    pub author: Option<String>,
+    /// Its hashtags, without `#`.
+    pub categories: Vec<String>,
+    /// Its media, as far as they may be embedded; each is also in the body.
+    pub media: Vec<Enclosure>,
+}
+
+/// A picture, video or recording of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enclosure {
+    /// Its address, spelled as in the body.
+    pub url: String,
+    /// Its MIME type.
+    pub mime_type: &'static str,
+    /// What it is to a person.
+    pub medium: Medium,
+    /// Its length.
+    pub seconds: Option<u32>,
+    /// Its width and height.
+    pub size: Option<Size>,
+    /// A still picture of it.
+    pub thumbnail: Option<String>,
+}
+
+/// What an enclosure is to a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Something to look at.
+    Image,
+    /// Something to watch.
+    Video,
+    /// Something to listen to.
+    Audio,
+}
+
+/// The formats that a feed can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// RSS 2.0.
+    Rss,
+    /// Atom 1.0.
+    Atom,
+    /// JSON Feed 1.1.
+    Json,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Rss, Self::Atom, Self::Json];
+
+    /// The format of this [`name`](Self::name).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// The name that stands in addresses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rss => "rss",
+            Self::Atom => "atom",
+            Self::Json => "json",
+        }
+    }
+
+    /// The value of the `Content-Type` header.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Rss => "application/rss+xml; charset=utf-8",
+            Self::Atom => "application/atom+xml; charset=utf-8",
+            Self::Json => "application/feed+json",
+        }
+    }
+}
+
+/// Makes the feed of a channel.
+#[must_use]
+pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
+    let channel = &snapshot.channel;
+    let hosts = &options.media_hosts;
+    let entries: Vec<Entry> = snapshot.posts.iter().rev().map(|post| entry(post, hosts)).collect();
+    let title = plain::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
+    Feed {
+        description: description(channel),
+        home_url: channel.url.clone(),
+        self_url: options.self_url.clone(),
+        icon: channel
+            .photo
+            .as_deref()
+            .and_then(|url| hosts.admit(url))
+            .filter(|url| url.starts_with("https:")),
+        author: title.clone(),
+        title,
+        updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
+        ttl_minutes: TTL_MINUTES,
+        entries,
+    }
+}
+
+/// What the channel says of itself, behind Telegram's warning if there is one.
+fn description(channel: &Channel) -> String {
+    let about =
+        plain::visible_line(channel.about.text()).unwrap_or_else(|| format!("@{} on Telegram", channel.name));
+    match channel.warning.as_deref().and_then(plain::visible_line) {
+        Some(warning) => format!("{warning}: {about}"),
+        None => about,
+    }
+}
+
+fn entry(post: &Post, hosts: &MediaHosts) -> Entry {
+    let is_category = |tag: &String| !tag.contains(',');
+    Entry {
+        id: post.permalink.clone(),
+        url: post.permalink.clone(),
+        title: title::title(post),
+        summary: title::summary(post),
+        body: body::body(post, hosts),
+        published: post.published,
+        updated: post.published,
+        author: post.signature.as_deref().and_then(plain::visible_line),
+        // FreshRSS splits a category at commas.
+        categories: post
+            .text
+            .hashtags()
+            .into_iter()
+            .filter_map(plain::visible_line)
+            .filter(is_category)
+            .collect(),
+        media: enclosure::enclosures(&post.media, hosts),
+    }
+}
+
+/// Writes the feed in a format.
+#[must_use]
+pub fn render(feed: &Feed, format: Format) -> Vec<u8> {
+    match format {
+        Format::Rss => rss::render(feed),
+        Format::Atom => atom::render(feed),
+        Format::Json => json::render(feed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::{Media, PostId, Video, VideoKind};
+    use crate::text::{EntityKind, RichText};
+
+    fn options() -> FeedOptions {
+        FeedOptions {
+            self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
+            media_hosts: "media.example.org".parse().unwrap(),
+        }
+    }
+
+    /// An older signed post with a video and hashtags, and a newer one with only a photo.
+    fn built() -> Feed {
+        let mut text = RichText::from("Headline <b>\n\n");
+        text.entity(EntityKind::Hashtag("https://example.org/?q=tag".into()), |text| text.push_str("#tag"));
+        let video = Media::Video(Video {
+            url: Some("https://media.example.org/v.mp4?a=1&b=2".into()),
+            poster: Some("https://media.example.org/p".into()),
+            seconds: Some(63),
+            size: Some(Size { width: 640, height: 360 }),
+            kind: VideoKind::Plain,
+        });
+        let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), size: None };
+        let older =
+            Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..sample::post() };
+        let newer = Post {
+            id: PostId::new(8).unwrap(),
+            permalink: "https://example.org/sample/8".into(),
+            published: sample::TIME + jiff::SignedDuration::from_secs(60),
+            media: vec![photo],
+            ..sample::post()
+        };
+        build(&sample::snapshot(vec![older, newer]), &options())
+    }
+
+    fn written(feed: &Feed, format: Format) -> String {
+        String::from_utf8(render(feed, format)).unwrap()
+    }
+
+    #[test]
+    fn names_lead_back_to_formats() {
+        for format in Format::ALL {
+            assert_eq!(Format::from_name(format.name()), Some(format));
+        }
+        assert_eq!(Format::from_name("RSS"), None);
+    }
+
+    #[test]
+    fn a_feed_has_the_newest_entry_first_and_its_time() {
+        let feed = built();
+        assert_eq!(
+            feed.entries.iter().map(|entry| entry.title.as_str()).collect::<Vec<_>>(),
+            ["Photo", "Headline ‹b>"]
+        );
+        assert_eq!(feed.updated, feed.entries[0].published);
+        assert_eq!(feed.description, "@sample on Telegram");
+        assert_eq!(feed.entries[1].categories, ["tag"]);
+        assert_eq!(feed.icon.as_deref(), Some("https://media.example.org/photo.jpg"));
+    }
+
+    #[test]
+    fn every_format_says_the_same_to_a_reader() {
+        let feed = built();
+        for format in Format::ALL {
+            let read = feed_rs::parser::parse(render(&feed, format).as_slice()).unwrap();
+            assert_eq!(read.entries.len(), 2, "{format:?}");
+            for (read, entry) in read.entries.iter().zip(&feed.entries) {
+                assert_eq!(read.id, entry.id, "{format:?}");
+                assert_eq!(read.title.as_ref().unwrap().content, entry.title, "{format:?}");
+                assert_eq!(read.content.as_ref().unwrap().body.as_ref(), Some(&entry.body), "{format:?}");
+                assert_eq!(read.published.unwrap().timestamp(), entry.published.as_second(), "{format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rss_says_each_thing_once_and_nothing_empty() {
+        let xml = written(&built(), Format::Rss);
+        for part in [
+            r#"<guid isPermaLink="true">https://example.org/sample/8</guid>"#,
+            "<pubDate>Wed, 19 Jun 2024 15:23:45 GMT</pubDate>",
+            "<lastBuildDate>Wed, 19 Jun 2024 15:23:45 GMT</lastBuildDate>",
+            "<dc:creator>Ada</dc:creator>",
+            "<dc:creator>Sample &amp; Co</dc:creator>",
+            r#"<enclosure url="https://media.example.org/v.mp4?a=1&amp;b=2" length="0" type="video/mp4"/>"#,
+            r#"duration="63" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
+            r#"<atom:link href="https://feeds.example.org/sample/rss?x=1&amp;y=2" rel="self" type="application/rss+xml"/>"#,
+            "<ttl>15</ttl>",
+            "<category>tag</category>",
+        ] {
+            assert!(xml.contains(part), "{part}: {xml}");
+        }
+        assert_eq!(xml.matches("<enclosure").count(), 2, "one an item");
+        assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
+        let bare = written(&sample::feed(vec![sample::entry("x")]), Format::Rss);
+        assert!(!bare.contains("xmlns:media") && !bare.contains("<image>"), "{bare}");
+    }
+
+    #[test]
+    fn atom_names_an_author_per_entry_only_when_signed() {
+        let xml = written(&built(), Format::Atom);
+        assert_eq!(xml.matches("<author>").count(), 2, "the channel and Ada: {xml}");
+        assert_eq!(xml.matches(r#"rel="enclosure""#).count(), 3, "{xml}");
+        assert!(xml.contains("<updated>2024-06-19T15:23:45+00:00</updated>"), "{xml}");
+        assert!(!xml.contains("1970"), "{xml}");
+    }
+
+    #[test]
+    fn json_starts_with_its_version_and_holds_nothing_empty() {
+        let json = written(&built(), Format::Json);
+        assert!(json.starts_with(r#"{"version":"https://jsonfeed.org/version/1.1","title":"#), "{json}");
+        for absent in ["null", "[]", r#""""#, "date_modified", "language"] {
+            assert!(!json.contains(absent), "{absent}: {json}");
+        }
+        let edited =
+            Entry { updated: sample::TIME + jiff::SignedDuration::from_secs(1), ..sample::entry("x") };
+        let json = written(&sample::feed(vec![edited]), Format::Json);
+        assert!(json.contains(r#""date_modified":"2024-06-19T15:22:46Z""#), "{json}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Plain text on one line, for titles, names and summaries.
+//!
+//! Readers decode such texts once, twice or not at all, so none may hold anything that reads as HTML.
+
+use super::xml;
+
+/// The text on one line: white space collapsed, characters removed that show nothing or turn the text around,
+/// markup and entities that an author wrote made to read as what they look like.
+pub(super) fn line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in xml::legal(text).chars() {
+        if c.is_whitespace() || is_filler(c) {
+            if !line.is_empty() && !line.ends_with(' ') {
+                line.push(' ');
+            }
+        } else if !is_dropped(c) {
+            line.push(c);
+        }
+    }
+    line.truncate(line.trim_end().len());
+    without_markup(line)
+}
+
+/// The same as [`line`], unless it shows nothing.
+pub(super) fn visible_line(text: &str) -> Option<String> {
+    Some(line(text)).filter(|line| !is_blank(line))
+}
+
+/// Whether a person sees nothing of the text.
+pub(super) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| shows_nothing(c) || is_joined(c) || is_format(c))
+}
+
+/// Whether a person sees nothing of the character, nor of what it does to its neighbours.
+pub(super) fn shows_nothing(c: char) -> bool {
+    c.is_whitespace() || is_filler(c) || is_dropped(c)
+}
+
+/// A line of at most `max` characters: cut between words where there are words, with `…` when cut.
+pub(super) fn cut(mut line: String, max: usize) -> String {
+    if line.chars().nth(max).is_none() {
+        return line;
+    }
+    let limit = line.char_indices().nth(max.saturating_sub(1)).map_or(0, |(at, _)| at);
+    let at = if line[limit..].starts_with(' ') {
+        limit
+    } else {
+        // A last word longer than half of the line is no word: Chinese and Japanese write without spaces.
+        line[..limit]
+            .rfind(' ')
+            .filter(|&at| at >= limit / 2)
+            .unwrap_or_else(|| whole_character(&line, limit))
+    };
+    line.truncate(at);
+    line.truncate(line.trim_end_matches([' ', ',', ';', ':', '-', '–', '—']).len());
+    line.push('…');
+    line
+}
+
+/// The last place up to `limit` that does not tear apart what a person sees as one character.
+fn whole_character(line: &str, limit: usize) -> usize {
+    let torn = |at: usize| {
+        let (before, after) = line.split_at(at);
+        before.ends_with('\u{200d}')
+            || after.chars().next().is_some_and(is_joined)
+            || tears_flag(before, after)
+    };
+    let starts = line[..limit].char_indices().rev().map(|(at, _)| at);
+    // Nothing but marks: then any place is as good as another.
+    std::iter::once(limit).chain(starts).find(|&at| !torn(at)).filter(|&at| at > 0).unwrap_or(limit)
+}
+
+/// Whether a cut here parts the two letters of a flag.
+fn tears_flag(before: &str, after: &str) -> bool {
+    let is_letter = |c: &char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
+    after.starts_with(|c| is_letter(&c)) && before.chars().rev().take_while(is_letter).count() % 2 == 1
+}
+
+/// Whether the character belongs to the one before: combining marks, joiners, variation selectors, skin tones.
+fn is_joined(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}'
+        | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e8}'
+        | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94f}' | '\u{981}'..='\u{983}' | '\u{9bc}'..='\u{9cd}'
+        | '\u{bbe}'..='\u{bcd}' | '\u{c3e}'..='\u{c4d}' | '\u{e31}' | '\u{e34}'..='\u{e3a}'
+        | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{200d}'
+        | '\u{20d0}'..='\u{20f0}' | '\u{302a}'..='\u{302f}' | '\u{3099}' | '\u{309a}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{1f3fb}'..='\u{1f3ff}'
+        | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Letters that show nothing, which authors use for blank lines that Telegram keeps.
+fn is_filler(c: char) -> bool {
+    matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+}
+
+/// Characters without which a line reads the same, or that turn around what stands beside it.
+fn is_dropped(c: char) -> bool {
+    matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || c.is_control()
+}
+
+/// Invisible characters that shape their neighbours, as Persian and Hebrew need.
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2061}'..='\u{2064}')
+}
+
+/// The line with other characters for the `<`, `>` and `&` that would read as HTML in a reader that decodes it.
+fn without_markup(line: String) -> String {
+    if !line.contains(['<', '&']) {
+        return line;
+    }
+    let mut in_tag = false;
+    let replace = |(at, c): (usize, char)| match c {
+        '<' if opens_tag(&line[at + 1..]) => {
+            in_tag = true;
+            '‹'
+        }
+        '>' if in_tag => {
+            in_tag = false;
+            '›'
+        }
+        '&' if opens_entity(&line[at + 1..]) => '＆',
+        _ => c,
+    };
+    line.char_indices().map(replace).collect()
+}
+
+/// Whether `<` before this starts a tag, a comment or the like.
+fn opens_tag(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+}
+
+/// Whether `&` before this starts an entity; the oldest ones need no `;`.
+fn opens_entity(rest: &str) -> bool {
+    if let Some(number) = rest.strip_prefix('#') {
+        return number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X'));
+    }
+    let name = &rest[..rest.bytes().take_while(u8::is_ascii_alphanumeric).count()];
+    let is_oldest =
+        |known: &&str| name.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
+    ["lt", "gt", "amp", "quot"].iter().any(is_oldest)
+        || !name.is_empty() && rest[name.len()..].starts_with(';')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_of_what_is_seen() {
+        assert_eq!(line(" a\u{202e}b \n\t\u{200b} c\u{3164}\u{1}d\u{9f}\u{fffe}e\u{a0}"), "ab c de");
+        assert_eq!(line("می\u{200c}خواهم 👨\u{200d}👩"), "می\u{200c}خواهم 👨\u{200d}👩");
+        for blank in ["", " \n", "\u{200b}\u{2800}", "\u{3164}\u{fe0f}\u{200f}"] {
+            assert_eq!(visible_line(blank), None, "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn markup_and_entities_of_an_author_do_not_read_as_html() {
+        for (text, expected) in [
+            ("use <b>bold</b> &lt;i&gt;", "use ‹b›bold‹/b› ＆lt;i＆gt;"),
+            ("&amp;lt;b&amp;gt; &#60;b &ltb &AMP;", "＆amp;lt;b＆amp;gt; ＆#60;b ＆ltb ＆AMP;"),
+            ("1 < 2 && 3 > 2, AT&T, I <3 R&D; <\u{202e}!--", "1 < 2 && 3 > 2, AT&T, I <3 R＆D; ‹!--"),
+        ] {
+            assert_eq!(line(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_cut_keeps_words_and_characters_whole() {
+        assert_eq!(cut("one two".into(), 7), "one two");
+        assert_eq!(cut("one two, three".into(), 12), "one two…");
+        assert_eq!(cut("one two three".into(), 8), "one two…");
+        assert_eq!(cut("一二三四五六".into(), 4), "一二三…");
+        assert_eq!(cut("一e\u{301}\u{302}x".into(), 4), "一…");
+        assert_eq!(cut("一👨\u{200d}👩\u{200d}👧x".into(), 5), "一…");
+        assert_eq!(cut("一🇩🇪🇫🇷x".into(), 5), "一🇩🇪…");
+        assert_eq!(cut("\u{301}".repeat(9), 4), "\u{301}\u{301}\u{301}…");
+    }
+}

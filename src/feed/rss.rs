@@ -1,0 +1,128 @@
+//! RSS 2.0, with `content:encoded`, Dublin Core, Media RSS and `atom:link`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rss::extension::atom::{AtomExtension, Link};
+use rss::extension::dublincore::DublinCoreExtension;
+use rss::extension::{Extension, ExtensionMap};
+
+use super::{Enclosure, Entry, Feed, Format, Medium, xml};
+
+const MEDIA_NAMESPACE: &str = "http://search.yahoo.com/mrss/";
+
+/// The feed as a document.
+pub(super) fn render(feed: &Feed) -> Vec<u8> {
+    xml::document(channel(feed).to_string())
+}
+
+fn channel(feed: &Feed) -> rss::Channel {
+    let has_media = feed.entries.iter().any(|entry| !entry.media.is_empty());
+    let media = has_media.then(|| ("media".to_owned(), MEDIA_NAMESPACE.to_owned()));
+    rss::Channel {
+        title: feed.title.clone(),
+        link: feed.home_url.clone(),
+        description: feed.description.clone(),
+        last_build_date: Some(rfc_822(feed.updated)),
+        generator: Some(concat!("telewire ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ttl: Some(feed.ttl_minutes.to_string()),
+        image: feed.icon.clone().map(|url| rss::Image {
+            url,
+            title: feed.title.clone(),
+            link: feed.home_url.clone(),
+            ..rss::Image::default()
+        }),
+        atom_ext: Some(AtomExtension { links: vec![self_link(feed)] }),
+        namespaces: media.into_iter().collect(),
+        items: feed.entries.iter().map(|entry| item(entry, &feed.author)).collect(),
+        ..rss::Channel::default()
+    }
+}
+
+fn self_link(feed: &Feed) -> Link {
+    let (mime_type, _) = Format::Rss.content_type().split_once(';').unwrap_or_default();
+    Link {
+        href: feed.self_url.clone(),
+        rel: "self".to_owned(),
+        mime_type: Some(mime_type.to_owned()),
+        ..Link::default()
+    }
+}
+
+fn item(entry: &Entry, channel_title: &str) -> rss::Item {
+    // Description and content are CDATA sections: a character taken out of the finished document could end
+    // one (`]]\u{1}>`), so these two are filtered before.
+    let cdata = |text: &str| Some(xml::legal(text).into_owned());
+    let creator = entry.author.as_deref().unwrap_or(channel_title);
+    rss::Item {
+        title: Some(entry.title.clone()),
+        link: Some(entry.url.clone()),
+        description: cdata(&entry.summary),
+        content: cdata(&entry.body),
+        categories: entry
+            .categories
+            .iter()
+            .map(|name| rss::Category { name: name.clone(), domain: None })
+            .collect(),
+        enclosure: enclosure(&entry.media),
+        guid: Some(rss::Guid { value: entry.id.clone(), permalink: true }),
+        pub_date: Some(rfc_822(entry.published)),
+        dublin_core_ext: Some(DublinCoreExtension {
+            creators: vec![creator.to_owned()],
+            ..DublinCoreExtension::default()
+        }),
+        extensions: media(&entry.media),
+        ..rss::Item::default()
+    }
+}
+
+/// The one enclosure an item may have: what is to be played, else the first picture. Its length is required
+/// and not known, for which 0 is the usual word.
+fn enclosure(media: &[Enclosure]) -> Option<rss::Enclosure> {
+    let chosen = media.iter().find(|medium| medium.medium != Medium::Image).or(media.first())?;
+    Some(rss::Enclosure {
+        url: chosen.url.clone(),
+        length: "0".to_owned(),
+        mime_type: chosen.mime_type.to_owned(),
+    })
+}
+
+/// All media, as Media RSS.
+fn media(media: &[Enclosure]) -> ExtensionMap {
+    if media.is_empty() {
+        return ExtensionMap::new();
+    }
+    let contents = media.iter().map(media_content).collect();
+    BTreeMap::from([("media".to_owned(), BTreeMap::from([("content".to_owned(), contents)]))])
+}
+
+fn media_content(enclosure: &Enclosure) -> Extension {
+    let medium = match enclosure.medium {
+        Medium::Image => "image",
+        Medium::Video => "video",
+        Medium::Audio => "audio",
+    };
+    let known = [
+        ("url", Some(enclosure.url.clone())),
+        ("type", Some(enclosure.mime_type.to_owned())),
+        ("medium", Some(medium.to_owned())),
+        ("duration", enclosure.seconds.map(|seconds| seconds.to_string())),
+        ("width", enclosure.size.map(|size| size.width.to_string())),
+        ("height", enclosure.size.map(|size| size.height.to_string())),
+    ];
+    let thumbnail = enclosure.thumbnail.as_ref().map(|url| Extension {
+        name: "media:thumbnail".to_owned(),
+        attrs: BTreeMap::from([("url".to_owned(), url.clone())]),
+        ..Extension::default()
+    });
+    Extension {
+        name: "media:content".to_owned(),
+        attrs: known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
+        children: thumbnail.map(|thumbnail| ("thumbnail".to_owned(), vec![thumbnail])).into_iter().collect(),
+        ..Extension::default()
+    }
+}
+
+fn rfc_822(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

@@ -1,0 +1,84 @@
+//! Small values for the tests of this module.
+
+use jiff::Timestamp;
+
+use super::{Entry, Feed, TTL_MINUTES};
+use crate::channel::{Channel, ChannelName};
+use crate::post::{Post, PostId, Snapshot};
+use crate::text::RichText;
+
+/// A moment in 2024.
+pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
+
+/// A post that says and shows nothing.
+pub(super) fn post() -> Post {
+    Post {
+        id: PostId::new(7).unwrap(),
+        permalink: "https://example.org/sample/7".into(),
+        published: TIME,
+        edited: false,
+        service: false,
+        signature: None,
+        via_bot: None,
+        forward: None,
+        reply: None,
+        media: Vec::new(),
+        text: RichText::default(),
+        text_above_media: false,
+        poll: None,
+        files: Vec::new(),
+        preview: None,
+        buttons: Vec::new(),
+        unknown: Vec::new(),
+        only_in_telegram: None,
+        reactions: Vec::new(),
+        views: None,
+    }
+}
+
+/// A channel with these posts.
+pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
+    let channel = Channel {
+        name: ChannelName::new("sample").unwrap(),
+        id: None,
+        url: "https://example.org/sample".into(),
+        title: "Sample & Co".into(),
+        about: RichText::default(),
+        photo: Some("https://media.example.org/photo.jpg".into()),
+        counters: Vec::new(),
+        verified: false,
+        warning: None,
+    };
+    Snapshot { channel, posts }
+}
+
+/// An entry with this text for every text that it has, as no post could make it.
+pub(super) fn entry(text: &str) -> Entry {
+    Entry {
+        id: "https://example.org/sample/7".into(),
+        url: "https://example.org/sample/7".into(),
+        title: text.into(),
+        summary: text.into(),
+        body: text.into(),
+        published: TIME,
+        updated: TIME,
+        author: Some(text.into()),
+        categories: vec![text.into()],
+        media: Vec::new(),
+    }
+}
+
+/// A feed with these entries.
+pub(super) fn feed(entries: Vec<Entry>) -> Feed {
+    Feed {
+        title: "Sample".into(),
+        description: "A sample".into(),
+        home_url: "https://example.org/sample".into(),
+        self_url: "https://feeds.example.org/sample/rss".into(),
+        icon: None,
+        author: "Sample".into(),
+        updated: TIME,
+        ttl_minutes: TTL_MINUTES,
+        entries,
+    }
+}

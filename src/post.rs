@@ -1,0 +1,305 @@
+//! Posts: everything a channel publishes, as a person sees it.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use jiff::Timestamp;
+
+use crate::channel::Channel;
+use crate::text::RichText;
+
+/// What one channel is known to have published: what is cached, and what feeds are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The channel.
+    pub channel: Channel,
+    /// Its posts by ascending id, each id once; never empty.
+    pub posts: Vec<Post>,
+}
+
+/// A post's number in its channel. Ids rise with time and have gaps; an album has the id of its first item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PostId(NonZeroU32);
+
+impl PostId {
+    /// The id, unless `id` is 0, which Telegram never gives.
+    #[must_use]
+    pub fn new(id: u32) -> Option<Self> {
+        NonZeroU32::new(id).map(Self)
+    }
+}
+
+impl fmt::Display for PostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One published post.
+///
+/// Addresses are absolute and have been resolved, but come from Telegram as they are: whoever shows one
+/// sanitizes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Its number in the channel.
+    pub id: PostId,
+    /// Its address for ever, `https://t.me/NAME/ID`, in t.me's own spelling of the name.
+    pub permalink: String,
+    /// When it was published.
+    pub published: Timestamp,
+    /// It was changed after that; the page does not say when.
+    pub edited: bool,
+    /// It tells what happened to the channel ("Channel photo updated"), rather than being written by someone.
+    pub service: bool,
+    /// Who signed it.
+    pub signature: Option<String>,
+    /// The bot through which it was made.
+    pub via_bot: Option<Named>,
+    /// Where it was forwarded from.
+    pub forward: Option<Forward>,
+    /// What it answers.
+    pub reply: Option<Reply>,
+    /// What it shows, in the page's order: photos, videos, stickers, places, ….
+    pub media: Vec<Media>,
+    /// What it says; empty when it only shows something.
+    pub text: RichText,
+    /// The text stands above the media, not below.
+    pub text_above_media: bool,
+    /// A poll or a quiz.
+    pub poll: Option<Poll>,
+    /// Attached files and music, which the preview page names but does not hand out.
+    pub files: Vec<File>,
+    /// What the page shows of a link in the text.
+    pub preview: Option<LinkPreview>,
+    /// Buttons below the post, row after row.
+    pub buttons: Vec<Named>,
+    /// Parts of a kind that is not known here.
+    pub unknown: Vec<Unknown>,
+    /// Set when the preview page does not show the post, with the page's own words for that.
+    pub only_in_telegram: Option<String>,
+    /// Reactions with their counts; never part of a feed, since they change all the time.
+    pub reactions: Vec<Reaction>,
+    /// How often it was seen, rounded by Telegram; never part of a feed.
+    pub views: Option<u64>,
+}
+
+/// A name with the address it leads to, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name as shown.
+    pub name: String,
+    /// Where it leads.
+    pub url: Option<String>,
+}
+
+/// Where a post was forwarded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The channel or person; without address when hidden.
+    pub from: Named,
+    /// The author within that channel.
+    pub author: Option<String>,
+}
+
+/// The post that a post answers, as quoted by the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Whose post it is, with the address of that post.
+    pub to: Named,
+    /// Its text, cut by Telegram, or what it shows ("Video").
+    pub text: String,
+}
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Width; not 0.
+    pub width: u32,
+    /// Height; not 0.
+    pub height: u32,
+}
+
+/// Something a post shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// A photo.
+    Photo {
+        /// Address of the picture (JPEG).
+        url: String,
+        /// Size at which the page shows it.
+        size: Option<Size>,
+    },
+    /// A video, with sound or without.
+    Video(Video),
+    /// A voice message (Ogg).
+    Voice {
+        /// Address of the recording.
+        url: String,
+        /// Length in seconds.
+        seconds: Option<u32>,
+    },
+    /// A sticker.
+    Sticker {
+        /// Address of the sticker's file.
+        url: String,
+        /// Its format.
+        format: StickerFormat,
+        /// A still picture of it, for animated stickers.
+        still: Option<String>,
+    },
+    /// A point on the map, or a venue there.
+    Location {
+        /// Address of the map for people.
+        url: String,
+        /// Picture of the map.
+        map: Option<String>,
+        /// Name of the venue.
+        title: Option<String>,
+        /// Address of the venue.
+        address: Option<String>,
+    },
+    /// A person's card.
+    Contact {
+        /// Name.
+        name: String,
+        /// Telephone number.
+        phone: Option<String>,
+    },
+    /// A game.
+    Game(Offer),
+    /// An invoice.
+    Invoice(Offer),
+}
+
+/// A moving picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Video {
+    /// Address of the file (MP4). Absent when the preview page finds it too big to hand out.
+    pub url: Option<String>,
+    /// Address of a still picture.
+    pub poster: Option<String>,
+    /// Length in seconds.
+    pub seconds: Option<u32>,
+    /// Size at which the page shows it.
+    pub size: Option<Size>,
+    /// How Telegram plays it.
+    pub kind: VideoKind,
+}
+
+/// How Telegram plays a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoKind {
+    /// On request, with sound.
+    Plain,
+    /// By itself, silent, again and again: a GIF.
+    Animation,
+    /// A video message in a circle.
+    Round,
+}
+
+/// The file format of a sticker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StickerFormat {
+    /// A picture.
+    Webp,
+    /// Telegram's own vector animation, which no feed reader shows.
+    Tgs,
+    /// A short video.
+    Webm,
+}
+
+/// A game or an invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub title: String,
+    /// What it is.
+    pub description: Option<String>,
+    /// A picture of it.
+    pub image: Option<String>,
+    /// What it costs, or what its label says.
+    pub note: Option<String>,
+}
+
+/// A poll or quiz.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// The question.
+    pub question: String,
+    /// Telegram's word for its kind: `Anonymous Poll`, `Quiz`, `Final Results`.
+    pub kind: String,
+    /// The answers to choose from, in order.
+    pub options: Vec<PollOption>,
+    /// How many voted; never part of a feed.
+    pub voters: Option<u64>,
+}
+
+/// One answer of a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollOption {
+    /// The answer.
+    pub text: String,
+    /// Its share of the votes in percent; never part of a feed.
+    pub percent: Option<u8>,
+}
+
+/// An attached file that can only be fetched in Telegram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// File name; of a track, its title.
+    pub name: String,
+    /// Size as shown ("6.5 MB"); of a track, the performer.
+    pub note: Option<String>,
+    /// It is a piece of music.
+    pub audio: bool,
+}
+
+/// What the page shows of a linked page. At least one part beside the address is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkPreview {
+    /// The linked page.
+    pub url: String,
+    /// Name of its site.
+    pub site: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// What it says; line breaks are `\n`.
+    pub description: Option<String>,
+    /// A picture of it.
+    pub image: Option<String>,
+    /// A video on it.
+    pub video: Option<String>,
+    /// A player of its site, meant for an inline frame.
+    pub embed: Option<String>,
+}
+
+/// A reaction to a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// What was chosen.
+    pub kind: ReactionKind,
+    /// How often, rounded by Telegram.
+    pub n: u64,
+}
+
+/// What a reaction shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReactionKind {
+    /// An emoji.
+    Emoji(String),
+    /// A custom emoji, by Telegram's id.
+    Custom(String),
+    /// Paid stars.
+    Stars,
+}
+
+/// A part of a post in markup that is not known here, kept so that nothing is lost in silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its element and classes, as in a selector: `div.tgme_widget_message_giveaway`.
+    pub markup: String,
+    /// Its text, if it has any.
+    pub text: String,
+    /// It also shows something that is no text: a picture, a video.
+    pub more_than_text: bool,
+}

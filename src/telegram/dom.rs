@@ -1,0 +1,193 @@
+//! HTML as a tree, refused when it is built to hurt; and the few ways in which the parsers look at it.
+
+use std::borrow::Cow;
+
+use html5ever::driver::{ParseOpts, parse_document};
+use html5ever::tendril::{StrTendril, TendrilSink};
+use scraper::{ElementRef, Html, HtmlTreeSink, Node};
+
+/// Deeper nesting than any page of Telegram's has; html5ever's time is quadratic in it.
+const MAX_DEPTH: usize = 512;
+
+/// More nodes than fifty of the largest pages seen.
+const MAX_NODES: usize = 400_000;
+
+/// How much is fed between two looks at the tree: at most some 1,400 nested tags.
+const CHUNK: usize = 4096;
+
+/// The page nests deeper, or holds more, than any page of Telegram's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooComplex;
+
+/// Builds the tree, looking every few kilobytes whether it is still worth it.
+pub(super) fn parse(html: &str) -> Result<Html, TooComplex> {
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
+    let mut rest = html;
+    let mut n_seen = 0;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK).max(1));
+        parser.process(StrTendril::from(chunk));
+        rest = after;
+        let tree = &parser.tokenizer.sink.sink.0.borrow().tree;
+        let n_nodes = tree.nodes().len();
+        // The newest nodes tell how deep the tree has become; a sample of them cannot be dodged by chance.
+        let deepest = tree.nodes().rev().take(n_nodes - n_seen).step_by(100).map(|node| node.ancestors().count());
+        if n_nodes > MAX_NODES || deepest.max().is_some_and(|depth| depth > MAX_DEPTH) {
+            return Err(TooComplex);
+        }
+        n_seen = n_nodes;
+    }
+    Ok(parser.finish())
+}
+
+/// Whether one of the element's class tokens is `class`.
+pub(super) fn has_class(element: ElementRef<'_>, class: &str) -> bool {
+    classes(element).any(|token| token == class)
+}
+
+/// The element's class tokens.
+pub(super) fn classes<'a>(element: ElementRef<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+    element.attr("class").unwrap_or_default().split_ascii_whitespace()
+}
+
+/// The elements below `element` that have the class, in the page's order.
+pub(super) fn all<'a>(element: ElementRef<'a>, class: &str) -> impl Iterator<Item = ElementRef<'a>> {
+    below(element).filter(move |element| has_class(*element, class))
+}
+
+/// The first element below `element` that has the class.
+pub(super) fn first<'a>(element: ElementRef<'a>, class: &str) -> Option<ElementRef<'a>> {
+    all(element, class).next()
+}
+
+/// The first element below `element` of a kind: `img`, `video`.
+pub(super) fn tag<'a>(element: ElementRef<'a>, name: &str) -> Option<ElementRef<'a>> {
+    below(element).find(|element| element.value().name() == name)
+}
+
+fn below(element: ElementRef<'_>) -> impl Iterator<Item = ElementRef<'_>> {
+    element.descendants().skip(1).filter_map(ElementRef::wrap)
+}
+
+/// The element's text on one line: white space collapsed, `<br>` as a space. `None` when there is none.
+pub(super) fn line(element: ElementRef<'_>) -> Option<String> {
+    let text = lines(element);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!line.is_empty()).then_some(line)
+}
+
+/// The element's text with `<br>` as `\n`, trimmed; emoji are their characters already.
+pub(super) fn lines(element: ElementRef<'_>) -> String {
+    let mut text = String::new();
+    for node in element.descendants() {
+        match node.value() {
+            Node::Text(part) => text.push_str(&unbroken(part)),
+            Node::Element(element) if element.name() == "br" => text.push('\n'),
+            _ => {}
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// Text as the page's source has it, with line breaks and the indentation around them as one space each, as in
+/// a browser; what a person sees as a line break is a `<br>`.
+pub(super) fn unbroken(source: &str) -> Cow<'_, str> {
+    if !source.contains('\n') {
+        return source.into();
+    }
+    let indent = [' ', '\t', '\r'];
+    let mut pieces = source.split('\n');
+    let mut text = pieces.next().unwrap_or_default().trim_end_matches(indent).to_owned();
+    for piece in pieces {
+        if !text.ends_with(' ') {
+            text.push(' ');
+        }
+        text.push_str(piece.trim_start_matches(indent));
+    }
+    text.into()
+}
+
+/// What stands directly in the element, without its children's text.
+pub(super) fn own_text(element: ElementRef<'_>) -> String {
+    element.children().filter_map(|child| child.value().as_text().map(|text| &**text)).collect()
+}
+
+/// The address in `background-image:url('…')` of the element's style. Placeholders (`data:`) are none.
+pub(super) fn background(element: ElementRef<'_>) -> Option<&str> {
+    let (_, image) = element.attr("style")?.split_once("background-image:")?;
+    let (_, url) = image.split_once("url(")?;
+    let url = url.split_once(')').map_or(url, |(url, _)| url).trim_matches(['\'', '"', ' ']);
+    (!url.is_empty() && !url.starts_with("data:")).then_some(url)
+}
+
+/// The number before `unit` of a property in the element's style: `width` and `px`.
+pub(super) fn style_number(element: ElementRef<'_>, property: &str, unit: &str) -> Option<f64> {
+    element
+        .attr("style")?
+        .split(';')
+        .filter_map(|declaration| declaration.split_once(':'))
+        .find(|(name, _)| name.trim() == property)
+        .and_then(|(_, value)| value.trim().strip_suffix(unit)?.parse().ok())
+}
+
+/// A number as Telegram abbreviates it: `201`, `17.9K`, `6.51M`, `11 286 994`.
+pub(super) fn count(text: &str) -> Option<u64> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
+    let (digits, exponent) = match digits.chars().last()? {
+        'K' => (&digits[..digits.len() - 1], 3),
+        'M' => (&digits[..digits.len() - 1], 6),
+        'B' => (&digits[..digits.len() - 1], 9),
+        _ => (&digits[..], 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.get(..exponent).unwrap_or(fraction);
+    let scale = 10_u64.pow(u32::try_from(exponent - fraction.len()).ok()?);
+    format!("{whole}{fraction}").parse::<u64>().ok()?.checked_mul(scale)
+}
+
+/// Seconds in a duration as Telegram writes it: `0:27`, `1:02:03`.
+pub(super) fn seconds(text: &str) -> Option<u32> {
+    text.trim()
+        .split(':')
+        .try_fold(0_u32, |seconds, part| seconds.checked_mul(60)?.checked_add(part.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_telegram_abbreviates_them() {
+        for (text, n) in [
+            ("1", 1),
+            ("201", 201),
+            ("17.9K", 17_900),
+            ("6.51M", 6_510_000),
+            ("11 286 994", 11_286_994),
+            ("2B", 2_000_000_000),
+            ("1.2345K", 1_234),
+        ] {
+            assert_eq!(count(text), Some(n), "{text}");
+        }
+        for text in ["", "K", "many", "-5", "1.2.3", "99999999999999999999"] {
+            assert_eq!(count(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_seconds() {
+        assert_eq!(seconds("0:27"), Some(27));
+        assert_eq!(seconds(" 1:02:03 "), Some(3723));
+        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("99999999:99:99"), None);
+    }
+
+    #[test]
+    fn a_page_built_to_hurt_is_refused() {
+        for unit in ["<div>", "<b id=x>", "<ul><li>", "<a><div>", "<table><td>", "<svg><g>"] {
+            assert_eq!(parse(&unit.repeat(4 << 20 >> 3)).err(), Some(TooComplex), "{unit}");
+        }
+        assert_eq!(parse(&"<br>".repeat(1 << 20)).err(), Some(TooComplex));
+        assert!(parse(&"<div>".repeat(500)).is_ok());
+    }
+}

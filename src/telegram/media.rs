@@ -1,0 +1,123 @@
+//! What a post shows: photos, videos, stickers, places and the like, each from its own element.
+
+use scraper::ElementRef;
+
+use super::address;
+use super::dom::{all, background, first, has_class, line, seconds, style_number, tag};
+use super::selectors as class;
+use super::selectors::{OfferParts, Role};
+use crate::post::{Media, Offer, Size, StickerFormat, Video, VideoKind};
+
+/// Reads a medium whose element has one of the media roles; `None` when the element lacks what makes it one.
+pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<Media> {
+    let absolute = |url: &str| address::resolve(url, name);
+    match role {
+        Role::Photo => Some(Media::Photo {
+            url: absolute(background(element)?)?,
+            size: size(element, first(element, class::PHOTO)?),
+        }),
+        Role::ServicePhoto => {
+            Some(Media::Photo { url: absolute(tag(element, "img")?.attr("src")?)?, size: None })
+        }
+        Role::Video | Role::RoundVideo => Some(Media::Video(video(element, role, name))),
+        Role::Voice => Some(Media::Voice {
+            url: absolute(tag(element, "audio")?.attr("src")?)?,
+            seconds: duration(element, class::VOICE_DURATION),
+        }),
+        Role::Sticker => sticker(element, name),
+        Role::Location => Some(Media::Location {
+            url: absolute(element.attr("href")?)?,
+            map: first(element, class::MAP).and_then(background).and_then(absolute),
+            title: first(element, class::VENUE_TITLE).and_then(line),
+            address: first(element, class::VENUE_ADDRESS).and_then(line),
+        }),
+        Role::Contact => Some(Media::Contact {
+            name: first(element, class::CONTACT_NAME).and_then(line)?,
+            phone: first(element, class::CONTACT_PHONE).and_then(line),
+        }),
+        Role::Game => offer(element, &class::GAME, name).map(Media::Game),
+        Role::Invoice => offer(element, &class::INVOICE, name).map(Media::Invoice),
+        _ => None,
+    }
+}
+
+fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
+    let absolute = |url: &str| address::resolve(url, name);
+    // A player may repeat its file as a blurred background.
+    let file = player
+        .descendent_elements()
+        .filter(|element| element.value().name() == "video")
+        .min_by_key(|video| has_class(*video, class::VIDEO_BLURRED))
+        .filter(|_| !has_class(player, class::TOO_BIG));
+    let (thumb, length) = match role {
+        Role::RoundVideo => (class::ROUND_THUMB, class::ROUND_DURATION),
+        _ => (class::VIDEO_THUMB, class::VIDEO_DURATION),
+    };
+    let seconds = duration(player, length);
+    let kind = match role {
+        Role::RoundVideo => VideoKind::Round,
+        _ if file.is_some() && seconds.is_none() && first(player, class::VIDEO_PLAY).is_none() => VideoKind::Animation,
+        _ => VideoKind::Plain,
+    };
+    Video {
+        url: file.and_then(|video| video.attr("src")).and_then(absolute),
+        poster: first(player, thumb).and_then(background).and_then(absolute),
+        seconds,
+        size: first(player, class::VIDEO_WRAP).and_then(|wrap| size(wrap, wrap)),
+        kind,
+    }
+}
+
+fn sticker(element: ElementRef<'_>, name: &str) -> Option<Media> {
+    let absolute = |url: &str| address::resolve(url, name);
+    let picture = || {
+        let url = tag(element, "img").and_then(|img| img.attr("src")).filter(|url| !url.starts_with("data:"));
+        url.or_else(|| background(element)).and_then(absolute)
+    };
+    let (url, format, still) = if let Some(video) = tag(element, "video") {
+        (absolute(video.attr("src")?)?, StickerFormat::Webm, picture())
+    } else if let Some(source) = tag(element, "source") {
+        (absolute(source.attr("srcset")?)?, StickerFormat::Tgs, picture())
+    } else {
+        let url = element.attr("data-webp").and_then(absolute).or_else(picture)?;
+        (url, StickerFormat::Webp, None)
+    };
+    Some(Media::Sticker { url, format, still })
+}
+
+fn offer(element: ElementRef<'_>, parts: &OfferParts, name: &str) -> Option<Offer> {
+    let image = parts.images.iter().find_map(|class| {
+        let picture = first(element, class)?;
+        background(picture).or_else(|| picture.attr("src")).or_else(|| tag(picture, "img")?.attr("src"))
+    });
+    let mut notes: Vec<String> = Vec::new();
+    for note in parts.notes.iter().flat_map(|class| all(element, class)).filter_map(line) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    Some(Offer {
+        title: first(element, parts.title).and_then(line)?,
+        description: first(element, parts.description).and_then(line),
+        image: image.and_then(|url| address::resolve(url, name)),
+        note: (!notes.is_empty()).then(|| notes.join(", ")),
+    })
+}
+
+fn duration(element: ElementRef<'_>, class: &str) -> Option<u32> {
+    first(element, class).and_then(line).and_then(|text| seconds(&text))
+}
+
+/// The size at which the page shows a picture: `frame` gives the width in pixels, the padding of `shape` the
+/// height in percent of it. Items of albums have none: their style is the layout of the album.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+fn size(frame: ElementRef<'_>, shape: ElementRef<'_>) -> Option<Size> {
+    if has_class(frame, class::ALBUM_ITEM) {
+        return None;
+    }
+    let width = style_number(frame, "width", "px")?;
+    let height = width * style_number(shape, "padding-top", "%")? / 100.0;
+    let plausible = 1.0..10_000.0;
+    (plausible.contains(&width) && plausible.contains(&height))
+        .then(|| Size { width: width.round() as u32, height: height.round() as u32 })
+}

@@ -1,0 +1,17 @@
+//! The only code that knows what t.me looks like: asking for a channel's preview page, and reading it.
+//!
+//! [`client`] makes the one polite request; everything else is pure. A page is read in three steps: [`page`] finds
+//! the channel and the messages, each message becomes a post part by part, and a page without messages is put
+//! into words by [`landing`].
+
+pub mod address;
+pub mod client;
+mod dom;
+pub mod landing;
+mod media;
+pub mod page;
+mod post;
+mod selectors;
+mod text;
+
+pub use post::PostError;

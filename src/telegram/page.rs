@@ -1,0 +1,142 @@
+//! A preview page becomes its channel and its posts, or the reason why there are none.
+
+use scraper::{ElementRef, Html};
+
+use super::landing::{self, NoPosts, meta};
+use super::post::{self, Message, PostError};
+use super::selectors as class;
+use super::{address, dom, text};
+use crate::channel::{Channel, ChannelName, Counter};
+use crate::post::{Post, PostId, Snapshot};
+
+/// A page that could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The channel, and at least one post.
+    pub snapshot: Snapshot,
+    /// Messages that could not be made posts.
+    pub skipped: Vec<Skipped>,
+    /// Tags inside texts that are not known, each with the post it is in; their text was kept.
+    pub unknown_tags: Vec<(PostId, String)>,
+    /// Where older posts start: the cursor for `?before=`. `None` when the page links to none.
+    pub older: Option<PostId>,
+}
+
+/// A message that could not be made a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// What was wrong with it.
+    pub why: PostError,
+    /// The start of what it shows, to find it on the page.
+    pub text: String,
+}
+
+/// Where a page comes from, which decides what is asked of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Just fetched for this channel: it must be whole, a preview page, and the channel's own.
+    Fetched(&'a ChannelName),
+    /// A file somebody has saved, of this channel if they name one: parts of pages and widgets of single posts are
+    /// welcome too.
+    Saved(Option<&'a ChannelName>),
+}
+
+/// Reads a page.
+///
+/// # Errors
+///
+/// Why there are no posts to be had from it; see [`NoPosts`]. A message that can't be read is no error: it is
+/// listed in [`Page::skipped`].
+pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
+    if is_cut_short(html) {
+        return Err(NoPosts::CutShort);
+    }
+    let document = dom::parse(html).map_err(|dom::TooComplex| NoPosts::TooComplex)?;
+    let root = document.root_element();
+    let mut messages = Vec::new();
+    let mut skipped = Vec::new();
+    for message in dom::all(root, class::MESSAGE) {
+        match post::parse(message) {
+            Ok(message) => messages.push(message),
+            Err(why) => skipped.push(Skipped {
+                why,
+                text: dom::line(message).unwrap_or_default().chars().take(80).collect(),
+            }),
+        }
+    }
+    let Some(newest) = messages.iter().max_by_key(|message| message.post.id) else {
+        let n = skipped.len();
+        return Err(if n == 0 { landing::classify(&document) } else { NoPosts::Unreadable(n) });
+    };
+    let channel = channel(&document, newest);
+    if matches!(source, Source::Fetched(_)) && dom::first(root, class::HISTORY).is_none() {
+        return Err(NoPosts::SinglePost);
+    }
+    if let Source::Fetched(asked) | Source::Saved(Some(asked)) = source
+        && channel.name != *asked
+        // A channel with several names answers to each: its header repeats the one that was asked.
+        && header_name(root).as_ref() != Some(asked)
+    {
+        return Err(NoPosts::OtherChannel(channel.name.to_string()));
+    }
+    let tags = |message: &Message| message.unknown_tags.iter().map(|tag| (message.post.id, tag.clone())).collect();
+    let unknown_tags = messages.iter().flat_map(|message| -> Vec<_> { tags(message) }).collect();
+    let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
+    posts.sort_by_key(|post| post.id);
+    posts.dedup_by_key(|post| post.id);
+    Ok(Page { snapshot: Snapshot { channel, posts }, skipped, unknown_tags, older: older(root) })
+}
+
+/// Whether the page lacks its end. A connection that breaks can look like a short answer, and a page with half
+/// its posts like a whole one.
+fn is_cut_short(html: &str) -> bool {
+    let head = html[..html.floor_char_boundary(1024)].to_ascii_lowercase();
+    let is_document = head.contains("<html") || head.contains("<!doctype");
+    is_document && !html.rfind("</html>").is_some_and(|end| html.len() - end < 512)
+}
+
+fn channel(document: &Html, newest: &Message) -> Channel {
+    let root = document.root_element();
+    let info = dom::first(root, class::CHANNEL_INFO);
+    let inside = |class| info.and_then(|info| dom::first(info, class));
+    let name = newest.channel.as_str();
+    let title = inside(class::CHANNEL_TITLE)
+        .and_then(|title| dom::line(dom::tag(title, "span").unwrap_or(title)))
+        .or_else(|| dom::first(root, class::OWNER).and_then(dom::line))
+        .or_else(|| meta(root, "og:title").map(str::to_owned));
+    let photo = inside(class::CHANNEL_PHOTO).and_then(|photo| dom::tag(photo, "img")?.attr("src"));
+    let warning = info.into_iter().flat_map(|info| dom::all(info, class::WARNING)).find_map(dom::line);
+    let strip = |label: String| label.trim_matches(['[', ']', ' ']).to_owned();
+    Channel {
+        name: newest.channel.clone(),
+        id: newest.channel_id,
+        url: address::channel_url(name),
+        title: title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| name.to_owned()),
+        about: inside(class::CHANNEL_ABOUT)
+            .map(|about| text::parse(about, name, &mut Vec::new()))
+            .unwrap_or_default(),
+        photo: photo
+            .filter(|url| !url.starts_with("data:"))
+            .and_then(|url| address::resolve(url, name)),
+        counters: info.into_iter().flat_map(|info| dom::all(info, class::CHANNEL_COUNTER)).filter_map(counter).collect(),
+        verified: inside(class::VERIFIED).is_some(),
+        warning: warning.map(strip),
+    }
+}
+
+fn counter(element: ElementRef<'_>) -> Option<Counter> {
+    let n = dom::first(element, class::COUNTER_VALUE).and_then(dom::line).and_then(|n| dom::count(&n))?;
+    Some(Counter { what: dom::first(element, class::COUNTER_TYPE).and_then(dom::line)?, n })
+}
+
+fn header_name(root: ElementRef<'_>) -> Option<ChannelName> {
+    let name = dom::first(root, class::CHANNEL_USERNAME).and_then(dom::line)?;
+    ChannelName::new(name.trim_start_matches('@'))
+}
+
+/// The cursor of the link to older posts. It is taken as it is: ids have gaps, so it cannot be computed.
+fn older(root: ElementRef<'_>) -> Option<PostId> {
+    dom::all(root, class::OLDER)
+        .filter_map(|link| link.attr("data-before"))
+        .find_map(|before| before.parse().ok().and_then(PostId::new))
+}

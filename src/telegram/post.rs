@@ -1,0 +1,333 @@
+//! One message element of a page becomes a [`Post`].
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use scraper::{ElementRef, Node};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::selectors::{self as class, Role};
+use super::{address, dom, media, text};
+use crate::channel::ChannelName;
+use crate::post::{
+    File, Forward, LinkPreview, Named, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply, Unknown,
+};
+use crate::text::RichText;
+
+/// Why a message element could not be made a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PostError {
+    /// Neither its `data-post`, nor its link, nor its `data-view` name the post.
+    #[error("it has no post id")]
+    NoId,
+    /// It has no date that can be read.
+    #[error("it has no date")]
+    NoDate,
+}
+
+/// A post, with what the page tells beside it.
+pub(super) struct Message {
+    pub(super) post: Post,
+    /// The channel's name as t.me spells it.
+    pub(super) channel: ChannelName,
+    /// The channel's numeric id.
+    pub(super) channel_id: Option<u64>,
+    /// Tags inside texts that are not known; their text was kept.
+    pub(super) unknown_tags: Vec<String>,
+}
+
+/// The page's `data-view`: what its script reports as seen. `t` is when the page was made, not the post.
+#[derive(Default, Deserialize)]
+struct View {
+    c: Option<i64>,
+    /// A number; with `g` behind it for an album.
+    p: Option<serde_json::Value>,
+}
+
+/// Reads one message element.
+pub(super) fn parse(message: ElementRef<'_>) -> Result<Message, PostError> {
+    let view = view(message);
+    let (channel, id) = locate(message, &view).ok_or(PostError::NoId)?;
+    let published = published(message).ok_or(PostError::NoDate)?;
+    let find = |class| dom::first(message, class);
+    let number = |class| find(class).and_then(dom::line).and_then(|text| dom::count(&text));
+    let mut draft = Draft {
+        name: channel.as_str(),
+        voters: number(class::VOTERS),
+        unknown_tags: Vec::new(),
+        post: Post {
+            id,
+            permalink: address::post_url(channel.as_str(), id),
+            published,
+            edited: find(class::META).is_some_and(|meta| dom::own_text(meta).contains("edited")),
+            service: dom::has_class(message, class::SERVICE),
+            signature: find(class::SIGNATURE).and_then(dom::line),
+            via_bot: None,
+            forward: None,
+            reply: None,
+            media: Vec::new(),
+            text: RichText::default(),
+            text_above_media: false,
+            poll: None,
+            files: Vec::new(),
+            preview: None,
+            buttons: Vec::new(),
+            unknown: Vec::new(),
+            only_in_telegram: None,
+            reactions: Vec::new(),
+            views: number(class::VIEWS),
+        },
+    };
+    draft.walk(message);
+    let Draft { mut post, unknown_tags, .. } = draft;
+    if is_blank(&post) {
+        // Whatever it is that the page does not show: a person must see that there is something.
+        post.only_in_telegram.get_or_insert_default();
+    }
+    let channel_id = view.c.and_then(|c| u64::try_from(-c).ok());
+    Ok(Message { post, channel_id, unknown_tags, channel })
+}
+
+/// Whether a post would show nothing.
+fn is_blank(post: &Post) -> bool {
+    post.text.is_empty()
+        && post.media.is_empty()
+        && post.files.is_empty()
+        && post.poll.is_none()
+        && post.preview.is_none()
+        && post.unknown.is_empty()
+}
+
+fn view(message: ElementRef<'_>) -> View {
+    let decode = |view| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(view).ok()?).ok();
+    message.attr("data-view").and_then(decode).unwrap_or_default()
+}
+
+/// The channel's name as t.me spells it, and the post's id.
+///
+/// Both are in `data-post`; widgets of 2018 have them in the date's link alone, and pages have been seen where
+/// only `data-view` holds the id.
+fn locate(message: ElementRef<'_>, view: &View) -> Option<(ChannelName, PostId)> {
+    let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
+    let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
+    let places = [message.attr("data-post"), link];
+    let parts = || places.iter().flatten().filter_map(|place| place.split_once('/'));
+    let name = parts().find_map(|(name, _)| ChannelName::new(name))?;
+    let number = |text: &str| text.trim_end_matches('g').parse().ok().and_then(PostId::new);
+    let viewed = view.p.as_ref().and_then(|p| p.as_str().map_or_else(|| number(&p.to_string()), number));
+    let id = parts().find_map(|(_, id)| number(id.split(['?', '/']).next()?)).or(viewed)?;
+    Some((name, id))
+}
+
+/// The date in the post's link; players have `<time>` elements too, before it and without a date.
+fn published(message: ElementRef<'_>) -> Option<Timestamp> {
+    let in_link = dom::first(message, class::DATE).and_then(|date| dom::tag(date, "time"));
+    in_link?.attr("datetime")?.trim().parse().ok()
+}
+
+/// A name, and where its element leads.
+fn named(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> Named {
+    let url = link.attr("href").and_then(|href| address::resolve(href, channel));
+    Named { name: dom::line(name).unwrap_or_default(), url }
+}
+
+/// A post that is being read, part by part.
+struct Draft<'a> {
+    name: &'a str,
+    voters: Option<u64>,
+    unknown_tags: Vec<String>,
+    post: Post,
+}
+
+impl Draft<'_> {
+    /// Reads every part below `element`, however deep it is wrapped.
+    fn walk(&mut self, element: ElementRef<'_>) {
+        for child in element.children() {
+            match (child.value(), ElementRef::wrap(child)) {
+                (_, Some(child)) => match role(child) {
+                    Some(role) => self.part(child, role),
+                    None => self.unknown(child),
+                },
+                (Node::Text(text), None) if !text.trim().is_empty() => self.post.unknown.push(Unknown {
+                    markup: "text outside of any block".to_owned(),
+                    text: text.trim().to_owned(),
+                    more_than_text: false,
+                }),
+                _ => {}
+            }
+        }
+    }
+
+    fn part(&mut self, element: ElementRef<'_>, role: Role) {
+        match role {
+            Role::Around => self.walk(element),
+            // Date, signature and views are read from the whole message.
+            Role::Furniture | Role::Footer => {}
+            Role::Author => self.via_bot(element),
+            Role::Forward => {
+                self.via_bot(element);
+                self.post.forward = Some(self.forward(element));
+            }
+            Role::Reply => self.post.reply = Some(self.reply(element)),
+            Role::Text => self.text(element),
+            Role::Document => self.post.files.extend(file(element)),
+            Role::Poll => self.post.poll = Some(poll(element, self.voters)),
+            Role::Preview | Role::PreviewPart => self.preview(element),
+            Role::Reactions => self.post.reactions.extend(dom::all(element, class::REACTION).filter_map(reaction)),
+            Role::Keyboard => {
+                let buttons = dom::all(element, class::BUTTON).map(|button| named(button, button, self.name));
+                self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
+            }
+            Role::OnlyInTelegram => {
+                let label = dom::first(element, class::NOT_SUPPORTED_LABEL).and_then(dom::line);
+                self.post.only_in_telegram = Some(label.unwrap_or_default());
+            }
+            Role::Photo
+            | Role::ServicePhoto
+            | Role::Video
+            | Role::RoundVideo
+            | Role::Voice
+            | Role::Sticker
+            | Role::Location
+            | Role::Contact
+            | Role::Game
+            | Role::Invoice => match media::parse(element, role, self.name) {
+                Some(medium) => {
+                    self.post.text_above_media |= self.post.media.is_empty() && !self.post.text.is_empty();
+                    self.post.media.push(medium);
+                }
+                None => self.unknown(element),
+            },
+        }
+    }
+
+    fn text(&mut self, element: ElementRef<'_>) {
+        // Captions of albums are wrapped twice.
+        if dom::first(element, class::TEXT).is_some() {
+            return self.walk(element);
+        }
+        let mut tags = Vec::new();
+        let text = text::parse(element, self.name, &mut tags);
+        // Of several texts, each belongs to a file of the post.
+        self.post.text.push_paragraph(&text);
+        for tag in tags {
+            if shows_more_than_text(&tag) {
+                let markup = format!("{tag} inside a text");
+                self.post.unknown.push(Unknown { markup, text: String::new(), more_than_text: true });
+            } else {
+                self.unknown_tags.push(tag);
+            }
+        }
+    }
+
+    fn via_bot(&mut self, element: ElementRef<'_>) {
+        let bot = dom::first(element, class::VIA_BOT).map(|bot| named(bot, bot, self.name));
+        self.post.via_bot = bot.or(self.post.via_bot.take());
+    }
+
+    fn forward(&self, element: ElementRef<'_>) -> Forward {
+        let name = dom::first(element, class::FORWARD_NAME).unwrap_or(element);
+        let author = dom::first(element, class::FORWARD_AUTHOR).and_then(dom::line);
+        Forward { from: named(name, name, self.name), author }
+    }
+
+    fn reply(&self, element: ElementRef<'_>) -> Reply {
+        let name = dom::first(element, class::REPLY_AUTHOR).unwrap_or(element);
+        let quote = [class::REPLY_TEXT, class::REPLY_METATEXT, class::TEXT];
+        let quote = quote.iter().find_map(|class| dom::first(element, class));
+        Reply { to: named(name, element, self.name), text: quote.map(dom::lines).unwrap_or_default() }
+    }
+
+    /// Reads a preview, or a part of one that the HTML parser put outside of it.
+    fn preview(&mut self, element: ElementRef<'_>) {
+        let preview = self.post.preview.get_or_insert_default();
+        // Parts are at most one of each, and an element may be a part itself.
+        let part = |name: &str| {
+            if dom::has_class(element, name) { Some(element) } else { dom::first(element, name) }
+        };
+        let absolute = |url: &str| address::resolve(url, self.name);
+        let link = element.attr("href").or_else(|| dom::first(element, "tgme_widget_message_link_preview")?.attr("href"));
+        if let (true, Some(url)) = (preview.url.is_empty(), link.and_then(absolute)) {
+            preview.url = url;
+        }
+        let text = |class| part(class).map(dom::lines).filter(|text| !text.is_empty());
+        let image = class::PREVIEW_IMAGES.iter().find_map(|class| dom::background(part(class)?));
+        let source = |name| dom::tag(element, name)?.attr("src").and_then(absolute);
+        preview.site = preview.site.take().or_else(|| text(class::PREVIEW_SITE));
+        preview.title = preview.title.take().or_else(|| text(class::PREVIEW_TITLE));
+        preview.description = preview.description.take().or_else(|| text(class::PREVIEW_TEXT));
+        preview.image = preview.image.take().or_else(|| image.and_then(absolute));
+        preview.video = preview.video.take().or_else(|| source("video"));
+        preview.embed = preview.embed.take().or_else(|| source("iframe"));
+        if *preview == (LinkPreview { url: preview.url.clone(), ..LinkPreview::default() }) {
+            self.post.preview = None;
+            self.unknown(element);
+        }
+    }
+
+    fn unknown(&mut self, element: ElementRef<'_>) {
+        let classes = dom::classes(element).map(|class| format!(".{class}")).collect::<String>();
+        let text = dom::lines(element);
+        let more_than_text = element.descendent_elements().any(|element| {
+            shows_more_than_text(element.value().name()) || dom::background(element).is_some()
+        });
+        if !text.is_empty() || more_than_text {
+            let markup = format!("{}{classes}", element.value().name());
+            self.post.unknown.push(Unknown { markup, text, more_than_text });
+        }
+    }
+}
+
+/// What an element of a post is, by its classes; of several roles the first counts.
+fn role(element: ElementRef<'_>) -> Option<Role> {
+    // Hidden by Telegram's style sheet; on stickers it stands beside a class that would mean something else.
+    if dom::has_class(element, "media_not_supported_cont") {
+        return Some(Role::Furniture);
+    }
+    let plain = dom::classes(element).all(|class| class.starts_with("js-"));
+    dom::classes(element).find_map(class::role).or(match element.value().name() {
+        "svg" | "script" | "style" | "br" => Some(Role::Furniture),
+        "div" | "span" | "section" | "p" if plain => Some(Role::Around),
+        _ => None,
+    })
+}
+
+fn shows_more_than_text(tag: &str) -> bool {
+    matches!(tag, "img" | "video" | "audio" | "source" | "iframe" | "object" | "embed" | "canvas")
+}
+
+fn file(element: ElementRef<'_>) -> Option<File> {
+    Some(File {
+        name: dom::first(element, class::FILE_TITLE).and_then(dom::line)?,
+        note: dom::first(element, class::FILE_EXTRA).and_then(dom::line),
+        audio: dom::first(element, class::FILE_ICON).is_some_and(|icon| dom::has_class(icon, class::AUDIO)),
+    })
+}
+
+fn poll(element: ElementRef<'_>, voters: Option<u64>) -> Poll {
+    let text = |element, class| dom::first(element, class).and_then(dom::line);
+    Poll {
+        question: text(element, class::POLL_QUESTION).unwrap_or_default(),
+        kind: text(element, class::POLL_TYPE).unwrap_or_default(),
+        options: dom::all(element, class::POLL_OPTION)
+            .map(|option| PollOption {
+                text: text(option, class::POLL_OPTION_TEXT).unwrap_or_default(),
+                percent: text(option, class::POLL_OPTION_PERCENT)
+                    .and_then(|percent| percent.trim_end_matches('%').parse().ok()),
+            })
+            .collect(),
+        voters,
+    }
+}
+
+fn reaction(element: ElementRef<'_>) -> Option<Reaction> {
+    let kind = if dom::has_class(element, class::REACTION_PAID) {
+        ReactionKind::Stars
+    } else if let Some(custom) = dom::tag(element, "tg-emoji") {
+        ReactionKind::Custom(custom.attr("emoji-id")?.to_owned())
+    } else {
+        ReactionKind::Emoji(dom::first(element, "emoji").and_then(dom::line)?)
+    };
+    Some(Reaction { kind, n: dom::count(&dom::own_text(element))? })
+}

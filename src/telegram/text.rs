@@ -1,0 +1,92 @@
+//! The text of a post: its markup becomes [`RichText`].
+
+use scraper::{ElementRef, Node};
+
+use super::address;
+use super::dom;
+use crate::text::{EntityKind, RichText};
+
+/// Reads a text. `name` is the channel's, for the addresses of hashtags; tags that are not known have their
+/// text kept and are named in `unknown`.
+pub(super) fn parse(element: ElementRef<'_>, name: &str, unknown: &mut Vec<String>) -> RichText {
+    let mut text = RichText::default();
+    children(element, &mut Reader { name, unknown }, &mut text);
+    text.trimmed()
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    unknown: &'a mut Vec<String>,
+}
+
+fn children(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichText) {
+    for child in element.children() {
+        match child.value() {
+            Node::Text(part) => text.push_str(&dom::unbroken(part)),
+            Node::Element(_) => {
+                if let Some(child) = ElementRef::wrap(child) {
+                    inline(child, reader, text);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn inline(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichText) {
+    let kind = match element.value().name() {
+        "br" => return text.push_str("\n"),
+        "script" | "style" | "svg" => return,
+        // Custom emoji hold the plain one, which is an <i> around a <b>: neither is formatting.
+        "tg-emoji" => return text.push_str(&dom::lines(element)),
+        "i" if dom::has_class(element, "emoji") => return text.push_str(&dom::lines(element)),
+        "b" | "strong" => EntityKind::Bold,
+        "i" | "em" => EntityKind::Italic,
+        "u" | "ins" => EntityKind::Underline,
+        "s" | "del" | "strike" => EntityKind::Strike,
+        "code" => EntityKind::Code,
+        "tg-spoiler" => EntityKind::Spoiler,
+        "span" if dom::has_class(element, "tg-spoiler") => EntityKind::Spoiler,
+        "blockquote" => return block(element, EntityKind::Quote, reader, text),
+        "pre" => return block(element, EntityKind::Pre, reader, text),
+        "a" => match link(element, reader.name) {
+            Some(kind) => kind,
+            None => return children(element, reader, text),
+        },
+        // Wrappers; <mark> is the search term of a searched page.
+        "span" | "div" | "p" | "mark" => return children(element, reader, text),
+        tag => {
+            reader.unknown.push(tag.to_owned());
+            return children(element, reader, text);
+        }
+    };
+    text.entity(kind, |text| children(element, reader, text));
+}
+
+/// A block stands on lines of its own, also in the plain text.
+fn block(element: ElementRef<'_>, kind: EntityKind, reader: &mut Reader<'_>, text: &mut RichText) {
+    if !text.is_empty() && !text.text().ends_with('\n') {
+        text.push_str("\n");
+    }
+    let start = text.text().len();
+    text.entity(kind, |text| children(element, reader, text));
+    if text.text().len() > start {
+        text.push_str("\n");
+    }
+}
+
+fn link(element: ElementRef<'_>, name: &str) -> Option<EntityKind> {
+    let href = element.attr("href")?;
+    // Addresses behind a label, which ask before they open, are escaped twice (seen 2023, noted 2026-09).
+    let href = if element.attr("onclick").is_some() { unescape(href) } else { href.to_owned() };
+    let url = address::resolve(&href, name)?.into_boxed_str();
+    let searches = |sign| href.split_once("?q=").is_some_and(|(_, query)| query.starts_with(sign));
+    let tag = searches("%23") || searches("%24") || searches("#") || searches("$");
+    Some(if tag { EntityKind::Hashtag(url) } else { EntityKind::Link(url) })
+}
+
+fn unescape(href: &str) -> String {
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#33;", "!"), ("&amp;", "&")]
+        .iter()
+        .fold(href.to_owned(), |href, (escaped, plain)| href.replace(escaped, plain))
+}

@@ -1,0 +1,123 @@
+//! Feeds: `/{channel}/rss`, `/{channel}/atom`, `/{channel}/json`.
+
+use std::sync::{Arc, Weak};
+
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use bytesize::ByteSize;
+use moka::sync::Cache;
+
+use super::App;
+use super::caching::Validators;
+use super::error::Error;
+use super::pages;
+use crate::cache::Flights;
+use crate::feed::options::FeedOptions;
+use crate::feed::{self, Format};
+use crate::post::Snapshot;
+use crate::telegram::address;
+
+/// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
+pub(super) async fn answer(
+    State(app): State<App>,
+    Path(path): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
+        Some((typed, Some(format))) if uri.query().is_none() => {
+            feed(&app, typed, format, uri.path(), &headers).await
+        }
+        Some((_, Some(_))) => Err(Error::Query),
+        _ => pages::channel(&app, path.trim_end_matches('/'), &headers),
+    };
+    answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+async fn feed(
+    app: &App,
+    typed: &str,
+    format: Format,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let name = address::parse_channel(typed)?;
+    let (snapshot, max_age) = app.0.channels.snapshot(&name).await?;
+    let self_url = format!("{}{path}", app.base(headers));
+    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone() };
+    let rendered = app.0.rendered.get(snapshot, options, format).await?;
+    let shared = rendered.validators.headers(max_age);
+    if rendered.validators.known_to(headers) {
+        return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
+    }
+    let own = [
+        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    Ok((shared, own, rendered.body).into_response())
+}
+
+/// A feed as bytes.
+#[derive(Clone)]
+struct Rendered {
+    body: Bytes,
+    validators: Validators,
+    /// What it was rendered from, to know when it is of yesterday.
+    of: Weak<Snapshot>,
+}
+
+/// A feed is rendered for its own address, in the format at the end of it.
+type Key = String;
+
+/// Feeds that were rendered, each once for as long as its snapshot lasts.
+pub(super) struct RenderedFeeds {
+    kept: Cache<Key, Rendered>,
+    flights: Arc<Flights<Key, Option<Rendered>>>,
+}
+
+impl RenderedFeeds {
+    pub(super) fn new(max_size: ByteSize) -> Self {
+        let weigher =
+            |key: &Key, feed: &Rendered| u32::try_from(key.len() + feed.body.len()).unwrap_or(u32::MAX);
+        let kept = Cache::builder().max_capacity(max_size.as_u64()).weigher(weigher).build();
+        Self { kept, flights: Flights::new() }
+    }
+
+    async fn get(
+        &self,
+        snapshot: Arc<Snapshot>,
+        options: FeedOptions,
+        format: Format,
+    ) -> Result<Rendered, Error> {
+        let key = options.self_url.clone();
+        if let Some(feed) = current(&self.kept, &key, &snapshot) {
+            return Ok(feed);
+        }
+        let (kept, own_key) = (self.kept.clone(), key.clone());
+        let rendering = || async move {
+            // Another rendering may have ended between the look into the cache and this one.
+            if let Some(feed) = current(&kept, &own_key, &snapshot) {
+                return Some(feed);
+            }
+            // Rendering takes milliseconds: not on the threads that answer readers.
+            let feed = tokio::task::spawn_blocking(move || render(&snapshot, &options, format)).await.ok()??;
+            kept.insert(own_key, feed.clone());
+            Some(feed)
+        };
+        self.flights.join(key, rendering).await.flatten().ok_or(Error::Broken)
+    }
+}
+
+fn current(kept: &Cache<Key, Rendered>, key: &Key, snapshot: &Arc<Snapshot>) -> Option<Rendered> {
+    kept.get(key).filter(|feed| Weak::ptr_eq(&feed.of, &Arc::downgrade(snapshot)))
+}
+
+fn render(snapshot: &Arc<Snapshot>, options: &FeedOptions, format: Format) -> Option<Rendered> {
+    let feed = feed::build(snapshot, options);
+    let body = Bytes::from(feed::render(&feed, format));
+    let validators = Validators::new(&body, feed.updated)?;
+    Some(Rendered { body, validators, of: Arc::downgrade(snapshot) })
+}
