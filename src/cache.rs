@@ -44,7 +44,8 @@ impl Snapshots {
     /// A cache of at most so many bytes, whose snapshots are fresh for so long.
     #[must_use]
     pub fn new(max_bytes: u64, fresh_for: Duration) -> Self {
-        let weigher = |_: &ChannelName, stored: &Stored| u32::try_from(weight(&stored.snapshot)).unwrap_or(u32::MAX);
+        let weigher =
+            |_: &ChannelName, stored: &Stored| u32::try_from(weight(&stored.snapshot)).unwrap_or(u32::MAX);
         Self { stored: Cache::builder().max_capacity(max_bytes).weigher(weigher).build(), fresh_for }
     }
 
@@ -87,11 +88,16 @@ fn post_weight(post: &Post) -> usize {
                 Media::Sticker { url, still, .. } => url.len() + optional(still),
                 Media::Location { url, map, .. } => url.len() + optional(map),
                 Media::Contact { .. } => 64,
-                Media::Game(offer) | Media::Invoice(offer) => optional(&offer.description) + optional(&offer.image),
+                Media::Game(offer) | Media::Invoice(offer) => {
+                    optional(&offer.description) + optional(&offer.image)
+                }
             }
     });
     let preview = post.preview.as_ref().map_or(0, |preview| {
-        preview.url.len() + optional(&preview.description) + optional(&preview.image) + optional(&preview.video)
+        preview.url.len()
+            + optional(&preview.description)
+            + optional(&preview.image)
+            + optional(&preview.video)
     });
     let reply = post.reply.as_ref().map_or(0, |reply| reply.text.len());
     // An entity is its range and, mostly, an address.
@@ -138,7 +144,9 @@ where
             let _landing = landing;
             work.await
         });
-        task.map(|outcome| outcome.inspect_err(|err| tracing::error!("a task failed: {err}")).ok()).boxed().shared()
+        task.map(|outcome| outcome.inspect_err(|err| tracing::error!("a task failed: {err}")).ok())
+            .boxed()
+            .shared()
     }
 }
 

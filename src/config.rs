@@ -65,7 +65,7 @@ pub struct ServeArgs {
     /// Address and port to listen on
     #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Base address under which readers reach the service, such as https://feeds.example.org; what the request
+    /// Base address under which readers reach the service, such as `https://feeds.example.org`; what the request
     /// says when left out
     #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,

@@ -1,7 +1,7 @@
 //! What a page holds, in words: post by post, kind by kind, and what was not understood.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::post::{Media, Post, Snapshot, StickerFormat, VideoKind};
 use crate::telegram::page::Page;
@@ -19,12 +19,13 @@ pub(super) fn carries_everything(page: &Page) -> bool {
 /// The report, line by line.
 pub(super) fn report(page: &Page) -> String {
     let mut out = String::new();
-    // Writing to a String cannot fail.
-    drop(write_report(&mut out, page));
-    out
+    match write_report(&mut out, page) {
+        Ok(()) => out,
+        Err(fmt::Error) => unreachable!("writing to a String does not fail"),
+    }
 }
 
-fn write_report(out: &mut String, page: &Page) -> std::fmt::Result {
+fn write_report(out: &mut String, page: &Page) -> fmt::Result {
     let Snapshot { channel, posts } = &page.snapshot;
     writeln!(out, "{} (@{})", channel.title, channel.name)?;
     for (sign, what) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {

@@ -13,7 +13,7 @@ use crate::channel::ChannelName;
 use crate::config::{CheckArgs, Command, GetArgs, HealthcheckArgs, PublicUrl, ServeArgs};
 use crate::feed;
 use crate::feed::options::FeedOptions;
-use crate::refresh::{self, Channels, RefreshError};
+use crate::refresh::{self, Channels, RefreshError, Samples};
 use crate::telegram::address::{self, AddressError};
 use crate::telegram::client::{Client, Upstream};
 use crate::telegram::page::{self, Page, Source};
@@ -84,7 +84,9 @@ async fn serve(args: ServeArgs) -> Result<(), CliError> {
         .await
         .map_err(|err| CliError::CannotServe(format!("{} cannot be listened on: {err}", args.listen)))?;
     let client = Client::new(args.source.upstream.clone()).map_err(|err| cannot(&err))?;
-    let app = web::App::new(Channels::new(client, args.cache_size, args.fresh_for), &args);
+    let samples = Samples::new(&args.data_dir);
+    let channels = Channels::new(client, args.cache_size, args.fresh_for, samples);
+    let app = web::App::new(channels, &args);
     tracing::info!("serving on http://{}", listener.local_addr().map_err(|err| cannot(&err))?);
     web::serve(listener, app, shutdown()).await.map_err(|err| cannot(&err))
 }
@@ -147,7 +149,9 @@ async fn read(typed: Option<&str>, file: Option<&Path>, upstream: Vec<Upstream>)
         return Err(AddressError::NotAChannel(String::new()).into());
     };
     let client = Client::new(upstream).map_err(|err| CliError::CannotServe(err.to_string()))?;
-    refresh::refresh(&client, &name, false).await.map_err(|err| CliError::Refresh(name.to_string(), err))
+    refresh::refresh(&client, &name, false, None)
+        .await
+        .map_err(|err| CliError::Refresh(name.to_string(), err))
 }
 
 async fn healthcheck(args: &HealthcheckArgs) -> Result<(), CliError> {
@@ -156,7 +160,11 @@ async fn healthcheck(args: &HealthcheckArgs) -> Result<(), CliError> {
     let mut address = args.listen;
     // Listening on every address, it is reached on this one too.
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;

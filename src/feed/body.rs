@@ -46,11 +46,11 @@ pub(super) fn body(post: &Post, hosts: &MediaHosts) -> String {
         only_in_telegram(&mut out, label, &post.permalink);
     }
     if out.is_empty() {
-        html::element(&mut out, "p", |out| {
-            html::link(out, "See the post in Telegram", Some(&post.permalink))
+        html::group(&mut out, "p", |out| {
+            html::link(out, "See the post in Telegram", Some(&post.permalink));
         });
     }
-    sanitize(&out)
+    sanitize(out.trim_end())
 }
 
 fn forward(out: &mut String, forward: &Forward) {
@@ -66,7 +66,7 @@ fn forward(out: &mut String, forward: &Forward) {
 }
 
 fn via_bot(out: &mut String, bot: &Named) {
-    html::element(out, "p", |out| {
+    html::group(out, "p", |out| {
         out.push_str("<i>via ");
         html::link(out, &bot.name, bot.url.as_deref());
         out.push_str("</i>");
@@ -74,7 +74,7 @@ fn via_bot(out: &mut String, bot: &Named) {
 }
 
 fn reply(out: &mut String, reply: &Reply) {
-    html::element(out, "blockquote", |out| {
+    html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::link(out, &reply.to.name, reply.to.url.as_deref()));
             out.push_str("<br>");
@@ -91,7 +91,7 @@ fn poll(out: &mut String, poll: &Poll) {
             html::element(out, "i", |out| html::text(out, &poll.kind));
         }
     });
-    html::element(out, "ul", |out| {
+    html::group(out, "ul", |out| {
         for option in &poll.options {
             html::block(out, "li", |out| html::text(out, &option.text));
         }
@@ -115,7 +115,7 @@ fn file(out: &mut String, file: &File, permalink: &str) {
 
 fn preview(out: &mut String, preview: &LinkPreview, hosts: &MediaHosts) {
     let target = Some(preview.url.as_str());
-    html::element(out, "blockquote", |out| {
+    html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             match (&preview.site, &preview.title) {
                 (Some(site), Some(title)) => {
@@ -146,7 +146,7 @@ fn preview(out: &mut String, preview: &LinkPreview, hosts: &MediaHosts) {
             figure::picture(out, "Picture", image, None, hosts);
         }
         if let Some(embed) = &preview.embed {
-            html::element(out, "p", |out| html::link(out, "Player", Some(embed)));
+            html::group(out, "p", |out| html::link(out, "Player", Some(embed)));
         }
     });
 }
@@ -296,7 +296,9 @@ mod tests {
         assert_eq!(
             of_media(vec![video(Some(source), VideoKind::Plain)]),
             format!(
-                r#"<figure><video src="{source}" poster="https://media.example.org/poster" controls="" preload="none" width="4" height="3"><a href="{source}" rel="noopener noreferrer">Video</a></video><figcaption>Video, 0:27</figcaption></figure>"#
+                r#"<figure><video src="{source}" poster="https://media.example.org/poster" controls="" preload="none" width="4" height="3"><a href="{source}" rel="noopener noreferrer">Video</a></video>
+<figcaption>Video, 0:27</figcaption>
+</figure>"#
             )
         );
         let big = of_media(vec![video(None, VideoKind::Plain)]);

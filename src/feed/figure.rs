@@ -17,11 +17,11 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, hosts: &M
         Media::Voice { url, seconds } => voice(out, url, *seconds, hosts),
         Media::Sticker { url, format, still } => sticker(out, url, *format, still.as_deref(), hosts),
         Media::Location { url, map, title, address } => {
-            html::element(out, "figure", |out| {
+            html::group(out, "figure", |out| {
                 if let Some(map) = map {
                     linked_picture(out, "Map", map, None, Some(url), hosts);
                 }
-                html::block(out, "figcaption", |out| {
+                caption(out, |out| {
                     html::link(out, &place(url, title.as_deref()), Some(url));
                     if let Some(address) = address {
                         out.push_str("<br>");
@@ -35,29 +35,35 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, hosts: &M
     }
 }
 
+/// What stands below a medium in its figure.
+fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
+    out.push('\n');
+    html::block(out, "figcaption", fill);
+}
+
 /// A picture as a figure of its own.
 pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, hosts: &MediaHosts) {
-    html::element(out, "figure", |out| linked_picture(out, label, url, size, None, hosts));
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, hosts));
 }
 
 /// A video with a player, or else a link to it.
 pub(super) fn video(out: &mut String, video: &Video, permalink: &str, hosts: &MediaHosts) {
     let label = title::video_label(video.kind);
     let poster = video.poster.as_deref();
-    html::element(out, "figure", |out| {
+    html::group(out, "figure", |out| {
         let source = video.url.as_deref().and_then(|url| hosts.admit(url));
         if let Some(source) = &source {
             player(out, label, source, poster, video.size, hosts);
         } else if let Some(poster) = poster {
             linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), hosts);
         }
-        html::element(out, "figcaption", |out| {
-            let caption = timed(label, video.seconds);
+        caption(out, |out| {
+            let label_and_time = timed(label, video.seconds);
             match &video.url {
-                Some(_) if source.is_some() => html::text(out, &caption),
-                Some(url) => html::link(out, &caption, Some(url)),
+                Some(_) if source.is_some() => html::text(out, &label_and_time),
+                Some(url) => html::link(out, &label_and_time, Some(url)),
                 None => {
-                    html::text(out, &caption);
+                    html::text(out, &label_and_time);
                     out.push_str(" — too big for the preview, ");
                     html::link(out, "watch in Telegram", Some(permalink));
                 }
@@ -87,6 +93,7 @@ fn player(
     html::link(out, label, Some(source));
     out.push_str("</video>");
     if let (None, Some(poster)) = (still, poster) {
+        out.push('\n');
         html::link(out, "Still picture", Some(poster));
     }
 }
@@ -125,22 +132,22 @@ fn dimensions(out: &mut String, size: Option<Size>) {
 }
 
 fn voice(out: &mut String, url: &str, seconds: Option<u32>, hosts: &MediaHosts) {
-    let caption = timed("Voice message", seconds);
-    html::element(out, "figure", |out| {
+    let label_and_time = timed("Voice message", seconds);
+    html::group(out, "figure", |out| {
         let Some(source) = hosts.admit(url) else {
-            return html::link(out, &caption, Some(url));
+            return html::link(out, &label_and_time, Some(url));
         };
         out.push_str("<audio");
         html::attribute(out, "src", &source);
         out.push_str(" controls=\"\" preload=\"none\">");
         html::link(out, "Voice message", Some(&source));
         out.push_str("</audio>");
-        html::element(out, "figcaption", |out| html::text(out, &caption));
+        caption(out, |out| html::text(out, &label_and_time));
     });
 }
 
 fn sticker(out: &mut String, url: &str, format: StickerFormat, still: Option<&str>, hosts: &MediaHosts) {
-    html::element(out, "figure", |out| match format {
+    html::group(out, "figure", |out| match format {
         StickerFormat::Webp => linked_picture(out, "Sticker", url, None, None, hosts),
         StickerFormat::Webm if let Some(source) = hosts.admit(url) => {
             player(out, "Sticker", &source, still, None, hosts);
@@ -149,7 +156,7 @@ fn sticker(out: &mut String, url: &str, format: StickerFormat, still: Option<&st
             if let Some(still) = still {
                 linked_picture(out, "Sticker", still, None, None, hosts);
             }
-            html::element(out, "figcaption", |out| html::link(out, "Animated sticker", Some(url)));
+            caption(out, |out| html::link(out, "Animated sticker", Some(url)));
         }
     });
 }
@@ -179,7 +186,7 @@ fn contact(out: &mut String, name: &str, phone: Option<&str>) {
 }
 
 fn offer(out: &mut String, offer: &Offer, hosts: &MediaHosts) {
-    html::element(out, "blockquote", |out| {
+    html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::text(out, &offer.title));
             for part in [&offer.description, &offer.note].into_iter().flatten() {

@@ -98,10 +98,20 @@ pub(super) fn element(out: &mut String, tag: &str, fill: impl FnOnce(&mut String
     }
 }
 
-/// The same as [`element`], for an element that holds text itself, and so has a direction.
-pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
+/// The same as [`element`], for one that holds other blocks. It ends its line: many a reader makes plain text by
+/// leaving out tags, and would glue the last word of one block to the first of the next.
+pub(super) fn group(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     element(out, tag, fill);
+    if out.len() > start {
+        out.push('\n');
+    }
+}
+
+/// The same as [`group`], for a block that holds text itself, and so has a direction.
+pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
+    let start = out.len();
+    group(out, tag, fill);
     if out.len() > start {
         direct(out, start + 1 + tag.len());
     }
@@ -138,7 +148,7 @@ mod tests {
         block(&mut out, "p", |_| ());
         block(&mut out, "p", |out| lines(out, "a\nb "));
         block(&mut out, "p", |out| text(out, "سلام <"));
-        assert_eq!(out, "<p>a<br>b</p><p dir=\"auto\">سلام &lt;</p>");
+        assert_eq!(out, "<p>a<br>b</p>\n<p dir=\"auto\">سلام &lt;</p>\n");
     }
 
     #[test]

@@ -269,7 +269,7 @@ mod tests {
         let feed = built();
         assert_eq!(
             feed.entries.iter().map(|entry| entry.title.as_str()).collect::<Vec<_>>(),
-            ["Photo", "Headline ‹b>"]
+            ["Photo", "Headline ‹b›"]
         );
         assert_eq!(feed.updated, feed.entries[0].published);
         assert_eq!(feed.description, "@sample on Telegram");
@@ -296,7 +296,7 @@ mod tests {
     fn rss_says_each_thing_once_and_nothing_empty() {
         let xml = written(&built(), Format::Rss);
         for part in [
-            r#"<guid isPermaLink="true">https://example.org/sample/8</guid>"#,
+            "<guid>https://example.org/sample/8</guid>",
             "<pubDate>Wed, 19 Jun 2024 15:23:45 GMT</pubDate>",
             "<lastBuildDate>Wed, 19 Jun 2024 15:23:45 GMT</lastBuildDate>",
             "<dc:creator>Ada</dc:creator>",

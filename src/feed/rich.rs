@@ -2,7 +2,8 @@
 //!
 //! Telegram's entities mark ranges of characters; HTML wants paragraphs that hold inline elements, and blocks
 //! that hold paragraphs. An inline entity that crosses the end of a paragraph is closed there and opened again
-//! behind it. Every tag waits until there is text for it, so none is ever empty.
+//! behind it. Every tag waits until there is text for it, so none is ever empty, but for a link without a visible
+//! label: authors hide such links to choose a preview, and they stay as hidden as they are in Telegram.
 
 use super::{html, plain};
 use crate::text::{EntityKind, RichText};
@@ -21,7 +22,11 @@ pub(super) fn write(out: &mut String, rich: &RichText) {
         }
         writer.text(&text[at..entity.start]);
         at = entity.start;
-        if writer.enter(&entity.kind) {
+        if let EntityKind::Link(address) = &entity.kind
+            && plain::is_blank(&text[entity.start..entity.end])
+        {
+            writer.hidden_link(address);
+        } else if writer.enter(&entity.kind) {
             entered.push((entity.end, &entity.kind));
         }
     }
@@ -122,6 +127,17 @@ impl<'a> Writer<'a> {
         }
     }
 
+    fn hidden_link(&mut self, address: &str) {
+        if !html::is_linkable(address) || self.inlines.iter().any(|inline| is_link(inline)) {
+            return;
+        }
+        if self.holder.is_none() {
+            self.open();
+        }
+        html::open_link(self.out, address);
+        html::close(self.out, "a");
+    }
+
     fn text(&mut self, text: &str) {
         for line in text.split_inclusive('\n') {
             let start = line.len() - line.trim_start_matches(plain::shows_nothing).len();
@@ -144,7 +160,7 @@ impl<'a> Writer<'a> {
             html::open(self.out, tag(block));
             if **block == EntityKind::Spoiler {
                 // Miniflux shows it all openly, so the word has to stand in the text.
-                self.out.push_str("<summary>Spoiler:</summary>");
+                self.out.push_str("<summary>Spoiler:</summary>\n");
             }
         }
         self.n_blocks_open = self.blocks.len();
@@ -154,10 +170,10 @@ impl<'a> Writer<'a> {
             self.holder = Some((tag, self.out.len() - 1));
             // HTML drops a line break behind `<pre>`, and white space behind `<p>` shows nothing.
             if self.preformatted {
-                self.out.push_str(self.space.trim_start_matches(['\n', '\r']));
+                html::text(self.out, self.space.trim_start_matches(['\n', '\r']));
             }
         } else if self.preformatted || !self.space.contains('\n') {
-            self.out.push_str(&self.space);
+            html::text(self.out, &self.space);
         } else {
             self.out.push_str("<br>");
         }
@@ -165,7 +181,7 @@ impl<'a> Writer<'a> {
         for inline in &self.inlines[self.n_inlines_open..] {
             match inline {
                 EntityKind::Link(address) | EntityKind::Hashtag(address) => {
-                    html::open_link(self.out, address)
+                    html::open_link(self.out, address);
                 }
                 kind => html::open(self.out, tag(kind)),
             }
@@ -187,6 +203,7 @@ impl<'a> Writer<'a> {
         self.space.clear();
         if let Some((tag, tag_end)) = self.holder.take() {
             html::close(self.out, tag);
+            self.out.push('\n');
             html::direct(self.out, tag_end);
         }
     }
@@ -197,6 +214,7 @@ impl<'a> Writer<'a> {
         while self.n_blocks_open > n {
             self.n_blocks_open -= 1;
             html::close(self.out, tag(self.blocks[self.n_blocks_open]));
+            self.out.push('\n');
         }
     }
 }
@@ -232,12 +250,12 @@ mod tests {
         let mut out = String::new();
         write(&mut out, &rich);
         assert_eq!(sanitize(&out), out, "sanitizing changes it");
-        out
+        out.trim_end().to_owned()
     }
 
     #[test]
     fn blank_lines_part_paragraphs() {
-        assert_eq!(html(|t| t.push_str("\n a \nb\n \u{200b}\n\nc  d\n")), "<p>a<br>b</p><p>c  d</p>");
+        assert_eq!(html(|t| t.push_str("\n a \nb\n \u{200b}\n\nc  d\n")), "<p>a<br>b</p>\n<p>c  d</p>");
         assert_eq!(html(|t| t.push_str(" \n\u{3164}\n")), "");
     }
 
@@ -251,7 +269,7 @@ mod tests {
             });
             t.push_str("\ne");
         });
-        assert_eq!(out, "<p>x <b>a</b></p><p><b>b <i>c<br>d</i></b><br>e</p>");
+        assert_eq!(out, "<p>x <b>a</b></p>\n<p><b>b <i>c<br>d</i></b><br>e</p>");
     }
 
     #[test]
@@ -265,9 +283,25 @@ mod tests {
             t.entity(Spoiler, |t| t.push_str("d"));
             t.push_str(" e");
         });
-        let expected = "<p><b>a</b></p><blockquote><p><b>b</b></p></blockquote><p><b>c</b></p>\
-            <details><summary>Spoiler:</summary><p>d</p></details><p>e</p>";
+        let expected = "<p><b>a</b></p>\n<blockquote><p><b>b</b></p>\n</blockquote>\n<p><b>c</b></p>\n\
+            <details><summary>Spoiler:</summary>\n<p>d</p>\n</details>\n<p>e</p>";
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_hidden_link_stays_hidden() {
+        let hidden =
+            |t: &mut RichText| t.entity(Link("https://x.example/".into()), |t| t.push_str("\u{200b}\n"));
+        let link = "<a href=\"https://x.example/\" rel=\"noopener noreferrer\"></a>";
+        let out = html(|t| {
+            hidden(t);
+            t.push_str("a\n");
+            t.entity(Bold, |t| {
+                hidden(t);
+                t.push_str("b");
+            });
+        });
+        assert_eq!(out, format!("<p>{link}<br>a{link}</p>\n<p><b>b</b></p>"));
     }
 
     #[test]
@@ -278,7 +312,7 @@ mod tests {
             t.push_str("y ");
             t.entity(Code, |t| t.push_str("z"));
         });
-        assert_eq!(out, "<p>x</p><pre>  if a &lt; b {\n\n    c\n  }</pre><p>y <code>z</code></p>");
+        assert_eq!(out, "<p>x</p>\n<pre>  if a &lt; b {\n\n    c\n  }</pre>\n<p>y <code>z</code></p>");
     }
 
     #[test]
@@ -286,7 +320,7 @@ mod tests {
         let out = html(|t| {
             t.entity(Quote, |t| t.push_str(" \n"));
             t.entity(Bold, |t| t.entity(Bold, |t| t.push_str("a")));
-            t.entity(Bold, |t| t.push_str(" "));
+            t.entity(Bold, |t| t.push_str("\u{a0}"));
             t.entity(Link("javascript:x".into()), |t| t.push_str("b"));
             t.entity(Link("https://example.org/".into()), |t| {
                 t.push_str("c");
@@ -294,7 +328,7 @@ mod tests {
             });
         });
         let link = r#"<a href="https://example.org/" rel="noopener noreferrer">c#d</a>"#;
-        assert_eq!(out, format!("<p><b>a</b> b{link}</p>"));
+        assert_eq!(out, format!("<p><b>a</b>&nbsp;b{link}</p>"));
     }
 
     #[test]
@@ -303,6 +337,6 @@ mod tests {
             t.push_str("a\n\nשלום");
             t.entity(Pre, |t| t.push_str("סוף"));
         });
-        assert_eq!(out, "<p>a</p><p dir=\"auto\">שלום</p><pre dir=\"auto\">סוף</pre>");
+        assert_eq!(out, "<p>a</p>\n<p dir=\"auto\">שלום</p>\n<pre dir=\"auto\">סוף</pre>");
     }
 }

@@ -131,7 +131,7 @@ mod tests {
         let titled = |post: Post| title(&post);
         assert_eq!(titled(Post { media: vec![photo.clone()], ..sample::post() }), "Photo");
         assert_eq!(titled(Post { media: vec![photo; 4], ..sample::post() }), "Album of 4");
-        assert_eq!(titled(Post { media: vec![contact], ..sample::post() }), "Contact: Ada ‹b>");
+        assert_eq!(titled(Post { media: vec![contact], ..sample::post() }), "Contact: Ada ‹b›");
         assert_eq!(
             titled(Post { only_in_telegram: Some(String::new()), ..sample::post() }),
             "Post that opens only in Telegram"
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_summary_is_the_beginning_of_the_text() {
         let post = Post { text: "one\n\ntwo <b>".into(), ..sample::post() };
-        assert_eq!(summary(&post), "one two ‹b>");
+        assert_eq!(summary(&post), "one two ‹b›");
         assert_eq!(summary(&sample::post()), "Post");
     }
 }

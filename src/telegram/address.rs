@@ -206,7 +206,11 @@ mod tests {
             "tg:resolve?domain=durov&post=123",
             "TG://resolve?domain=durov",
         ] {
-            assert_eq!(parse_channel(typed).map(|name| name.to_string()), Ok("durov".to_owned()), "{typed:?}");
+            assert_eq!(
+                parse_channel(typed).map(|name| name.to_string()),
+                Ok("durov".to_owned()),
+                "{typed:?}"
+            );
         }
     }
 
@@ -227,10 +231,33 @@ mod tests {
     fn everything_else_is_no_channel() {
         let long = "x".repeat(5000);
         for typed in [
-            "", " ", "@", "abc", "a b c d", "durov!", "@@durov", "дуров", "https://", "https://t.me", "https://t.me/",
-            "https://t.me/s/", "https://example.com/durov", "example.com", "ftp://t.me/durov", "javascript:durov",
-            "t.me/addstickers/durov", "share", "t.me/share/url?url=x", "tg://proxy?server=x", "tg://resolve", "tg:",
-            "../durov", "durov/rss/x", "nott.me/durov", "t.me.example.com/durov", &long,
+            "",
+            " ",
+            "@",
+            "abc",
+            "a b c d",
+            "durov!",
+            "@@durov",
+            "дуров",
+            "https://",
+            "https://t.me",
+            "https://t.me/",
+            "https://t.me/s/",
+            "https://example.com/durov",
+            "example.com",
+            "ftp://t.me/durov",
+            "javascript:durov",
+            "t.me/addstickers/durov",
+            "share",
+            "t.me/share/url?url=x",
+            "tg://proxy?server=x",
+            "tg://resolve",
+            "tg:",
+            "../durov",
+            "durov/rss/x",
+            "nott.me/durov",
+            "t.me.example.com/durov",
+            &long,
         ] {
             assert!(matches!(parse_channel(typed), Err(AddressError::NotAChannel(_))), "{typed:?}");
         }

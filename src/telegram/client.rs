@@ -102,7 +102,9 @@ impl Upstream {
             None => false,
         };
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-            return Err(format!("{address:?} must begin with https:// (http:// is for loopback addresses only)"));
+            return Err(format!(
+                "{address:?} must begin with https:// (http:// is for loopback addresses only)"
+            ));
         }
         if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
             return Err(format!("{address:?} must end after the host and port"));
@@ -203,7 +205,11 @@ fn own_path(response: &Response, upstream: &Upstream, name: &ChannelName) -> Res
     }
     // What cannot be a name at all is sent to Telegram's home page.
     let home = url.path() == "/" && url.host_str().is_some_and(|host| host.ends_with("telegram.org"));
-    Err(if home { NoPosts::NotAName } else { NoPosts::Elsewhere(url.host_str().unwrap_or(location).to_owned()) })
+    Err(if home {
+        NoPosts::NotAName
+    } else {
+        NoPosts::Elsewhere(url.host_str().unwrap_or(location).to_owned())
+    })
 }
 
 async fn body(mut response: Response, host: &str) -> Result<String, FetchError> {

@@ -25,7 +25,9 @@ pub enum NoPosts {
     #[error("this is a bot, not a channel: only public channels have posts to read")]
     Bot,
     /// A group, where members talk.
-    #[error("this is a group, not a channel: Telegram shows the posts of groups only to people with an account")]
+    #[error(
+        "this is a group, not a channel: Telegram shows the posts of groups only to people with an account"
+    )]
     Group,
     /// Something that only invited people can read.
     #[error("this is an invitation to a private chat: private channels and groups have no public page")]

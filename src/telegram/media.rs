@@ -56,7 +56,9 @@ fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
     let seconds = duration(player, length);
     let kind = match role {
         Role::RoundVideo => VideoKind::Round,
-        _ if file.is_some() && seconds.is_none() && first(player, class::VIDEO_PLAY).is_none() => VideoKind::Animation,
+        _ if file.is_some() && seconds.is_none() && first(player, class::VIDEO_PLAY).is_none() => {
+            VideoKind::Animation
+        }
         _ => VideoKind::Plain,
     };
     Video {

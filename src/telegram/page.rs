@@ -1,5 +1,6 @@
 //! A preview page becomes its channel and its posts, or the reason why there are none.
 
+use jiff::Timestamp;
 use scraper::{ElementRef, Html};
 
 use super::landing::{self, NoPosts, meta};
@@ -55,8 +56,9 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     let root = document.root_element();
     let mut messages = Vec::new();
     let mut skipped = Vec::new();
-    for message in dom::all(root, class::MESSAGE) {
-        match post::parse(message) {
+    let elements: Vec<_> = dom::all(root, class::MESSAGE).collect();
+    for (message, published) in elements.iter().copied().zip(dates(&elements)) {
+        match post::parse(message, published) {
             Ok(message) => messages.push(message),
             Err(why) => skipped.push(Skipped {
                 why,
@@ -79,7 +81,8 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     {
         return Err(NoPosts::OtherChannel(channel.name.to_string()));
     }
-    let tags = |message: &Message| message.unknown_tags.iter().map(|tag| (message.post.id, tag.clone())).collect();
+    let tags =
+        |message: &Message| message.unknown_tags.iter().map(|tag| (message.post.id, tag.clone())).collect();
     let unknown_tags = messages.iter().flat_map(|message| -> Vec<_> { tags(message) }).collect();
     let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
     posts.sort_by_key(|post| post.id);
@@ -87,12 +90,20 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     Ok(Page { snapshot: Snapshot { channel, posts }, skipped, unknown_tags, older: older(root) })
 }
 
+/// When each message was published. One without a date (seen in 2023) was published between its neighbours, so the
+/// one before it stands in, or at the page's start the one behind.
+fn dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
+    let own: Vec<_> = messages.iter().map(|message| post::published(*message)).collect();
+    let neighbour = |i: usize| own[..i].iter().rev().chain(&own[i..]).flatten().next();
+    own.iter().enumerate().map(|(i, date)| date.as_ref().or_else(|| neighbour(i)).copied()).collect()
+}
+
 /// Whether the page lacks its end. A connection that breaks can look like a short answer, and a page with half
 /// its posts like a whole one.
 fn is_cut_short(html: &str) -> bool {
     let head = html[..html.floor_char_boundary(1024)].to_ascii_lowercase();
     let is_document = head.contains("<html") || head.contains("<!doctype");
-    is_document && !html.rfind("</html>").is_some_and(|end| html.len() - end < 512)
+    is_document && html.rfind("</html>").is_none_or(|end| html.len() - end >= 512)
 }
 
 fn channel(document: &Html, newest: &Message) -> Channel {
@@ -115,10 +126,12 @@ fn channel(document: &Html, newest: &Message) -> Channel {
         about: inside(class::CHANNEL_ABOUT)
             .map(|about| text::parse(about, name, &mut Vec::new()))
             .unwrap_or_default(),
-        photo: photo
-            .filter(|url| !url.starts_with("data:"))
-            .and_then(|url| address::resolve(url, name)),
-        counters: info.into_iter().flat_map(|info| dom::all(info, class::CHANNEL_COUNTER)).filter_map(counter).collect(),
+        photo: photo.filter(|url| !url.starts_with("data:")).and_then(|url| address::resolve(url, name)),
+        counters: info
+            .into_iter()
+            .flat_map(|info| dom::all(info, class::CHANNEL_COUNTER))
+            .filter_map(counter)
+            .collect(),
         verified: inside(class::VERIFIED).is_some(),
         warning: warning.map(strip),
     }

@@ -21,8 +21,8 @@ pub enum PostError {
     /// Neither its `data-post`, nor its link, nor its `data-view` name the post.
     #[error("it has no post id")]
     NoId,
-    /// It has no date that can be read.
-    #[error("it has no date")]
+    /// Neither it nor any other post of the page has a date that can be read.
+    #[error("it has no date, nor has any post beside it")]
     NoDate,
 }
 
@@ -46,10 +46,12 @@ struct View {
 }
 
 /// Reads one message element.
-pub(super) fn parse(message: ElementRef<'_>) -> Result<Message, PostError> {
+///
+/// `published` is its [`published`] date, or what stands in for it.
+pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Result<Message, PostError> {
     let view = view(message);
     let (channel, id) = locate(message, &view).ok_or(PostError::NoId)?;
-    let published = published(message).ok_or(PostError::NoDate)?;
+    let published = published.ok_or(PostError::NoDate)?;
     let find = |class| dom::first(message, class);
     let number = |class| find(class).and_then(dom::line).and_then(|text| dom::count(&text));
     let mut draft = Draft {
@@ -86,7 +88,7 @@ pub(super) fn parse(message: ElementRef<'_>) -> Result<Message, PostError> {
         post.only_in_telegram.get_or_insert_default();
     }
     let channel_id = view.c.and_then(|c| u64::try_from(-c).ok());
-    Ok(Message { post, channel_id, unknown_tags, channel })
+    Ok(Message { post, channel, channel_id, unknown_tags })
 }
 
 /// Whether a post would show nothing.
@@ -121,14 +123,14 @@ fn locate(message: ElementRef<'_>, view: &View) -> Option<(ChannelName, PostId)>
 }
 
 /// The date in the post's link; players have `<time>` elements too, before it and without a date.
-fn published(message: ElementRef<'_>) -> Option<Timestamp> {
+pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
     let in_link = dom::first(message, class::DATE).and_then(|date| dom::tag(date, "time"));
     in_link?.attr("datetime")?.trim().parse().ok()
 }
 
 /// A name, and where its element leads.
 fn named(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> Named {
-    let url = link.attr("href").and_then(|href| address::resolve(href, channel));
+    let url = dom::href(link).and_then(|href| address::resolve(&href, channel));
     Named { name: dom::line(name).unwrap_or_default(), url }
 }
 
@@ -174,7 +176,9 @@ impl Draft<'_> {
             Role::Document => self.post.files.extend(file(element)),
             Role::Poll => self.post.poll = Some(poll(element, self.voters)),
             Role::Preview | Role::PreviewPart => self.preview(element),
-            Role::Reactions => self.post.reactions.extend(dom::all(element, class::REACTION).filter_map(reaction)),
+            Role::Reactions => {
+                self.post.reactions.extend(dom::all(element, class::REACTION).filter_map(reaction));
+            }
             Role::Keyboard => {
                 let buttons = dom::all(element, class::BUTTON).map(|button| named(button, button, self.name));
                 self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
@@ -247,7 +251,9 @@ impl Draft<'_> {
             if dom::has_class(element, name) { Some(element) } else { dom::first(element, name) }
         };
         let absolute = |url: &str| address::resolve(url, self.name);
-        let link = element.attr("href").or_else(|| dom::first(element, "tgme_widget_message_link_preview")?.attr("href"));
+        let link = element
+            .attr("href")
+            .or_else(|| dom::first(element, "tgme_widget_message_link_preview")?.attr("href"));
         if let (true, Some(url)) = (preview.url.is_empty(), link.and_then(absolute)) {
             preview.url = url;
         }
@@ -288,7 +294,7 @@ fn role(element: ElementRef<'_>) -> Option<Role> {
     let plain = dom::classes(element).all(|class| class.starts_with("js-"));
     dom::classes(element).find_map(class::role).or(match element.value().name() {
         "svg" | "script" | "style" | "br" => Some(Role::Furniture),
-        "div" | "span" | "section" | "p" if plain => Some(Role::Around),
+        "div" | "span" | "section" | "p" | "a" if plain => Some(Role::Around),
         _ => None,
     })
 }

@@ -204,9 +204,19 @@ pub(super) enum Role {
 pub(super) fn role(class: &str) -> Option<Role> {
     let class = class.strip_prefix("tgme_widget_message_").unwrap_or(class);
     Some(match class {
-        "bubble" | "media_supported_cont" | "grouped_wrap" | "grouped" | "grouped_layer" | "one_media" | "sticker_wrap"
-        | "tgsticker_wrap" | "videosticker_wrap" => Role::Around,
-        "media_not_supported_cont" | "user" | "bubble_tail" | "bubble_logo" | "tgsticker_effect" => Role::Furniture,
+        "bubble"
+        | "user"
+        | "media_supported_cont"
+        | "grouped_wrap"
+        | "grouped"
+        | "grouped_layer"
+        | "one_media"
+        | "sticker_wrap"
+        | "tgsticker_wrap"
+        | "videosticker_wrap" => Role::Around,
+        "media_not_supported_cont" | "user_photo" | "bubble_tail" | "bubble_logo" | "tgsticker_effect" => {
+            Role::Furniture
+        }
         "author" => Role::Author,
         "forwarded_from" => Role::Forward,
         "reply" => Role::Reply,
@@ -223,8 +233,13 @@ pub(super) fn role(class: &str) -> Option<Role> {
         "invoice" => Role::Invoice,
         "poll" => Role::Poll,
         "link_preview" => Role::Preview,
-        "link_preview_site_name" | "link_preview_title" | "link_preview_description" | "link_preview_image"
-        | "link_preview_right_image" | "link_preview_video_player" | "link_preview_embed_wrap" => Role::PreviewPart,
+        "link_preview_site_name"
+        | "link_preview_title"
+        | "link_preview_description"
+        | "link_preview_image"
+        | "link_preview_right_image"
+        | "link_preview_video_player"
+        | "link_preview_embed_wrap" => Role::PreviewPart,
         "service_photo" => Role::ServicePhoto,
         "message_media_not_supported_wrap" => Role::OnlyInTelegram,
         "footer" | "info" => Role::Footer,

@@ -76,17 +76,9 @@ fn block(element: ElementRef<'_>, kind: EntityKind, reader: &mut Reader<'_>, tex
 }
 
 fn link(element: ElementRef<'_>, name: &str) -> Option<EntityKind> {
-    let href = element.attr("href")?;
-    // Addresses behind a label, which ask before they open, are escaped twice (seen 2023, noted 2026-09).
-    let href = if element.attr("onclick").is_some() { unescape(href) } else { href.to_owned() };
+    let href = dom::href(element)?;
     let url = address::resolve(&href, name)?.into_boxed_str();
     let searches = |sign| href.split_once("?q=").is_some_and(|(_, query)| query.starts_with(sign));
     let tag = searches("%23") || searches("%24") || searches("#") || searches("$");
     Some(if tag { EntityKind::Hashtag(url) } else { EntityKind::Link(url) })
-}
-
-fn unescape(href: &str) -> String {
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#33;", "!"), ("&amp;", "&")]
-        .iter()
-        .fold(href.to_owned(), |href, (escaped, plain)| href.replace(escaped, plain))
 }

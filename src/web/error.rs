@@ -14,7 +14,7 @@ use crate::telegram::client::FetchError;
 use crate::telegram::landing::NoPosts;
 
 /// When a reader should try again, unless the upstream has said it.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 
 /// Why a request gets no feed.
 #[derive(Debug, Error)]
@@ -58,7 +58,9 @@ impl Error {
             tracing::warn!(status = status.as_u16(), "{self}");
         }
         let mut headers = HeaderMap::new();
-        let mut set = |name: HeaderName, value: &str| headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
+        let mut set = |name: HeaderName, value: &str| {
+            headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
+        };
         set(CACHE_CONTROL, "no-store");
         if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR {
             set(RETRY_AFTER, &RETRY.as_secs().to_string());

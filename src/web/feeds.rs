@@ -103,7 +103,8 @@ impl RenderedFeeds {
                 return Some(feed);
             }
             // Rendering takes milliseconds: not on the threads that answer readers.
-            let feed = tokio::task::spawn_blocking(move || render(&snapshot, &options, format)).await.ok()??;
+            let feed =
+                tokio::task::spawn_blocking(move || render(&snapshot, &options, format)).await.ok()??;
             kept.insert(own_key, feed.clone());
             Some(feed)
         };

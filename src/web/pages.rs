@@ -35,7 +35,9 @@ pub(super) fn channel(app: &App, typed: &str, headers: &HeaderMap) -> Result<Res
         .map(|format| {
             let mime_type = format.content_type().split(';').next().unwrap_or_default();
             let (title, href) = (label(*format), url(*format));
-            format!("<link rel=\"alternate\" type=\"{mime_type}\" title=\"{name} ({title})\" href=\"{href}\">\n")
+            format!(
+                "<link rel=\"alternate\" type=\"{mime_type}\" title=\"{name} ({title})\" href=\"{href}\">\n"
+            )
         })
         .collect();
     let list: String = Format::ALL
@@ -55,7 +57,9 @@ fn usage(base: &str) -> String {
     let (me, example) = (address::channel_url("NAME"), "telegram");
     let examples: String = Format::ALL
         .iter()
-        .map(|format| format!("<li><code>{base}/{example}/{}</code> ({})</li>\n", format.name(), label(*format)))
+        .map(|format| {
+            format!("<li><code>{base}/{example}/{}</code> ({})</li>\n", format.name(), label(*format))
+        })
         .collect();
     format!(
         "<h1>telewire</h1>\n<p>Follow public Telegram channels in a feed reader.</p>\n\

@@ -1,5 +1,7 @@
 //! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot.
 
+mod samples;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use crate::post::Snapshot;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
+
+pub use samples::Samples;
 
 /// Why a channel has no fresh snapshot.
 #[derive(Clone, Debug, Error)]
@@ -37,21 +41,22 @@ impl From<FetchError> for RefreshError {
 }
 
 /// How long a reader may keep what was served because asking anew failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(60);
+const AFTER_FAILURE: Duration = Duration::from_mins(1);
 
 /// The channels of a service: what is known of them, and the one who asks for more.
 pub struct Channels {
     client: Client,
     snapshots: Snapshots,
+    samples: Samples,
     flights: Arc<Flights<ChannelName, Result<Arc<Snapshot>, RefreshError>>>,
 }
 
 impl Channels {
     /// Channels that are asked for through `client`, kept in at most so many bytes and fresh for so long.
     #[must_use]
-    pub fn new(client: Client, cache_size: ByteSize, fresh_for: Duration) -> Arc<Self> {
+    pub fn new(client: Client, cache_size: ByteSize, fresh_for: Duration, samples: Samples) -> Arc<Self> {
         let snapshots = Snapshots::new(cache_size.as_u64(), fresh_for);
-        Arc::new(Self { client, snapshots, flights: Flights::new() })
+        Arc::new(Self { client, snapshots, samples, flights: Flights::new() })
     }
 
     /// A channel's snapshot, and for how long it may be kept without asking again.
@@ -69,7 +74,8 @@ impl Channels {
             Lookup::Miss => None,
         };
         let (channels, asked) = (Arc::clone(self), name.clone());
-        let refreshed = self.flights.join(name.clone(), || async move { channels.refresh(asked).await }).await;
+        let refreshed =
+            self.flights.join(name.clone(), || async move { channels.refresh(asked).await }).await;
         match (refreshed.unwrap_or(Err(RefreshError::Broken)), known) {
             (Ok(snapshot), _) => Ok((snapshot, self.snapshots.fresh_for())),
             (Err(err), Some(known)) => {
@@ -87,7 +93,7 @@ impl Channels {
             Lookup::Stale(_) => true,
             Lookup::Miss => false,
         };
-        let snapshot = Arc::new(refresh(&self.client, &name, known).await?.snapshot);
+        let snapshot = Arc::new(refresh(&self.client, &name, known, Some(&self.samples)).await?.snapshot);
         tracing::info!(channel = %name, posts = snapshot.posts.len(), "refreshed");
         self.snapshots.insert(name, Arc::clone(&snapshot));
         Ok(snapshot)
@@ -97,16 +103,29 @@ impl Channels {
 /// Reads a channel as it is now.
 ///
 /// `known` says that the channel had posts before: then an answer that Telegram also gives for no good reason,
-/// that there is no such channel or nothing in it, is not believed.
+/// that there is no such channel or nothing in it, is not believed. A page that should have been readable and was
+/// not is kept in `samples`.
 ///
 /// # Errors
 ///
 /// See [`RefreshError`].
-pub async fn refresh(client: &Client, name: &ChannelName, known: bool) -> Result<Page, RefreshError> {
+pub async fn refresh(
+    client: &Client,
+    name: &ChannelName,
+    known: bool,
+    samples: Option<&Samples>,
+) -> Result<Page, RefreshError> {
     let html = client.preview_page(name).await?;
-    let asked = name.clone();
+    let (asked, samples) = (name.clone(), samples.cloned());
     // Parsing takes milliseconds, on a hostile page many: not on the threads that answer readers.
-    let parsed = tokio::task::spawn_blocking(move || page::parse(&html, Source::Fetched(&asked))).await;
+    let parse = move || {
+        let page = page::parse(&html, Source::Fetched(&asked));
+        if let (Err(NoPosts::NotTelegram | NoPosts::Unreadable(_)), Some(samples)) = (&page, samples) {
+            samples.keep(&asked, &html);
+        }
+        page
+    };
+    let parsed = tokio::task::spawn_blocking(parse).await;
     let page = parsed.map_err(|err| {
         tracing::error!(channel = %name, "the page made the parser panic: {err}");
         RefreshError::Broken
