@@ -20,58 +20,72 @@ use crate::post::{Media, Post, Snapshot};
 struct Stored {
     snapshot: Arc<Snapshot>,
     fetched: Instant,
+    fresh_for: Duration,
 }
 
 /// What the cache knows of a channel.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// A snapshot that may be served without asking, for this much longer.
-    Fresh(Arc<Snapshot>, Duration),
-    /// A snapshot that should be refreshed, and served when that fails.
-    Stale(Arc<Snapshot>),
+    /// A snapshot that may be served without asking.
+    Fresh {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// How long ago it was fetched.
+        age: Duration,
+        /// For how much longer it is fresh.
+        left: Duration,
+    },
+    /// A snapshot that is served while it is being refreshed.
+    Stale {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// How long ago it was fetched.
+        age: Duration,
+        /// For how long it has been stale.
+        over: Duration,
+    },
     /// Nothing.
     Miss,
 }
 
 /// Snapshots by the name that was asked for, since a channel can have several.
 #[derive(Debug)]
-pub struct Snapshots {
-    stored: Cache<ChannelName, Stored>,
-    fresh_for: Duration,
-}
+pub struct Snapshots(Cache<ChannelName, Stored>);
 
 impl Snapshots {
-    /// A cache of at most so many bytes, whose snapshots are fresh for so long.
+    /// A cache of at most so many bytes.
     #[must_use]
-    pub fn new(max_bytes: u64, fresh_for: Duration) -> Self {
-        let weigher =
-            |_: &ChannelName, stored: &Stored| u32::try_from(weight(&stored.snapshot)).unwrap_or(u32::MAX);
-        Self { stored: Cache::builder().max_capacity(max_bytes).weigher(weigher).build(), fresh_for }
+    pub fn new(max_bytes: u64) -> Self {
+        let weigher = |_: &ChannelName, stored: &Stored| {
+            u32::try_from(ENTRY + weight(&stored.snapshot)).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(max_bytes).weigher(weigher).build())
     }
 
     /// What is known of a channel.
     #[must_use]
     pub fn lookup(&self, name: &ChannelName) -> Lookup {
-        match self.stored.get(name) {
-            None => Lookup::Miss,
-            Some(Stored { snapshot, fetched }) => match self.fresh_for.checked_sub(fetched.elapsed()) {
-                Some(left) if !left.is_zero() => Lookup::Fresh(snapshot, left),
-                _ => Lookup::Stale(snapshot),
-            },
+        let Some(Stored { snapshot, fetched, fresh_for }) = self.0.get(name) else { return Lookup::Miss };
+        let age = fetched.elapsed();
+        match fresh_for.checked_sub(age) {
+            Some(left) if !left.is_zero() => Lookup::Fresh { snapshot, age, left },
+            _ => Lookup::Stale { snapshot, age, over: age.saturating_sub(fresh_for) },
         }
     }
 
-    /// How long a snapshot is fresh.
-    #[must_use]
-    pub fn fresh_for(&self) -> Duration {
-        self.fresh_for
+    /// Keeps what was just fetched.
+    pub fn insert(&self, name: ChannelName, snapshot: Arc<Snapshot>, fresh_for: Duration) {
+        self.0.insert(name, Stored { snapshot, fetched: Instant::now(), fresh_for });
     }
 
-    /// Keeps what was just fetched.
-    pub fn insert(&self, name: ChannelName, snapshot: Arc<Snapshot>) {
-        self.stored.insert(name, Stored { snapshot, fetched: Instant::now() });
+    /// Forgets a channel.
+    pub fn remove(&self, name: &ChannelName) {
+        self.0.invalidate(name);
     }
 }
+
+/// What the cache itself takes for an entry, roughly.
+const ENTRY: usize = 256;
 
 /// Bytes of memory that a snapshot takes, nearly.
 fn weight(snapshot: &Snapshot) -> usize {
@@ -105,9 +119,12 @@ fn post_weight(post: &Post) -> usize {
     size_of::<Post>() + post.permalink.len() + media.sum::<usize>() + preview + reply + text
 }
 
+/// The outcome of a task, for everybody who waits; `None` when it panicked.
+type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
+
 /// Work in progress: at most one task for a key at a time, and everybody who asks meanwhile waits for it.
 pub struct Flights<K, V> {
-    running: Mutex<HashMap<K, Shared<BoxFuture<'static, Option<V>>>>>,
+    running: Mutex<HashMap<K, Flight<V>>>,
 }
 
 impl<K, V> Flights<K, V>
@@ -128,14 +145,19 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let flight = {
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.entry(key.clone()).or_insert_with(|| self.take_off(key, start())).clone()
-        };
-        flight.await
+        self.start(key, start).await
     }
 
-    fn take_off<F>(self: &Arc<Self>, key: K, work: F) -> Shared<BoxFuture<'static, Option<V>>>
+    /// Starts the task of this key unless it is running. It goes on whether or not what is returned is awaited.
+    pub fn start<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Flight<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.entry(key.clone()).or_insert_with(|| self.take_off(key, start())).clone()
+    }
+
+    fn take_off<F>(self: &Arc<Self>, key: K, work: F) -> Flight<V>
     where
         F: Future<Output = V> + Send + 'static,
     {

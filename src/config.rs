@@ -1,19 +1,22 @@
 //! What a person sets: flags and `TELEWIRE_*` variables, checked once.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use url::Url;
 
 use crate::feed::Format;
 use crate::feed::options::MediaHosts;
 use crate::telegram::address::{MEDIA_HOSTS, UPSTREAMS};
-use crate::telegram::client::Upstream;
+use crate::telegram::client::{ClientOptions, Politeness, USER_AGENT};
+use crate::telegram::upstream::Upstream;
 
 /// Public Telegram channels as RSS, Atom and JSON Feed, every post whole.
 #[derive(Debug, Parser)]
@@ -72,27 +75,71 @@ pub struct ServeArgs {
     /// Folder for what is kept on disk, made when needed
     #[arg(long, env = "TELEWIRE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub data_dir: PathBuf,
-    /// How long a channel is served without asking Telegram again
-    #[arg(long, env = "TELEWIRE_FRESH_FOR", default_value = "10m", value_name = "TIME", value_parser = duration)]
-    pub fresh_for: Duration,
+    /// How long a channel is served without asking Telegram again, at least; between this and --fresh-max, a tenth
+    /// of the time since its newest post
+    #[arg(long, env = "TELEWIRE_FRESH_MIN", default_value = "5m", value_name = "TIME", value_parser = duration)]
+    pub fresh_min: Duration,
+    /// How long a channel is served without asking Telegram again, at most
+    #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
+    pub fresh_max: Duration,
     /// Memory for channels and for feeds, each
     #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
     pub cache_size: ByteSize,
-    /// Where channels are read and media may come from.
+    /// Requests a second to each upstream, in the long run
+    #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N")]
+    pub rate: NonZeroU32,
+    /// Requests that may go to an upstream at once after a pause
+    #[arg(long, env = "TELEWIRE_BURST", default_value = "5", value_name = "N")]
+    pub burst: NonZeroU32,
+    /// Requests to an upstream that may be under way at a time
+    #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N")]
+    pub in_flight: NonZeroU32,
+    /// Addresses of proxies in front of telewire, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-Host and
+    /// X-Forwarded-Proto are believed
+    #[arg(long, env = "TELEWIRE_TRUSTED_PROXIES", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where channels are read.
     #[command(flatten)]
-    pub source: SourceArgs,
+    pub upstream: UpstreamArgs,
+    /// Where media may come from.
+    #[command(flatten)]
+    pub media: MediaArgs,
     /// Log lines.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// Where channels are read, and where media may come from.
+/// Where channels are read.
 #[derive(Clone, Debug, Args)]
-pub struct SourceArgs {
+pub struct UpstreamArgs {
     /// Servers that have the preview pages, tried in this order; http:// is for loopback addresses only
     #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
         value_parser = Upstream::new)]
     pub upstream: Vec<Upstream>,
+    /// Proxy through which they are reached: http, https, socks5, or socks5h to have names resolved there too
+    #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL", value_parser = proxy)]
+    pub proxy: Option<Url>,
+    /// What telewire calls itself when it asks
+    #[arg(long, env = "TELEWIRE_USER_AGENT", default_value = USER_AGENT, value_name = "TEXT")]
+    pub user_agent: HeaderText,
+}
+
+impl UpstreamArgs {
+    /// How a client shall ask, with this politeness.
+    #[must_use]
+    pub fn client_options(&self, politeness: Politeness) -> ClientOptions {
+        ClientOptions {
+            upstreams: self.upstream.clone(),
+            politeness,
+            proxy: self.proxy.clone(),
+            user_agent: self.user_agent.0.clone(),
+        }
+    }
+}
+
+/// Where media may come from.
+#[derive(Clone, Debug, Args)]
+pub struct MediaArgs {
     /// Hosts, with their subdomains, whose pictures and videos are shown inside posts; others are linked
     #[arg(long, env = "TELEWIRE_MEDIA_HOSTS", default_value = MEDIA_HOSTS, value_name = "HOST,…")]
     pub media_hosts: MediaHosts,
@@ -133,9 +180,12 @@ pub struct GetArgs {
     /// Base address that the feed names as its own
     #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
-    /// Where channels are read and media may come from.
+    /// Where channels are read.
     #[command(flatten)]
-    pub source: SourceArgs,
+    pub upstream: UpstreamArgs,
+    /// Where media may come from.
+    #[command(flatten)]
+    pub media: MediaArgs,
 }
 
 /// Flags of `check`.
@@ -147,10 +197,9 @@ pub struct CheckArgs {
     /// Read this saved page instead of asking Telegram
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,
-    /// Servers that have the preview pages, tried in this order
-    #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
-        value_parser = Upstream::new)]
-    pub upstream: Vec<Upstream>,
+    /// Where channels are read.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
 }
 
 /// Flags of `healthcheck`.
@@ -185,11 +234,40 @@ impl fmt::Display for PublicUrl {
 }
 
 impl PublicUrl {
-    /// The base address of a service that is reached where it listens.
+    /// The base address of a service at a host.
     #[must_use]
-    pub fn of_host(host: &str) -> Self {
-        Self(format!("http://{host}"))
+    pub fn of_host(scheme: &str, host: &str) -> Self {
+        Self(format!("{scheme}://{host}"))
     }
+}
+
+/// Text that may stand in a header.
+#[derive(Clone, Debug)]
+pub struct HeaderText(String);
+
+impl FromStr for HeaderText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = !text.trim().is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        fits.then(|| Self(text.trim().to_owned()))
+            .ok_or_else(|| "it must be plain ASCII, and not blank".to_owned())
+    }
+}
+
+fn proxy(address: &str) -> Result<Url, String> {
+    let url = Url::parse(address).map_err(|err| format!("it is no address: {err}"))?;
+    if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !url.has_host() {
+        return Err("it must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned());
+    }
+    Ok(url)
+}
+
+/// A range of addresses, or a single one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let single = |_| text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(single).map_err(|_| "it must look like 127.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

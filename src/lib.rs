@@ -11,6 +11,7 @@
 //!
 //! - [`channel`], [`text`], [`post`]: the model. A channel, what its posts say, what they show.
 //! - [`telegram`]: the only code that knows what t.me looks like. It asks for a page and reads it.
+//! - [`backoff`]: how long to wait before trying again what failed.
 //! - [`cache`]: snapshots in memory, bounded in bytes; one task at a time for the same work.
 //! - [`refresh`]: fetches, parses, decides whether to believe the page, and alone writes the cache.
 //! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes.
@@ -34,6 +35,7 @@
 //! 9. Nothing from outside is read without a limit.
 //! 10. Only `config` reads the environment, only `main` and `cli` print, only `web`'s error type picks a status.
 
+pub mod backoff;
 pub mod cache;
 pub mod channel;
 pub mod cli;

@@ -10,12 +10,12 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::channel::ChannelName;
-use crate::config::{CheckArgs, Command, GetArgs, HealthcheckArgs, PublicUrl, ServeArgs};
+use crate::config::{CheckArgs, Command, GetArgs, HealthcheckArgs, PublicUrl, ServeArgs, UpstreamArgs};
 use crate::feed;
 use crate::feed::options::FeedOptions;
-use crate::refresh::{self, Channels, RefreshError, Samples};
+use crate::refresh::{self, Channels, Freshness, RefreshError, Samples};
 use crate::telegram::address::{self, AddressError};
-use crate::telegram::client::{Client, Upstream};
+use crate::telegram::client::{Client, Politeness};
 use crate::telegram::page::{self, Page, Source};
 use crate::web;
 
@@ -83,12 +83,14 @@ async fn serve(args: ServeArgs) -> Result<(), CliError> {
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|err| CliError::CannotServe(format!("{} cannot be listened on: {err}", args.listen)))?;
-    let client = Client::new(args.source.upstream.clone()).map_err(|err| cannot(&err))?;
+    let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
+    let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
     let samples = Samples::new(&args.data_dir);
-    let channels = Channels::new(client, args.cache_size, args.fresh_for, samples);
+    let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
+    let channels = Channels::new(client, args.cache_size, freshness, samples);
     let app = web::App::new(channels, &args);
     tracing::info!("serving on http://{}", listener.local_addr().map_err(|err| cannot(&err))?);
-    web::serve(listener, app, shutdown()).await.map_err(|err| cannot(&err))
+    web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))
 }
 
 /// Ends when the program is asked to stop.
@@ -112,13 +114,13 @@ async fn shutdown() {
 }
 
 async fn get(args: GetArgs) -> Result<(), CliError> {
-    let page = read(args.channel.as_deref(), args.page.as_deref(), args.source.upstream).await?;
+    let page = read(args.channel.as_deref(), args.page.as_deref(), &args.upstream).await?;
     let channel = &page.snapshot.channel.name;
     // A feed names its own address; by default the one that `serve` on this machine would give it.
-    let base = args.public_url.unwrap_or_else(|| PublicUrl::of_host("127.0.0.1:8080"));
+    let base = args.public_url.unwrap_or_else(|| PublicUrl::of_host("http", "127.0.0.1:8080"));
     let options = FeedOptions {
         self_url: format!("{base}/{channel}/{}", args.format.name()),
-        media_hosts: args.source.media_hosts,
+        media_hosts: args.media.media_hosts,
     };
     let feed = feed::render(&feed::build(&page.snapshot, &options), args.format);
     let mut out = io::stdout().lock();
@@ -128,7 +130,7 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
 }
 
 async fn check(args: CheckArgs) -> Result<(), CliError> {
-    let page = read(args.channel.as_deref(), args.page.as_deref(), args.upstream).await?;
+    let page = read(args.channel.as_deref(), args.page.as_deref(), &args.upstream).await?;
     let mut out = io::stdout().lock();
     out.write_all(check::report(&page).as_bytes())?;
     out.flush()?;
@@ -136,7 +138,7 @@ async fn check(args: CheckArgs) -> Result<(), CliError> {
 }
 
 /// Reads the page that `get` and `check` were pointed at.
-async fn read(typed: Option<&str>, file: Option<&Path>, upstream: Vec<Upstream>) -> Result<Page, CliError> {
+async fn read(typed: Option<&str>, file: Option<&Path>, upstream: &UpstreamArgs) -> Result<Page, CliError> {
     let name: Option<ChannelName> = typed.map(address::parse_channel).transpose()?;
     if let Some(path) = file {
         let html = std::fs::read(path).map_err(|err| CliError::File { path: path.to_owned(), err })?;
@@ -148,10 +150,9 @@ async fn read(typed: Option<&str>, file: Option<&Path>, upstream: Vec<Upstream>)
         // Without a page clap demands a channel.
         return Err(AddressError::NotAChannel(String::new()).into());
     };
-    let client = Client::new(upstream).map_err(|err| CliError::CannotServe(err.to_string()))?;
-    refresh::refresh(&client, &name, false, None)
-        .await
-        .map_err(|err| CliError::Refresh(name.to_string(), err))
+    let client = Client::new(upstream.client_options(Politeness::default()))
+        .map_err(|err| CliError::CannotServe(err.to_string()))?;
+    refresh::refresh(&client, &name, None).await.map_err(|err| CliError::Refresh(name.to_string(), err))
 }
 
 async fn healthcheck(args: &HealthcheckArgs) -> Result<(), CliError> {

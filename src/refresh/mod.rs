@@ -1,20 +1,17 @@
-//! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot.
+//! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot: alone writes the cache.
 
+mod channels;
 mod samples;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytesize::ByteSize;
 use thiserror::Error;
 
-use crate::cache::{Flights, Lookup, Snapshots};
 use crate::channel::ChannelName;
 use crate::post::Snapshot;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
 
+pub use channels::{Channels, Failure, Freshness, Origin, Served};
 pub use samples::Samples;
 
 /// Why a channel has no fresh snapshot.
@@ -40,71 +37,17 @@ impl From<FetchError> for RefreshError {
     }
 }
 
-/// How long a reader may keep what was served because asking anew failed.
-const AFTER_FAILURE: Duration = Duration::from_mins(1);
-
-/// The channels of a service: what is known of them, and the one who asks for more.
-pub struct Channels {
-    client: Client,
-    snapshots: Snapshots,
-    samples: Samples,
-    flights: Arc<Flights<ChannelName, Result<Arc<Snapshot>, RefreshError>>>,
-}
-
-impl Channels {
-    /// Channels that are asked for through `client`, kept in at most so many bytes and fresh for so long.
+impl RefreshError {
+    /// Whether there is nothing to be had because Telegram itself says so.
     #[must_use]
-    pub fn new(client: Client, cache_size: ByteSize, fresh_for: Duration, samples: Samples) -> Arc<Self> {
-        let snapshots = Snapshots::new(cache_size.as_u64(), fresh_for);
-        Arc::new(Self { client, snapshots, samples, flights: Flights::new() })
-    }
-
-    /// A channel's snapshot, and for how long it may be kept without asking again.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none. A channel that was read before has one, however old.
-    pub async fn snapshot(
-        self: &Arc<Self>,
-        name: &ChannelName,
-    ) -> Result<(Arc<Snapshot>, Duration), RefreshError> {
-        let known = match self.snapshots.lookup(name) {
-            Lookup::Fresh(snapshot, left) => return Ok((snapshot, left)),
-            Lookup::Stale(snapshot) => Some(snapshot),
-            Lookup::Miss => None,
-        };
-        let (channels, asked) = (Arc::clone(self), name.clone());
-        let refreshed =
-            self.flights.join(name.clone(), || async move { channels.refresh(asked).await }).await;
-        match (refreshed.unwrap_or(Err(RefreshError::Broken)), known) {
-            (Ok(snapshot), _) => Ok((snapshot, self.snapshots.fresh_for())),
-            (Err(err), Some(known)) => {
-                tracing::warn!(channel = %name, "served as it was, since it cannot be refreshed: {err}");
-                Ok((known, AFTER_FAILURE))
-            }
-            (Err(err), None) => Err(err),
-        }
-    }
-
-    async fn refresh(&self, name: ChannelName) -> Result<Arc<Snapshot>, RefreshError> {
-        let known = match self.snapshots.lookup(&name) {
-            // Another refresh has ended between a reader's look into the cache and this one.
-            Lookup::Fresh(snapshot, _) => return Ok(snapshot),
-            Lookup::Stale(_) => true,
-            Lookup::Miss => false,
-        };
-        let snapshot = Arc::new(refresh(&self.client, &name, known, Some(&self.samples)).await?.snapshot);
-        tracing::info!(channel = %name, posts = snapshot.posts.len(), "refreshed");
-        self.snapshots.insert(name, Arc::clone(&snapshot));
-        Ok(snapshot)
+    pub fn is_telegrams_word(&self) -> bool {
+        matches!(self, Self::NoPosts(why) if why.is_telegrams_word())
     }
 }
 
 /// Reads a channel as it is now.
 ///
-/// `known` says that the channel had posts before: then an answer that Telegram also gives for no good reason,
-/// that there is no such channel or nothing in it, is not believed. A page that should have been readable and was
-/// not is kept in `samples`.
+/// A page that should have been readable and was not is kept in `samples`.
 ///
 /// # Errors
 ///
@@ -112,7 +55,6 @@ impl Channels {
 pub async fn refresh(
     client: &Client,
     name: &ChannelName,
-    known: bool,
     samples: Option<&Samples>,
 ) -> Result<Page, RefreshError> {
     let html = client.preview_page(name).await?;
@@ -134,9 +76,6 @@ pub async fn refresh(
         Ok(page) => {
             report(name, &page);
             Ok(page)
-        }
-        Err(NoPosts::Nobody | NoPosts::Empty | NoPosts::NotAName) if known => {
-            Err(RefreshError::NoPosts(NoPosts::SoftBan))
         }
         Err(why) => Err(RefreshError::NoPosts(why)),
     }

@@ -75,6 +75,10 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, AddressError> {
     if let Some(name) = ChannelName::new(bare) {
         return if is_reserved(bare) { Err(not_a_channel()) } else { Ok(name) };
     }
+    if typed.starts_with('+') {
+        // The last part of an invite link.
+        return Err(AddressError::Private(quoted()));
+    }
     let (name, private) = if typed.get(..3).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tg:")) {
         name_in_app_link(typed)
     } else {
@@ -218,6 +222,7 @@ mod tests {
     fn private_chats_are_told_apart() {
         for typed in [
             "t.me/+AbCdEfGhIjKl",
+            "+AbCdEfGhIjKl",
             "https://t.me/joinchat/AbCdEfGhIjKl",
             "https://t.me/c/1234567/89",
             "tg://join?invite=AbCdEfGhIjKl",

@@ -2,16 +2,21 @@
 //!
 //! Nothing that comes back is taken without a limit: time, bytes after decompression, redirects.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT_LANGUAGE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 use super::address;
+use super::guard::Guard;
+use super::host::Host;
+pub use super::host::Politeness;
 use super::landing::NoPosts;
+use super::upstream::Upstream;
 use crate::channel::ChannelName;
 
 /// Until the connection stands, names resolved and TLS agreed.
@@ -29,8 +34,8 @@ const MAX_PAGE: usize = 4 << 20;
 /// `/s/NAME` → another spelling of it → `/NAME`.
 const MAX_REDIRECTS: usize = 2;
 
-/// Who is asking.
-const USER_AGENT: &str = concat!("telewire/", env!("CARGO_PKG_VERSION"), " (feed bridge)");
+/// Who is asking, unless configured otherwise.
+pub const USER_AGENT: &str = concat!("telewire/", env!("CARGO_PKG_VERSION"), " (feed bridge)");
 
 /// Why no page was had.
 #[derive(Clone, Debug, Error)]
@@ -46,16 +51,29 @@ pub enum FetchError {
     /// The answer, or its end, did not come in time.
     #[error("{0} did not answer in time")]
     TimedOut(String),
-    /// Asked to wait.
+    /// It asked to be left alone.
     #[error("{host} asks to be left alone for a while (status {status})")]
     Refused {
         /// The upstream.
         host: String,
         /// 429 or 503.
         status: u16,
-        /// How long, in its own words.
-        retry_after: Option<String>,
+        /// For how long, if it said.
+        retry_after: Option<Duration>,
     },
+    /// It is being left alone, and was not asked.
+    #[error("{host} {} for another {} seconds", if *asked { "has asked to be left alone" } else { "does not answer and is left alone" }, left.as_secs() + 1)]
+    Resting {
+        /// The upstream.
+        host: String,
+        /// It has asked for it; else it did not answer.
+        asked: bool,
+        /// For how long still.
+        left: Duration,
+    },
+    /// Too many requests wait for their turn already.
+    #[error("too many channels wait for {0} at the moment")]
+    Busy(String),
     /// A status that a preview page does not have.
     #[error("{host} answered with status {status}")]
     Status {
@@ -83,122 +101,136 @@ pub enum FetchError {
     NoPosts(NoPosts),
 }
 
-/// A server that is asked for pages: `https://t.me`, or on loopback also `http://127.0.0.1:8081`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream(Url);
-
-impl Upstream {
-    /// Reads the base address of an upstream.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that says what is wrong with it: only `https`, or `http` to a loopback address, without path.
-    pub fn new(address: &str) -> Result<Self, String> {
-        let url = Url::parse(address).map_err(|err| format!("{address:?} is no address: {err}"))?;
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        };
-        if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-            return Err(format!(
-                "{address:?} must begin with https:// (http:// is for loopback addresses only)"
-            ));
-        }
-        if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-            return Err(format!("{address:?} must end after the host and port"));
-        }
-        Ok(Self(url))
-    }
-
-    fn host(&self) -> String {
-        self.0.authority().to_owned()
-    }
+/// How upstreams are reached.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// In the order of trying.
+    pub upstreams: Vec<Upstream>,
+    /// How often, and how many at a time; for each upstream.
+    pub politeness: Politeness,
+    /// A proxy that makes the connections: `http`, `https`, `socks5` or `socks5h`.
+    pub proxy: Option<Url>,
+    /// The `User-Agent` header.
+    pub user_agent: String,
 }
 
 /// Asks upstreams for pages.
-#[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    upstreams: Vec<Upstream>,
+    hosts: Vec<Host>,
 }
 
 impl Client {
-    /// A client that asks the upstreams in this order.
+    /// A client that asks the upstreams in their order.
     ///
     /// # Errors
     ///
     /// When TLS cannot be set up, such as on a machine without any root certificate.
-    pub fn new(upstreams: Vec<Upstream>) -> Result<Self, reqwest::Error> {
+    pub fn new(options: ClientOptions) -> Result<Self, reqwest::Error> {
         // An error says that a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
+        let proxy_name = options.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned));
+        let trusted =
+            options.upstreams.iter().filter_map(Upstream::loopback_name).chain(proxy_name).collect();
         let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
+            .user_agent(options.user_agent)
             .default_headers(english)
             .connect_timeout(CONNECT)
             .timeout(WHOLE_PAGE)
             .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, upstreams })
+            .dns_resolver(Arc::new(Guard { trusted }))
+            .no_proxy();
+        let http = match options.proxy {
+            Some(proxy) => http.proxy(reqwest::Proxy::all(proxy)?),
+            None => http,
+        };
+        let hosts = options.upstreams.into_iter().map(|upstream| Host::new(upstream, options.politeness));
+        Ok(Self { http: http.build()?, hosts: hosts.collect() })
     }
 
     /// Fetches a channel's preview page, or the page that Telegram shows in its place.
+    ///
+    /// An upstream that cannot be reached, or fails, is followed by the next; one that refuses is not, since the
+    /// others belong to the same people.
     ///
     /// # Errors
     ///
     /// The error of the last upstream that was tried, when none gave a page.
     pub async fn preview_page(&self, name: &ChannelName) -> Result<String, FetchError> {
-        let asked = async {
-            let mut last = None;
-            for upstream in &self.upstreams {
-                match self.page_from(upstream, name).await {
-                    Err(err @ (FetchError::Unreachable { .. } | FetchError::TimedOut(_))) => {
-                        tracing::debug!(channel = %name, "{err}");
-                        last = Some(err);
-                    }
-                    answer => return answer,
+        let deadline = Instant::now() + ALTOGETHER;
+        let mut last = FetchError::Busy("nobody".to_owned());
+        for host in &self.hosts {
+            let answer = tokio::time::timeout_at(deadline.into(), self.page_from(host, name)).await;
+            let answer = answer.unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host())));
+            host.learn(answer.as_ref().map(|_| ()));
+            match answer {
+                Err(err) if err.is_of_this_upstream_alone() => {
+                    tracing::debug!(channel = %name, "{err}");
+                    last = err;
                 }
+                answer => return answer,
             }
-            Err(last.unwrap_or_else(|| FetchError::TimedOut("nobody".to_owned())))
-        };
-        let host = || self.upstreams.first().map(Upstream::host).unwrap_or_default();
-        tokio::time::timeout(ALTOGETHER, asked).await.unwrap_or_else(|_| Err(FetchError::TimedOut(host())))
+        }
+        Err(last)
     }
 
-    async fn page_from(&self, upstream: &Upstream, name: &ChannelName) -> Result<String, FetchError> {
-        let host = upstream.host();
+    async fn page_from(&self, host: &Host, name: &ChannelName) -> Result<String, FetchError> {
         let mut path = address::preview_path(name);
         for _ in 0..=MAX_REDIRECTS {
-            let mut url = upstream.0.clone();
-            url.set_path(&path);
-            let response = self.http.get(url).send().await.map_err(|err| failed(&host, &err))?;
+            let _under_way = host.turn().await?;
+            let url = host.upstream.address(&path);
+            let name_of_host = || host.upstream.host();
+            let response = self.http.get(url).send().await.map_err(|err| failed(name_of_host(), &err))?;
             let status = response.status();
             if status.is_redirection() {
-                path = own_path(&response, upstream, name).map_err(FetchError::NoPosts)?;
+                path = own_path(&response, &host.upstream, name).map_err(FetchError::NoPosts)?;
                 continue;
             }
             return match status {
-                StatusCode::OK => body(response, &host).await,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                    let retry_after = response.headers().get(RETRY_AFTER);
-                    let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
-                    Err(FetchError::Refused { host, status: status.as_u16(), retry_after })
-                }
-                _ => Err(FetchError::Status { host, status: status.as_u16() }),
+                StatusCode::OK => body(response, name_of_host()).await,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(FetchError::Refused {
+                    host: name_of_host(),
+                    status: status.as_u16(),
+                    retry_after: retry_after(response.headers()),
+                }),
+                _ => Err(FetchError::Status { host: name_of_host(), status: status.as_u16() }),
             };
         }
         Err(FetchError::NoPosts(NoPosts::Elsewhere(path)))
     }
 }
 
+impl FetchError {
+    /// Whether another upstream may do better.
+    fn is_of_this_upstream_alone(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut(_) | Self::Broken { .. } => true,
+            Self::Resting { asked, .. } => !asked,
+            Self::Status { status, .. } => *status >= 500,
+            Self::Refused { .. } | Self::Busy(_) | Self::TooLarge { .. } | Self::NoPosts(_) => false,
+        }
+    }
+}
+
+/// How long an upstream asks to be left alone: in seconds, or until a date by its own clock (RFC 9110, section
+/// 10.2.3). Nonsense counts as not said.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    let said = text(RETRY_AFTER)?;
+    if said.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(said.parse().unwrap_or(u64::MAX)));
+    }
+    let date = |text| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
+    let left = date(said)?.duration_since(date(text(DATE)?)?);
+    Duration::try_from(left).ok()
+}
+
 /// Where a redirect leads, if that is a page of the same channel: t.me sends to `/NAME` when there is no preview.
 fn own_path(response: &Response, upstream: &Upstream, name: &ChannelName) -> Result<String, NoPosts> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let url = response.url().join(location).map_err(|_| NoPosts::Elsewhere(location.to_owned()))?;
-    let same_host = url.origin() == upstream.0.origin() || address::is_telegram(&url);
+    let same_host = upstream.serves(&url) || address::is_telegram(&url);
     let own = url.path().trim_start_matches("/s/").trim_matches('/').eq_ignore_ascii_case(name.as_str());
     if same_host && own {
         return Ok(url.path().to_owned());
@@ -212,19 +244,18 @@ fn own_path(response: &Response, upstream: &Upstream, name: &ChannelName) -> Res
     })
 }
 
-async fn body(mut response: Response, host: &str) -> Result<String, FetchError> {
+async fn body(mut response: Response, host: String) -> Result<String, FetchError> {
     let mut page = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|err| failed(host, &err))? {
+    while let Some(chunk) = response.chunk().await.map_err(|err| failed(host.clone(), &err))? {
         if page.len() + chunk.len() > MAX_PAGE {
-            return Err(FetchError::TooLarge { host: host.to_owned() });
+            return Err(FetchError::TooLarge { host });
         }
         page.extend_from_slice(&chunk);
     }
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-fn failed(host: &str, err: &reqwest::Error) -> FetchError {
-    let host = host.to_owned();
+fn failed(host: String, err: &reqwest::Error) -> FetchError {
     let mut why: &dyn std::error::Error = err;
     while let Some(cause) = why.source() {
         why = cause;

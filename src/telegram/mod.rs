@@ -5,13 +5,17 @@
 //! into words by [`landing`].
 
 pub mod address;
+mod breaker;
 pub mod client;
 mod dom;
+pub mod guard;
+mod host;
 pub mod landing;
 mod media;
 pub mod page;
 mod post;
 mod selectors;
 mod text;
+pub mod upstream;
 
 pub use post::PostError;

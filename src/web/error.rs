@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 use super::pages;
-use crate::refresh::RefreshError;
+use crate::refresh::{Failure, RefreshError};
 use crate::telegram::address::AddressError;
 use crate::telegram::client::FetchError;
 use crate::telegram::landing::NoPosts;
 
-/// When a reader should try again, unless the upstream has said it.
+/// When a reader should try again after being turned away by the service itself.
 const RETRY: Duration = Duration::from_mins(1);
 
 /// Why a request gets no feed.
@@ -27,7 +27,13 @@ pub(super) enum Error {
     Query,
     /// The channel cannot be had.
     #[error("{0}")]
-    Refresh(#[from] RefreshError),
+    Channel(#[from] Failure),
+    /// Too many requests are under way.
+    #[error("too many requests are under way at the moment")]
+    Overloaded,
+    /// The request has taken too long.
+    #[error("this has taken too long")]
+    TooSlow,
     /// The program failed; the cause is in the log.
     #[error("making the feed failed because of a mistake in telewire itself")]
     Broken,
@@ -38,15 +44,31 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Address(_) | Self::Query => StatusCode::BAD_REQUEST,
-            Self::Refresh(RefreshError::NoPosts(why)) if why.is_telegrams_word() => StatusCode::NOT_FOUND,
-            Self::Refresh(RefreshError::NoPosts(NoPosts::SoftBan)) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Refresh(RefreshError::NoPosts(_)) => StatusCode::BAD_GATEWAY,
-            Self::Refresh(RefreshError::Fetch(why)) => match why {
-                FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-                FetchError::Refused { .. } => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::BAD_GATEWAY,
+            Self::Channel(failure) => match &failure.error {
+                error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
+                RefreshError::NoPosts(NoPosts::SoftBan) => StatusCode::SERVICE_UNAVAILABLE,
+                RefreshError::NoPosts(_) => StatusCode::BAD_GATEWAY,
+                RefreshError::Fetch(why) => match why {
+                    FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+                    FetchError::Refused { .. } | FetchError::Resting { .. } | FetchError::Busy(_) => {
+                        StatusCode::SERVICE_UNAVAILABLE
+                    }
+                    _ => StatusCode::BAD_GATEWAY,
+                },
+                RefreshError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            Self::Refresh(RefreshError::Broken) | Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// When it is worth trying again, if at all.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Channel(failure) if !failure.error.is_telegrams_word() => Some(failure.left()),
+            Self::Overloaded | Self::TooSlow => Some(RETRY),
+            _ => None,
         }
     }
 
@@ -54,16 +76,13 @@ impl Error {
     pub(super) fn answer(&self, request: &HeaderMap) -> Response {
         let status = self.status();
         let sentence = capitalized(&self.to_string());
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), "{self}");
-        }
         let mut headers = HeaderMap::new();
         let mut set = |name: HeaderName, value: &str| {
             headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
         };
         set(CACHE_CONTROL, "no-store");
-        if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR {
-            set(RETRY_AFTER, &RETRY.as_secs().to_string());
+        if let Some(retry_after) = self.retry_after() {
+            set(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
         }
         let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         // Browsers name HTML first; feed readers name it last, if at all.

@@ -2,20 +2,23 @@
 
 use std::sync::{Arc, Weak};
 
+use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use bytesize::ByteSize;
 use moka::sync::Cache;
 
 use super::App;
 use super::caching::Validators;
+use super::encoding::{Encoded, Encoding};
 use super::error::Error;
 use super::pages;
+use super::server::Peer;
 use crate::cache::Flights;
-use crate::feed::options::FeedOptions;
+use crate::config::PublicUrl;
+use crate::feed::options::{FeedOptions, MediaHosts};
 use crate::feed::{self, Format};
 use crate::post::Snapshot;
 use crate::telegram::address;
@@ -24,15 +27,16 @@ use crate::telegram::address;
 pub(super) async fn answer(
     State(app): State<App>,
     Path(path): Path<String>,
+    Extension(peer): Extension<Peer>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
-        Some((typed, Some(format))) if uri.query().is_none() => {
-            feed(&app, typed, format, uri.path(), &headers).await
-        }
-        Some((_, Some(_))) => Err(Error::Query),
-        _ => pages::channel(&app, path.trim_end_matches('/'), &headers),
+        Some((typed, Some(format))) => match uri.query() {
+            None => feed(&app, typed, format, &app.base(&headers, peer), uri.path(), &headers).await,
+            Some(_) => Err(Error::Query),
+        },
+        _ => pages::channel(&app.base(&headers, peer), path.trim_end_matches('/')),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
@@ -41,29 +45,29 @@ async fn feed(
     app: &App,
     typed: &str,
     format: Format,
+    base: &PublicUrl,
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
-    let (snapshot, max_age) = app.0.channels.snapshot(&name).await?;
-    let self_url = format!("{}{path}", app.base(headers));
-    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone() };
-    let rendered = app.0.rendered.get(snapshot, options, format).await?;
-    let shared = rendered.validators.headers(max_age);
+    let served = app.0.channels.get(&name).await?;
+    let rendered =
+        app.0.rendered.get(&served.snapshot, format!("{base}{path}"), format, &app.0.media_hosts).await?;
+    let mut answer = rendered.validators.headers(&served);
     if rendered.validators.known_to(headers) {
-        return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
     }
-    let own = [
-        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    Ok((shared, own, rendered.body).into_response())
+    answer.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let encoding = Encoding::accepted(headers);
+    answer.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+    Ok((answer, rendered.body.get(encoding)).into_response())
 }
 
 /// A feed as bytes.
 #[derive(Clone)]
 struct Rendered {
-    body: Bytes,
+    body: Encoded,
     validators: Validators,
     /// What it was rendered from, to know when it is of yesterday.
     of: Weak<Snapshot>,
@@ -71,6 +75,9 @@ struct Rendered {
 
 /// A feed is rendered for its own address, in the format at the end of it.
 type Key = String;
+
+/// What the cache itself and the validators take for an entry, roughly.
+const ENTRY: usize = 1024;
 
 /// Feeds that were rendered, each once for as long as its snapshot lasts.
 pub(super) struct RenderedFeeds {
@@ -80,23 +87,26 @@ pub(super) struct RenderedFeeds {
 
 impl RenderedFeeds {
     pub(super) fn new(max_size: ByteSize) -> Self {
-        let weigher =
-            |key: &Key, feed: &Rendered| u32::try_from(key.len() + feed.body.len()).unwrap_or(u32::MAX);
+        let weigher = |key: &Key, feed: &Rendered| {
+            u32::try_from(ENTRY + key.len() + feed.body.len()).unwrap_or(u32::MAX)
+        };
         let kept = Cache::builder().max_capacity(max_size.as_u64()).weigher(weigher).build();
         Self { kept, flights: Flights::new() }
     }
 
     async fn get(
         &self,
-        snapshot: Arc<Snapshot>,
-        options: FeedOptions,
+        snapshot: &Arc<Snapshot>,
+        self_url: String,
         format: Format,
+        media_hosts: &MediaHosts,
     ) -> Result<Rendered, Error> {
-        let key = options.self_url.clone();
-        if let Some(feed) = current(&self.kept, &key, &snapshot) {
+        let key = self_url.clone();
+        if let Some(feed) = current(&self.kept, &key, snapshot) {
             return Ok(feed);
         }
-        let (kept, own_key) = (self.kept.clone(), key.clone());
+        let (kept, own_key, snapshot) = (self.kept.clone(), key.clone(), Arc::clone(snapshot));
+        let options = FeedOptions { self_url, media_hosts: media_hosts.clone() };
         let rendering = || async move {
             // Another rendering may have ended between the look into the cache and this one.
             if let Some(feed) = current(&kept, &own_key, &snapshot) {
@@ -118,7 +128,9 @@ fn current(kept: &Cache<Key, Rendered>, key: &Key, snapshot: &Arc<Snapshot>) -> 
 
 fn render(snapshot: &Arc<Snapshot>, options: &FeedOptions, format: Format) -> Option<Rendered> {
     let feed = feed::build(snapshot, options);
-    let body = Bytes::from(feed::render(&feed, format));
+    let body = feed::render(&feed, format);
     let validators = Validators::new(&body, feed.updated)?;
+    let body =
+        Encoded::new(body).inspect_err(|err| tracing::error!("a feed cannot be compressed: {err}")).ok()?;
     Some(Rendered { body, validators, of: Arc::downgrade(snapshot) })
 }

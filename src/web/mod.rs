@@ -1,25 +1,42 @@
 //! The service: addresses, answers, errors. The only code that knows axum.
 
+mod base;
 mod caching;
+mod encoding;
 mod error;
 mod feeds;
 mod pages;
+mod server;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::HeaderMap;
-use axum::http::header::HOST;
-use axum::http::uri::Authority;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tower_http::compression::CompressionLayer;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::{PublicUrl, ServeArgs};
 use crate::feed::options::MediaHosts;
 use crate::refresh::Channels;
+use error::Error;
 use feeds::RenderedFeeds;
+
+pub use server::serve;
+
+/// For one request, whatever it needs: feed readers give up after 15 seconds.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// Requests at a time; more are turned away at once rather than all being slow.
+const MAX_REQUESTS: usize = 2048;
 
 /// What every request works with.
 #[derive(Clone)]
@@ -29,8 +46,12 @@ struct Shared {
     channels: Arc<Channels>,
     rendered: RenderedFeeds,
     public_url: Option<PublicUrl>,
+    trusted_proxies: Vec<IpNet>,
     listen: SocketAddr,
     media_hosts: MediaHosts,
+    requests: Semaphore,
+    ready: AtomicBool,
+    n_panics: AtomicU64,
 }
 
 impl App {
@@ -41,43 +62,63 @@ impl App {
             channels,
             rendered: RenderedFeeds::new(args.cache_size),
             public_url: args.public_url.clone(),
+            trusted_proxies: args.trusted_proxies.clone(),
             listen: args.listen,
-            media_hosts: args.source.media_hosts.clone(),
+            media_hosts: args.media.media_hosts.clone(),
+            requests: Semaphore::new(MAX_REQUESTS),
+            ready: AtomicBool::new(true),
+            n_panics: AtomicU64::new(0),
         }))
     }
 
-    /// The base of the addresses that answers name as this service's own: as configured, else as the request
-    /// says, else where the service listens.
-    fn base(&self, headers: &HeaderMap) -> PublicUrl {
-        if let Some(public) = &self.0.public_url {
-            return public.clone();
-        }
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.contains('@'));
-        match host.and_then(|host| host.parse::<Authority>().ok()) {
-            Some(host) => PublicUrl::of_host(host.as_str()),
-            None => PublicUrl::of_host(&self.0.listen.to_string()),
-        }
+    fn stop_being_ready(&self) {
+        self.0.ready.store(false, Ordering::Relaxed);
     }
 }
 
-/// Serves until `shutdown` ends; requests under way are finished.
-///
-/// # Errors
-///
-/// When the listener fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
+/// Every address of the service.
+#[must_use]
+pub fn router(app: App) -> Router {
+    let health = Router::new()
+        .route("/-/healthz", get(async || "ok\n"))
+        .route("/-/readyz", get(ready))
+        .with_state(app.clone());
+    let feeds = Router::new().route("/", get(pages::home)).route("/{*address}", get(feeds::answer));
+    armoured(feeds, &app).with_state(app).merge(health)
 }
 
-fn router(app: App) -> Router {
-    Router::new()
-        .route("/", get(pages::home))
-        .route("/-/healthz", get(async || "ok\n"))
-        .route("/{*address}", get(feeds::answer))
-        .layer(CompressionLayer::new())
-        .with_state(app)
+/// `/-/readyz`: whether requests should be sent here; no longer once the service was asked to stop.
+async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
+    if app.0.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
 }
+
+/// Routes that answer whatever happens: too many requests, one that takes too long, a panic.
+fn armoured(router: Router<App>, app: &App) -> Router<App> {
+    let panicked = {
+        let app = app.clone();
+        move |_: Box<dyn Any + Send>| {
+            let n = app.0.n_panics.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(panics = n, "a request made telewire panic");
+            Error::Broken.answer(&HeaderMap::new())
+        }
+    };
+    router.layer(middleware::from_fn_with_state(app.clone(), limit)).layer(CatchPanicLayer::custom(panicked))
+}
+
+async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let Ok(_permit) = app.0.requests.try_acquire() else {
+        return Error::Overloaded.answer(&headers);
+    };
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response.into_response(),
+        Err(_) => Error::TooSlow.answer(&headers),
+    }
+}
+
+#[cfg(test)]
+mod tests;

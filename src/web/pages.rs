@@ -1,5 +1,6 @@
 //! Pages for people: how to use the service, the addresses of a channel, and errors.
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
@@ -8,6 +9,8 @@ use serde::Deserialize;
 
 use super::App;
 use super::error::Error;
+use super::server::Peer;
+use crate::config::PublicUrl;
 use crate::feed::Format;
 use crate::telegram::address;
 
@@ -18,17 +21,22 @@ pub(super) struct Form {
 }
 
 /// `/`: type a channel, get its feeds.
-pub(super) async fn home(State(app): State<App>, Query(form): Query<Form>, headers: HeaderMap) -> Response {
+pub(super) async fn home(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Query(form): Query<Form>,
+    headers: HeaderMap,
+) -> Response {
+    let base = app.base(&headers, peer);
     match form.channel.filter(|typed| !typed.trim().is_empty()) {
-        Some(typed) => channel(&app, &typed, &headers).unwrap_or_else(|err| err.answer(&headers)),
-        None => html(page("telewire", "", &usage(&app.base(&headers).to_string()))),
+        Some(typed) => channel(&base, &typed).unwrap_or_else(|err| err.answer(&headers)),
+        None => html(page("telewire", "", &usage(&base.to_string()))),
     }
 }
 
 /// `/{channel}`: the addresses of a channel's feeds, for people and for readers that look for them.
-pub(super) fn channel(app: &App, typed: &str, headers: &HeaderMap) -> Result<Response, Error> {
+pub(super) fn channel(base: &PublicUrl, typed: &str) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
-    let base = app.base(headers);
     let url = |format: Format| escape(&format!("{base}/{name}/{}", format.name()));
     let links: String = Format::ALL
         .iter()

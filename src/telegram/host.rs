@@ -1,0 +1,110 @@
+//! One upstream, asked politely: so often, so many at a time, and not at all while it wants to be left alone.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::breaker::{Breaker, Rest};
+use super::client::FetchError;
+use super::upstream::Upstream;
+
+/// Requests that may wait for their turn.
+const MAX_WAITING: usize = 64;
+
+/// How long one may wait.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// How politely an upstream is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Politeness {
+    /// Requests a second in the long run.
+    pub rate: NonZeroU32,
+    /// Requests that may come at once after a pause.
+    pub burst: NonZeroU32,
+    /// Requests under way at a time.
+    pub in_flight: NonZeroU32,
+}
+
+impl Default for Politeness {
+    /// About as fast as a person reads on.
+    fn default() -> Self {
+        let five = NonZeroU32::MIN.saturating_add(4);
+        Self { rate: NonZeroU32::MIN, burst: five, in_flight: NonZeroU32::MIN.saturating_add(3) }
+    }
+}
+
+/// An upstream with its limits and its state.
+pub(super) struct Host {
+    pub(super) upstream: Upstream,
+    limiter: DefaultDirectRateLimiter,
+    in_flight: Semaphore,
+    waiting: Semaphore,
+    breaker: Mutex<Breaker>,
+}
+
+impl Host {
+    pub(super) fn new(upstream: Upstream, politeness: Politeness) -> Self {
+        let quota = Quota::per_second(politeness.rate).allow_burst(politeness.burst);
+        Self {
+            upstream,
+            limiter: RateLimiter::direct(quota),
+            in_flight: Semaphore::new(politeness.in_flight.get() as usize),
+            waiting: Semaphore::new(MAX_WAITING),
+            breaker: Mutex::default(),
+        }
+    }
+
+    /// Waits until a request may be made; it is under way until the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::Resting`] while the upstream is left alone, [`FetchError::Busy`] when too many wait already,
+    /// or the wait takes too long.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, FetchError> {
+        let busy = || FetchError::Busy(self.upstream.host());
+        // Whoever comes during a rest need not wait for its end.
+        if let Some((why, left)) = self.breaker().rest(Instant::now()) {
+            return Err(self.resting(why, left));
+        }
+        let waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        let turn = async {
+            let permit = self.in_flight.acquire().await;
+            self.limiter.until_ready().await;
+            permit
+        };
+        let permit = tokio::time::timeout(MAX_WAIT, turn).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        drop(waiting);
+        // A rest may have begun during the wait.
+        self.breaker().admit(Instant::now()).map_err(|(why, left)| self.resting(why, left))?;
+        Ok(permit)
+    }
+
+    /// Draws the conclusions for requests to come.
+    pub(super) fn learn(&self, outcome: Result<(), &FetchError>) {
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let mut breaker = self.breaker();
+        match outcome {
+            Ok(()) => breaker.succeeded(),
+            Err(FetchError::Refused { retry_after, .. }) => breaker.refused(now, *retry_after, jitter),
+            Err(FetchError::Unreachable { .. }) => breaker.failed(now, false, jitter),
+            Err(FetchError::TimedOut(_) | FetchError::Broken { .. }) => breaker.failed(now, true, jitter),
+            Err(FetchError::Status { status, .. }) if *status >= 500 => breaker.failed(now, true, jitter),
+            // It answered: what it said is another matter.
+            Err(FetchError::Status { .. } | FetchError::TooLarge { .. } | FetchError::NoPosts(_)) => {
+                breaker.succeeded()
+            }
+            Err(FetchError::Busy(_) | FetchError::Resting { .. }) => {}
+        }
+    }
+
+    fn resting(&self, why: Rest, left: Duration) -> FetchError {
+        FetchError::Resting { host: self.upstream.host(), asked: why == Rest::Refused, left }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

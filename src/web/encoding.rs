@@ -1,0 +1,115 @@
+//! The forms in which a feed is kept, made once: as it is, in gzip, in Brotli.
+
+use std::io::{self, Write};
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT_ENCODING;
+use brotli::enc::BrotliEncoderParams;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Nearly as small as it gets, in a third of the time of the highest.
+const BROTLI_QUALITY: i32 = 5;
+
+/// How the body of an answer is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+    Brotli,
+}
+
+impl Encoding {
+    /// The best encoding that a client accepts; nothing it has not asked for (RFC 9110, section 12.5.3).
+    pub(super) fn accepted(request: &HeaderMap) -> Self {
+        let lists = request.get_all(ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
+        let accepted: Vec<&str> = lists.flat_map(|list| list.split(',')).filter_map(wanted).collect();
+        let accepts = |name: &str| accepted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+        if accepts("br") {
+            Self::Brotli
+        } else if accepts("gzip") || accepts("x-gzip") {
+            Self::Gzip
+        } else {
+            Self::Identity
+        }
+    }
+
+    /// The value of `Content-Encoding`, where there is one.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Brotli => Some("br"),
+        }
+    }
+}
+
+/// The name in an element of the list, unless its weight is zero.
+fn wanted(element: &str) -> Option<&str> {
+    let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
+    let weight =
+        parameters.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
+    let refused = weight.is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0));
+    (!refused).then(|| name.trim())
+}
+
+/// A body in every encoding.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded {
+    identity: Bytes,
+    gzip: Bytes,
+    brotli: Bytes,
+}
+
+impl Encoded {
+    pub(super) fn new(body: Vec<u8>) -> io::Result<Self> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(&body)?;
+        let mut brotli = Vec::new();
+        let params = BrotliEncoderParams { quality: BROTLI_QUALITY, ..BrotliEncoderParams::default() };
+        brotli::BrotliCompress(&mut body.as_slice(), &mut brotli, &params)?;
+        Ok(Self { gzip: gzip.finish()?.into(), brotli: brotli.into(), identity: body.into() })
+    }
+
+    /// The body in an encoding, shared with every other answer.
+    pub(super) fn get(&self, encoding: Encoding) -> Bytes {
+        match encoding {
+            Encoding::Identity => &self.identity,
+            Encoding::Gzip => &self.gzip,
+            Encoding::Brotli => &self.brotli,
+        }
+        .clone()
+    }
+
+    /// Bytes that all of them take.
+    pub(super) fn len(&self) -> usize {
+        self.identity.len() + self.gzip.len() + self.brotli.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn only_what_was_asked_for_is_sent() {
+        for (asked, encoding) in [
+            ("", Encoding::Identity),
+            ("identity", Encoding::Identity),
+            ("zstd", Encoding::Identity),
+            ("*", Encoding::Identity),
+            ("gzip", Encoding::Gzip),
+            ("br,gzip", Encoding::Brotli),
+            ("gzip, deflate, br;q=0", Encoding::Gzip),
+            ("gzip;q=0.000", Encoding::Identity),
+            ("GZIP;Q=0.5", Encoding::Gzip),
+            ("br; q = 1.0 , gzip", Encoding::Brotli),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(asked))]);
+            assert_eq!(Encoding::accepted(&headers), encoding, "{asked}");
+        }
+        assert_eq!(Encoding::accepted(&HeaderMap::new()), Encoding::Identity);
+    }
+}

@@ -1,0 +1,143 @@
+//! Accepting connections, with an end to everything a client can make us wait for.
+//!
+//! axum's own loop has no deadline for a request's head, so a client that never finishes one would keep its
+//! connection for ever.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
+use tower::Service;
+
+use super::App;
+
+/// For the head of a request, from the moment the connection is idle.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// For the client to take more of an answer when it has stopped taking.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// Bytes of a request's head.
+const MAX_HEAD: usize = 32 << 10;
+
+/// Header lines of a request.
+const MAX_HEADERS: usize = 100;
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// For the requests under way when the service is asked to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// When accepting fails, as for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// Serves until `stop` resolves, and then until the requests under way have ended: so long, the service is not
+/// ready, but still answers. When `stop` resolves a second time, or after 20 seconds, it ends at once.
+///
+/// # Errors
+///
+/// None so far: a listener that fails is tried again.
+pub async fn serve<S>(listener: TcpListener, app: App, mut stop: impl FnMut() -> S) -> io::Result<()>
+where
+    S: Future<Output = ()>,
+{
+    let router = super::router(app.clone());
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (draining, drained) = watch::channel(false);
+    let accept = async |until: &mut (dyn Future<Output = ()> + Unpin)| {
+        loop {
+            tokio::select! {
+                () = &mut *until => return,
+                (stream, peer, permit) = next(&listener, &connections) => {
+                    tokio::spawn(connection(stream, peer, router.clone(), drained.clone(), permit));
+                }
+            }
+        }
+    };
+    accept(&mut Box::pin(stop())).await;
+    app.stop_being_ready();
+    draining.send_replace(true);
+    let all_ended = async {
+        // Closed connections have given their permits back.
+        drop(connections.acquire_many(MAX_CONNECTIONS as u32).await);
+    };
+    let enough = async {
+        tokio::select! {
+            () = all_ended => {}
+            () = tokio::time::sleep(DRAIN) => tracing::warn!("requests are still under way after {DRAIN:?}"),
+            () = stop() => tracing::warn!("asked to stop again: requests under way are dropped"),
+        }
+    };
+    accept(&mut Box::pin(enough)).await;
+    Ok(())
+}
+
+/// The next connection, once there may be one more.
+async fn next(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    loop {
+        let Ok(permit) = Arc::clone(connections).acquire_owned().await else {
+            // The semaphore is never closed.
+            return std::future::pending().await;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(err) => {
+                tracing::warn!("a connection cannot be accepted: {err}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut drained: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
+    // Answers are written at once and whole: waiting to fill packets only delays them.
+    drop(stream.set_nodelay(true));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = drained.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // Clients come and go as they like; what they asked for wrongly hyper has told them.
+    if let Err(err) = ended {
+        tracing::debug!("a connection ended: {err}");
+    }
+}
