@@ -6,19 +6,23 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use moka::sync::Cache;
 
 use crate::channel::ChannelName;
-use crate::post::{Media, Post, Snapshot};
+use crate::post::Snapshot;
 
 #[derive(Clone, Debug)]
 struct Stored {
-    snapshot: Arc<Snapshot>,
+    snapshot: Arc<Packed>,
     fetched: Instant,
     fresh_for: Duration,
 }
@@ -29,7 +33,7 @@ pub enum Lookup {
     /// A snapshot that may be served without asking.
     Fresh {
         /// The snapshot.
-        snapshot: Arc<Snapshot>,
+        snapshot: Arc<Packed>,
         /// How long ago it was fetched.
         age: Duration,
         /// For how much longer it is fresh.
@@ -38,7 +42,7 @@ pub enum Lookup {
     /// A snapshot that is served while it is being refreshed.
     Stale {
         /// The snapshot.
-        snapshot: Arc<Snapshot>,
+        snapshot: Arc<Packed>,
         /// How long ago it was fetched.
         age: Duration,
         /// For how long it has been stale.
@@ -57,7 +61,7 @@ impl Snapshots {
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
         let weigher = |_: &ChannelName, stored: &Stored| {
-            u32::try_from(ENTRY + weight(&stored.snapshot)).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY + stored.snapshot.0.len()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(max_bytes).weigher(weigher).build())
     }
@@ -74,7 +78,7 @@ impl Snapshots {
     }
 
     /// Keeps what was just fetched.
-    pub fn insert(&self, name: ChannelName, snapshot: Arc<Snapshot>, fresh_for: Duration) {
+    pub fn insert(&self, name: ChannelName, snapshot: Arc<Packed>, fresh_for: Duration) {
         self.0.insert(name, Stored { snapshot, fetched: Instant::now(), fresh_for });
     }
 
@@ -85,38 +89,34 @@ impl Snapshots {
 }
 
 /// What the cache itself takes for an entry, roughly.
-const ENTRY: usize = 256;
+const ENTRY: usize = 512;
 
-/// Bytes of memory that a snapshot takes, nearly.
-fn weight(snapshot: &Snapshot) -> usize {
-    size_of::<Snapshot>() + snapshot.posts.iter().map(post_weight).sum::<usize>()
-}
+/// A snapshot as it is kept: a third to a quarter of its size, which decides how many channels fit into memory.
+#[derive(Debug)]
+pub struct Packed(Box<[u8]>);
 
-fn post_weight(post: &Post) -> usize {
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    let media = post.media.iter().map(|medium| {
-        size_of::<Media>()
-            + match medium {
-                Media::Photo { url, .. } | Media::Voice { url, .. } => url.len(),
-                Media::Video(video) => optional(&video.url) + optional(&video.poster),
-                Media::Sticker { url, still, .. } => url.len() + optional(still),
-                Media::Location { url, map, .. } => url.len() + optional(map),
-                Media::Contact { .. } => 64,
-                Media::Game(offer) | Media::Invoice(offer) => {
-                    optional(&offer.description) + optional(&offer.image)
-                }
-            }
-    });
-    let preview = post.preview.as_ref().map_or(0, |preview| {
-        preview.url.len()
-            + optional(&preview.description)
-            + optional(&preview.image)
-            + optional(&preview.video)
-    });
-    let reply = post.reply.as_ref().map_or(0, |reply| reply.text.len());
-    // An entity is its range and, mostly, an address.
-    let text = post.text.text().len() + post.text.entities().len() * 96;
-    size_of::<Post>() + post.permalink.len() + media.sum::<usize>() + preview + reply + text
+impl Packed {
+    /// Packs a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// None that its content could cause.
+    pub fn new(snapshot: &Snapshot) -> io::Result<Self> {
+        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::fast());
+        serde_json::to_writer(&mut deflated, snapshot)?;
+        Ok(Self(deflated.finish()?.into_boxed_slice()))
+    }
+
+    /// The snapshot that was packed.
+    ///
+    /// # Errors
+    ///
+    /// When memory has been damaged.
+    pub fn unpack(&self) -> io::Result<Snapshot> {
+        let mut json = Vec::new();
+        DeflateDecoder::new(&*self.0).read_to_end(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
 }
 
 /// The outcome of a task, for everybody who waits; `None` when it panicked.
@@ -181,5 +181,52 @@ struct Landing<K: Eq + Hash, V> {
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
         self.flights.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::telegram::page::{self, Source};
+
+    #[test]
+    fn what_is_unpacked_is_what_was_packed() {
+        for html in [include_str!("../tests/pages/text.html"), include_str!("../tests/pages/relation.html")] {
+            let snapshot = page::parse(html, Source::Saved(None)).unwrap().snapshot;
+            assert_eq!(Packed::new(&snapshot).unwrap().unpack().unwrap(), snapshot);
+        }
+    }
+
+    #[tokio::test]
+    async fn work_is_done_once_though_everybody_leaves() {
+        let flights = Flights::<u8, usize>::new();
+        let (started, may_end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let work = || {
+            let (started, may_end) = (Arc::clone(&started), Arc::clone(&may_end));
+            async move {
+                let n = started.fetch_add(1, Ordering::SeqCst) + 1;
+                may_end.notified().await;
+                n
+            }
+        };
+        let waiters: Vec<_> = (0..1000).map(|_| tokio::spawn(flights.start(1, work))).collect();
+        tokio::task::yield_now().await;
+        waiters.iter().for_each(tokio::task::JoinHandle::abort);
+        let last = flights.start(1, work);
+        may_end.notify_one();
+        assert_eq!((last.await, started.load(Ordering::SeqCst)), (Some(1), 1));
+        may_end.notify_one();
+        assert_eq!(flights.join(1, work).await, Some(2), "the next one starts anew");
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_no_work_for_ever() {
+        let flights = Flights::<u8, u8>::new();
+        assert_eq!(flights.join(1, || async { panic!("on purpose") }).await, None);
+        assert_eq!(flights.join(1, || async { 7 }).await, Some(7));
     }
 }

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::text::RichText;
 
 /// A channel's public name, such as `durov`: 4 to 32 letters, digits and `_`, the first a letter.
 ///
 /// Telegram compares names without regard to case, so equality and hashing do too; the spelling that was
 /// given is kept for display.
-#[derive(Clone, Debug, Eq)]
+#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct ChannelName(Box<str>);
 
 impl ChannelName {
@@ -28,6 +31,14 @@ impl ChannelName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ChannelName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::new(&name).ok_or(name)
     }
 }
 
@@ -53,7 +64,7 @@ impl fmt::Display for ChannelName {
 }
 
 /// What a channel says of itself on its preview page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     /// The canonical name, in the spelling that posts' permalinks use.
     pub name: ChannelName,
@@ -76,7 +87,7 @@ pub struct Channel {
 }
 
 /// One number of a channel's page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     /// What is counted, in the page's word: `subscribers`, `photo`, `links`.
     pub what: String,

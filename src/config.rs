@@ -82,7 +82,7 @@ pub struct ServeArgs {
     /// How long a channel is served without asking Telegram again, at most
     #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
     pub fresh_max: Duration,
-    /// Memory for channels and for feeds, each
+    /// Memory for channels; feeds made from them take up to a quarter of it more
     #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
     pub cache_size: ByteSize,
     /// Requests a second to each upstream, in the long run

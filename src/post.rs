@@ -4,12 +4,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::text::RichText;
 
 /// What one channel is known to have published: what is cached, and what feeds are made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The channel.
     pub channel: Channel,
@@ -18,7 +19,7 @@ pub struct Snapshot {
 }
 
 /// A post's number in its channel. Ids rise with time and have gaps; an album has the id of its first item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PostId(NonZeroU32);
 
 impl PostId {
@@ -39,7 +40,7 @@ impl fmt::Display for PostId {
 ///
 /// Addresses are absolute and have been resolved, but come from Telegram as they are: whoever shows one
 /// sanitizes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
     /// Its number in the channel.
     pub id: PostId,
@@ -84,7 +85,7 @@ pub struct Post {
 }
 
 /// A name with the address it leads to, if any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// The name as shown.
     pub name: String,
@@ -93,7 +94,7 @@ pub struct Named {
 }
 
 /// Where a post was forwarded from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// The channel or person; without address when hidden.
     pub from: Named,
@@ -102,7 +103,7 @@ pub struct Forward {
 }
 
 /// The post that a post answers, as quoted by the page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// Whose post it is, with the address of that post.
     pub to: Named,
@@ -111,7 +112,7 @@ pub struct Reply {
 }
 
 /// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
     /// Width; not 0.
     pub width: u32,
@@ -120,7 +121,7 @@ pub struct Size {
 }
 
 /// Something a post shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Media {
     /// A photo.
     Photo {
@@ -172,7 +173,7 @@ pub enum Media {
 }
 
 /// A moving picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
     /// Address of the file (MP4). Absent when the preview page finds it too big to hand out.
     pub url: Option<String>,
@@ -187,7 +188,7 @@ pub struct Video {
 }
 
 /// How Telegram plays a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoKind {
     /// On request, with sound.
     Plain,
@@ -198,7 +199,7 @@ pub enum VideoKind {
 }
 
 /// The file format of a sticker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StickerFormat {
     /// A picture.
     Webp,
@@ -209,7 +210,7 @@ pub enum StickerFormat {
 }
 
 /// A game or an invoice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// Its name.
     pub title: String,
@@ -222,7 +223,7 @@ pub struct Offer {
 }
 
 /// A poll or quiz.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     /// The question.
     pub question: String,
@@ -235,7 +236,7 @@ pub struct Poll {
 }
 
 /// One answer of a poll.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollOption {
     /// The answer.
     pub text: String,
@@ -244,7 +245,7 @@ pub struct PollOption {
 }
 
 /// An attached file that can only be fetched in Telegram.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// File name; of a track, its title.
     pub name: String,
@@ -255,7 +256,7 @@ pub struct File {
 }
 
 /// What the page shows of a linked page. At least one part beside the address is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkPreview {
     /// The linked page.
     pub url: String,
@@ -274,7 +275,7 @@ pub struct LinkPreview {
 }
 
 /// A reaction to a post.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     /// What was chosen.
     pub kind: ReactionKind,
@@ -283,7 +284,7 @@ pub struct Reaction {
 }
 
 /// What a reaction shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReactionKind {
     /// An emoji.
     Emoji(String),
@@ -294,7 +295,7 @@ pub enum ReactionKind {
 }
 
 /// A part of a post in markup that is not known here, kept so that nothing is lost in silence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unknown {
     /// Its element and classes, as in a selector: `div.tgme_widget_message_giveaway`.
     pub markup: String,

@@ -1,18 +1,20 @@
 //! Rich text: plain characters and the entities that mark ranges of them, as Telegram itself models a text.
 
+use serde::{Deserialize, Serialize};
+
 /// A text with its formatting.
 ///
 /// Entities lie wholly inside one another or wholly apart, and are sorted by where they start, the outer one
 /// first: text can only be built through [`push_str`](Self::push_str) and [`entity`](Self::entity), which
 /// nest by construction. Line breaks are `\n`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RichText {
     text: String,
     entities: Vec<Entity>,
 }
 
 /// A marked range of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
     /// Where the range starts, in bytes.
     pub start: usize,
@@ -23,7 +25,7 @@ pub struct Entity {
 }
 
 /// What a range of a text is, in the words of Telegram's own entities.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntityKind {
     /// Bold.
     Bold,

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::{RefreshError, Samples, refresh};
 use crate::backoff::{grown, spread};
-use crate::cache::{Flights, Lookup, Snapshots};
+use crate::cache::{Flights, Lookup, Packed, Snapshots};
 use crate::channel::ChannelName;
 use crate::post::Snapshot;
 use crate::telegram::client::{Client, FetchError};
@@ -61,7 +61,7 @@ pub struct Channels {
     freshness: Freshness,
     snapshots: Snapshots,
     failures: Cache<ChannelName, Failure>,
-    flights: Arc<Flights<ChannelName, Result<Arc<Snapshot>, Failure>>>,
+    flights: Arc<Flights<ChannelName, Result<Arc<Packed>, Failure>>>,
     samples: Samples,
 }
 
@@ -91,7 +91,7 @@ impl Failure {
 #[derive(Clone, Debug)]
 pub struct Served {
     /// What it has published.
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: Arc<Packed>,
     /// How long ago that was fetched.
     pub age: Duration,
     /// For how long a reader may keep it.
@@ -162,26 +162,27 @@ impl Channels {
     fn flight(
         self: &Arc<Self>,
         name: &ChannelName,
-    ) -> impl Future<Output = Option<Result<Arc<Snapshot>, Failure>>> + use<> {
+    ) -> impl Future<Output = Option<Result<Arc<Packed>, Failure>>> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
         self.flights.start(name.clone(), || async move { channels.refresh(&name).await })
     }
 
     /// Fetches a channel anew and remembers the outcome, whichever it is.
-    async fn refresh(&self, name: &ChannelName) -> Result<Arc<Snapshot>, Failure> {
+    async fn refresh(&self, name: &ChannelName) -> Result<Arc<Packed>, Failure> {
         let known = match self.snapshots.lookup(name) {
             // Another refresh has ended between a reader's look into the cache and this one.
             Lookup::Fresh { snapshot, .. } => return Ok(snapshot),
             Lookup::Stale { .. } => true,
             Lookup::Miss => false,
         };
-        match refresh(&self.client, name, Some(&self.samples)).await {
-            Ok(page) => {
-                let snapshot = Arc::new(page.snapshot);
-                self.snapshots.insert(name.clone(), Arc::clone(&snapshot), self.fresh_for(&snapshot));
+        let refreshed = refresh(&self.client, name, Some(&self.samples)).await;
+        match refreshed.and_then(|page| Ok((Packed::new(&page.snapshot)?, page.snapshot))) {
+            Ok((packed, snapshot)) => {
+                let packed = Arc::new(packed);
+                self.snapshots.insert(name.clone(), Arc::clone(&packed), self.fresh_for(&snapshot));
                 self.failures.invalidate(name);
                 tracing::info!(channel = %name, posts = snapshot.posts.len(), "refreshed");
-                Ok(snapshot)
+                Ok(packed)
             }
             Err(error) => {
                 let failure = self.failure(name, error, known);

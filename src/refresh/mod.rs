@@ -3,6 +3,8 @@
 mod channels;
 mod samples;
 
+use std::io;
+
 use thiserror::Error;
 
 use crate::channel::ChannelName;
@@ -34,6 +36,13 @@ impl From<FetchError> for RefreshError {
             FetchError::NoPosts(why) => Self::NoPosts(why),
             err => Self::Fetch(err),
         }
+    }
+}
+
+impl From<io::Error> for RefreshError {
+    fn from(err: io::Error) -> Self {
+        tracing::error!("a snapshot cannot be packed: {err}");
+        Self::Broken
     }
 }
 

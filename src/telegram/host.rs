@@ -94,7 +94,7 @@ impl Host {
             Err(FetchError::Status { status, .. }) if *status >= 500 => breaker.failed(now, true, jitter),
             // It answered: what it said is another matter.
             Err(FetchError::Status { .. } | FetchError::TooLarge { .. } | FetchError::NoPosts(_)) => {
-                breaker.succeeded()
+                breaker.succeeded();
             }
             Err(FetchError::Busy(_) | FetchError::Resting { .. }) => {}
         }

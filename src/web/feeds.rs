@@ -16,11 +16,10 @@ use super::encoding::{Encoded, Encoding};
 use super::error::Error;
 use super::pages;
 use super::server::Peer;
-use crate::cache::Flights;
+use crate::cache::{Flights, Packed};
 use crate::config::PublicUrl;
 use crate::feed::options::{FeedOptions, MediaHosts};
 use crate::feed::{self, Format};
-use crate::post::Snapshot;
 use crate::telegram::address;
 
 /// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
@@ -70,7 +69,7 @@ struct Rendered {
     body: Encoded,
     validators: Validators,
     /// What it was rendered from, to know when it is of yesterday.
-    of: Weak<Snapshot>,
+    of: Weak<Packed>,
 }
 
 /// A feed is rendered for its own address, in the format at the end of it.
@@ -90,13 +89,13 @@ impl RenderedFeeds {
         let weigher = |key: &Key, feed: &Rendered| {
             u32::try_from(ENTRY + key.len() + feed.body.len()).unwrap_or(u32::MAX)
         };
-        let kept = Cache::builder().max_capacity(max_size.as_u64()).weigher(weigher).build();
+        let kept = Cache::builder().max_capacity(max_size.as_u64() / 4).weigher(weigher).build();
         Self { kept, flights: Flights::new() }
     }
 
     async fn get(
         &self,
-        snapshot: &Arc<Snapshot>,
+        snapshot: &Arc<Packed>,
         self_url: String,
         format: Format,
         media_hosts: &MediaHosts,
@@ -122,12 +121,14 @@ impl RenderedFeeds {
     }
 }
 
-fn current(kept: &Cache<Key, Rendered>, key: &Key, snapshot: &Arc<Snapshot>) -> Option<Rendered> {
+fn current(kept: &Cache<Key, Rendered>, key: &Key, snapshot: &Arc<Packed>) -> Option<Rendered> {
     kept.get(key).filter(|feed| Weak::ptr_eq(&feed.of, &Arc::downgrade(snapshot)))
 }
 
-fn render(snapshot: &Arc<Snapshot>, options: &FeedOptions, format: Format) -> Option<Rendered> {
-    let feed = feed::build(snapshot, options);
+fn render(snapshot: &Arc<Packed>, options: &FeedOptions, format: Format) -> Option<Rendered> {
+    let whole =
+        snapshot.unpack().inspect_err(|err| tracing::error!("a snapshot cannot be unpacked: {err}")).ok()?;
+    let feed = feed::build(&whole, options);
     let body = feed::render(&feed, format);
     let validators = Validators::new(&body, feed.updated)?;
     let body =

@@ -36,7 +36,7 @@ pub use server::serve;
 const DEADLINE: Duration = Duration::from_secs(12);
 
 /// Requests at a time; more are turned away at once rather than all being slow.
-const MAX_REQUESTS: usize = 2048;
+const MAX_REQUESTS: u32 = 2048;
 
 /// What every request works with.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl App {
             trusted_proxies: args.trusted_proxies.clone(),
             listen: args.listen,
             media_hosts: args.media.media_hosts.clone(),
-            requests: Semaphore::new(MAX_REQUESTS),
+            requests: Semaphore::new(MAX_REQUESTS as usize),
             ready: AtomicBool::new(true),
             n_panics: AtomicU64::new(0),
         }))
@@ -77,7 +77,6 @@ impl App {
 }
 
 /// Every address of the service.
-#[must_use]
 pub fn router(app: App) -> Router {
     let health = Router::new()
         .route("/-/healthz", get(async || "ok\n"))

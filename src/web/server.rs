@@ -34,7 +34,7 @@ const MAX_HEAD: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
 
 /// Connections at a time.
-const MAX_CONNECTIONS: usize = 4096;
+const MAX_CONNECTIONS: u32 = 4096;
 
 /// For the requests under way when the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -57,7 +57,7 @@ where
     S: Future<Output = ()>,
 {
     let router = super::router(app.clone());
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let (draining, drained) = watch::channel(false);
     let accept = async |until: &mut (dyn Future<Output = ()> + Unpin)| {
         loop {
@@ -74,7 +74,7 @@ where
     draining.send_replace(true);
     let all_ended = async {
         // Closed connections have given their permits back.
-        drop(connections.acquire_many(MAX_CONNECTIONS as u32).await);
+        drop(connections.acquire_many(MAX_CONNECTIONS).await);
     };
     let enough = async {
         tokio::select! {

@@ -34,7 +34,7 @@ async fn a_panic_is_an_answer_and_is_counted() {
 async fn one_request_too_many_is_turned_away_but_health_is_not() {
     let app = app();
     let router = router(app.clone());
-    let _others = app.0.requests.try_acquire_many(MAX_REQUESTS as u32).unwrap();
+    let _others = app.0.requests.try_acquire_many(MAX_REQUESTS).unwrap();
     assert_eq!(status(&router, "/").await, (StatusCode::SERVICE_UNAVAILABLE, true));
     assert_eq!(status(&router, "/-/healthz").await, (StatusCode::OK, false));
     assert_eq!(status(&router, "/-/readyz").await, (StatusCode::OK, false));

@@ -1,0 +1,193 @@
+//! Memory of the service with ten thousand channels of twenty posts each in its cache, after a million names that
+//! are nobody's were asked for as well.
+//!
+//! It runs the real binary against a t.me that makes a page for any channel: posts with a text of some 700 bytes and
+//! a picture, as the average of captured pages. Linux only: memory is read from `/proc`.
+//!
+//! `cargo bench --bench memory`
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+const CHANNELS: usize = 10_000;
+const POSTS: usize = 20;
+const JUNK: usize = 1_000_000;
+const CLIENTS: usize = 16;
+
+fn main() {
+    let upstream = upstream();
+    let mut service = Service::start(upstream);
+    println!("started: {} MB", service.resident());
+    let n = ask_all(service.address, CHANNELS, "channel_");
+    println!("{n} of {CHANNELS} channels read: {} MB", service.resident());
+    ask_all(service.address, JUNK, "junk_");
+    println!("{JUNK} junk names asked: {} MB", service.resident());
+    let n = ask_all(service.address, CHANNELS, "channel_");
+    println!(
+        "{n} of {CHANNELS} channels asked again: {} MB, at most {} MB",
+        service.resident(),
+        service.peak()
+    );
+    service.child.kill().expect("a service that can be ended");
+    service.child.wait().expect("its end");
+}
+
+/// Asks for so many names, and says how many had a feed.
+fn ask_all(address: SocketAddr, n: usize, prefix: &'static str) -> usize {
+    let clients = (0..CLIENTS).map(|client| {
+        thread::spawn(move || {
+            let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
+            let ask = |i: usize| ask(&mut stream, &format!("/{prefix}{i}/rss"));
+            (client..n).step_by(CLIENTS).map(ask).filter(|status| *status == 200).count()
+        })
+    });
+    clients.collect::<Vec<_>>().into_iter().map(|client| client.join().expect("a client that ends")).sum()
+}
+
+fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\nAccept-Encoding: br\r\n\r\n");
+    stream.get_mut().write_all(request.as_bytes()).expect("a request");
+    let mut status = 0;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).expect("a head") > 0, "the connection was closed");
+        match line.trim_end().split_once(' ') {
+            Some((version, rest)) if version.starts_with("HTTP/") => {
+                status = rest[..3].parse().expect("a status")
+            }
+            Some(("content-length:", n)) => length = n.parse().expect("a length"),
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    std::io::copy(&mut stream.take(length), &mut std::io::sink()).expect("a body");
+    status
+}
+
+struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(upstream: SocketAddr) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
+            .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
+            .args(["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"])
+            .args(["--fresh-min", "1h", "--log", "telewire::cli=info"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the service");
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
+        let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
+        Self { child, address: address.expect("an address in its first line") }
+    }
+
+    /// Megabytes that are resident now.
+    fn resident(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// Megabytes that were resident at most.
+    fn peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, key: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") >> 10
+    }
+}
+
+/// A t.me where every `channel_…` has a page, and nobody else has.
+fn upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(BufReader::new(stream)));
+        }
+    });
+    address
+}
+
+fn serve(mut stream: BufReader<TcpStream>) {
+    let mut path = String::new();
+    let mut line = String::new();
+    while stream.read_line(&mut line).is_ok_and(|n| n > 0) {
+        if let Some(asked) = line.strip_prefix("GET ") {
+            path = asked.split(' ').next().unwrap_or_default().to_owned();
+        }
+        if line == "\r\n" {
+            let answer = match path.strip_prefix("/s/") {
+                Some(name) if name.starts_with("channel_") => {
+                    let page = page(name);
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len())
+                }
+                _ => "HTTP/1.1 302 Found\r\nLocation: https://telegram.org/\r\nContent-Length: 0\r\n\r\n"
+                    .to_owned(),
+            };
+            if stream.get_mut().write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+        line.clear();
+    }
+}
+
+fn page(name: &str) -> String {
+    let mut page = format!(
+        "<!DOCTYPE html><html><body><div class=\"tgme_channel_info\"><div class=\"tgme_channel_info_header_title\">\
+         <span>Channel {name}</span></div><div class=\"tgme_channel_info_header_username\"><a>@{name}</a></div></div>\
+         <section class=\"tgme_channel_history\">"
+    );
+    let seed = name.bytes().fold(1, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+    let mut random = Random(seed);
+    for id in 1..=POSTS {
+        let (text, file) = (random.words(100), random.name(320));
+        // Writing to a String does not fail.
+        drop(write!(
+            page,
+            "<div class=\"tgme_widget_message\" data-post=\"{name}/{id}\">\
+             <a class=\"tgme_widget_message_photo_wrap\" style=\"width:800px;background-image:\
+             url('https://cdn4.telesco.pe/file/{file}.jpg')\"><div class=\"tgme_widget_message_photo\" \
+             style=\"padding-top:75%\"></div></a><div class=\"tgme_widget_message_text js-message_text\">{text}\
+             <br/><a href=\"?q=%23news\">#news</a></div><a class=\"tgme_widget_message_date\" \
+             href=\"https://t.me/{name}/{id}\"><time datetime=\"2026-08-01T10:{id:02}:00+00:00\"></time></a></div>"
+        ));
+    }
+    page + "</section></body></html>"
+}
+
+/// Text that does not compress better than people's.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+
+    /// Words of a vocabulary of some ten thousand, common ones more often.
+    fn words(&mut self, n: usize) -> String {
+        let word = |random: &mut Self| {
+            let most = random.next(10_000) + 1;
+            let mut word = Random(random.next(most).wrapping_mul(0x9e37_79b9));
+            let length = 3 + word.next(9);
+            (0..length).map(|_| (b'a' + word.next(26) as u8) as char).collect::<String>()
+        };
+        (0..n).map(|_| word(self)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn name(&mut self, n: usize) -> String {
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        (0..n).map(|_| letters[self.next(64) as usize] as char).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! A cached feed through the whole service, against a bare axum handler that returns the same bytes.
+//!
+//! Both run in this process and are asked in turns by the same clients over loopback; the ratio of their requests a
+//! second is what counts.
+//!
+//! `cargo bench --bench serving`
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use bytes::Bytes;
+use clap::Parser;
+use telewire::config::Cli;
+use telewire::refresh::{Channels, Freshness, Samples};
+use telewire::telegram::client::{Client, Politeness};
+use telewire::web::{self, App};
+
+const CLIENTS: usize = 16;
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(700);
+const PAGE: &str = include_str!("../pages/text.html");
+const PATH: &str = "/harbour_news/rss";
+
+#[tokio::main]
+async fn main() {
+    let service = service(upstream()).await;
+    let (head, body) = tokio::task::spawn_blocking(move || ask(service, PATH, "")).await.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("an ETag").to_owned();
+    println!("a feed of {} bytes, {CLIENTS} connections; the bare handler = 1", body.len());
+    let bare = bare(body).await;
+    for (what, header) in
+        [("cached feed", String::new()), ("not modified", format!("If-None-Match: {etag}\r\n"))]
+    {
+        let ratio =
+            tokio::task::spawn_blocking(move || ratio(service, bare, &header)).await.expect("a ratio");
+        println!("{what}: {:.2} of {:.0} requests a second", ratio.0, ratio.1);
+    }
+}
+
+/// The service, with its own accept loop and all of its layers.
+async fn service(upstream: SocketAddr) -> SocketAddr {
+    let args = Cli::parse_from(["telewire", "--upstream", &format!("http://{upstream}")]).serve;
+    let client = Client::new(args.upstream.client_options(Politeness::default())).expect("a client");
+    let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
+    let channels = Channels::new(client, args.cache_size, freshness, Samples::new(&args.data_dir));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(web::serve(listener, App::new(channels, &args), || std::future::pending::<()>()));
+    address
+}
+
+async fn bare(body: Vec<u8>) -> SocketAddr {
+    let body = Bytes::from(body);
+    let handler = get(async move || ([(CONTENT_TYPE, "application/rss+xml; charset=utf-8")], body));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, Router::new().route(PATH, handler)).await });
+    address
+}
+
+/// A t.me that has one page.
+fn upstream() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            drop(stream.read(&mut head));
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{PAGE}",
+                PAGE.len()
+            );
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    address
+}
+
+/// The median ratio of requests a second, and the median requests a second of the bare handler.
+fn ratio(service: SocketAddr, bare: SocketAddr, header: &str) -> (f64, f64) {
+    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| {
+            let of_bare = rate(bare, "");
+            (rate(service, header) / of_bare, of_bare)
+        })
+        .collect();
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rounds[ROUNDS / 2]
+}
+
+/// Requests a second over a round.
+fn rate(address: SocketAddr, header: &str) -> f64 {
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (stop, answered, header) = (Arc::clone(&stop), Arc::clone(&answered), header.to_owned());
+            std::thread::spawn(move || {
+                let mut connection = Connection::new(address);
+                while !stop.load(Ordering::Relaxed) {
+                    connection.ask(PATH, &header);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(ROUND / 7);
+    let (start, n) = (Instant::now(), answered.load(Ordering::Relaxed));
+    std::thread::sleep(ROUND);
+    let rate = (answered.load(Ordering::Relaxed) - n) as f64 / start.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("a client that ends"));
+    rate
+}
+
+fn ask(address: SocketAddr, path: &str, header: &str) -> (String, Vec<u8>) {
+    Connection::new(address).ask(path, header)
+}
+
+/// A connection that is kept for many requests.
+struct Connection {
+    stream: std::net::TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    fn new(address: SocketAddr) -> Self {
+        let stream = std::net::TcpStream::connect(address).expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        Self { stream, buffer: vec![0; 256 << 10] }
+    }
+
+    fn ask(&mut self, path: &str, header: &str) -> (String, Vec<u8>) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\n{header}\r\n");
+        self.stream.write_all(request.as_bytes()).expect("a request");
+        let mut n = 0;
+        loop {
+            n += self.stream.read(&mut self.buffer[n..]).expect("an answer");
+            let Some(end) = self.buffer[..n].windows(4).position(|window| window == b"\r\n\r\n") else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let whole = end + 4 + length.and_then(|length| length.parse().ok()).unwrap_or(0);
+            while n < whole {
+                n += self.stream.read(&mut self.buffer[n..]).expect("the rest");
+            }
+            return (head, self.buffer[end + 4..whole].to_vec());
+        }
+    }
+}
