@@ -52,14 +52,14 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// # Errors
 ///
 /// None so far: a listener that fails is tried again.
-pub async fn serve<S>(listener: TcpListener, app: App, mut stop: impl FnMut() -> S) -> io::Result<()>
+pub async fn serve<S>(listener: TcpListener, app: App, mut stop: impl FnMut() -> S + Send) -> io::Result<()>
 where
-    S: Future<Output = ()>,
+    S: Future<Output = ()> + Send,
 {
     let router = super::router(app.clone());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let (draining, drained) = watch::channel(false);
-    let accept = async |until: &mut (dyn Future<Output = ()> + Unpin)| {
+    let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
                 () = &mut *until => return,
