@@ -21,7 +21,7 @@ pub(super) fn line(text: &str) -> String {
     without_markup(line)
 }
 
-/// The same as [`line`], unless it shows nothing.
+/// The same as [`line()`], unless it shows nothing.
 pub(super) fn visible_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !is_blank(line))
 }

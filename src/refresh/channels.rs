@@ -226,7 +226,7 @@ impl Channels {
             error if error.is_telegrams_word() => NO_SUCH_CHANNEL,
             // These say how long they last, and nothing of the channel.
             RefreshError::Fetch(FetchError::Busy(_)) => FAILURE / 10,
-            RefreshError::Fetch(FetchError::Resting { left, .. }) => (*left).clamp(FAILURE / 30, MAX_FAILURE),
+            RefreshError::Fetch(FetchError::Resting { left, .. }) => (*left).max(FAILURE / 30),
             _ => rest,
         };
         let failure = Failure { error, until: now + rest, times, gone };

@@ -67,8 +67,13 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
         }
     }
     let Some(newest) = messages.iter().max_by_key(|message| message.post.id) else {
-        let n = skipped.len();
-        return Err(if n == 0 { landing::classify(&document) } else { NoPosts::Unreadable(n) });
+        // A widget without its post is a message too, with the reason in it.
+        let is_explained = skipped.is_empty() || dom::first(root, class::WIDGET_ERROR).is_some();
+        return Err(if is_explained {
+            landing::classify(&document)
+        } else {
+            NoPosts::Unreadable(skipped.len())
+        });
     };
     let channel = channel(&document, newest);
     if matches!(source, Source::Fetched(_)) && dom::first(root, class::HISTORY).is_none() {

@@ -116,6 +116,8 @@ async fn connection(
 ) {
     // Answers are written at once and whole: waiting to fill packets only delays them.
     drop(stream.set_nodelay(true));
+    // While the service ends, a connection is good for one request.
+    let keep_alive = !*drained.borrow_and_update();
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL));
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -125,6 +127,7 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        .keep_alive(keep_alive)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);

@@ -1,3 +1,5 @@
+//! The layers around every answer, each with a route that needs it.
+
 use super::*;
 use crate::config::Cli;
 use crate::refresh::{Freshness, Samples};

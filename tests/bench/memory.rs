@@ -6,8 +6,8 @@
 //!
 //! `cargo bench --bench memory`
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -58,7 +58,7 @@ fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
         assert!(stream.read_line(&mut line).expect("a head") > 0, "the connection was closed");
         match line.trim_end().split_once(' ') {
             Some((version, rest)) if version.starts_with("HTTP/") => {
-                status = rest[..3].parse().expect("a status")
+                status = rest[..3].parse().expect("a status");
             }
             Some(("content-length:", n)) => length = n.parse().expect("a length"),
             None if line.trim_end().is_empty() => break,
@@ -123,7 +123,7 @@ fn serve(mut stream: BufReader<TcpStream>) {
     let mut line = String::new();
     while stream.read_line(&mut line).is_ok_and(|n| n > 0) {
         if let Some(asked) = line.strip_prefix("GET ") {
-            path = asked.split(' ').next().unwrap_or_default().to_owned();
+            asked.split(' ').next().unwrap_or_default().clone_into(&mut path);
         }
         if line == "\r\n" {
             let answer = match path.strip_prefix("/s/") {
@@ -152,16 +152,14 @@ fn page(name: &str) -> String {
     let mut random = Random(seed);
     for id in 1..=POSTS {
         let (text, file) = (random.words(100), random.name(320));
-        // Writing to a String does not fail.
-        drop(write!(
-            page,
+        page += &format!(
             "<div class=\"tgme_widget_message\" data-post=\"{name}/{id}\">\
              <a class=\"tgme_widget_message_photo_wrap\" style=\"width:800px;background-image:\
              url('https://cdn4.telesco.pe/file/{file}.jpg')\"><div class=\"tgme_widget_message_photo\" \
              style=\"padding-top:75%\"></div></a><div class=\"tgme_widget_message_text js-message_text\">{text}\
              <br/><a href=\"?q=%23news\">#news</a></div><a class=\"tgme_widget_message_date\" \
              href=\"https://t.me/{name}/{id}\"><time datetime=\"2026-08-01T10:{id:02}:00+00:00\"></time></a></div>"
-        ));
+        );
     }
     page + "</section></body></html>"
 }

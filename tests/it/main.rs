@@ -1,1 +1,20 @@
+//! The integration tests: one program that runs `telewire` as people and readers do.
+//!
+//! The service is the real binary on a real socket, Telegram is a fake on another one ([`support::fake`]) that
+//! answers by script. Nothing sleeps: a test waits for what it needs to happen, or fails after
+//! [`support::watched::PATIENCE`].
+//!
+//! - [`pages`]: every page in `tests/pages` becomes the feeds beside it. A new case is a new file.
+//! - [`real_pages`]: captured pages, where they are at hand, are read whole.
+//! - [`commands`]: `get`, `check`, `healthcheck`, their output and exit codes.
+//! - [`service`]: what readers get over HTTP, also when Telegram fails.
+//! - [`house`]: rules of the code base that a search through its files can keep.
 
+#![expect(clippy::unwrap_used, reason = "what cannot go on in a test ends it")]
+
+mod commands;
+mod house;
+mod pages;
+mod real_pages;
+mod service;
+mod support;

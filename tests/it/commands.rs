@@ -1,0 +1,177 @@
+//! The commands, as a person or a script runs them: what they print and how they leave.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use telewire::feed::{self, Format};
+use telewire::telegram::page::{self, Source};
+
+use crate::support::app::{App, Output, run, run_with};
+use crate::support::fake::{Answer, Fake};
+use crate::support::{CHANNEL, page, reader};
+
+/// An upstream that nobody serves: a port where only root may listen.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+#[test]
+fn get_writes_a_feed_from_a_saved_page() {
+    let snapshot = page::parse(&page("text"), Source::Saved(None)).unwrap().snapshot;
+    for format in Format::ALL {
+        let base = ["get", "--page", "text.html", "--public-url", "https://feeds.example.org"];
+        let out = run(&[&base[..], &["--format", format.name()]].concat());
+        let expected = feed::render(&reader::feed(&snapshot, format), format);
+        assert_eq!(out.stdout, String::from_utf8(expected).unwrap() + "\n", "{format:?}");
+        assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{format:?}");
+    }
+}
+
+#[test]
+fn get_asks_the_upstream_for_a_channel_however_it_is_typed() {
+    let fake = Fake::start();
+    fake.on("/s/harbour_news", Answer::page(&page("text")));
+    let from_page = run(&["get", "--page", "text.html"]);
+    for typed in [CHANNEL, "@harbour_news", "https://t.me/s/harbour_news", " t.me/harbour_news/105 "] {
+        assert_eq!(run(&["get", typed, "--upstream", &fake.url()]), from_page, "{typed}");
+    }
+    assert_eq!(fake.count("/s/harbour_news"), 4);
+}
+
+#[test]
+fn variables_stand_for_flags() {
+    let fake = Fake::start();
+    fake.on("/s/harbour_news", Answer::page(&page("text")));
+    let url = fake.url();
+    let variables = [
+        ("TELEWIRE_UPSTREAM", url.as_str()),
+        ("TELEWIRE_PUBLIC_URL", "https://feeds.example.org/"),
+        ("TELEWIRE_MEDIA_HOSTS", "example.org"),
+    ];
+    let out = run_with(&["get", CHANNEL], &variables, Stdio::piped());
+    assert_eq!((out.code, out.stderr.as_str()), (0, ""));
+    assert!(out.stdout.contains("\"https://feeds.example.org/harbour_news/rss\""), "{}", out.stdout);
+    assert!(!out.stdout.contains("telesco.pe"), "no media but from the hosts that were set");
+    // Variables that only `serve` knows are there too, when both are run in the same environment.
+    for variable in [("TELEWIRE_LISTEN", "127.0.0.1:1"), ("TELEWIRE_LOG", "debug")] {
+        let out = run_with(&["get", "--page", "text.html"], &[variable], Stdio::piped());
+        assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{variable:?}");
+    }
+}
+
+#[test]
+fn each_failure_has_its_exit_code_and_its_sentence() {
+    let fake = Fake::start();
+    fake.on("/s/nobody_here", Answer::redirect("https://t.me/nobody_here"));
+    fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
+    let taken = App::start(&fake.url(), &[]);
+    let (url, listen) = (fake.url(), taken.address.to_string());
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not well: "),
+        (&["serve", "--listen", &listen], 1, "cannot be listened on: "),
+        (&["serve", "--log", "telewire=loud"], 2, "--log \"telewire=loud\": "),
+        (&["get", "not a channel"], 3, "\"not a channel\" is not a channel: type its name"),
+        (&["check", "t.me/+AbCdEfGhIjKl"], 3, "\"t.me/+AbCdEfGhIjKl\" leads to a private chat: "),
+        (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: nobody on Telegram has this name"),
+        (&["get", "--page", "landing_user.html"], 4, "landing_user.html: this is a person's name"),
+        (&["check", "--page", "no_posts_empty.html"], 4, "has not published anything yet"),
+        (&["get", CHANNEL, "--upstream", NOBODY], 5, "harbour_news: 127.0.0.1:1 cannot be reached: "),
+        (
+            &["get", "--page", "cut_short.html"],
+            5,
+            "cut_short.html: the page of this channel arrived cut short",
+        ),
+        (
+            &["get", CHANNEL, "--page", "photo.html"],
+            5,
+            "photo.html: Telegram answered with the page of another",
+        ),
+        (&["check", "--page", "absent.html"], 6, "cannot read absent.html: "),
+    ];
+    for (args, code, sentence) in cases {
+        let out = run(args);
+        assert_eq!(out.code, *code, "{args:?}: {out:?}");
+        assert_is_sentence(&out, sentence);
+        assert_eq!(out.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_told_what_is_wrong() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["get"], "<CHANNEL>"),
+        (&["get", CHANNEL, "--format", "xml"], "it is one of rss, atom, json"),
+        (&["get", CHANNEL, "--upstream", "http://t.me"], "must begin with https://"),
+        (&["get", CHANNEL, "--media-hosts", "https://t.me"], "give only the host name"),
+        (&["serve", "--public-url", "feeds.example.org"], "it is no address"),
+        (&["serve", "--fresh-min", "soon"], "write it as 90s, 10m or 1h"),
+        (&["serve", "--listen", "8080"], "--listen"),
+        (&["fetch"], "fetch"),
+    ];
+    for (args, part) in cases {
+        let out = run(args);
+        assert_eq!((out.code, out.stdout.as_str()), (2, ""), "{args:?}: {out:?}");
+        assert!(out.stderr.starts_with("error: ") && out.stderr.contains(part), "{args:?}: {}", out.stderr);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_feed_that_cannot_be_written_is_a_failure() {
+    for command in ["get", "check"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let out = run_with(&[command, "--page", "text.html"], &[], full.into());
+        assert_eq!(out.code, 6, "{command}: {out:?}");
+        assert_is_sentence(&out, "cannot write");
+    }
+}
+
+#[test]
+fn check_tells_whether_everything_is_carried() {
+    let whole = run(&["check", "--page", "text.html"]);
+    assert_eq!((whole.code, whole.stderr.as_str()), (0, ""));
+    for line in ["Harbour News (@harbour_news)", "skipped posts: 0", "unknown markup: 0"] {
+        assert!(whole.stdout.lines().any(|said| said == line), "{line}: {}", whole.stdout);
+    }
+    let lost = run(&["check", "--page", "unknown.html"]);
+    assert_eq!(lost.code, 1);
+    assert_is_sentence(&lost, "not everything on this page is understood");
+    assert!(lost.stdout.contains("it has no post id"), "{}", lost.stdout);
+    assert!(lost.stdout.contains("not all of it carried"), "{}", lost.stdout);
+}
+
+#[test]
+fn healthcheck_asks_the_service() {
+    let app = App::start(NOBODY, &[]);
+    let address = app.address.to_string();
+    let well = Output { code: 0, stdout: String::new(), stderr: String::new() };
+    assert_eq!(run(&["healthcheck", "--listen", &address]), well);
+    assert_eq!(run_with(&["healthcheck"], &[("TELEWIRE_LISTEN", &address)], Stdio::piped()), well);
+    // The address that is listened on when it is every one of the machine's.
+    let everywhere = format!("0.0.0.0:{}", app.address.port());
+    assert_eq!(run(&["healthcheck", "--listen", &everywhere]), well);
+}
+
+#[test]
+fn help_lists_commands_and_exit_codes() {
+    let help = run(&["--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    for command in ["serve", "get", "check", "healthcheck"] {
+        assert!(help.stdout.lines().any(|line| line.trim_start().starts_with(command)), "{}", help.stdout);
+        assert_eq!(run(&[command, "--help"]).code, 0);
+    }
+    for help in [help, run(&["get", "--help"]), run(&["check", "--help"])] {
+        let (_, codes) = help.stdout.split_once("Exit codes:\n").expect("a list of exit codes");
+        for code in 0..=6 {
+            assert!(
+                codes.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))),
+                "{code}: {codes}"
+            );
+        }
+    }
+    let version = run(&["--version"]);
+    assert_eq!(version.stdout, format!("telewire {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+fn assert_is_sentence(out: &Output, sentence: &str) {
+    let line = out.stderr.strip_prefix("telewire: ").and_then(|line| line.strip_suffix('\n'));
+    assert!(line.is_some_and(|line| line.contains(sentence) && !line.contains('\n')), "{sentence}: {out:?}");
+}

@@ -1,0 +1,54 @@
+//! Conditional requests: who has a feed already is not sent it again.
+
+use super::{RSS, service};
+
+#[test]
+fn what_a_reader_has_is_not_sent_again() {
+    let (_fake, app) = service(&[]);
+    let feed = app.get(RSS);
+    let etag = feed.header("ETag").unwrap();
+    let strong = etag.strip_prefix("W/").unwrap();
+    let list = format!("\"x\", {strong} , W/\"y\"");
+    let modified = feed.header("Last-Modified").unwrap();
+    let (later, earlier) = ("Fri, 01 Jan 2100 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 GMT");
+    let cases: &[(&[(&str, &str)], u16)] = &[
+        (&[("If-None-Match", etag)], 304),
+        (&[("If-None-Match", strong)], 304),
+        (&[("If-None-Match", &list)], 304),
+        (&[("If-None-Match", "*")], 304),
+        (&[("If-None-Match", "W/\"other\"")], 200),
+        (&[("If-None-Match", "")], 200),
+        (&[("If-Modified-Since", modified)], 304),
+        (&[("If-Modified-Since", later)], 304),
+        (&[("If-Modified-Since", earlier)], 200),
+        (&[("If-Modified-Since", "yesterday")], 200),
+        // If-None-Match wins over If-Modified-Since (RFC 9110, section 13.2.2).
+        (&[("If-None-Match", "\"other\""), ("If-Modified-Since", modified)], 200),
+        (&[("If-None-Match", etag), ("If-Modified-Since", earlier)], 304),
+    ];
+    for (headers, status) in cases {
+        for method in ["GET", "HEAD"] {
+            let packed = [headers, &[("Accept-Encoding", "gzip")][..]].concat();
+            for headers in [headers, &packed[..]] {
+                let answer = app.ask(method, RSS, headers);
+                assert_eq!(answer.status, *status, "{method} {headers:?}");
+                for name in ["ETag", "Last-Modified", "Vary"] {
+                    assert_eq!(answer.header(name), feed.header(name), "{name} {headers:?}");
+                }
+                assert!(
+                    answer.header("Cache-Control").is_some_and(|value| value.starts_with("public, max-age="))
+                );
+                assert_eq!(answer.body.is_empty(), *status == 304 || method == "HEAD");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_format_has_a_tag_of_its_own() {
+    let (_fake, app) = service(&[]);
+    let etag = app.get(RSS).header("ETag").unwrap().to_owned();
+    for other in ["/harbour_news/atom", "/harbour_news/json"] {
+        assert_eq!(app.ask("GET", other, &[("If-None-Match", &etag)]).status, 200, "{other}");
+    }
+}

@@ -1,0 +1,163 @@
+//! What readers get of a channel that cannot be had: 404 only when Telegram says that there is nothing, else 502,
+//! 503 or 504 with a `Retry-After`; always a sentence, never a feed.
+
+use telewire::telegram::page::{self, Source};
+
+use super::service;
+use crate::support::app::App;
+use crate::support::fake::{Answer, Fake, Framing, Gate};
+use crate::support::http::Response;
+use crate::support::{assert_none, page, page_names, pages_folder};
+
+/// Every page of `tests/pages` that is no preview page with posts: the status it leads to, and what is said.
+const LANDINGS: [(&str, u16, &str); 21] = [
+    ("cut_short", 502, "The page of this channel arrived cut short."),
+    ("embed", 404, "This is the page of a single post, not of a channel."),
+    ("embed_blocked", 404, "Telegram does not show this channel: "),
+    ("embed_error", 404, "This post does not exist, or no longer."),
+    ("landing_banned", 404, "Telegram does not show this channel"),
+    ("landing_bot", 404, "This is a bot, not a channel"),
+    ("landing_bot_2023", 404, "This is a bot, not a channel"),
+    ("landing_channel", 503, "Telegram holds this channel's posts back for the moment"),
+    ("landing_group", 404, "This is a group, not a channel"),
+    ("landing_invite_channel", 404, "This is an invitation to a private chat"),
+    ("landing_invite_group", 404, "This is an invitation to a private chat"),
+    ("landing_nobody", 404, "Nobody on Telegram has this name"),
+    ("landing_preview_off", 404, "This channel exists, but Telegram does not show its posts on the web"),
+    ("landing_scam", 503, "Telegram holds this channel's posts back for the moment"),
+    ("landing_user", 404, "This is a person's name, not a channel's"),
+    ("no_posts_empty", 404, "This channel exists, but has not published anything yet."),
+    ("no_posts_soft_ban", 503, "Telegram holds this channel's posts back for the moment"),
+    ("not_telegram", 502, "The answer is not a page of Telegram's"),
+    ("post_page", 404, "This is the page of a single post, not of a channel."),
+    ("telegram_home", 404, "Telegram does not accept this as a channel's name"),
+    // Another channel's posts.
+    ("text", 502, "Telegram answered with the page of another channel, harbour_news."),
+];
+
+#[test]
+fn each_page_that_stands_for_no_posts_has_its_status_and_sentence() {
+    let fake = Fake::start();
+    let app = App::start(&fake.url(), &["--burst", "100"]);
+    let faults = LANDINGS.iter().filter_map(|(name, status, sentence)| {
+        // The pages' names are spelled like channels' names.
+        fake.on(&format!("/s/{name}"), Answer::redirect(&format!("https://t.me/{name}")));
+        fake.on(&format!("/{name}"), Answer::page(&page(name)));
+        fault(&app.get(&format!("/{name}/rss")), name, *status, sentence)
+    });
+    assert_none(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_page_without_posts_is_in_the_table() {
+    for name in page_names(&pages_folder()) {
+        let has_posts = page::parse(&page(&name), Source::Saved(None)).is_ok();
+        assert!(
+            has_posts || LANDINGS.iter().any(|(listed, ..)| *listed == name),
+            "{name} is not in the table"
+        );
+    }
+}
+
+#[test]
+fn each_fault_of_the_upstream_has_its_status_and_sentence() {
+    let whole = page("text");
+    let half = whole.len() / 2;
+    let deep = format!("<!DOCTYPE html><html>{}</html>", "<div>".repeat(20_000));
+    let cut = |framing| Answer { framing, cut: Some(half), ..Answer::page(&whole) };
+    let waiting =
+        |status| Answer { headers: vec![("Retry-After".into(), "7".into())], ..Answer::status(status) };
+    let cases = [
+        ("status_400", Answer::status(400), 502, "answered with status 400"),
+        ("status_404", Answer::status(404), 502, "answered with status 404"),
+        ("status_429", waiting(429), 503, "asks to be left alone for a while"),
+        ("status_500", Answer::status(500), 502, "answered with status 500"),
+        ("status_503", waiting(503), 503, "asks to be left alone for a while"),
+        ("empty_page", Answer::page(""), 502, "The answer is not a page of Telegram's"),
+        ("cut_with_length", cut(Framing::ContentLength), 502, "broke off"),
+        ("cut_in_chunks", cut(Framing::Chunked), 502, "broke off"),
+        ("cut_in_silence", cut(Framing::Close), 502, "The page of this channel arrived cut short."),
+        ("too_large", Answer::page(&" ".repeat(5 << 20)), 502, "sent more than 4 MiB"),
+        ("too_deep", Answer::page(&deep), 502, "nested or crowded beyond measure"),
+        (
+            "sent_away",
+            Answer::redirect("https://evil.example/s/sent_away"),
+            502,
+            "elsewhere, to evil.example",
+        ),
+        ("sent_down", Answer::redirect("http://127.0.0.1:1/s/sent_down"), 502, "elsewhere, to 127.0.0.1"),
+        ("sent_to_other", Answer::redirect("/s/other_channel"), 502, "elsewhere, to 127.0.0.1"),
+        ("sent_nowhere", Answer::status(302), 502, "elsewhere"),
+        ("sent_in_circles", Answer::redirect("/s/sent_in_circles"), 502, "elsewhere"),
+        (
+            "sent_home",
+            Answer::redirect("https://telegram.org/"),
+            404,
+            "Telegram does not accept this as a channel's name",
+        ),
+    ];
+    let faults = cases.into_iter().filter_map(|(name, answer, status, sentence)| {
+        // A fault may have the upstream left alone for a while.
+        let fake = Fake::start();
+        let app = App::start(&fake.url(), &[]);
+        fake.on(&format!("/s/{name}"), answer);
+        fault(&app.get(&format!("/{name}/atom")), name, status, sentence)
+    });
+    assert_none(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_is_a_bad_gateway() {
+    let app = App::start("http://127.0.0.1:1", &[]);
+    assert_eq!(
+        fault(&app.get("/harbour_news/json"), "closed port", 502, "127.0.0.1:1 cannot be reached: "),
+        None
+    );
+}
+
+/// Takes as long as the program waits for a page, ten seconds.
+#[test]
+fn an_upstream_that_does_not_answer_is_waited_for_only_so_long() {
+    let (fake, app) = service(&[]);
+    fake.on("/s/held_back", Answer { gate: Some(Gate::default()), ..Answer::page(&page("text")) });
+    assert_eq!(fault(&app.get("/held_back/rss"), "held", 504, "did not answer in time"), None);
+}
+
+#[test]
+fn browsers_get_a_page_and_readers_a_line() {
+    let app = App::start("http://127.0.0.1:1", &[]);
+    let ask = |target: &str, accept: &str| app.ask("GET", target, &[("Accept", accept)]);
+    for (target, status) in [("/harbour_news/rss", 502), ("/%3Cb%3E/rss", 400)] {
+        let page = ask(target, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+        assert_eq!((page.status, page.header("Content-Type")), (status, Some("text/html; charset=utf-8")));
+        assert!(
+            page.text().starts_with("<!DOCTYPE html>") && !page.text().contains("<b>"),
+            "{}",
+            page.text()
+        );
+        for accept in ["application/rss+xml, text/html;q=0.5", "*/*", ""] {
+            let line = ask(target, accept);
+            assert_eq!(
+                (line.status, line.header("Content-Type")),
+                (status, Some("text/plain; charset=utf-8"))
+            );
+        }
+    }
+}
+
+/// What is wrong with the refusal of a request, if something is.
+fn fault(answer: &Response, case: &str, status: u16, sentence: &str) -> Option<String> {
+    let text = answer.text();
+    let wait = answer.header("Retry-After").and_then(|wait| wait.parse::<u32>().ok());
+    let is_as_expected = answer.status == status
+        && text.contains(sentence)
+        && text.ends_with(".\n")
+        && text.lines().count() == 1
+        && answer.header("Content-Type") == Some("text/plain; charset=utf-8")
+        && answer.header("Cache-Control") == Some("no-store")
+        && answer.header("ETag").is_none()
+        && wait.is_some_and(|seconds| seconds > 0) == (status >= 500);
+    (!is_as_expected).then(|| {
+        format!("{case}: expected {status}, {sentence:?}\n  {} {:?}\n  {text}", answer.status, answer.headers)
+    })
+}

@@ -1,0 +1,112 @@
+//! What protects Telegram from readers, readers from Telegram, and both from everybody else.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{PREVIEW, RSS, service};
+use crate::support::app::App;
+use crate::support::fake::{Answer, Fake};
+use crate::support::page;
+
+#[test]
+fn a_name_that_nobody_has_is_asked_for_once() {
+    let (fake, app) = service(&[]);
+    fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
+    fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
+    for target in ["/nobody_here/rss", "/nobody_here/atom", "/NoBody_Here/json", "/@nobody_here/rss"] {
+        assert_eq!(app.get(target).status, 404);
+    }
+    assert_eq!((fake.count("/s/nobody_here"), fake.count("/nobody_here")), (1, 1));
+}
+
+#[test]
+fn a_channel_that_fails_is_not_asked_for_again_at_once() {
+    let (fake, app) = service(&[]);
+    fake.on("/s/failing_one", Answer::page(&page("not_telegram")));
+    let waits = (0..3).map(|_| {
+        let answer = app.get("/failing_one/rss");
+        assert_eq!(answer.status, 502);
+        answer.header("Retry-After").unwrap().parse::<u32>().unwrap()
+    });
+    assert!(waits.into_iter().all(|wait| (1..=36).contains(&wait)));
+    assert_eq!(fake.count("/s/failing_one"), 1);
+    assert_eq!(app.get(RSS).status, 200, "another channel has nothing to do with it");
+}
+
+#[test]
+fn an_upstream_that_asks_for_it_is_left_alone() {
+    let (before, after) = (Duration::from_secs(1), Duration::from_secs(3600));
+    for (said, at_least) in [("2", 25), ("99999999", 3590), ("-5", 45), ("soon", 45), ("", 45)] {
+        let (fake, app) = service(&[]);
+        let headers = vec![("Retry-After".into(), said.into())];
+        fake.on("/s/refused_one", Answer { headers, ..Answer::status(429) });
+        for target in ["/refused_one/rss", "/refused_one/rss", "/harbour_news/rss"] {
+            let answer = app.get(target);
+            assert_eq!(answer.status, 503, "{said:?}");
+            let wait = Duration::from_secs(answer.header("Retry-After").unwrap().parse().unwrap());
+            assert!(wait >= before && wait <= after, "{said:?}: {wait:?}");
+        }
+        assert_eq!((fake.count("/s/refused_one"), fake.count(PREVIEW)), (1, 0), "{said:?}: asked meanwhile");
+        let other = app.get("/harbour_news/atom").header("Retry-After").unwrap().parse::<u32>().unwrap();
+        assert!(other >= at_least, "{said:?}: {other}");
+    }
+}
+
+#[test]
+fn however_many_channels_are_asked_for_telegram_is_asked_at_its_rate() {
+    let fake = Fake::start();
+    let app = App::start(&fake.url(), &["--rate", "2", "--burst", "3"]);
+    let start = Instant::now();
+    let readers: Vec<_> = (0..60)
+        .map(|n| {
+            let address = app.address;
+            let path = format!("/cold_channel_{n}/rss");
+            thread::spawn(move || crate::support::http::ask(address, "GET", &path, &[]).status)
+        })
+        .collect();
+    let statuses: Vec<u16> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    let n_asked: usize = (0..60).map(|n| fake.count(&format!("/s/cold_channel_{n}"))).sum();
+    let most = 3 + 2 * (start.elapsed().as_secs() as usize + 1);
+    assert!((3..=most).contains(&n_asked), "{n_asked} requests in {:?}", start.elapsed());
+    assert!(statuses.iter().all(|status| matches!(status, 502 | 503)), "{statuses:?}");
+}
+
+#[test]
+fn only_a_trusted_proxy_says_what_was_asked_before_it() {
+    let headers = [
+        ("Host", "inner:8080"),
+        ("X-Forwarded-Host", "feeds.example.org"),
+        ("X-Forwarded-Proto", "https, http"),
+    ];
+    for (flags, own) in [
+        (&[][..], "http://inner:8080/harbour_news/rss"),
+        (&["--trusted-proxies", "10.0.0.0/8"], "http://inner:8080/harbour_news/rss"),
+        (&["--trusted-proxies", "10.0.0.0/8,127.0.0.1"], "https://feeds.example.org/harbour_news/rss"),
+    ] {
+        let (_fake, app) = service(flags);
+        let feed = app.ask("GET", RSS, &headers);
+        assert!(feed.text().contains(&format!("<atom:link href=\"{own}\" rel=\"self\"")), "{flags:?}");
+    }
+}
+
+/// Takes as long as the program waits for the head of a request, ten seconds.
+#[test]
+fn a_client_that_never_finishes_its_request_is_let_go() {
+    let (_fake, app) = service(&[]);
+    let mut slow = TcpStream::connect(app.address).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    slow.write_all(b"GET /harbour_news/rss HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    assert_eq!(app.get(RSS).status, 200, "nobody else waits");
+    let mut rest = Vec::new();
+    assert!(slow.read_to_end(&mut rest).is_ok(), "the connection is closed");
+}
+
+#[test]
+fn a_request_with_too_much_of_a_head_is_refused() {
+    let (_fake, app) = service(&[]);
+    let long = "x".repeat(200 << 10);
+    let answer = app.ask("GET", RSS, &[("X-Long", &long)]);
+    assert_eq!(answer.status, 431);
+}

@@ -1,0 +1,131 @@
+//! The program under test: the real binary, as a service or as a command.
+//!
+//! It gets an empty environment, so that what is set on this machine does not change a test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use super::http::{self, Response};
+use super::watched::Watched;
+
+/// A service that runs until it is dropped.
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    log: Arc<Watched<Vec<String>>>,
+    folder: PathBuf,
+}
+
+impl App {
+    /// Starts the service on a free port, and returns when it listens.
+    pub(crate) fn start(upstream: &str, flags: &[&str]) -> Self {
+        static N_STARTED: AtomicU32 = AtomicU32::new(0);
+        let n = N_STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("app-{}-{n}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut child = telewire()
+            .args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream])
+            .args(flags)
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::default();
+        keep(child.stderr.take().unwrap(), &log);
+        let mut app = Self { address: ([127, 0, 0, 1], 0).into(), child, log, folder };
+        let line = app.wait_for_log("serving on http://");
+        let (_, address) = line.split_once("http://").unwrap();
+        app.address = address.trim().parse().unwrap();
+        app
+    }
+
+    pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
+        http::ask(self.address, method, target, headers)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.ask("GET", target, &[])
+    }
+
+    /// Waits for the first log line that contains `part`.
+    pub(crate) fn wait_for_log(&self, part: &str) -> String {
+        let find = |log: &Vec<String>| log.iter().find(|line| line.contains(part)).cloned();
+        let came = self.log.wait(|log| find(log).is_some());
+        assert!(came, "no log line has {part:?}: {:#?}", self.log.look(Vec::clone));
+        self.log.look(find).unwrap()
+    }
+
+    /// Waits until so many log lines contain `part`.
+    pub(crate) fn wait_for_log_times(&self, part: &str, n: usize) {
+        let times = |log: &Vec<String>| log.iter().filter(|line| line.contains(part)).count();
+        assert!(self.log.wait(|log| times(log) >= n), "{part:?} is not {n} times in the log");
+    }
+
+    /// Asks the program to stop, as a system does.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// The exit code, once the program has ended by itself.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Nothing is left to be done if one of these fails: the test is over.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            log.change(|lines| lines.push(line));
+        }
+    });
+}
+
+/// What a command left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command in `tests/pages`, to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    run_with(args, &[], Stdio::piped())
+}
+
+/// The same as [`run`], with variables set and standard output elsewhere.
+pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)], stdout: Stdio) -> Output {
+    let mut command = telewire();
+    command.args(args).envs(variables.iter().copied()).current_dir(super::pages_folder());
+    let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    Output {
+        code: output.status.code().expect("an exit code"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn telewire() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_telewire"));
+    command.env_clear();
+    command
+}

@@ -1,0 +1,193 @@
+//! A fake t.me: real sockets on a port of its own, and answers by script.
+//!
+//! An [`Answer`] is data: what is sent, how it is framed, where it breaks off, what it waits for. One loop serves
+//! every connection by it. Its threads end with the test program.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::watched::Watched;
+
+/// What is answered to a request.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) framing: Framing,
+    /// The connection ends after so many bytes of the body.
+    pub(crate) cut: Option<usize>,
+    /// Nothing is sent before this opens.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// How the other side learns where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    ContentLength,
+    Chunked,
+    /// By the end of the connection: a body that is cut looks like a whole one.
+    Close,
+}
+
+impl Answer {
+    /// A page.
+    pub(crate) fn page(html: &str) -> Self {
+        Self {
+            headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
+            body: html.into(),
+            ..Self::status(200)
+        }
+    }
+
+    /// A status with an empty body.
+    pub(crate) fn status(status: u16) -> Self {
+        Self { status, headers: vec![], body: vec![], framing: Framing::ContentLength, cut: None, gate: None }
+    }
+
+    /// A redirect.
+    pub(crate) fn redirect(location: &str) -> Self {
+        Self { headers: vec![("Location".into(), location.into())], ..Self::status(302) }
+    }
+}
+
+/// Holds answers back until a test lets them go.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<Watched<bool>>);
+
+impl Gate {
+    /// Lets everything through from now on.
+    pub(crate) fn open(&self) {
+        self.0.change(|is_open| *is_open = true);
+    }
+
+    fn pass(&self) -> bool {
+        self.0.wait(|is_open| *is_open)
+    }
+}
+
+pub(crate) struct Fake {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Mutex<HashMap<String, Answer>>,
+    requests: Watched<Vec<Request>>,
+}
+
+struct Request {
+    /// With the query, if there is one.
+    path: String,
+    head: String,
+}
+
+impl Fake {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::<Shared>::default();
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&accepting);
+                // An error says that the other side went away, which some tests make it do.
+                thread::spawn(move || serve(&stream?, &shared));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Its base address, for `--upstream`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Scripts the answer to requests for a path, in place of the one before.
+    pub(crate) fn on(&self, path: &str, answer: Answer) {
+        self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// How many requests for the path have come.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        self.heads(path).len()
+    }
+
+    /// The heads of the requests for the path, as they came over the wire.
+    pub(crate) fn heads(&self, path: &str) -> Vec<String> {
+        let of_path = |requests: &Vec<Request>| -> Vec<String> {
+            requests
+                .iter()
+                .filter(|request| request.path == path)
+                .map(|request| request.head.clone())
+                .collect()
+        };
+        self.shared.requests.look(of_path)
+    }
+
+    /// Waits for the first request for the path.
+    pub(crate) fn wait_for(&self, path: &str) {
+        let came = self.shared.requests.wait(|all| all.iter().any(|request| request.path == path));
+        assert!(came, "the fake t.me was never asked for {path}");
+    }
+}
+
+/// Answers the requests of one connection until one of both sides ends it.
+fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut requests = BufReader::new(stream);
+    while let Some(request) = read_request(&mut requests)? {
+        let answer = shared.script.lock().unwrap().get(&request.path).cloned();
+        shared.requests.change(|requests| requests.push(request));
+        let answer = answer.unwrap_or_else(|| Answer::status(500));
+        if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
+            break;
+        }
+        write_answer(stream, &answer)?;
+        if answer.cut.is_some() || answer.framing == Framing::Close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            return Ok(None);
+        }
+    }
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    Ok(Some(Request { path, head }))
+}
+
+fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
+    let sent = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
+    let mut wire = Vec::with_capacity(sent.len() + 1024);
+    write!(wire, "HTTP/1.1 {} Scripted\r\n", answer.status)?;
+    for (name, value) in &answer.headers {
+        write!(wire, "{name}: {value}\r\n")?;
+    }
+    match answer.framing {
+        Framing::ContentLength => write!(wire, "Content-Length: {}\r\n\r\n", answer.body.len())?,
+        Framing::Chunked => write!(wire, "Transfer-Encoding: chunked\r\n\r\n")?,
+        Framing::Close => write!(wire, "Connection: close\r\n\r\n")?,
+    }
+    if answer.framing == Framing::Chunked {
+        for chunk in sent.chunks(4096) {
+            write!(wire, "{:x}\r\n", chunk.len())?;
+            wire.extend_from_slice(chunk);
+            wire.extend_from_slice(b"\r\n");
+        }
+        if answer.cut.is_none() {
+            wire.extend_from_slice(b"0\r\n\r\n");
+        }
+    } else {
+        wire.extend_from_slice(sent);
+    }
+    stream.write_all(&wire)
+}

@@ -1,0 +1,34 @@
+//! A value that some threads change and others wait for, so that no test sleeps in hope.
+
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// How long anything may take that a test waits for. Longer than the program's own deadlines, on a slow machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+pub(crate) struct Watched<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Watched<T> {
+    /// Changes the value and wakes those who wait for that.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut T)) {
+        change(&mut self.value.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// Looks at the value as it is now.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.value.lock().unwrap())
+    }
+
+    /// Waits until the value is as wanted; whether that came in time.
+    #[must_use]
+    pub(crate) fn wait(&self, wanted: impl Fn(&T) -> bool) -> bool {
+        let value = self.value.lock().unwrap();
+        let (_value, end) = self.changed.wait_timeout_while(value, PATIENCE, |value| !wanted(value)).unwrap();
+        !end.timed_out()
+    }
+}
