@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
@@ -120,8 +120,11 @@ async fn connection(
     let keep_alive = !*drained.borrow_and_update();
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL));
+    let asked = Arc::new(Notify::new());
+    let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
+        asking.notify_one();
         router.clone().call(request)
     });
     let connection = http1::Builder::new()
@@ -134,7 +137,8 @@ async fn connection(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = drained.changed() => {
+        // Whoever has just come is still heard.
+        () = async { drop(drained.changed().await); asked.notified().await } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

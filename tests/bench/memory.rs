@@ -7,6 +7,7 @@
 //! `cargo bench --bench memory`
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
+#![expect(clippy::format_push_string, reason = "a page is made once")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -5,6 +5,7 @@
 //!
 //! `cargo bench --bench serving`
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::cast_precision_loss, reason = "numbers of requests")]
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -53,7 +54,7 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
     let channels = Channels::new(client, args.cache_size, freshness, Samples::new(&args.data_dir));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(web::serve(listener, App::new(channels, &args), || std::future::pending::<()>()));
+    tokio::spawn(web::serve(listener, App::new(channels, &args), std::future::pending::<()>));
     address
 }
 
