@@ -59,12 +59,19 @@ where
     let router = super::router(app.clone());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let (draining, drained) = watch::channel(false);
+    let ended = Arc::new(Notify::new());
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
                 () = &mut *until => return,
                 (stream, peer, permit) = next(&listener, &connections) => {
-                    tokio::spawn(connection(stream, peer, router.clone(), drained.clone(), permit));
+                    let connection = connection(stream, peer, router.clone(), drained.clone());
+                    let ended = Arc::clone(&ended);
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(permit);
+                        ended.notify_one();
+                    });
                 }
             }
         }
@@ -73,8 +80,9 @@ where
     app.stop_being_ready();
     draining.send_replace(true);
     let all_ended = async {
-        // Closed connections have given their permits back.
-        drop(connections.acquire_many(MAX_CONNECTIONS).await);
+        while connections.available_permits() < MAX_CONNECTIONS as usize {
+            ended.notified().await;
+        }
     };
     let enough = async {
         tokio::select! {
@@ -93,12 +101,13 @@ async fn next(
     connections: &Arc<Semaphore>,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
-        let Ok(permit) = Arc::clone(connections).acquire_owned().await else {
-            // The semaphore is never closed.
-            return std::future::pending().await;
-        };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
+            Ok((stream, peer)) => {
+                // The semaphore is never closed, so there is always a permit in the end.
+                if let Ok(permit) = Arc::clone(connections).acquire_owned().await {
+                    return (stream, peer, permit);
+                }
+            }
             Err(err) => {
                 tracing::warn!("a connection cannot be accepted: {err}");
                 tokio::time::sleep(PAUSE).await;
@@ -107,13 +116,7 @@ async fn next(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    mut drained: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut drained: watch::Receiver<bool>) {
     // Answers are written at once and whole: waiting to fill packets only delays them.
     drop(stream.set_nodelay(true));
     // While the service ends, a connection is good for one request.

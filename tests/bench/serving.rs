@@ -117,7 +117,9 @@ fn rate(address: SocketAddr, header: &str) -> f64 {
     std::thread::sleep(ROUND);
     let rate = (answered.load(Ordering::Relaxed) - n) as f64 / start.elapsed().as_secs_f64();
     stop.store(true, Ordering::Relaxed);
-    clients.into_iter().for_each(|client| client.join().expect("a client that ends"));
+    for client in clients {
+        client.join().expect("a client that ends");
+    }
     rate
 }
 
