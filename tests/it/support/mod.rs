@@ -44,5 +44,5 @@ pub(crate) fn assert_none(failures: &[String]) {
 
 /// Says something beside the outcome of a test; what is printed by the usual macros is shown of failed tests only.
 pub(crate) fn say(line: &str) {
-    writeln!(io::stderr(), "{line}").unwrap();
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
