@@ -1,6 +1,8 @@
 //! What readers get of a channel that cannot be had: 404 only when Telegram says that there is nothing, else 502,
 //! 503 or 504 with a `Retry-After`; always a sentence, never a feed.
 
+use std::fs;
+
 use telewire::telegram::page::{self, Source};
 
 use super::service;
@@ -143,6 +145,25 @@ fn browsers_get_a_page_and_readers_a_line() {
             );
         }
     }
+}
+
+#[test]
+fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
+    let fake = Fake::start();
+    let app = App::start(&fake.url(), &[]);
+    let html = page("not_telegram");
+    let names: Vec<String> = (0..7).map(|n| format!("Lost_{n}")).collect();
+    for name in &names {
+        fake.on(&format!("/s/{name}"), Answer::page(&html));
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
+        let kept = app.folder.join(format!("data/unread/{}.html", name.to_lowercase()));
+        assert_eq!(fs::read_to_string(kept).unwrap(), html);
+    }
+    assert_eq!(fs::read_dir(app.folder.join("data/unread")).unwrap().count(), 5);
+    // What Telegram says plainly is no riddle.
+    fake.on("/s/landing_bot", Answer::page(&page("landing_bot")));
+    assert_eq!(app.get("/landing_bot/rss").status, 404);
+    assert!(!app.folder.join("data/unread/landing_bot.html").exists());
 }
 
 /// What is wrong with the refusal of a request, if something is.

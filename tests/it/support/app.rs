@@ -19,7 +19,8 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Arc<Watched<Vec<String>>>,
-    folder: PathBuf,
+    /// Where it runs, and keeps its data.
+    pub(crate) folder: PathBuf,
 }
 
 impl App {
