@@ -102,7 +102,7 @@ impl Packed {
     ///
     /// None that its content could cause.
     pub fn new(snapshot: &Snapshot) -> io::Result<Self> {
-        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::fast());
+        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
         serde_json::to_writer(&mut deflated, snapshot)?;
         Ok(Self(deflated.finish()?.into_boxed_slice()))
     }

@@ -237,7 +237,14 @@ impl PublicUrl {
     /// The base address of a service at a host.
     #[must_use]
     pub fn of_host(scheme: &str, host: &str) -> Self {
-        Self(format!("{scheme}://{host}"))
+        Self([scheme, "://", host].concat())
+    }
+
+    /// The address of something below it, whose path starts with a slash.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> String {
+        self.0.push_str(path);
+        self.0
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`channel`], [`text`], [`post`]: the model. A channel, what its posts say, what they show.
 //! - [`telegram`]: the only code that knows what t.me looks like. It asks for a page and reads it.
 //! - [`backoff`]: how long to wait before trying again what failed.
+//! - [`work`]: what keeps a core busy, done beside the answers.
 //! - [`cache`]: snapshots in memory, bounded in bytes; one task at a time for the same work.
 //! - [`refresh`]: fetches, parses, decides whether to believe the page, and alone writes the cache.
 //! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes.
@@ -46,3 +47,4 @@ pub mod refresh;
 pub mod telegram;
 pub mod text;
 pub mod web;
+pub mod work;

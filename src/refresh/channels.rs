@@ -1,5 +1,6 @@
 //! The channels of a service: what is known of each, and when to ask again.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::channel::ChannelName;
 use crate::post::Snapshot;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
+use crate::work;
 
 /// How long it is remembered that Telegram has no posts to give under a name.
 const NO_SUCH_CHANNEL: Duration = Duration::from_mins(10);
@@ -125,16 +127,34 @@ impl Channels {
         })
     }
 
-    /// A channel as it is known, or becomes known now. Whoever asks for a known channel never waits: one that is
-    /// stale is refreshed behind the answer.
+    /// A channel as it is known, or becomes known now.
     ///
     /// # Errors
     ///
     /// Why there is nothing to serve.
     pub async fn get(self: &Arc<Self>, name: &ChannelName) -> Result<Served, Failure> {
+        if let Some(served) = self.known(name) {
+            return Ok(served);
+        }
+        if let Some(failure) = self.failures.get(name).filter(|failure| !failure.left().is_zero()) {
+            return Err(failure);
+        }
+        let broken = || self.failure(name, RefreshError::Broken, false);
+        let snapshot = self.flight(name).await.unwrap_or_else(|| Err(broken()))?;
+        let max_age = match self.snapshots.lookup(name) {
+            Lookup::Fresh { left, .. } => left,
+            Lookup::Stale { .. } | Lookup::Miss => STALE,
+        };
+        Ok(Served { snapshot, age: Duration::ZERO, max_age, origin: Origin::Upstream })
+    }
+
+    /// A channel as it is known, at once. One that is stale is refreshed behind the answer, for which a runtime
+    /// must be there.
+    #[must_use]
+    pub fn known(self: &Arc<Self>, name: &ChannelName) -> Option<Served> {
         match self.snapshots.lookup(name) {
             Lookup::Fresh { snapshot, age, left } => {
-                Ok(Served { snapshot, age, max_age: left, origin: Origin::Cache })
+                Some(Served { snapshot, age, max_age: left, origin: Origin::Cache })
             }
             Lookup::Stale { snapshot, age, over } => {
                 let failure = self.failures.get(name);
@@ -142,20 +162,9 @@ impl Channels {
                     drop(self.flight(name));
                 }
                 let error = failure.map(|failure| failure.error);
-                Ok(Served { snapshot, age, max_age: STALE, origin: Origin::Stale(over, error) })
+                Some(Served { snapshot, age, max_age: STALE, origin: Origin::Stale(over, error) })
             }
-            Lookup::Miss => {
-                if let Some(failure) = self.failures.get(name).filter(|failure| !failure.left().is_zero()) {
-                    return Err(failure);
-                }
-                let broken = || self.failure(name, RefreshError::Broken, false);
-                let snapshot = self.flight(name).await.unwrap_or_else(|| Err(broken()))?;
-                let max_age = match self.snapshots.lookup(name) {
-                    Lookup::Fresh { left, .. } => left,
-                    Lookup::Stale { .. } | Lookup::Miss => STALE,
-                };
-                Ok(Served { snapshot, age: Duration::ZERO, max_age, origin: Origin::Upstream })
-            }
+            Lookup::Miss => None,
         }
     }
 
@@ -175,13 +184,9 @@ impl Channels {
             Lookup::Stale { .. } => true,
             Lookup::Miss => false,
         };
-        let refreshed = refresh(&self.client, name, Some(&self.samples)).await;
-        match refreshed.and_then(|page| Ok((Packed::new(&page.snapshot)?, page.snapshot))) {
-            Ok((packed, snapshot)) => {
-                let packed = Arc::new(packed);
-                self.snapshots.insert(name.clone(), Arc::clone(&packed), self.fresh_for(&snapshot));
+        match self.fetch(name).await {
+            Ok(packed) => {
                 self.failures.invalidate(name);
-                tracing::info!(channel = %name, posts = snapshot.posts.len(), "refreshed");
                 Ok(packed)
             }
             Err(error) => {
@@ -197,6 +202,17 @@ impl Channels {
                 Err(failure)
             }
         }
+    }
+
+    /// Fetches a channel anew, and keeps it.
+    async fn fetch(&self, name: &ChannelName) -> Result<Arc<Packed>, RefreshError> {
+        let snapshot = refresh(&self.client, name, Some(&self.samples)).await?.snapshot;
+        let (n_posts, fresh_for) = (snapshot.posts.len(), self.fresh_for(&snapshot));
+        let packed = work::off_thread(move || Packed::new(&snapshot)).await.map_err(io::Error::other)??;
+        let packed = Arc::new(packed);
+        self.snapshots.insert(name.clone(), Arc::clone(&packed), fresh_for);
+        tracing::info!(channel = %name, posts = n_posts, "refreshed");
+        Ok(packed)
     }
 
     #[expect(clippy::disallowed_methods, reason = "how long a channel has been silent is asked of the clock")]

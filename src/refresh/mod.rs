@@ -12,6 +12,7 @@ use crate::post::Snapshot;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
+use crate::work;
 
 pub use channels::{Channels, Failure, Freshness, Origin, Served};
 pub use samples::Samples;
@@ -68,7 +69,6 @@ pub async fn refresh(
 ) -> Result<Page, RefreshError> {
     let html = client.preview_page(name).await?;
     let (asked, samples) = (name.clone(), samples.cloned());
-    // Parsing takes milliseconds, on a hostile page many: not on the threads that answer readers.
     let parse = move || {
         let page = page::parse(&html, Source::Fetched(&asked));
         if let (Err(NoPosts::NotTelegram | NoPosts::Unreadable(_)), Some(samples)) = (&page, samples) {
@@ -76,8 +76,7 @@ pub async fn refresh(
         }
         page
     };
-    let parsed = tokio::task::spawn_blocking(parse).await;
-    let page = parsed.map_err(|err| {
+    let page = work::off_thread(parse).await.map_err(|err| {
         tracing::error!(channel = %name, "the page made the parser panic: {err}");
         RefreshError::Broken
     })?;

@@ -31,13 +31,14 @@ impl App {
         };
         host.map_or_else(
             || PublicUrl::of_host("http", &self.0.listen.to_string()),
-            |host| PublicUrl::of_host(scheme, host.as_str()),
+            |host| PublicUrl::of_host(scheme, host),
         )
     }
 }
 
 /// A host with or without a port, and nothing else.
-fn host(text: &str) -> Option<Authority> {
+fn host(text: &str) -> Option<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    text.parse().ok().filter(|_| !text.is_empty() && text.chars().all(plain))
+    let is_host = !text.is_empty() && text.chars().all(plain) && text.parse::<Authority>().is_ok();
+    is_host.then_some(text)
 }

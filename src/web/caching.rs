@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::header::{AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use headers::{ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
+use headers::{ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch};
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
 use crate::refresh::{Origin, RefreshError, Served};
@@ -15,12 +16,11 @@ use crate::telegram::client::FetchError;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// What identifies the content of an answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Validators {
-    etag: ETag,
+    etag: HeaderValue,
+    last_modified: HeaderValue,
     modified: SystemTime,
-    /// Both as headers.
-    headers: HeaderMap,
 }
 
 impl Validators {
@@ -28,41 +28,53 @@ impl Validators {
     ///
     /// The tag is weak, since compressed forms of the body share it, and depends on the bytes alone: it is the
     /// same after a restart and on every machine.
-    pub(super) fn new(body: &[u8], modified: Timestamp) -> Option<Self> {
+    pub(super) fn new(body: &[u8], modified: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let etag: ETag = format!("W/\"{hex}\"").parse().ok()?;
-        // Telegram is younger than Unix; HTTP knows whole seconds only.
-        let modified = UNIX_EPOCH + Duration::from_secs(modified.as_second().try_into().unwrap_or_default());
-        let mut headers = HeaderMap::new();
-        headers.typed_insert(etag.clone());
-        headers.typed_insert(LastModified::from(modified));
-        Some(Self { etag, modified, headers })
+        Self {
+            etag: ascii(&format!("W/\"{hex}\"")),
+            last_modified: ascii(&http_date(modified)),
+            // Telegram is younger than Unix; HTTP knows whole seconds only.
+            modified: UNIX_EPOCH + Duration::from_secs(modified.as_second().try_into().unwrap_or_default()),
+        }
     }
 
     /// Whether the reader has this content. `If-None-Match` wins over `If-Modified-Since` (section 13.1.3).
     pub(super) fn known_to(&self, request: &HeaderMap) -> bool {
-        if request.contains_key(IF_NONE_MATCH) {
-            let tags = request.typed_get::<IfNoneMatch>();
-            return tags.is_some_and(|tags| !tags.precondition_passes(&self.etag));
+        match request.get(IF_NONE_MATCH) {
+            // As most readers ask.
+            Some(tag) if *tag == self.etag => true,
+            Some(_) => {
+                let own = self.etag.to_str().ok().and_then(|tag| tag.parse::<ETag>().ok());
+                let tags = request.typed_get::<IfNoneMatch>();
+                own.zip(tags).is_some_and(|(own, tags)| !tags.precondition_passes(&own))
+            }
+            None => {
+                request.typed_get::<IfModifiedSince>().is_some_and(|since| !since.is_modified(self.modified))
+            }
         }
-        request.typed_get::<IfModifiedSince>().is_some_and(|since| !since.is_modified(self.modified))
     }
 
-    /// The headers that a 200 and a 304 share.
-    pub(super) fn headers(&self, served: &Served) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(12);
-        for name in [ETAG, LAST_MODIFIED] {
-            headers.extend(self.headers.get(&name).map(|value| (name, value.clone())));
-        }
-        let mut set =
-            |name, value: String| headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
-        set(CACHE_CONTROL, format!("public, max-age={}", served.max_age.as_secs()));
-        set(AGE, served.age.as_secs().to_string());
-        set(CACHE_STATUS, cache_status(served));
+    /// Writes the headers that a 200 and a 304 share.
+    pub(super) fn write(&self, headers: &mut HeaderMap, served: &Served) {
+        headers.reserve(12);
+        headers.insert(ETAG, self.etag.clone());
+        headers.insert(LAST_MODIFIED, self.last_modified.clone());
+        headers.insert(CACHE_CONTROL, ascii(&format!("public, max-age={}", served.max_age.as_secs())));
+        headers.insert(AGE, served.age.as_secs().into());
+        headers.insert(CACHE_STATUS, ascii(&cache_status(served)));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        headers
     }
+}
+
+/// As HTTP writes times (RFC 9110, section 5.6.7).
+fn http_date(time: Timestamp) -> String {
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&time).unwrap_or_default()
+}
+
+/// A header of what is known to be ASCII.
+fn ascii(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// How this answer came about, for whoever looks into it (RFC 9211): a negative `ttl` is a stale answer.

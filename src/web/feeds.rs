@@ -1,12 +1,14 @@
 //! Feeds: `/{channel}/rss`, `/{channel}/atom`, `/{channel}/json`.
 
+use std::io;
 use std::sync::{Arc, Weak};
 
 use axum::Extension;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use axum::response::Response;
 use bytesize::ByteSize;
 use moka::sync::Cache;
 
@@ -17,10 +19,12 @@ use super::error::Error;
 use super::pages;
 use super::server::Peer;
 use crate::cache::{Flights, Packed};
-use crate::config::PublicUrl;
-use crate::feed::options::{FeedOptions, MediaHosts};
+use crate::channel::ChannelName;
+use crate::feed::options::FeedOptions;
 use crate::feed::{self, Format};
+use crate::refresh::Served;
 use crate::telegram::address;
+use crate::work;
 
 /// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
 pub(super) async fn answer(
@@ -32,7 +36,7 @@ pub(super) async fn answer(
 ) -> Response {
     let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
         Some((typed, Some(format))) => match uri.query() {
-            None => feed(&app, typed, format, &app.base(&headers, peer), uri.path(), &headers).await,
+            None => feed(&app, typed, format, self_url(&app, &headers, peer, &uri), &headers).await,
             Some(_) => Err(Error::Query),
         },
         _ => pages::channel(&app.base(&headers, peer), path.trim_end_matches('/')),
@@ -40,36 +44,81 @@ pub(super) async fn answer(
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
 
+/// The answer to a request for a feed that is kept as it is asked for, which nearly all requests are.
+///
+/// It takes two look-ups and cannot fail, so it needs none of the layers around the routes.
+pub(super) fn kept<B>(app: &App, request: &Request<B>, peer: Peer) -> Option<Response> {
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().query().is_none();
+    let rendered =
+        app.0.rendered.kept.get(&asks.then(|| self_url(app, request.headers(), peer, request.uri()))?)?;
+    let served = app.0.channels.known(&rendered.channel)?;
+    rendered.is_of(&served.snapshot).then(|| rendered.answer(&served, request.headers()))
+}
+
 async fn feed(
     app: &App,
     typed: &str,
     format: Format,
-    base: &PublicUrl,
-    path: &str,
+    self_url: String,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
     let served = app.0.channels.get(&name).await?;
-    let rendered =
-        app.0.rendered.get(&served.snapshot, format!("{base}{path}"), format, &app.0.media_hosts).await?;
-    let mut answer = rendered.validators.headers(&served);
-    if rendered.validators.known_to(headers) {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
-    }
-    answer.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let encoding = Encoding::accepted(headers);
-    answer.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
-    Ok((answer, rendered.body.get(encoding)).into_response())
+    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone() };
+    let rendered = app.0.rendered.get(name, &served.snapshot, format, options).await?;
+    Ok(rendered.answer(&served, headers))
+}
+
+/// Exactly what was asked, as the feed names itself.
+fn self_url(app: &App, headers: &HeaderMap, peer: Peer, uri: &Uri) -> String {
+    app.base(headers, peer).with_path(uri.path())
 }
 
 /// A feed as bytes.
-#[derive(Clone)]
 struct Rendered {
+    channel: ChannelName,
+    format: Format,
     body: Encoded,
     validators: Validators,
     /// What it was rendered from, to know when it is of yesterday.
     of: Weak<Packed>,
+}
+
+impl Rendered {
+    fn new(
+        channel: ChannelName,
+        snapshot: &Arc<Packed>,
+        format: Format,
+        options: &FeedOptions,
+    ) -> io::Result<Self> {
+        let feed = feed::build(&snapshot.unpack()?, options);
+        let body = feed::render(&feed, format);
+        let validators = Validators::new(&body, feed.updated);
+        Ok(Self { channel, format, body: Encoded::new(body)?, validators, of: Arc::downgrade(snapshot) })
+    }
+
+    fn is_of(&self, snapshot: &Arc<Packed>) -> bool {
+        self.of.as_ptr() == Arc::as_ptr(snapshot)
+    }
+
+    /// The answer to a request: the feed, or that the reader has it.
+    fn answer(&self, served: &Served, request: &HeaderMap) -> Response {
+        let mut answer = Response::new(Body::empty());
+        let headers = answer.headers_mut();
+        self.validators.write(headers, served);
+        if self.validators.known_to(request) {
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            return answer;
+        }
+        let encoding = Encoding::accepted(request);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(name) = encoding.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+        *answer.body_mut() = self.body.get(encoding).into();
+        answer
+    }
 }
 
 /// A feed is rendered for its own address, in the format at the end of it.
@@ -80,13 +129,13 @@ const ENTRY: usize = 1024;
 
 /// Feeds that were rendered, each once for as long as its snapshot lasts.
 pub(super) struct RenderedFeeds {
-    kept: Cache<Key, Rendered>,
-    flights: Arc<Flights<Key, Option<Rendered>>>,
+    kept: Cache<Key, Arc<Rendered>>,
+    flights: Arc<Flights<Key, Option<Arc<Rendered>>>>,
 }
 
 impl RenderedFeeds {
     pub(super) fn new(max_size: ByteSize) -> Self {
-        let weigher = |key: &Key, feed: &Rendered| {
+        let weigher = |key: &Key, feed: &Arc<Rendered>| {
             u32::try_from(ENTRY + key.len() + feed.body.len()).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder().max_capacity(max_size.as_u64() / 4).weigher(weigher).build();
@@ -95,43 +144,33 @@ impl RenderedFeeds {
 
     async fn get(
         &self,
+        channel: ChannelName,
         snapshot: &Arc<Packed>,
-        self_url: String,
         format: Format,
-        media_hosts: &MediaHosts,
-    ) -> Result<Rendered, Error> {
-        let key = self_url.clone();
+        options: FeedOptions,
+    ) -> Result<Arc<Rendered>, Error> {
+        let key = options.self_url.clone();
         if let Some(feed) = current(&self.kept, &key, snapshot) {
             return Ok(feed);
         }
-        let (kept, own_key, snapshot) = (self.kept.clone(), key.clone(), Arc::clone(snapshot));
-        let options = FeedOptions { self_url, media_hosts: media_hosts.clone() };
+        let (kept, snapshot) = (self.kept.clone(), Arc::clone(snapshot));
         let rendering = || async move {
             // Another rendering may have ended between the look into the cache and this one.
-            if let Some(feed) = current(&kept, &own_key, &snapshot) {
+            let key = options.self_url.clone();
+            if let Some(feed) = current(&kept, &key, &snapshot) {
                 return Some(feed);
             }
-            // Rendering takes milliseconds: not on the threads that answer readers.
-            let feed =
-                tokio::task::spawn_blocking(move || render(&snapshot, &options, format)).await.ok()??;
-            kept.insert(own_key, feed.clone());
+            let render = move || Rendered::new(channel, &snapshot, format, &options);
+            let feed = work::off_thread(render).await.ok()?;
+            let feed = feed.inspect_err(|err| tracing::error!("a feed cannot be made: {err}")).ok()?;
+            let feed = Arc::new(feed);
+            kept.insert(key, Arc::clone(&feed));
             Some(feed)
         };
         self.flights.join(key, rendering).await.flatten().ok_or(Error::Broken)
     }
 }
 
-fn current(kept: &Cache<Key, Rendered>, key: &Key, snapshot: &Arc<Packed>) -> Option<Rendered> {
-    kept.get(key).filter(|feed| Weak::ptr_eq(&feed.of, &Arc::downgrade(snapshot)))
-}
-
-fn render(snapshot: &Arc<Packed>, options: &FeedOptions, format: Format) -> Option<Rendered> {
-    let whole =
-        snapshot.unpack().inspect_err(|err| tracing::error!("a snapshot cannot be unpacked: {err}")).ok()?;
-    let feed = feed::build(&whole, options);
-    let body = feed::render(&feed, format);
-    let validators = Validators::new(&body, feed.updated)?;
-    let body =
-        Encoded::new(body).inspect_err(|err| tracing::error!("a feed cannot be compressed: {err}")).ok()?;
-    Some(Rendered { body, validators, of: Arc::downgrade(snapshot) })
+fn current(kept: &Cache<Key, Arc<Rendered>>, key: &Key, snapshot: &Arc<Packed>) -> Option<Arc<Rendered>> {
+    kept.get(key).filter(|feed| feed.is_of(snapshot))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use futures_util::future::{Either, ready};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
-use super::App;
+use super::{App, feeds};
 
 /// For the head of a request, from the moment the connection is idle.
 const HEAD: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ where
             tokio::select! {
                 () = &mut *until => return,
                 (stream, peer, permit) = next(&listener, &connections) => {
-                    let connection = connection(stream, peer, router.clone(), drained.clone());
+                    let connection = connection(stream, peer, app.clone(), router.clone(), drained.clone());
                     let ended = Arc::clone(&ended);
                     tokio::spawn(async move {
                         connection.await;
@@ -116,7 +117,13 @@ async fn next(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut drained: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: App,
+    router: Router,
+    mut drained: watch::Receiver<bool>,
+) {
     // Answers are written at once and whole: waiting to fill packets only delays them.
     drop(stream.set_nodelay(true));
     // While the service ends, a connection is good for one request.
@@ -126,9 +133,13 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut dra
     let asked = Arc::new(Notify::new());
     let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer.ip()));
         asking.notify_one();
-        router.clone().call(request)
+        let peer = Peer(peer.ip());
+        if let Some(answer) = feeds::kept(&app, &request, peer) {
+            return Either::Left(ready(Ok(answer)));
+        }
+        request.extensions_mut().insert(peer);
+        Either::Right(router.clone().call(request))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
