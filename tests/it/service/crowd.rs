@@ -18,6 +18,10 @@ fn a_thousand_readers_at_once_cost_one_request() {
     let (fake, app) = service(&[]);
     let gate = Gate::default();
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
+    // The first one goes away while Telegram is being asked for it.
+    let first = http::send(app.address, "GET", RSS, &[]);
+    fake.wait_for(PREVIEW);
+    drop(first);
     let n_sent = Arc::<Watched<usize>>::default();
     let readers: Vec<_> = (0..READERS)
         .map(|n| {

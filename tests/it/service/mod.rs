@@ -6,6 +6,7 @@ mod crowd;
 mod failures;
 mod feeds;
 mod limits;
+mod outages;
 mod stale;
 mod stopping;
 

@@ -69,6 +69,13 @@ impl App {
         assert!(self.log.wait(|log| times(log) >= n), "{part:?} is not {n} times in the log");
     }
 
+    /// The most memory that the program has taken, in bytes; `None` where the system does not say.
+    pub(crate) fn peak_memory(&self) -> Option<usize> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse::<usize>().ok().map(|kilobytes| kilobytes << 10)
+    }
+
     /// Asks the program to stop, as a system does.
     pub(crate) fn terminate(&self) {
         let id = self.child.id().to_string();

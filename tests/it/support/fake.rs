@@ -6,8 +6,13 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::watched::Watched;
 
@@ -22,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) cut: Option<usize>,
     /// Nothing is sent before this opens.
     pub(crate) gate: Option<Gate>,
+    /// The body is sent a byte at a time, with so long between two.
+    pub(crate) drip: Option<Duration>,
 }
 
 /// How the other side learns where the body ends.
@@ -36,21 +43,32 @@ pub(crate) enum Framing {
 impl Answer {
     /// A page.
     pub(crate) fn page(html: &str) -> Self {
-        Self {
-            headers: vec![("Content-Type".into(), "text/html; charset=utf-8".into())],
-            body: html.into(),
-            ..Self::status(200)
-        }
+        let html_type = "text/html; charset=utf-8";
+        Self { body: html.into(), ..Self::status(200) }.with("Content-Type", html_type)
+    }
+
+    /// A page whose body is compressed.
+    pub(crate) fn gzip(html: &str) -> Self {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(html.as_bytes()).unwrap();
+        Self { body: gzip.finish().unwrap(), ..Self::page("") }.with("Content-Encoding", "gzip")
+    }
+
+    /// The same with one more header.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// A status with an empty body.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: vec![], body: vec![], framing: Framing::ContentLength, cut: None, gate: None }
+        let framing = Framing::ContentLength;
+        Self { status, headers: vec![], body: vec![], framing, cut: None, gate: None, drip: None }
     }
 
     /// A redirect.
     pub(crate) fn redirect(location: &str) -> Self {
-        Self { headers: vec![("Location".into(), location.into())], ..Self::status(302) }
+        Self::status(302).with("Location", location)
     }
 }
 
@@ -77,10 +95,15 @@ pub(crate) struct Fake {
 #[derive(Default)]
 struct Shared {
     script: Mutex<HashMap<String, Answer>>,
+    /// The answer to everything, whatever the script says.
+    instead: Mutex<Option<Answer>>,
+    /// Connections are refused.
+    gone: AtomicBool,
     requests: Watched<Vec<Request>>,
 }
 
 struct Request {
+    at: Instant,
     /// With the query, if there is one.
     path: String,
     head: String,
@@ -95,6 +118,9 @@ impl Fake {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&accepting);
+                if shared.gone.load(Ordering::SeqCst) {
+                    break;
+                }
                 // An error says that the other side went away, which some tests make it do.
                 thread::spawn(move || serve(&stream?, &shared));
             }
@@ -110,6 +136,23 @@ impl Fake {
     /// Scripts the answer to requests for a path, in place of the one before.
     pub(crate) fn on(&self, path: &str, answer: Answer) {
         self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// Answers everything so from now on, whatever the script says.
+    pub(crate) fn on_all(&self, answer: Answer) {
+        *self.shared.instead.lock().unwrap() = Some(answer);
+    }
+
+    /// Refuses connections from now on, and ends those it has.
+    pub(crate) fn vanish(&self) {
+        self.shared.gone.store(true, Ordering::SeqCst);
+        // The loop that accepts connections sees it when the next one comes.
+        drop(TcpStream::connect(self.address));
+    }
+
+    /// When each request came, in their order.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.shared.requests.look(|requests| requests.iter().map(|request| request.at).collect())
     }
 
     /// How many requests for the path have come.
@@ -140,7 +183,11 @@ impl Fake {
 fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut requests = BufReader::new(stream);
     while let Some(request) = read_request(&mut requests)? {
-        let answer = shared.script.lock().unwrap().get(&request.path).cloned();
+        if shared.gone.load(Ordering::SeqCst) {
+            break;
+        }
+        let answer = shared.instead.lock().unwrap().clone();
+        let answer = answer.or_else(|| shared.script.lock().unwrap().get(&request.path).cloned());
         shared.requests.change(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
@@ -162,7 +209,7 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         }
     }
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    Ok(Some(Request { path, head }))
+    Ok(Some(Request { at: Instant::now(), path, head }))
 }
 
 fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
@@ -176,6 +223,14 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
         Framing::ContentLength => write!(wire, "Content-Length: {}\r\n\r\n", answer.body.len())?,
         Framing::Chunked => write!(wire, "Transfer-Encoding: chunked\r\n\r\n")?,
         Framing::Close => write!(wire, "Connection: close\r\n\r\n")?,
+    }
+    if let Some(pause) = answer.drip {
+        stream.write_all(&wire)?;
+        for byte in sent {
+            stream.write_all(&[*byte])?;
+            thread::sleep(pause);
+        }
+        return Ok(());
     }
     if answer.framing == Framing::Chunked {
         for chunk in sent.chunks(4096) {
