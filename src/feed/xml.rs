@@ -22,9 +22,11 @@ pub(super) fn legal(text: &str) -> Cow<'_, str> {
 }
 
 /// The bytes of a finished document.
-pub(super) fn document(mut xml: String) -> Vec<u8> {
-    xml.retain(is_legal);
-    xml.into_bytes()
+pub(super) fn document(xml: String) -> Vec<u8> {
+    match legal(&xml) {
+        Cow::Borrowed(_) => xml.into_bytes(),
+        Cow::Owned(legal) => legal.into_bytes(),
+    }
 }
 
 #[cfg(test)]

@@ -165,11 +165,13 @@ pub(super) fn preview_path(name: &ChannelName) -> String {
 /// `None` when it is no address.
 #[must_use]
 pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
-    let base = Url::parse(&format!("https://{}/s/{name}", HOSTS[0])).ok()?;
-    // What is already absolute stays as it is written: an address is compared by its spelling.
-    let url = base.join(href.trim()).ok()?;
+    let href = href.trim();
+    let Ok(url) = Url::parse(href) else {
+        let page = Url::parse(&format!("https://{}/s/{name}", HOSTS[0])).ok()?;
+        return page.join(href).ok().map(String::from);
+    };
     if url.scheme() == "tg" {
-        let (domain, private) = name_in_app_link(href.trim()).unwrap_or_default();
+        let (domain, private) = name_in_app_link(href).unwrap_or_default();
         if let (Some(channel), false) = (ChannelName::new(&domain), private) {
             let post = url.query_pairs().find(|(key, _)| key == "post").and_then(|(_, id)| id.parse().ok());
             let id = post.and_then(PostId::new);
@@ -177,8 +179,8 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
             return Some(id.map_or_else(|| channel_url(channel.as_str()), to));
         }
     }
-    let absolute = Url::parse(href.trim()).is_ok();
-    Some(if absolute { href.trim().to_owned() } else { url.into() })
+    // What is already absolute stays as it is written: an address is compared by its spelling.
+    Some(href.to_owned())
 }
 
 #[cfg(test)]
