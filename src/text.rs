@@ -1,5 +1,7 @@
 //! Rich text: plain characters and the entities that mark ranges of them, as Telegram itself models a text.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// A text with its formatting.
@@ -71,16 +73,12 @@ impl RichText {
     /// The hashtags in order, without `#`, each spelling once; cashtags are not among them.
     #[must_use]
     pub fn hashtags(&self) -> Vec<&str> {
-        let mut tags: Vec<&str> = Vec::new();
-        for entity in &self.entities {
-            if let EntityKind::Hashtag(_) = entity.kind
-                && let Some(tag) = self.text[entity.start..entity.end].strip_prefix('#')
-                && !tags.contains(&tag)
-            {
-                tags.push(tag);
-            }
-        }
-        tags
+        let mut seen = HashSet::new();
+        let hashtags = self.entities.iter().filter(|entity| matches!(entity.kind, EntityKind::Hashtag(_)));
+        hashtags
+            .filter_map(|entity| self.text[entity.start..entity.end].strip_prefix('#'))
+            .filter(|tag| seen.insert(*tag))
+            .collect()
     }
 
     /// Appends characters.

@@ -78,18 +78,19 @@ pub async fn run(command: Command) -> Result<(), CliError> {
     }
 }
 
-async fn serve(args: ServeArgs) -> Result<(), CliError> {
+async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let cannot = |err: &dyn std::error::Error| CliError::CannotServe(err.to_string());
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|err| CliError::CannotServe(format!("{} cannot be listened on: {err}", args.listen)))?;
+    args.listen = listener.local_addr().map_err(|err| cannot(&err))?;
     let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
     let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
     let samples = Samples::new(&args.data_dir);
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
     let channels = Channels::new(client, args.cache_size, freshness, samples);
     let app = web::App::new(channels, &args);
-    tracing::info!("serving on http://{}", listener.local_addr().map_err(|err| cannot(&err))?);
+    tracing::info!("serving on http://{}", args.listen);
     web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))
 }
 

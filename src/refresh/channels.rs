@@ -225,7 +225,15 @@ impl Channels {
     fn failure(&self, name: &ChannelName, error: RefreshError, known: bool) -> Failure {
         let now = Instant::now();
         let before = self.failures.get(name);
-        let times = before.as_ref().map_or(0, |before| before.times).saturating_add(1);
+        // That an upstream is busy or left alone says nothing of the channel, and how long it lasts.
+        let of_upstream = match &error {
+            RefreshError::Fetch(FetchError::Busy(_)) => Some(FAILURE / 10),
+            RefreshError::Fetch(FetchError::Resting { left, .. }) => Some((*left).max(FAILURE / 30)),
+            RefreshError::Fetch(FetchError::Refused { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        let times_before = before.as_ref().map_or(0, |before| before.times);
+        let times = times_before.saturating_add(of_upstream.is_none().into());
         let gone = (known && error.is_telegrams_word()).then(|| {
             let (since, n) = before.and_then(|before| before.gone).unwrap_or((now, 0));
             (since, n + 1)
@@ -237,13 +245,11 @@ impl Channels {
         // Telegram also says so when it is asked too often.
         let error =
             if gone.is_some() && !confirmed { RefreshError::NoPosts(NoPosts::SoftBan) } else { error };
-        let rest = spread(grown(FAILURE, times - 1, MAX_FAILURE), fastrand::f64());
-        let rest = match &error {
-            error if error.is_telegrams_word() => NO_SUCH_CHANNEL,
-            // These say how long they last, and nothing of the channel.
-            RefreshError::Fetch(FetchError::Busy(_)) => FAILURE / 10,
-            RefreshError::Fetch(FetchError::Resting { left, .. }) => (*left).max(FAILURE / 30),
-            _ => rest,
+        let rest = if error.is_telegrams_word() {
+            NO_SUCH_CHANNEL
+        } else {
+            let grown = grown(FAILURE, times.saturating_sub(1), MAX_FAILURE);
+            of_upstream.unwrap_or_else(|| spread(grown, fastrand::f64()))
         };
         let failure = Failure { error, until: now + rest, times, gone };
         self.failures.insert(name.clone(), failure.clone());

@@ -58,7 +58,7 @@ pub enum FetchError {
         host: String,
         /// 429 or 503.
         status: u16,
-        /// For how long, if it said.
+        /// For how long: as it said, or as it is left alone.
         retry_after: Option<Duration>,
     },
     /// It is being left alone, and was not asked.
@@ -160,11 +160,21 @@ impl Client {
     pub async fn preview_page(&self, name: &ChannelName) -> Result<String, FetchError> {
         let deadline = Instant::now() + ALTOGETHER;
         let mut last = FetchError::Busy("nobody".to_owned());
-        for host in &self.hosts {
-            let answer = tokio::time::timeout_at(deadline.into(), self.page_from(host, name)).await;
+        for (n_before, host) in self.hosts.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // Half of the time for the beginning of an answer, while there is another upstream to ask.
+            let patience = if n_before + 1 < self.hosts.len() { left / 2 } else { left };
+            let answer = tokio::time::timeout(left, self.page_from(host, name, patience)).await;
             let answer = answer.unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host())));
             host.learn(answer.as_ref().map(|_| ()));
             match answer {
+                Err(FetchError::Refused { host: name_of_host, status, .. }) => {
+                    let retry_after = host.rest();
+                    return Err(FetchError::Refused { host: name_of_host, status, retry_after });
+                }
                 Err(err) if err.is_of_this_upstream_alone() => {
                     tracing::debug!(channel = %name, "{err}");
                     last = err;
@@ -175,13 +185,25 @@ impl Client {
         Err(last)
     }
 
-    async fn page_from(&self, host: &Host, name: &ChannelName) -> Result<String, FetchError> {
+    /// The page that one upstream gives, if it begins to within `patience`.
+    async fn page_from(
+        &self,
+        host: &Host,
+        name: &ChannelName,
+        patience: Duration,
+    ) -> Result<String, FetchError> {
         let mut path = address::preview_path(name);
-        for _ in 0..=MAX_REDIRECTS {
-            let _under_way = host.turn().await?;
-            let url = host.upstream.address(&path);
-            let name_of_host = || host.upstream.host();
-            let response = self.http.get(url).send().await.map_err(|err| failed(name_of_host(), &err))?;
+        let name_of_host = || host.upstream.host();
+        let _under_way = host.turn().await?;
+        for n_redirects in 0..=MAX_REDIRECTS {
+            if n_redirects > 0 {
+                host.next_request().await;
+            }
+            let asking = self.http.get(host.upstream.address(&path)).send();
+            let response = tokio::time::timeout(patience, asking)
+                .await
+                .map_err(|_| FetchError::TimedOut(name_of_host()))?
+                .map_err(|err| failed(name_of_host(), &err))?;
             let status = response.status();
             if status.is_redirection() {
                 path = own_path(&response, &host.upstream, name).map_err(FetchError::NoPosts)?;
@@ -261,11 +283,11 @@ fn failed(host: String, err: &reqwest::Error) -> FetchError {
         why = cause;
     }
     let why = why.to_string();
-    if err.is_timeout() && !err.is_connect() {
-        FetchError::TimedOut(host)
-    } else if err.is_body() || err.is_decode() {
-        FetchError::Broken { host, why }
-    } else {
+    if err.is_connect() {
         FetchError::Unreachable { host, why }
+    } else if err.is_timeout() {
+        FetchError::TimedOut(host)
+    } else {
+        FetchError::Broken { host, why }
     }
 }

@@ -82,6 +82,16 @@ impl Host {
         Ok(permit)
     }
 
+    /// Waits until one more request may be made in a turn that has begun, as a redirect asks for.
+    pub(super) async fn next_request(&self) {
+        self.limiter.until_ready().await;
+    }
+
+    /// For how long it is left alone.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        self.breaker().rest(Instant::now()).map(|(_, left)| left)
+    }
+
     /// Draws the conclusions for requests to come.
     pub(super) fn learn(&self, outcome: Result<(), &FetchError>) {
         let (now, jitter) = (Instant::now(), fastrand::f64());

@@ -99,8 +99,14 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
 /// one before it stands in, or at the page's start the one behind.
 fn dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
     let own: Vec<_> = messages.iter().map(|message| post::published(*message)).collect();
-    let neighbour = |i: usize| own[..i].iter().rev().chain(&own[i..]).flatten().next();
-    own.iter().enumerate().map(|(i, date)| date.as_ref().or_else(|| neighbour(i)).copied()).collect()
+    let first = own.iter().flatten().next().copied();
+    let mut before = first;
+    own.into_iter()
+        .map(|date| {
+            before = date.or(before);
+            before
+        })
+        .collect()
 }
 
 /// Whether the page lacks its end. A connection that breaks can look like a short answer, and a page with half

@@ -1,10 +1,13 @@
 //! Under which address the service was asked: the base of the addresses that its answers name as its own.
 
-use axum::http::HeaderMap;
+use std::net::Ipv6Addr;
+
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::App;
+use super::error::Error;
 use super::server::Peer;
 use crate::config::PublicUrl;
 
@@ -36,9 +39,52 @@ impl App {
     }
 }
 
+/// Leaves the host that was asked for in the `Host` header, wherever the request has it (RFC 9112, section 3.2).
+///
+/// # Errors
+///
+/// When it has none, or several.
+pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Error> {
+    let asked = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let Some(asked) = asked {
+        request.headers_mut().insert(HOST, asked);
+    }
+    match request.headers().get_all(HOST).iter().count() {
+        0 if request.version() < Version::HTTP_11 => Ok(()),
+        1 => Ok(()),
+        _ => Err(Error::Host),
+    }
+}
+
 /// A host with or without a port, and nothing else.
 fn host(text: &str) -> Option<&str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
-    let is_host = !text.is_empty() && text.chars().all(plain) && text.parse::<Authority>().is_ok();
-    is_host.then_some(text)
+    let authority: Authority = text.parse().ok()?;
+    let host = authority.host();
+    let is_name = host.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    let is_ipv6 =
+        host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')?.parse::<Ipv6Addr>().ok()).is_some();
+    // What is left behind the host must be a port that there can be.
+    let is_whole = text.len() == host.len() || authority.port_u16().is_some() && !text.contains('@');
+    ((is_name || is_ipv6) && is_whole).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
+        for good in
+            ["feeds.example.org", "x", "x:1", "127.0.0.1:65535", "[::1]", "[2a0a:f280::1]:8080", "a_b-c.d."]
+        {
+            assert_eq!(host(good), Some(good));
+        }
+        for bad in [
+            "", "a:b", "a:99999", "a:", "..", "-", "[zz]", "[::1", "u@x", "u@x:1", "a b", "a/b", ":80",
+            "\u{e9}",
+        ] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
 }

@@ -20,19 +20,29 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) struct Validators {
     etag: HeaderValue,
     last_modified: HeaderValue,
+    changed: Timestamp,
     modified: SystemTime,
 }
 
 impl Validators {
-    /// Validators of a body whose content last changed at `modified`.
+    /// Validators of a body whose posts last changed at `modified`, now that `before` was answered until now.
+    ///
+    /// A post that was edited or deleted has no date of that, so the body is as new as it is known to differ.
     ///
     /// The tag is weak, since compressed forms of the body share it, and depends on the bytes alone: it is the
     /// same after a restart and on every machine.
-    pub(super) fn new(body: &[u8], modified: Timestamp) -> Self {
+    pub(super) fn new(body: &[u8], modified: Timestamp, before: Option<&Self>, now: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let etag = ascii(&format!("W/\"{hex}\""));
+        let modified = match before {
+            Some(before) if before.etag == etag => before.changed,
+            Some(before) if modified <= before.changed => now,
+            _ => modified,
+        };
         Self {
-            etag: ascii(&format!("W/\"{hex}\"")),
+            etag,
+            changed: modified,
             last_modified: ascii(&http_date(modified)),
             // Telegram is younger than Unix; HTTP knows whole seconds only.
             modified: UNIX_EPOCH + Duration::from_secs(modified.as_second().try_into().unwrap_or_default()),

@@ -22,6 +22,9 @@ pub(super) enum Error {
     /// What stands for the channel is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The request does not say, or not clearly, which host it asks.
+    #[error("the request must name one host")]
+    Host,
     /// There is something behind a `?`.
     #[error("feeds have no parameters: leave out what follows the question mark")]
     Query,
@@ -43,7 +46,7 @@ impl Error {
     /// 404 only when Telegram itself says that there is nothing: some readers then stay away for days.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Address(_) | Self::Query => StatusCode::BAD_REQUEST,
+            Self::Address(_) | Self::Host | Self::Query => StatusCode::BAD_REQUEST,
             Self::Channel(failure) => match &failure.error {
                 error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
                 RefreshError::NoPosts(NoPosts::SoftBan) => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS}
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
 use bytesize::ByteSize;
+use jiff::Timestamp;
 use moka::sync::Cache;
 
 use super::App;
@@ -90,10 +91,12 @@ impl Rendered {
         snapshot: &Arc<Packed>,
         format: Format,
         options: &FeedOptions,
+        before: Option<&Self>,
     ) -> io::Result<Self> {
         let feed = feed::build(&snapshot.unpack()?, options);
         let body = feed::render(&feed, format);
-        let validators = Validators::new(&body, feed.updated);
+        let before = before.map(|before| &before.validators);
+        let validators = Validators::new(&body, feed.updated, before, now());
         Ok(Self { channel, format, body: Encoded::new(body)?, validators, of: Arc::downgrade(snapshot) })
     }
 
@@ -160,7 +163,8 @@ impl RenderedFeeds {
             if let Some(feed) = current(&kept, &key, &snapshot) {
                 return Some(feed);
             }
-            let render = move || Rendered::new(channel, &snapshot, format, &options);
+            let before = kept.get(&key);
+            let render = move || Rendered::new(channel, &snapshot, format, &options, before.as_deref());
             let feed = work::off_thread(render).await.ok()?;
             let feed = feed.inspect_err(|err| tracing::error!("a feed cannot be made: {err}")).ok()?;
             let feed = Arc::new(feed);
@@ -169,6 +173,11 @@ impl RenderedFeeds {
         };
         self.flights.join(key, rendering).await.flatten().ok_or(Error::Broken)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "when a feed is seen to differ; its bytes do not depend on it")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 fn current(kept: &Cache<Key, Arc<Rendered>>, key: &Key, snapshot: &Arc<Packed>) -> Option<Arc<Rendered>> {

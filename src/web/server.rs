@@ -20,7 +20,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
-use super::{App, feeds};
+use super::{App, base, feeds};
 
 /// For the head of a request, from the moment the connection is idle.
 const HEAD: Duration = Duration::from_secs(10);
@@ -34,8 +34,11 @@ const MAX_HEAD: usize = 32 << 10;
 /// Header lines of a request.
 const MAX_HEADERS: usize = 100;
 
-/// Connections at a time.
-const MAX_CONNECTIONS: u32 = 4096;
+/// Connections at a time, if the system allows as many open files.
+const MAX_CONNECTIONS: u64 = 4096;
+
+/// Open files for everything else: asking upstreams, resolving names, the data folder.
+const OTHER_FILES: u64 = 192;
 
 /// For the requests under way when the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -58,13 +61,15 @@ where
     S: Future<Output = ()> + Send,
 {
     let router = super::router(app.clone());
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let max_connections = max_connections();
+    let connections = Arc::new(Semaphore::new(max_connections));
     let (draining, drained) = watch::channel(false);
     let ended = Arc::new(Notify::new());
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
-                () = &mut *until => return,
+                // Whoever has connected is heard, also at the very end.
+                biased;
                 (stream, peer, permit) = next(&listener, &connections) => {
                     let connection = connection(stream, peer, app.clone(), router.clone(), drained.clone());
                     let ended = Arc::clone(&ended);
@@ -74,6 +79,7 @@ where
                         ended.notify_one();
                     });
                 }
+                () = &mut *until => return,
             }
         }
     };
@@ -81,7 +87,7 @@ where
     app.stop_being_ready();
     draining.send_replace(true);
     let all_ended = async {
-        while connections.available_permits() < MAX_CONNECTIONS as usize {
+        while connections.available_permits() < max_connections {
             ended.notified().await;
         }
     };
@@ -94,6 +100,17 @@ where
     };
     accept(&mut Box::pin(enough)).await;
     Ok(())
+}
+
+/// As many as there may be open files for. Without any left, asking an upstream fails as if it were the upstream's
+/// fault.
+fn max_connections() -> usize {
+    let files = rlimit::increase_nofile_limit(MAX_CONNECTIONS + OTHER_FILES).unwrap_or(1024);
+    let most = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
+    if most < MAX_CONNECTIONS {
+        tracing::warn!("the system's limit of {files} open files leaves {most} for connections");
+    }
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// The next connection, once there may be one more.
@@ -134,7 +151,11 @@ async fn connection(
     let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         asking.notify_one();
-        let peer = Peer(peer.ip());
+        // Listening on every address, IPv4 comes as IPv6.
+        let peer = Peer(peer.ip().to_canonical());
+        if let Err(err) = base::settle_host(&mut request) {
+            return Either::Left(ready(Ok(err.answer(request.headers()))));
+        }
         if let Some(answer) = feeds::kept(&app, &request, peer) {
             return Either::Left(ready(Ok(answer)));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake::{Answer, Fake, Framing};
 use crate::support::{http, page};
 
 #[test]
@@ -61,6 +61,65 @@ fn an_upstream_that_asks_for_it_is_left_alone() {
         assert_eq!((fake.count("/s/refused_one"), fake.count(PREVIEW)), (1, 0), "{said:?}: asked meanwhile");
         let other = app.get("/harbour_news/atom").header("Retry-After").unwrap().parse::<u32>().unwrap();
         assert!(other >= at_least, "{said:?}: {other}");
+    }
+}
+
+/// Takes as long as an upstream is left alone that has failed five times in a row, some five seconds.
+#[test]
+fn an_upstream_that_has_recovered_is_asked_again_whatever_it_is_asked_first() {
+    let (fake, app) = service(&["--burst", "100"]);
+    let unavailable = &[0, 1, 2, 3, 4, 5].map(|n| app.get(&format!("/failing_{n}/rss")))[5];
+    assert_eq!((unavailable.status, fake.count("/s/failing_5")), (503, 0), "left alone");
+    fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
+    fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
+    let left: u64 = unavailable.header("Retry-After").unwrap().parse().unwrap();
+    thread::sleep(Duration::from_secs(left + 1));
+    assert_eq!((app.get("/nobody_here/rss").status, app.get(RSS).status), (404, 200));
+}
+
+#[test]
+fn one_answer_that_does_not_come_is_no_outage() {
+    let (fake, app) = service(&[]);
+    fake.on("/s/hung_up", Answer { framing: Framing::Nothing, ..Answer::status(200) });
+    assert_eq!((app.get("/hung_up/rss").status, app.get(RSS).status), (502, 200));
+}
+
+#[test]
+fn who_is_refused_is_told_when_to_come_again() {
+    let (fake, app) = service(&[]);
+    fake.on(PREVIEW, Answer::status(429).with("Retry-After", "1800"));
+    let wait: u64 = app.get(RSS).header("Retry-After").unwrap().parse().unwrap();
+    assert!((1790..=1800).contains(&wait), "{wait}");
+}
+
+#[test]
+fn a_request_names_the_host_that_it_asks() {
+    let (_fake, app) = service(&[]);
+    let raw = |request: &str| {
+        let mut stream = TcpStream::connect(app.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let rest = "Connection: close\r\n\r\n";
+    for refused in ["", "Host: a\r\nHost: b\r\n"] {
+        assert!(
+            raw(&format!("GET {RSS} HTTP/1.1\r\n{refused}{rest}")).starts_with("HTTP/1.1 400"),
+            "{refused:?}"
+        );
+    }
+    let own = format!("http://{}", app.address);
+    for (target, version, host, base) in [
+        ("", "1.1", "Host: feeds.example.org\r\n", "http://feeds.example.org"),
+        ("http://other.example", "1.1", "Host: feeds.example.org\r\n", "http://other.example"),
+        ("", "1.0", "", own.as_str()),
+        ("", "1.1", "Host: a:b\r\n", own.as_str()),
+        ("", "1.1", "Host: <x>\r\n", own.as_str()),
+    ] {
+        let feed = raw(&format!("GET {target}{RSS} HTTP/{version}\r\n{host}{rest}"));
+        let link = format!("<atom:link href=\"{base}{RSS}\" rel=\"self\"");
+        assert!(feed.contains(&link), "{target} {version} {host}: {}", &feed[..feed.len().min(1500)]);
     }
 }
 

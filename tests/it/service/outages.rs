@@ -80,6 +80,18 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
     assert_none(&faults.collect::<Vec<_>>());
 }
 
+/// Takes as long as two upstreams are waited for while there is a third, nine seconds.
+#[test]
+fn upstreams_that_do_not_answer_leave_time_for_one_that_does() {
+    let fakes = [Fake::start(), Fake::start(), Fake::start()];
+    for silent in &fakes[..2] {
+        silent.on_all(Answer { gate: Some(Gate::default()), ..Answer::page("") });
+    }
+    fakes[2].on("/s/harbour_news", Answer::page(&page("text")));
+    let app = App::start(&fakes.each_ref().map(Fake::url).join(","), &[]);
+    assert_eq!(app.get("/harbour_news/rss").status, 200);
+}
+
 #[test]
 fn a_page_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
     let whole = page("text");

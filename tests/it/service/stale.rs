@@ -73,6 +73,12 @@ fn a_reader_never_waits_for_the_refresh_behind_the_answer() {
     app.wait_for_log_times("refreshed", 2);
     let after = app.get(RSS);
     assert_ne!(before.header("ETag"), after.header("ETag"));
+    let since = [("If-Modified-Since", before.header("Last-Modified").unwrap())];
+    assert_eq!(
+        app.ask("GET", RSS, &since).status,
+        200,
+        "an edited post has no date, and is news all the same"
+    );
     assert!(after.text().contains("Another opening line") && !after.text().contains("Bold opening line"));
 }
 

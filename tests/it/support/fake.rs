@@ -38,6 +38,8 @@ pub(crate) enum Framing {
     Chunked,
     /// By the end of the connection: a body that is cut looks like a whole one.
     Close,
+    /// There is no answer: the connection ends.
+    Nothing,
 }
 
 impl Answer {
@@ -193,6 +195,9 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
             break;
         }
+        if answer.framing == Framing::Nothing {
+            break;
+        }
         write_answer(stream, &answer)?;
         if answer.cut.is_some() || answer.framing == Framing::Close {
             break;
@@ -222,7 +227,7 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     match answer.framing {
         Framing::ContentLength => write!(wire, "Content-Length: {}\r\n\r\n", answer.body.len())?,
         Framing::Chunked => write!(wire, "Transfer-Encoding: chunked\r\n\r\n")?,
-        Framing::Close => write!(wire, "Connection: close\r\n\r\n")?,
+        Framing::Close | Framing::Nothing => write!(wire, "Connection: close\r\n\r\n")?,
     }
     if let Some(pause) = answer.drip {
         stream.write_all(&wire)?;
