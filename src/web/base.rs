@@ -3,7 +3,6 @@
 use std::net::Ipv6Addr;
 
 use axum::http::header::HOST;
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::App;
@@ -58,15 +57,22 @@ pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Error> {
 
 /// A host with or without a port, and nothing else.
 fn host(text: &str) -> Option<&str> {
-    let authority: Authority = text.parse().ok()?;
-    let host = authority.host();
-    let is_name = host.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    let is_ipv6 =
-        host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')?.parse::<Ipv6Addr>().ok()).is_some();
-    // What is left behind the host must be a port that there can be.
-    let is_whole = text.len() == host.len() || authority.port_u16().is_some() && !text.contains('@');
-    ((is_name || is_ipv6) && is_whole).then_some(text)
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    };
+    let (is_host, port) = match text.strip_prefix('[').map(|ip| ip.split_once(']')) {
+        Some(Some((ip, rest))) => {
+            (ip.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || rest.starts_with(':')), rest.get(1..))
+        }
+        Some(None) => (false, None),
+        None => match text.split_once(':') {
+            Some((name, port)) => (is_name(name), Some(port)),
+            None => (is_name(text), None),
+        },
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    (is_host && port.is_none_or(is_port)).then_some(text)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Validators {
     pub(super) fn new(body: &[u8], modified: Timestamp, before: Option<&Self>, now: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let etag = ascii(&format!("W/\"{hex}\""));
+        let etag = ascii(format!("W/\"{hex}\""));
         let modified = match before {
             Some(before) if before.etag == etag => before.changed,
             Some(before) if modified <= before.changed => now,
@@ -43,7 +43,7 @@ impl Validators {
         Self {
             etag,
             changed: modified,
-            last_modified: ascii(&http_date(modified)),
+            last_modified: ascii(http_date(modified)),
             // Telegram is younger than Unix; HTTP knows whole seconds only.
             modified: UNIX_EPOCH + Duration::from_secs(modified.as_second().try_into().unwrap_or_default()),
         }
@@ -70,9 +70,9 @@ impl Validators {
         headers.reserve(12);
         headers.insert(ETAG, self.etag.clone());
         headers.insert(LAST_MODIFIED, self.last_modified.clone());
-        headers.insert(CACHE_CONTROL, ascii(&format!("public, max-age={}", served.max_age.as_secs())));
+        headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={}", served.max_age.as_secs())));
         headers.insert(AGE, served.age.as_secs().into());
-        headers.insert(CACHE_STATUS, ascii(&cache_status(served)));
+        headers.insert(CACHE_STATUS, ascii(cache_status(served)));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
 }
@@ -83,8 +83,8 @@ fn http_date(time: Timestamp) -> String {
 }
 
 /// A header of what is known to be ASCII.
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// How this answer came about, for whoever looks into it (RFC 9211): a negative `ttl` is a stale answer.
