@@ -161,9 +161,9 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let landing = Landing { flights: Arc::clone(self), key };
+        let flights = Arc::clone(self);
         let task = tokio::spawn(async move {
-            let _landing = landing;
+            let _landing = Landing { flights, key };
             work.await
         });
         task.map(|outcome| outcome.inspect_err(|err| tracing::error!("a task failed: {err}")).ok())

@@ -1,10 +1,12 @@
 //! The channels of a service: what is known of each, and when to ask again.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use thiserror::Error;
@@ -173,7 +175,10 @@ impl Channels {
         name: &ChannelName,
     ) -> impl Future<Output = Option<Result<Arc<Packed>, Failure>>> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
-        self.flights.start(name.clone(), || async move { channels.refresh(&name).await })
+        self.flights.start(name.clone(), || async move {
+            let refreshed = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
+            refreshed.unwrap_or_else(|_| Err(channels.failure(&name, RefreshError::Broken, false)))
+        })
     }
 
     /// Fetches a channel anew and remembers the outcome, whichever it is.
@@ -184,6 +189,10 @@ impl Channels {
             Lookup::Stale { .. } => true,
             Lookup::Miss => false,
         };
+        // As has one that failed.
+        if let Some(failure) = self.failures.get(name).filter(|failure| !failure.left().is_zero()) {
+            return Err(failure);
+        }
         match self.fetch(name).await {
             Ok(packed) => {
                 self.failures.invalidate(name);
@@ -234,17 +243,21 @@ impl Channels {
         };
         let times_before = before.as_ref().map_or(0, |before| before.times);
         let times = times_before.saturating_add(of_upstream.is_none().into());
-        let gone = (known && error.is_telegrams_word()).then(|| {
-            let (since, n) = before.and_then(|before| before.gone).unwrap_or((now, 0));
-            (since, n + 1)
-        });
-        let confirmed = gone.is_some_and(|(since, n)| n >= CONFIRMED.0 && now - since >= CONFIRMED.1);
+        let is_said_gone = known && error.is_telegrams_word();
+        let gone_before = before.and_then(|before| before.gone);
+        let gone = if is_said_gone {
+            let (since, n) = gone_before.unwrap_or((now, 0));
+            Some((since, n + 1))
+        } else {
+            gone_before.filter(|_| of_upstream.is_some())
+        };
+        let confirmed =
+            is_said_gone && gone.is_some_and(|(since, n)| n >= CONFIRMED.0 && now - since >= CONFIRMED.1);
         if confirmed {
             self.snapshots.remove(name);
         }
         // Telegram also says so when it is asked too often.
-        let error =
-            if gone.is_some() && !confirmed { RefreshError::NoPosts(NoPosts::SoftBan) } else { error };
+        let error = if is_said_gone && !confirmed { RefreshError::NoPosts(NoPosts::SoftBan) } else { error };
         let rest = if error.is_telegrams_word() {
             NO_SUCH_CHANNEL
         } else {

@@ -67,7 +67,8 @@ pub async fn refresh(
     name: &ChannelName,
     samples: Option<&Samples>,
 ) -> Result<Page, RefreshError> {
-    let html = client.preview_page(name).await?;
+    let mut fetched = client.preview_page(name).await?;
+    let html = std::mem::take(&mut fetched.html);
     let (asked, samples) = (name.clone(), samples.cloned());
     let parse = move || {
         let page = page::parse(&html, Source::Fetched(&asked));
@@ -80,6 +81,7 @@ pub async fn refresh(
         tracing::error!(channel = %name, "the page made the parser panic: {err}");
         RefreshError::Broken
     })?;
+    fetched.judge(page.as_ref().err().is_none_or(NoPosts::is_telegrams_word));
     match page {
         Ok(page) => {
             report(name, &page);

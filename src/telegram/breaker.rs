@@ -74,9 +74,11 @@ impl Breaker {
         Ok(())
     }
 
-    /// A whole answer came.
+    /// A whole answer came. During a rest it is one that was under way when the rest began, and ends nothing.
     pub(super) fn succeeded(&mut self) {
-        *self = Self::default();
+        if self.resting.is_none_or(|rest| rest.probing) {
+            *self = Self::default();
+        }
     }
 
     /// No answer came, or a broken one; `connected` when at least a connection was had. `jitter` is from 0 to 1.
@@ -97,9 +99,12 @@ impl Breaker {
     }
 
     /// Begins a rest, unless one for the same reason has begun since this request was made: requests that were
-    /// under way together fail together.
+    /// under way together fail together. One that was asked for is not replaced by another.
     fn leave_alone(&mut self, why: Rest, now: Instant, how_long: impl FnOnce(u32) -> Duration) {
-        if self.resting.is_some_and(|rest| !rest.probing && rest.until > now && rest.why == why) {
+        if self
+            .resting
+            .is_some_and(|rest| !rest.probing && rest.until > now && [why, Rest::Refused].contains(&rest.why))
+        {
             return;
         }
         self.resting = Some(Resting { why, until: now + how_long(self.rests), probing: false });
@@ -138,6 +143,16 @@ mod tests {
             assert_eq!(rest(&mut breaker, now), Some((Rest::Refused, rest_for)));
             now += Duration::from_secs(rest_for);
         }
+    }
+
+    #[test]
+    fn a_refusal_outlasts_what_was_under_way_when_it_came() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.refused(now, Some(90 * SECOND), 0.5);
+        breaker.succeeded();
+        breaker.failed(now, false, 0.5);
+        assert_eq!(rest(&mut breaker, now), Some((Rest::Refused, 90)));
     }
 
     #[test]

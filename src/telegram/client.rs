@@ -26,7 +26,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE_PAGE: Duration = Duration::from_secs(10);
 
 /// For everything that one channel takes, over all upstreams: feed readers give up after 15 seconds.
-const ALTOGETHER: Duration = Duration::from_secs(12);
+const ALTOGETHER: Duration = Duration::from_secs(11);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
 const MAX_PAGE: usize = 4 << 20;
@@ -114,6 +114,22 @@ pub struct ClientOptions {
     pub user_agent: String,
 }
 
+/// A page, and the upstream that gave it.
+pub struct Fetched<'a> {
+    /// The page.
+    pub html: String,
+    host: &'a Host,
+}
+
+impl Fetched<'_> {
+    /// Tells the client whether the page is one of Telegram's: an upstream that gives others is left alone after a
+    /// while, as one that fails.
+    pub fn judge(self, is_telegrams: bool) {
+        let broken = FetchError::Broken { host: self.host.upstream.host(), why: "not a page".to_owned() };
+        self.host.learn(if is_telegrams { Ok(()) } else { Err(&broken) });
+    }
+}
+
 /// Asks upstreams for pages.
 pub struct Client {
     http: reqwest::Client,
@@ -157,7 +173,7 @@ impl Client {
     /// # Errors
     ///
     /// The error of the last upstream that was tried, when none gave a page.
-    pub async fn preview_page(&self, name: &ChannelName) -> Result<String, FetchError> {
+    pub async fn preview_page(&self, name: &ChannelName) -> Result<Fetched<'_>, FetchError> {
         let deadline = Instant::now() + ALTOGETHER;
         let mut last = FetchError::Busy("nobody".to_owned());
         for (n_before, host) in self.hosts.iter().enumerate() {
@@ -167,10 +183,20 @@ impl Client {
             }
             // Half of the time for the beginning of an answer, while there is another upstream to ask.
             let patience = if n_before + 1 < self.hosts.len() { left / 2 } else { left };
-            let answer = tokio::time::timeout(left, self.page_from(host, name, patience)).await;
-            let answer = answer.unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host())));
-            host.learn(answer.as_ref().map(|_| ()));
+            let busy = || FetchError::Busy(host.upstream.host());
+            let turn = tokio::time::timeout(left, host.turn()).await.unwrap_or_else(|_| Err(busy()));
+            let answer = match turn {
+                // Time that passed in the queue is not the upstream's.
+                Ok(_under_way) => tokio::time::timeout(left, self.page_from(host, name, patience))
+                    .await
+                    .unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host()))),
+                Err(err) => Err(err),
+            };
+            if let Err(err) = &answer {
+                host.learn(Err(err));
+            }
             match answer {
+                Ok(html) => return Ok(Fetched { html, host }),
                 Err(FetchError::Refused { host: name_of_host, status, .. }) => {
                     let retry_after = host.rest();
                     return Err(FetchError::Refused { host: name_of_host, status, retry_after });
@@ -179,7 +205,7 @@ impl Client {
                     tracing::debug!(channel = %name, "{err}");
                     last = err;
                 }
-                answer => return answer,
+                Err(err) => return Err(err),
             }
         }
         Err(last)
@@ -194,7 +220,6 @@ impl Client {
     ) -> Result<String, FetchError> {
         let mut path = address::preview_path(name);
         let name_of_host = || host.upstream.host();
-        let _under_way = host.turn().await?;
         for n_redirects in 0..=MAX_REDIRECTS {
             if n_redirects > 0 {
                 host.next_request().await;
@@ -240,7 +265,7 @@ impl FetchError {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
     let said = text(RETRY_AFTER)?;
-    if said.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !said.is_empty() && said.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(said.parse().unwrap_or(u64::MAX)));
     }
     let date = |text| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
@@ -267,6 +292,9 @@ fn own_path(response: &Response, upstream: &Upstream, name: &ChannelName) -> Res
 }
 
 async fn body(mut response: Response, host: String) -> Result<String, FetchError> {
+    if response.content_length().is_some_and(|length| length > MAX_PAGE as u64) {
+        return Err(FetchError::TooLarge { host });
+    }
     let mut page = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|err| failed(host.clone(), &err))? {
         if page.len() + chunk.len() > MAX_PAGE {

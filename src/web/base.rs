@@ -42,7 +42,7 @@ impl App {
 ///
 /// # Errors
 ///
-/// When it has none, or several.
+/// When it has none, several, or one that cannot be.
 pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Error> {
     let asked = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     if let Some(asked) = asked {
@@ -50,9 +50,15 @@ pub(super) fn settle_host<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
     match request.headers().get_all(HOST).iter().count() {
         0 if request.version() < Version::HTTP_11 => Ok(()),
-        1 => Ok(()),
+        1 if is_valid(request.headers()) => Ok(()),
         _ => Err(Error::Host),
     }
+}
+
+/// A host, or none said, which a request may do.
+fn is_valid(headers: &HeaderMap) -> bool {
+    let said = headers.get(HOST).and_then(|said| said.to_str().ok());
+    said.is_some_and(|said| said.is_empty() || host(said).is_some())
 }
 
 /// A host with or without a port, and nothing else.

@@ -85,13 +85,12 @@ impl Error {
         };
         set(CACHE_CONTROL, "no-store");
         if let Some(retry_after) = self.retry_after() {
-            set(RETRY_AFTER, &retry_after.as_secs().max(1).to_string());
+            set(RETRY_AFTER, &(retry_after.as_secs() + 1).to_string());
         }
         let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         // Browsers name HTML first; feed readers name it last, if at all.
         if accept.trim_start().starts_with("text/html") {
-            set(CONTENT_TYPE, "text/html; charset=utf-8");
-            (status, headers, pages::error(status.as_u16(), &sentence)).into_response()
+            (status, headers, pages::html(pages::error(status.as_u16(), &sentence))).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()

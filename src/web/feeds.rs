@@ -127,13 +127,16 @@ impl Rendered {
 /// A feed is rendered for its own address, in the format at the end of it.
 type Key = String;
 
+/// What is rendered counts too, by its place in memory: a newer snapshot does not wait for an older one.
+type FlightKey = (Key, usize);
+
 /// What the cache itself and the validators take for an entry, roughly.
 const ENTRY: usize = 1024;
 
 /// Feeds that were rendered, each once for as long as its snapshot lasts.
 pub(super) struct RenderedFeeds {
     kept: Cache<Key, Arc<Rendered>>,
-    flights: Arc<Flights<Key, Option<Arc<Rendered>>>>,
+    flights: Arc<Flights<FlightKey, Option<Arc<Rendered>>>>,
 }
 
 impl RenderedFeeds {
@@ -156,6 +159,7 @@ impl RenderedFeeds {
         if let Some(feed) = current(&self.kept, &key, snapshot) {
             return Ok(feed);
         }
+        let of = Arc::as_ptr(snapshot).addr();
         let (kept, snapshot) = (self.kept.clone(), Arc::clone(snapshot));
         let rendering = || async move {
             // Another rendering may have ended between the look into the cache and this one.
@@ -165,13 +169,14 @@ impl RenderedFeeds {
             }
             let before = kept.get(&key);
             let render = move || Rendered::new(channel, &snapshot, format, &options, before.as_deref());
-            let feed = work::off_thread(render).await.ok()?;
+            let feed = work::off_thread(render).await;
+            let feed = feed.inspect_err(|err| tracing::error!("making a feed failed: {err}")).ok()?;
             let feed = feed.inspect_err(|err| tracing::error!("a feed cannot be made: {err}")).ok()?;
             let feed = Arc::new(feed);
             kept.insert(key, Arc::clone(&feed));
             Some(feed)
         };
-        self.flights.join(key, rendering).await.flatten().ok_or(Error::Broken)
+        self.flights.join((key, of), rendering).await.flatten().ok_or(Error::Broken)
     }
 }
 

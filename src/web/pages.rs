@@ -92,7 +92,7 @@ fn page(title: &str, head: &str, body: &str) -> String {
     )
 }
 
-fn html(page: String) -> Response {
+pub(super) fn html(page: String) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; form-action 'self'")),

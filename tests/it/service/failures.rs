@@ -150,7 +150,7 @@ fn browsers_get_a_page_and_readers_a_line() {
 #[test]
 fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
     let fake = Fake::start();
-    let app = App::start(&fake.url(), &[]);
+    let app = App::start(&fake.url(), &["--burst", "100"]);
     let html = page("not_telegram");
     let names: Vec<String> = (0..7).map(|n| format!("Lost_{n}")).collect();
     for name in &names {
@@ -158,6 +158,10 @@ fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
         assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
         let kept = app.folder.join(format!("data/unread/{}.html", name.to_lowercase()));
         assert_eq!(fs::read_to_string(kept).unwrap(), html);
+        // A page of Telegram's, so that the upstream is not left alone for the others.
+        let nobody = name.replace("Lost", "nobody");
+        fake.on(&format!("/s/{nobody}"), Answer::redirect("https://telegram.org/"));
+        assert_eq!(app.get(&format!("/{nobody}/rss")).status, 404);
     }
     assert_eq!(fs::read_dir(app.folder.join("data/unread")).unwrap().count(), 5);
     // What Telegram says plainly is no riddle.
