@@ -26,7 +26,9 @@ impl App {
             value.split(',').next().map(str::trim)
         };
         let asked = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = forwarded("x-forwarded-host").and_then(host).or_else(|| asked.and_then(host));
+        // What cannot be a host was refused as the request came.
+        let asked = asked.filter(|asked| !asked.is_empty());
+        let host = forwarded("x-forwarded-host").and_then(host).or(asked);
         let scheme = match forwarded("x-forwarded-proto") {
             Some("https") => "https",
             _ => "http",
