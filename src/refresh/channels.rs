@@ -138,7 +138,7 @@ impl Channels {
         if let Some(served) = self.known(name) {
             return Ok(served);
         }
-        if let Some(failure) = self.failures.get(name).filter(|failure| !failure.left().is_zero()) {
+        if let Some(failure) = self.remembered(name) {
             return Err(failure);
         }
         let broken = || self.failure(name, RefreshError::Broken, false);
@@ -181,6 +181,11 @@ impl Channels {
         })
     }
 
+    /// The failure for which a channel is not tried again yet.
+    fn remembered(&self, name: &ChannelName) -> Option<Failure> {
+        self.failures.get(name).filter(|failure| !failure.left().is_zero())
+    }
+
     /// Fetches a channel anew and remembers the outcome, whichever it is.
     async fn refresh(&self, name: &ChannelName) -> Result<Arc<Packed>, Failure> {
         let known = match self.snapshots.lookup(name) {
@@ -190,7 +195,7 @@ impl Channels {
             Lookup::Miss => false,
         };
         // As has one that failed.
-        if let Some(failure) = self.failures.get(name).filter(|failure| !failure.left().is_zero()) {
+        if let Some(failure) = self.remembered(name) {
             return Err(failure);
         }
         match self.fetch(name).await {

@@ -1,7 +1,7 @@
 //! Conditional requests and caches on the way: what a reader has is not sent again, and what is sent says how
 //! old it is (RFC 9110, section 13; RFC 9111; RFC 9211).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::http::header::{AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,8 +20,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) struct Validators {
     etag: HeaderValue,
     last_modified: HeaderValue,
-    changed: Timestamp,
-    modified: SystemTime,
+    modified: Timestamp,
 }
 
 impl Validators {
@@ -38,17 +37,11 @@ impl Validators {
         // Nothing has changed in the future, whatever the clock of a post says (RFC 9110, section 8.8.2.1).
         let modified = modified.min(now);
         let modified = match before {
-            Some(before) if before.etag == etag => before.changed,
-            Some(before) if modified <= before.changed => now,
+            Some(before) if before.etag == etag => before.modified,
+            Some(before) if modified <= before.modified => now,
             _ => modified,
         };
-        Self {
-            etag,
-            changed: modified,
-            last_modified: ascii(http_date(modified)),
-            // Telegram is younger than Unix; HTTP knows whole seconds only.
-            modified: UNIX_EPOCH + Duration::from_secs(modified.as_second().try_into().unwrap_or_default()),
-        }
+        Self { etag, last_modified: ascii(http_date(modified)), modified }
     }
 
     /// Whether the reader has this content. `If-None-Match` wins over `If-Modified-Since` (section 13.1.3).
@@ -62,7 +55,10 @@ impl Validators {
                 own.zip(tags).is_some_and(|(own, tags)| !tags.precondition_passes(&own))
             }
             None => {
-                request.typed_get::<IfModifiedSince>().is_some_and(|since| !since.is_modified(self.modified))
+                // Telegram is younger than Unix; HTTP knows whole seconds only.
+                let seconds = self.modified.as_second().try_into().unwrap_or_default();
+                let modified = UNIX_EPOCH + Duration::from_secs(seconds);
+                request.typed_get::<IfModifiedSince>().is_some_and(|since| !since.is_modified(modified))
             }
         }
     }

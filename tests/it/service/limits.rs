@@ -153,7 +153,7 @@ fn however_many_channels_are_asked_for_telegram_is_asked_at_its_rate() {
     assert!(times.len() >= BURST, "{} requests", times.len());
     for (i, first) in times.iter().enumerate() {
         for (n, last) in times[i..].iter().enumerate() {
-            // One more, since requests that were made in time may be noticed together.
+            // Two more, since requests that were made in time may be noticed together.
             let most = BURST + 1 + usize::try_from((*last - *first).as_secs()).unwrap() + 1;
             assert!(n < most, "{} requests in {:?}", n + 1, *last - *first);
         }
