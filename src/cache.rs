@@ -15,6 +15,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use jiff::Timestamp;
 use moka::sync::Cache;
 
 use crate::channel::ChannelName;
@@ -61,7 +62,7 @@ impl Snapshots {
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
         let weigher = |_: &ChannelName, stored: &Stored| {
-            u32::try_from(ENTRY + stored.snapshot.0.len()).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY + stored.snapshot.bytes.len()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(max_bytes).weigher(weigher).build())
     }
@@ -77,9 +78,24 @@ impl Snapshots {
         }
     }
 
-    /// Keeps what was just fetched.
-    pub fn insert(&self, name: ChannelName, snapshot: Arc<Packed>, fresh_for: Duration) {
-        self.0.insert(name, Stored { snapshot, fetched: Instant::now(), fresh_for });
+    /// Keeps what was fetched `age` ago. Returns what is kept: when the same is there already, that stays, and with
+    /// it what was made from it.
+    #[must_use]
+    pub fn insert(
+        &self,
+        name: ChannelName,
+        snapshot: Packed,
+        age: Duration,
+        fresh_for: Duration,
+    ) -> Arc<Packed> {
+        // A machine that has just started has no time before that; what was fetched then is as good as expired.
+        let (fetched, fresh_for) = Instant::now()
+            .checked_sub(age)
+            .map_or((Instant::now(), Duration::ZERO), |then| (then, fresh_for));
+        let same = self.0.get(&name).filter(|stored| *stored.snapshot == snapshot);
+        let snapshot = same.map_or_else(|| Arc::new(snapshot), |stored| stored.snapshot);
+        self.0.insert(name, Stored { snapshot: Arc::clone(&snapshot), fetched, fresh_for });
+        snapshot
     }
 
     /// Forgets a channel.
@@ -92,19 +108,29 @@ impl Snapshots {
 const ENTRY: usize = 512;
 
 /// A snapshot as it is kept: a third to a quarter of its size, which decides how many channels fit into memory.
-#[derive(Debug)]
-pub struct Packed(Box<[u8]>);
+#[derive(Debug, PartialEq, Eq)]
+pub struct Packed {
+    bytes: Box<[u8]>,
+    /// When something changed that no post tells.
+    changed: Option<Timestamp>,
+}
 
 impl Packed {
-    /// Packs a snapshot.
+    /// Packs a snapshot, of which something that no post tells changed last at `changed`.
     ///
     /// # Errors
     ///
     /// None that its content could cause.
-    pub fn new(snapshot: &Snapshot) -> io::Result<Self> {
+    pub fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
         serde_json::to_writer(&mut deflated, snapshot)?;
-        Ok(Self(deflated.finish()?.into_boxed_slice()))
+        Ok(Self { bytes: deflated.finish()?.into_boxed_slice(), changed })
+    }
+
+    /// When something changed that no post tells.
+    #[must_use]
+    pub fn changed(&self) -> Option<Timestamp> {
+        self.changed
     }
 
     /// The snapshot that was packed.
@@ -114,7 +140,7 @@ impl Packed {
     /// When memory has been damaged.
     pub fn unpack(&self) -> io::Result<Snapshot> {
         let mut json = Vec::new();
-        DeflateDecoder::new(&*self.0).read_to_end(&mut json)?;
+        DeflateDecoder::new(&*self.bytes).read_to_end(&mut json)?;
         Ok(serde_json::from_slice(&json)?)
     }
 }
@@ -197,7 +223,7 @@ mod tests {
     fn what_is_unpacked_is_what_was_packed() {
         for html in [include_str!("../tests/pages/text.html"), include_str!("../tests/pages/relation.html")] {
             let snapshot = page::parse(html, Source::Saved(None)).unwrap().snapshot;
-            assert_eq!(Packed::new(&snapshot).unwrap().unpack().unwrap(), snapshot);
+            assert_eq!(Packed::new(&snapshot, None).unwrap().unpack().unwrap(), snapshot);
         }
     }
 

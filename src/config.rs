@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
+use crate::archive::Retention;
 use crate::feed::Format;
 use crate::feed::options::MediaHosts;
 use crate::telegram::address::{MEDIA_HOSTS, UPSTREAMS};
@@ -45,19 +46,23 @@ Exit codes:
   3  what was typed is not a channel
   4  there is no such channel, or it has no public posts
   5  Telegram cannot be reached, or its answer cannot be trusted: try again later
-  6  the file cannot be read, or the feed not be written";
+  6  the file cannot be read, or the output not be written
+  7  the archive cannot be used";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve feeds over HTTP
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Write a channel's feed to standard output
     #[command(after_long_help = EXIT_CODES)]
     Get(GetArgs),
     /// Tell what a channel's page holds, and what of it is not understood
     #[command(after_long_help = EXIT_CODES)]
     Check(CheckArgs),
+    /// Look at what is archived, take it elsewhere, trim it, or read older posts
+    #[command(subcommand, after_long_help = EXIT_CODES)]
+    Archive(ArchiveCommand),
     /// Ask the service on this machine whether it is well: exit code 0 if so
     Healthcheck(HealthcheckArgs),
 }
@@ -72,9 +77,15 @@ pub struct ServeArgs {
     /// says when left out
     #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
-    /// Folder for what is kept on disk, made when needed
-    #[arg(long, env = "TELEWIRE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
+    /// Where posts are archived.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Keep everything in memory, within --cache-size, and forget it with a restart
+    #[arg(long, env = "TELEWIRE_NO_ARCHIVE", conflicts_with = "database")]
+    pub no_archive: bool,
+    /// What of the archive is kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// How long a channel is served without asking Telegram again, at least; between this and --fresh-max, a tenth
     /// of the time since its newest post
     #[arg(long, env = "TELEWIRE_FRESH_MIN", default_value = "5m", value_name = "TIME", value_parser = duration)]
@@ -82,6 +93,9 @@ pub struct ServeArgs {
     /// How long a channel is served without asking Telegram again, at most
     #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
     pub fresh_max: Duration,
+    /// Pages of older posts that are read, at most, to close a gap between the newest page and what is archived
+    #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N")]
+    pub gap_pages: u16,
     /// Memory for channels; feeds made from them take up to a quarter of it more
     #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
     pub cache_size: ByteSize,
@@ -107,6 +121,97 @@ pub struct ServeArgs {
     /// Log lines.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Where posts are archived.
+#[derive(Clone, Debug, Args)]
+pub struct PlaceArgs {
+    /// Folder for what is kept on disk, made when needed
+    #[arg(long, env = "TELEWIRE_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// Archive posts in this PostgreSQL database, which several copies of telewire may share, instead of in a file in
+    /// the data folder
+    #[arg(long, env = "TELEWIRE_DATABASE", value_name = "URL", value_parser = database, hide_env_values = true)]
+    pub database: Option<Url>,
+}
+
+/// What of the archive is kept.
+#[derive(Clone, Debug, Args)]
+pub struct RetentionArgs {
+    /// Delete archived posts that were published more than so many days ago; the newest 20 of a channel stay
+    #[arg(long, env = "TELEWIRE_KEEP_DAYS", value_name = "N")]
+    pub keep_days: Option<NonZeroU32>,
+    /// Keep only the newest so many posts of each channel, but at least 20
+    #[arg(long, env = "TELEWIRE_KEEP_POSTS", value_name = "N")]
+    pub keep_posts: Option<NonZeroU32>,
+}
+
+impl RetentionArgs {
+    /// The same as the archive has it.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let Self { keep_days, keep_posts } = self;
+        Retention { keep_days: keep_days.map(NonZeroU32::get), keep_posts: keep_posts.map(NonZeroU32::get) }
+    }
+}
+
+/// The commands of `archive`.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// List the channels, how many posts of each are there, and how much room they take
+    Stats {
+        /// Where it is.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Write everything that is archived of a channel to standard output, as lines of JSON
+    Export {
+        /// The channel: durov, @durov, t.me/durov, or any address of it
+        channel: String,
+        /// Where it is.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Copy the whole archive to a new file; telewire may be running
+    Backup {
+        /// The copy, which must not be there yet
+        file: PathBuf,
+        /// Where it is.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Delete old posts; telewire may be running
+    Prune(PruneArgs),
+    /// Read a channel's older posts, slowly, back to its first one; what was read stays when it is stopped
+    Backfill(BackfillArgs),
+}
+
+/// Flags of `archive prune`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["keep_days", "keep_posts"]))]
+pub struct PruneArgs {
+    /// What is kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
+    /// Where it is.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Flags of `archive backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// The channel: durov, @durov, t.me/durov, or any address of it
+    pub channel: String,
+    /// Stop when so many of its posts are archived
+    #[arg(long, value_name = "N")]
+    pub posts: Option<u64>,
+    /// Where the archive is.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Where channels are read.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
 }
 
 /// Where channels are read.
@@ -266,6 +371,14 @@ fn proxy(address: &str) -> Result<Url, String> {
     let url = Url::parse(address).map_err(|err| format!("it is no address: {err}"))?;
     if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !url.has_host() {
         return Err("it must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned());
+    }
+    Ok(url)
+}
+
+fn database(address: &str) -> Result<Url, String> {
+    let url = Url::parse(address).map_err(|err| format!("it is no address: {err}"))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err("it must look like postgres://user:password@db.example/telewire".to_owned());
     }
     Ok(url)
 }

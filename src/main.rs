@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 #[expect(clippy::print_stderr, reason = "errors of a command go to standard error as one sentence")]
 async fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
-    let command = command.unwrap_or(Command::Serve(serve));
+    let command = command.unwrap_or(Command::Serve(Box::new(serve)));
     if let Command::Serve(args) = &command
         && let Err(err) = start_logging(&args.log)
     {

@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub channel: Channel,
     /// Its posts by ascending id, each id once; never empty.
     pub posts: Vec<Post>,
+    /// There are older posts than these.
+    pub has_older: bool,
 }
 
 /// A post's number in its channel. Ids rise with time and have gaps; an album has the id of its first item.
@@ -27,6 +29,14 @@ impl PostId {
     #[must_use]
     pub fn new(id: u32) -> Option<Self> {
         NonZeroU32::new(id).map(Self)
+    }
+}
+
+impl PostId {
+    /// The id as a number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
     }
 }
 
@@ -48,7 +58,9 @@ pub struct Post {
     pub permalink: String,
     /// When it was published.
     pub published: Timestamp,
-    /// It was changed after that; the page does not say when.
+    /// When a change of its own content was first seen; a page alone does not tell.
+    pub updated: Option<Timestamp>,
+    /// The page says that it was changed after it was published, but not when.
     pub edited: bool,
     /// It tells what happened to the channel ("Channel photo updated"), rather than being written by someone.
     pub service: bool,
@@ -127,6 +139,8 @@ pub enum Media {
     Photo {
         /// Address of the picture (JPEG).
         url: String,
+        /// Telegram's number of the file, which stays when the address changes; albums do not tell it.
+        file: Option<u64>,
         /// Size at which the page shows it.
         size: Option<Size>,
     },

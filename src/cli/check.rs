@@ -26,7 +26,7 @@ pub(super) fn report(page: &Page) -> String {
 }
 
 fn write_report(out: &mut String, page: &Page) -> fmt::Result {
-    let Snapshot { channel, posts } = &page.snapshot;
+    let Snapshot { channel, posts, .. } = &page.snapshot;
     writeln!(out, "{} (@{})", channel.title, channel.name)?;
     for (sign, what) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {
         writeln!(out, "  {what}: {}", if sign { "yes" } else { "no" })?;

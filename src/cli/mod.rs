@@ -1,23 +1,32 @@
 //! The commands. Only here, and in `main`, something is printed.
 
+mod archive;
 mod check;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
+use crate::archive::{Archive, ArchiveError, Retention};
 use crate::channel::ChannelName;
-use crate::config::{CheckArgs, Command, GetArgs, HealthcheckArgs, PublicUrl, ServeArgs, UpstreamArgs};
+use crate::config::{
+    CheckArgs, Command, GetArgs, HealthcheckArgs, PlaceArgs, PublicUrl, ServeArgs, UpstreamArgs,
+};
 use crate::feed;
 use crate::feed::options::FeedOptions;
 use crate::refresh::{self, Channels, Freshness, RefreshError, Samples};
-use crate::telegram::address::{self, AddressError};
+use crate::telegram::address::{self, AddressError, Which};
 use crate::telegram::client::{Client, Politeness};
 use crate::telegram::page::{self, Page, Source};
 use crate::web;
+
+/// When a service prunes its archive: so long after its start, and so often.
+const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
 
 /// Why a command did not do what it was asked. Each has its exit code, listed in `--help`.
 #[derive(Debug, Error)]
@@ -45,8 +54,17 @@ pub enum CliError {
         /// The cause.
         err: io::Error,
     },
+    /// The archive cannot be used.
+    #[error("{0}")]
+    Archive(ArchiveError),
+    /// The channel is not archived.
+    #[error("nothing of {0} is archived")]
+    NotArchived(String),
+    /// Older posts of a channel cannot be read.
+    #[error("{0}: {1}")]
+    Backfill(String, String),
     /// Standard output is not there.
-    #[error("cannot write the feed: {0}")]
+    #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
 
@@ -58,7 +76,9 @@ impl CliError {
             Self::NotCarried | Self::Unhealthy(..) | Self::CannotServe(_) => 1,
             Self::Address(_) => 3,
             Self::Refresh(_, RefreshError::NoPosts(why)) if why.is_telegrams_word() => 4,
-            Self::Refresh(..) => 5,
+            Self::NotArchived(_) => 4,
+            Self::Refresh(..) | Self::Backfill(..) => 5,
+            Self::Archive(_) => 7,
             Self::File { .. } | Self::Output(_) => 6,
         }
     }
@@ -71,9 +91,10 @@ impl CliError {
 /// What kept it from its end; to be printed with its exit code.
 pub async fn run(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve(args).await,
+        Command::Serve(args) => serve(*args).await,
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
+        Command::Archive(command) => archive::run(command).await,
         Command::Healthcheck(args) => healthcheck(&args).await,
     }
 }
@@ -86,12 +107,43 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     args.listen = listener.local_addr().map_err(|err| cannot(&err))?;
     let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
     let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
-    let samples = Samples::new(&args.data_dir);
+    let samples = Samples::new(&args.place.data_dir);
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
-    let channels = Channels::new(client, args.cache_size, freshness, samples);
+    let archive = open_archive(&args).await.map_err(|err| cannot(&err))?;
+    let gap_pages = usize::from(args.gap_pages);
+    let retention = args.retention.retention();
+    if retention != Retention::default() {
+        tokio::spawn(prune_now_and_then(Arc::clone(&archive), retention));
+    }
+    let channels =
+        Channels::new(client, Arc::clone(&archive), args.cache_size, freshness, gap_pages, samples);
     let app = web::App::new(channels, &args);
     tracing::info!("serving on http://{}", args.listen);
-    web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))
+    web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))?;
+    archive.close().await;
+    Ok(())
+}
+
+/// Deletes what is not to be kept, soon after the start and every hour.
+async fn prune_now_and_then(archive: Arc<Archive>, retention: Retention) {
+    let mut times = tokio::time::interval_at(Instant::now() + PRUNE.0, PRUNE.1);
+    loop {
+        times.tick().await;
+        match archive.prune(retention, refresh::now()).await {
+            Ok(0) => {}
+            Ok(n_pruned) => tracing::info!(posts = n_pruned, "pruned"),
+            Err(err) => tracing::warn!("the archive cannot be pruned now: {err}"),
+        }
+    }
+}
+
+/// The archive of a service.
+async fn open_archive(args: &ServeArgs) -> Result<Arc<Archive>, ArchiveError> {
+    match &args.place {
+        PlaceArgs { database: Some(url), .. } => Archive::shared(url, true).await,
+        PlaceArgs { .. } if args.no_archive => Archive::in_memory(args.cache_size.as_u64()).await,
+        PlaceArgs { data_dir, .. } => Archive::in_folder(data_dir).await,
+    }
 }
 
 /// Ends when the program is asked to stop.
@@ -122,6 +174,7 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
     let options = FeedOptions {
         self_url: format!("{base}/{channel}/{}", args.format.name()),
         media_hosts: args.media.media_hosts,
+        ..FeedOptions::default()
     };
     let feed = feed::render(&feed::build(&page.snapshot, &options), args.format);
     let mut out = io::stdout().lock();
@@ -153,7 +206,9 @@ async fn read(typed: Option<&str>, file: Option<&Path>, upstream: &UpstreamArgs)
     };
     let client = Client::new(upstream.client_options(Politeness::default()))
         .map_err(|err| CliError::CannotServe(err.to_string()))?;
-    refresh::refresh(&client, &name, None).await.map_err(|err| CliError::Refresh(name.to_string(), err))
+    refresh::read_page(&client, &name, Which::Newest, None)
+        .await
+        .map_err(|err| CliError::Refresh(name.to_string(), err))
 }
 
 async fn healthcheck(args: &HealthcheckArgs) -> Result<(), CliError> {

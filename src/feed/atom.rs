@@ -20,14 +20,21 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         }),
         icon: feed.icon.clone(),
         logo: feed.icon.clone(),
-        links: vec![
-            link("self", &feed.self_url, "application/atom+xml"),
-            link("alternate", &feed.home_url, "text/html"),
-        ],
+        links: links(feed),
         entries: feed.entries.iter().map(entry).collect(),
         ..atom_syndication::Feed::default()
     };
     xml::document(document.to_string())
+}
+
+fn links(feed: &Feed) -> Vec<Link> {
+    const OWN: &str = "application/atom+xml";
+    let pages = [("next", &feed.next_url), ("prev", &feed.prev_url)];
+    let pages = pages.into_iter().filter_map(|(rel, url)| Some(link(rel, url.as_deref()?, OWN)));
+    [link("self", &feed.self_url, OWN), link("alternate", &feed.home_url, "text/html")]
+        .into_iter()
+        .chain(pages)
+        .collect()
 }
 
 fn entry(entry: &Entry) -> atom_syndication::Entry {

@@ -237,7 +237,11 @@ mod tests {
                 to: named("replied", Some("https://example.org/1")),
                 text: "quoted\nمرحبا".into(),
             }),
-            media: vec![Media::Photo { url: "https://media.example.org/photo".into(), size: None }],
+            media: vec![Media::Photo {
+                url: "https://media.example.org/photo".into(),
+                file: None,
+                size: None,
+            }],
             text: "said".into(),
             poll: Some(Poll {
                 question: "asked".into(),
@@ -318,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_may_not_be_embedded_is_named_and_linked() {
-        let photo = |url: &str| of_media(vec![Media::Photo { url: url.into(), size: None }]);
+        let photo = |url: &str| of_media(vec![Media::Photo { url: url.into(), file: None, size: None }]);
         assert_eq!(
             photo("https://elsewhere.example/a.jpg"),
             r#"<figure><a href="https://elsewhere.example/a.jpg" rel="noopener noreferrer">Photo</a></figure>"#

@@ -12,7 +12,7 @@ use crate::post::{Media, Offer, Size, StickerFormat, Video};
 /// Writes one medium. `permalink` is where a person sees what can't be shown here.
 pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, hosts: &MediaHosts) {
     match medium {
-        Media::Photo { url, size } => picture(out, "Photo", url, *size, hosts),
+        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, hosts),
         Media::Video(medium) => video(out, medium, permalink, hosts),
         Media::Voice { url, seconds } => voice(out, url, *seconds, hosts),
         Media::Sticker { url, format, still } => sticker(out, url, *format, still.as_deref(), hosts),

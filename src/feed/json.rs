@@ -12,6 +12,8 @@ struct Document<'a> {
     title: &'a str,
     home_page_url: &'a str,
     feed_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_url: Option<&'a str>,
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     icon: Option<&'a str>,
@@ -59,6 +61,7 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         title: &feed.title,
         home_page_url: &feed.home_url,
         feed_url: &feed.self_url,
+        next_url: feed.next_url.as_deref(),
         description: &feed.description,
         icon: feed.icon.as_deref(),
         authors: [Author { name: &feed.author, url: Some(&feed.home_url) }],

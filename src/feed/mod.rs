@@ -41,6 +41,10 @@ pub struct Feed {
     pub home_url: String,
     /// The feed's own public address.
     pub self_url: String,
+    /// The address of the next older page of the feed.
+    pub next_url: Option<String>,
+    /// The address of the next newer page of the feed.
+    pub prev_url: Option<String>,
     /// The channel's photo, if it may be embedded.
     pub icon: Option<String>,
     /// Who publishes: the channel's title.
@@ -159,6 +163,8 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
         description: description(channel),
         home_url: channel.url.clone(),
         self_url: options.self_url.clone(),
+        next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
+        prev_url: options.prev_url.clone(),
         icon: channel
             .photo
             .as_deref()
@@ -170,6 +176,13 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
         ttl_minutes: TTL_MINUTES,
         entries,
     }
+}
+
+/// The address of the page below this post (RFC 5005, section 3).
+fn next_url(oldest: &Post, options: &FeedOptions) -> String {
+    let (address, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
+    let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
+    format!("{address}?before={}{limit}", oldest.id)
 }
 
 /// What the channel says of itself, behind Telegram's warning if there is one.
@@ -191,7 +204,7 @@ fn entry(post: &Post, hosts: &MediaHosts) -> Entry {
         summary: title::summary(post),
         body: body::body(post, hosts),
         published: post.published,
-        updated: post.published,
+        updated: post.updated.unwrap_or(post.published),
         author: post.signature.as_deref().and_then(plain::visible_line),
         // FreshRSS splits a category at commas.
         categories: post
@@ -225,6 +238,7 @@ mod tests {
         FeedOptions {
             self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
             media_hosts: "media.example.org".parse().unwrap(),
+            ..FeedOptions::default()
         }
     }
 
@@ -239,7 +253,7 @@ mod tests {
             size: Some(Size { width: 640, height: 360 }),
             kind: VideoKind::Plain,
         });
-        let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), size: None };
+        let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None };
         let older =
             Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..sample::post() };
         let newer = Post {

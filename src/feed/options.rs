@@ -6,10 +6,14 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 /// What a feed is made by, beside the posts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct FeedOptions {
     /// The feed's own public address.
     pub self_url: String,
+    /// The most posts of a page, when the reader has chosen it; the next page then has as many.
+    pub limit: Option<u8>,
+    /// The address of the next newer page, of one that is not the newest.
+    pub prev_url: Option<String>,
     /// Where pictures and videos may come from.
     pub media_hosts: MediaHosts,
 }

@@ -32,21 +32,27 @@ fn channel(feed: &Feed) -> rss::Channel {
             link: feed.home_url.clone(),
             ..rss::Image::default()
         }),
-        atom_ext: Some(AtomExtension { links: vec![self_link(feed)] }),
+        atom_ext: Some(AtomExtension { links: links(feed) }),
         namespaces: media.into_iter().collect(),
         items: feed.entries.iter().map(|entry| item(entry, &feed.author)).collect(),
         ..rss::Channel::default()
     }
 }
 
-fn self_link(feed: &Feed) -> Link {
+/// The feed itself, and its older and newer pages (RFC 5005, section 3).
+fn links(feed: &Feed) -> Vec<Link> {
     let (mime_type, _) = Format::Rss.content_type().split_once(';').unwrap_or_default();
-    Link {
-        href: feed.self_url.clone(),
-        rel: "self".to_owned(),
-        mime_type: Some(mime_type.to_owned()),
-        ..Link::default()
-    }
+    [("self", Some(&feed.self_url)), ("next", feed.next_url.as_ref()), ("prev", feed.prev_url.as_ref())]
+        .into_iter()
+        .filter_map(|(rel, url)| {
+            Some(Link {
+                href: url?.clone(),
+                rel: rel.to_owned(),
+                mime_type: Some(mime_type.to_owned()),
+                ..Link::default()
+            })
+        })
+        .collect()
 }
 
 fn item(entry: &Entry, channel_title: &str) -> rss::Item {

@@ -16,6 +16,7 @@ pub(super) fn post() -> Post {
         id: PostId::new(7).unwrap(),
         permalink: "https://example.org/sample/7".into(),
         published: TIME,
+        updated: None,
         edited: false,
         service: false,
         signature: None,
@@ -49,7 +50,7 @@ pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
         verified: false,
         warning: None,
     };
-    Snapshot { channel, posts }
+    Snapshot { channel, posts, has_older: false }
 }
 
 /// An entry with this text for every text that it has, as no post could make it.
@@ -75,6 +76,8 @@ pub(super) fn feed(entries: Vec<Entry>) -> Feed {
         description: "A sample".into(),
         home_url: "https://example.org/sample".into(),
         self_url: "https://feeds.example.org/sample/rss".into(),
+        next_url: None,
+        prev_url: None,
         icon: None,
         author: "Sample".into(),
         updated: TIME,

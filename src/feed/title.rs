@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_post_without_text_is_named_by_what_it_shows() {
-        let photo = Media::Photo { url: "x".into(), size: None };
+        let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let contact = Media::Contact { name: "Ada <b>".into(), phone: None };
         let titled = |post: Post| title(&post);
         assert_eq!(titled(Post { media: vec![photo.clone()], ..sample::post() }), "Photo");

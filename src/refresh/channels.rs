@@ -2,7 +2,7 @@
 
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
@@ -10,14 +10,18 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use moka::sync::Cache;
 use thiserror::Error;
+use tokio::sync::broadcast;
 
-use super::{RefreshError, Samples, refresh};
+use super::{RefreshError, Samples, read_page};
+use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach};
 use crate::backoff::{grown, spread};
 use crate::cache::{Flights, Lookup, Packed, Snapshots};
 use crate::channel::ChannelName;
 use crate::post::Snapshot;
+use crate::telegram::address::Which;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
+use crate::telegram::page::Page;
 use crate::work;
 
 /// How long it is remembered that Telegram has no posts to give under a name.
@@ -37,6 +41,12 @@ const FORGOTTEN: Duration = Duration::from_hours(2);
 
 /// How often, and over how long, Telegram has to say that a known channel is gone before it is believed.
 const CONFIRMED: (u32, Duration) = (3, Duration::from_hours(1));
+
+/// How long what another copy of the program reads is waited for.
+const ELSEWHERE: Duration = Duration::from_secs(10);
+
+/// How often it is looked for in case that nobody said it is there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// For how long a reader may keep what is stale: by then it has been refreshed, or not.
 const STALE: Duration = Duration::from_mins(1);
@@ -61,11 +71,15 @@ impl Freshness {
 
 /// The channels of a service.
 pub struct Channels {
-    client: Client,
+    pub(super) client: Client,
+    pub(super) archive: Arc<Archive>,
+    /// Pages that are read after a refresh to fill gaps, at most.
+    pub(super) gap_pages: usize,
+    pub(super) walks: Arc<Flights<ChannelName, ()>>,
     freshness: Freshness,
     snapshots: Snapshots,
     failures: Cache<ChannelName, Failure>,
-    flights: Arc<Flights<ChannelName, Result<Arc<Packed>, Failure>>>,
+    flights: Arc<Flights<ChannelName, Landed>>,
     samples: Samples,
 }
 
@@ -116,17 +130,32 @@ pub enum Origin {
 }
 
 impl Channels {
-    /// Channels that are asked for through `client`, kept in at most so many bytes.
+    /// Channels that are asked for through `client`, archived in `archive`, and kept in memory in at most so many bytes.
+    /// A runtime must be there.
     #[must_use]
-    pub fn new(client: Client, cache_size: ByteSize, freshness: Freshness, samples: Samples) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn new(
+        client: Client,
+        archive: Arc<Archive>,
+        cache_size: ByteSize,
+        freshness: Freshness,
+        gap_pages: usize,
+        samples: Samples,
+    ) -> Arc<Self> {
+        let channels = Arc::new(Self {
             client,
+            archive,
+            gap_pages,
+            walks: Flights::new(),
             freshness,
             snapshots: Snapshots::new(cache_size.as_u64()),
             failures: Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(FORGOTTEN).build(),
             flights: Flights::new(),
             samples,
-        })
+        });
+        if channels.archive.is_shared() {
+            tokio::spawn(heed(Arc::downgrade(&channels), channels.archive.notices()));
+        }
+        channels
     }
 
     /// A channel as it is known, or becomes known now.
@@ -142,7 +171,13 @@ impl Channels {
             return Err(failure);
         }
         let broken = || self.failure(name, RefreshError::Broken, false);
-        let snapshot = self.flight(name).await.unwrap_or_else(|| Err(broken()))?;
+        let (snapshot, origin) = self.flight(name).await.unwrap_or_else(|| Err(broken()))?;
+        // What was archived may be stale.
+        if matches!(origin, Origin::Cache)
+            && let Some(served) = self.known(name)
+        {
+            return Ok(served);
+        }
         let max_age = match self.snapshots.lookup(name) {
             Lookup::Fresh { left, .. } => left,
             Lookup::Stale { .. } | Lookup::Miss => STALE,
@@ -170,10 +205,7 @@ impl Channels {
         }
     }
 
-    fn flight(
-        self: &Arc<Self>,
-        name: &ChannelName,
-    ) -> impl Future<Output = Option<Result<Arc<Packed>, Failure>>> + use<> {
+    fn flight(self: &Arc<Self>, name: &ChannelName) -> impl Future<Output = Option<Landed>> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
         self.flights.start(name.clone(), || async move {
             let refreshed = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
@@ -186,28 +218,40 @@ impl Channels {
         self.failures.get(name).filter(|failure| !failure.left().is_zero())
     }
 
-    /// Fetches a channel anew and remembers the outcome, whichever it is.
-    async fn refresh(&self, name: &ChannelName) -> Result<Arc<Packed>, Failure> {
+    /// Looks a channel up in the archive, or fetches it anew and remembers the outcome, whichever it is.
+    async fn refresh(self: &Arc<Self>, name: &ChannelName) -> Landed {
         let known = match self.snapshots.lookup(name) {
             // Another refresh has ended between a reader's look into the cache and this one.
-            Lookup::Fresh { snapshot, .. } => return Ok(snapshot),
-            Lookup::Stale { .. } => true,
-            Lookup::Miss => false,
+            Lookup::Fresh { snapshot, .. } => return Ok((snapshot, Origin::Cache)),
+            Lookup::Stale { snapshot, .. } => Some(snapshot),
+            Lookup::Miss => match self.reload(name).await {
+                Some(snapshot) => return Ok((snapshot, Origin::Cache)),
+                None => None,
+            },
         };
         // As has one that failed.
         if let Some(failure) = self.remembered(name) {
             return Err(failure);
         }
-        match self.fetch(name).await {
+        if let Some(snapshot) = self.read_elsewhere(name).await {
+            return Ok((snapshot, Origin::Cache));
+        }
+        let fetched = self.fetch(name, known.clone()).await;
+        self.archive.release(name).await;
+        match fetched {
             Ok(packed) => {
                 self.failures.invalidate(name);
-                Ok(packed)
+                Ok((packed, Origin::Upstream))
             }
             Err(error) => {
+                let known = known.is_some();
                 let failure = self.failure(name, error, known);
                 let error = &failure.error;
                 if error.is_telegrams_word() {
                     tracing::info!(channel = %name, "has no posts: {error}");
+                    if known && let Err(err) = self.archive.bury(name).await {
+                        tracing::warn!(channel = %name, "that it is gone cannot be archived: {err}");
+                    }
                 } else if known {
                     tracing::warn!(channel = %name, times = failure.times, "goes on as it was: {error}");
                 } else {
@@ -218,21 +262,118 @@ impl Channels {
         }
     }
 
-    /// Fetches a channel anew, and keeps it.
-    async fn fetch(&self, name: &ChannelName) -> Result<Arc<Packed>, RefreshError> {
-        let snapshot = refresh(&self.client, name, Some(&self.samples)).await?.snapshot;
-        let (n_posts, fresh_for) = (snapshot.posts.len(), self.fresh_for(&snapshot));
-        let packed = work::off_thread(move || Packed::new(&snapshot)).await.map_err(io::Error::other)??;
-        let packed = Arc::new(packed);
-        self.snapshots.insert(name.clone(), Arc::clone(&packed), fresh_for);
-        tracing::info!(channel = %name, posts = n_posts, "refreshed");
-        Ok(packed)
+    /// What the archive has of a channel, into memory.
+    pub(super) async fn reload(&self, name: &ChannelName) -> Option<Arc<Packed>> {
+        match self.archive.load(name).await {
+            Ok(known) => self.keep(name, known?).await.ok(),
+            Err(ArchiveError::Resting) => None,
+            Err(err) => {
+                tracing::error!(channel = %name, "cannot be read from the archive: {err}");
+                None
+            }
+        }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "how long a channel has been silent is asked of the clock")]
+    /// What another copy of the program is reading at this moment, or has read since, when the archive is shared.
+    async fn read_elsewhere(&self, name: &ChannelName) -> Option<Arc<Packed>> {
+        if !self.archive.is_shared() {
+            return None;
+        }
+        let until = Instant::now() + ELSEWHERE;
+        let mut notices = self.archive.notices();
+        loop {
+            // An archive that is not there has no part in it.
+            let lease = self.archive.lease(name).await.ok()?;
+            if let Some(found) = self.archive.load(name).await.ok()?
+                && found.fresh_until() > now()
+            {
+                if lease == Lease::Ours {
+                    self.archive.release(name).await;
+                }
+                return self.keep(name, found).await.ok();
+            }
+            if lease == Lease::Ours || Instant::now() > until {
+                return None;
+            }
+            let notice = async { while notices.recv().await.is_ok_and(|noticed| noticed != *name) {} };
+            drop(tokio::time::timeout(LOOK, notice).await);
+        }
+    }
+
+    /// Fetches a channel anew, merges it with what is known, and keeps it.
+    async fn fetch(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        known: Option<Arc<Packed>>,
+    ) -> Result<Arc<Packed>, RefreshError> {
+        let page = read_page(&self.client, name, Which::Newest, Some(&self.samples)).await?;
+        let (n_posts, fresh_for, fetched) =
+            (page.snapshot.posts.len(), self.fresh_for(&page.snapshot), now());
+        let has_hidden = page.snapshot.posts.iter().any(|post| post.only_in_telegram.is_some());
+        let page = Arc::new(page);
+        let mut merging = {
+            let (channels, name, page) = (Arc::clone(self), name.clone(), Arc::clone(&page));
+            tokio::spawn(async move {
+                channels.archive.merge(&name, page, Reach::Newest, fetched, fresh_for).await?;
+                channels.archive.load(&name).await
+            })
+        };
+        // Readers do not wait for a slow archive.
+        let merged = tokio::time::timeout(self.archive.patience(), &mut merging).await;
+        let kept = match merged {
+            Ok(Ok(Ok(Some(merged)))) => self.keep(name, merged).await,
+            Ok(failed) => {
+                let why = failed.map_or_else(
+                    |err| err.to_string(),
+                    |failed| failed.err().map_or_else(String::new, |err| err.to_string()),
+                );
+                tracing::warn!(channel = %name, "goes on without the archive: {why}");
+                self.keep_page(name, known, &page, fetched, fresh_for).await
+            }
+            Err(_) => {
+                let (channels, late) = (Arc::clone(self), name.clone());
+                tokio::spawn(async move {
+                    if let Ok(Ok(Some(merged))) = merging.await {
+                        drop(channels.keep(&late, merged).await);
+                    }
+                });
+                self.keep_page(name, known, &page, fetched, fresh_for).await
+            }
+        };
+        tracing::info!(channel = %name, posts = n_posts, "refreshed");
+        let (channels, after) = (Arc::clone(self), name.clone());
+        drop(self.walks.start(name.clone(), || async move { channels.follow_up(&after, has_hidden).await }));
+        kept
+    }
+
+    /// Keeps in memory what is archived.
+    async fn keep(&self, name: &ChannelName, known: Known) -> Result<Arc<Packed>, RefreshError> {
+        // What comes from the future was written by a wrong clock: it is asked again.
+        let age = Duration::try_from(now().duration_since(known.fetched)).unwrap_or(known.fresh_for);
+        let Known { snapshot, changed, fresh_for, .. } = known;
+        let packed =
+            work::off_thread(move || Packed::new(&snapshot, changed)).await.map_err(io::Error::other)??;
+        Ok(self.snapshots.insert(name.clone(), packed, age, fresh_for))
+    }
+
+    /// Keeps in memory what a page shows, with what was known before.
+    async fn keep_page(
+        &self,
+        name: &ChannelName,
+        known: Option<Arc<Packed>>,
+        page: &Page,
+        fetched: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Arc<Packed>, RefreshError> {
+        let changed = known.as_ref().and_then(|known| known.changed());
+        let known = known.map(|known| known.unpack()).transpose()?;
+        let snapshot = archive::without_archive(known, page, fetched);
+        self.keep(name, Known { snapshot, changed, fetched, fresh_for }).await
+    }
+
     fn fresh_for(&self, snapshot: &Snapshot) -> Duration {
         let newest = snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default();
-        self.freshness.of(newest, Timestamp::now(), fastrand::f64())
+        self.freshness.of(newest, now(), fastrand::f64())
     }
 
     /// Remembers a failure, and decides whether a known channel is gone.
@@ -272,6 +413,32 @@ impl Channels {
         let failure = Failure { error, until: now + rest, times, gone };
         self.failures.insert(name.clone(), failure.clone());
         failure
+    }
+}
+
+/// What a refresh has come to, and whether Telegram was asked.
+type Landed = Result<(Arc<Packed>, Origin), Failure>;
+
+/// The wall clock, for what is compared with times of posts, or outlives the program.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for it")]
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Takes over what other copies of the program have merged, of the channels that are in memory here.
+async fn heed(channels: Weak<Channels>, mut notices: broadcast::Receiver<ChannelName>) {
+    loop {
+        let name = match notices.recv().await {
+            Ok(name) => name,
+            // Those are noticed before they are refreshed.
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(channels) = channels.upgrade() else { return };
+        if !matches!(channels.snapshots.lookup(&name), Lookup::Miss) {
+            channels.reload(&name).await;
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot: alone writes the cache.
 
 mod channels;
+mod hidden;
+mod history;
 mod samples;
 
 use std::io;
@@ -9,12 +11,15 @@ use thiserror::Error;
 
 use crate::channel::ChannelName;
 use crate::post::Snapshot;
+use crate::telegram::address::Which;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
+pub use channels::now;
 pub use channels::{Channels, Failure, Freshness, Origin, Served};
+pub use history::{StepError, step};
 pub use samples::Samples;
 
 /// Why a channel has no fresh snapshot.
@@ -55,19 +60,20 @@ impl RefreshError {
     }
 }
 
-/// Reads a channel as it is now.
+/// Reads a page of a channel, as it is now.
 ///
 /// A page that should have been readable and was not is kept in `samples`.
 ///
 /// # Errors
 ///
 /// See [`RefreshError`].
-pub async fn refresh(
+pub async fn read_page(
     client: &Client,
     name: &ChannelName,
+    which: Which,
     samples: Option<&Samples>,
 ) -> Result<Page, RefreshError> {
-    let mut fetched = client.preview_page(name).await?;
+    let mut fetched = client.page(name, which).await?;
     let html = std::mem::take(&mut fetched.html);
     let (asked, samples) = (name.clone(), samples.cloned());
     let parse = move || {

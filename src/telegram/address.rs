@@ -154,10 +154,28 @@ pub fn post_url(name: &str, id: PostId) -> String {
     format!("https://{}/{name}/{id}", HOSTS[0])
 }
 
-/// Where the preview page of a channel lies below an upstream's base address.
+/// Which page of a channel is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The preview page with its newest posts.
+    Newest,
+    /// The preview page with the posts that are older than this one.
+    Before(PostId),
+    /// The page of one post, which sends people on to the app.
+    Post(PostId),
+    /// The widget that shows one post on other people's pages.
+    Widget(PostId),
+}
+
+/// Where a page of a channel lies below an upstream's base address, and the query that belongs to it.
 #[must_use]
-pub(super) fn preview_path(name: &ChannelName) -> String {
-    format!("/s/{name}")
+pub(super) fn path_of(name: &ChannelName, which: Which) -> (String, Option<String>) {
+    match which {
+        Which::Newest => (format!("/s/{name}"), None),
+        Which::Before(id) => (format!("/s/{name}"), Some(format!("before={id}"))),
+        Which::Post(id) => (format!("/{name}/{id}"), None),
+        Which::Widget(id) => (format!("/{name}/{id}"), Some("embed=1&mode=tme".to_owned())),
+    }
 }
 
 /// Makes an address of the page absolute: hashtags are written `?q=%23tag`, older pages have `//host/…`.

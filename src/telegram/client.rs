@@ -11,7 +11,7 @@ use reqwest::{Response, StatusCode};
 use thiserror::Error;
 use url::Url;
 
-use super::address;
+use super::address::{self, Which};
 use super::guard::Guard;
 use super::host::Host;
 pub use super::host::Politeness;
@@ -165,7 +165,7 @@ impl Client {
         Ok(Self { http: http.build()?, hosts: hosts.collect() })
     }
 
-    /// Fetches a channel's preview page, or the page that Telegram shows in its place.
+    /// Fetches a page of a channel, or the page that Telegram shows in its place.
     ///
     /// An upstream that cannot be reached, or fails, is followed by the next; one that refuses is not, since the
     /// others belong to the same people.
@@ -173,7 +173,7 @@ impl Client {
     /// # Errors
     ///
     /// The error of the last upstream that was tried, when none gave a page.
-    pub async fn preview_page(&self, name: &ChannelName) -> Result<Fetched<'_>, FetchError> {
+    pub async fn page(&self, name: &ChannelName, which: Which) -> Result<Fetched<'_>, FetchError> {
         let deadline = Instant::now() + ALTOGETHER;
         let mut last = FetchError::Busy("nobody".to_owned());
         for (n_before, host) in self.hosts.iter().enumerate() {
@@ -187,7 +187,7 @@ impl Client {
             let turn = tokio::time::timeout(left, host.turn()).await.unwrap_or_else(|_| Err(busy()));
             let answer = match turn {
                 // Time that passed in the queue is not the upstream's.
-                Ok(_under_way) => tokio::time::timeout(left, self.page_from(host, name, patience))
+                Ok(_under_way) => tokio::time::timeout(left, self.page_from(host, name, which, patience))
                     .await
                     .unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host()))),
                 Err(err) => Err(err),
@@ -216,15 +216,16 @@ impl Client {
         &self,
         host: &Host,
         name: &ChannelName,
+        which: Which,
         patience: Duration,
     ) -> Result<String, FetchError> {
-        let mut path = address::preview_path(name);
+        let (mut path, query) = address::path_of(name, which);
         let name_of_host = || host.upstream.host();
         for n_redirects in 0..=MAX_REDIRECTS {
             if n_redirects > 0 {
                 host.next_request().await;
             }
-            let asking = self.http.get(host.upstream.address(&path)).send();
+            let asking = self.http.get(host.upstream.address(&path, query.as_deref())).send();
             let response = tokio::time::timeout(patience, asking)
                 .await
                 .map_err(|_| FetchError::TimedOut(name_of_host()))?
@@ -249,6 +250,16 @@ impl Client {
 }
 
 impl FetchError {
+    /// For how long the upstream wants to be left alone, or is.
+    #[must_use]
+    pub fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Resting { left, .. } => Some(*left),
+            _ => None,
+        }
+    }
+
     /// Whether another upstream may do better.
     fn is_of_this_upstream_alone(&self) -> bool {
         match self {

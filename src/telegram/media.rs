@@ -14,10 +14,12 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
     match role {
         Role::Photo => Some(Media::Photo {
             url: absolute(background(element)?)?,
+            file: file_number(element),
             size: size(element, first(element, class::PHOTO)?),
         }),
         Role::ServicePhoto => {
-            Some(Media::Photo { url: absolute(tag(element, "img")?.attr("src")?)?, size: None })
+            let url = absolute(tag(element, "img")?.attr("src")?)?;
+            Some(Media::Photo { url, file: None, size: None })
         }
         Role::Video | Role::RoundVideo => Some(Media::Video(video(element, role, name))),
         Role::Voice => Some(Media::Voice {
@@ -39,6 +41,11 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
         Role::Invoice => offer(element, &class::INVOICE, name).map(Media::Invoice),
         _ => None,
     }
+}
+
+/// The number of a photo's file, which stands among the classes of its element.
+fn file_number(photo: ElementRef<'_>) -> Option<u64> {
+    photo.value().classes().find_map(|class| class.parse().ok())
 }
 
 fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {

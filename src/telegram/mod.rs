@@ -15,6 +15,7 @@ mod media;
 pub mod page;
 mod post;
 mod selectors;
+pub mod single;
 mod text;
 pub mod upstream;
 

@@ -92,7 +92,9 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
     posts.sort_by_key(|post| post.id);
     posts.dedup_by_key(|post| post.id);
-    Ok(Page { snapshot: Snapshot { channel, posts }, skipped, unknown_tags, older: older(root) })
+    let older = older(root);
+    let snapshot = Snapshot { channel, posts, has_older: older.is_some() };
+    Ok(Page { snapshot, skipped, unknown_tags, older })
 }
 
 /// When each message was published. One without a date (seen in 2023) was published between its neighbours, so the

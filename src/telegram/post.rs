@@ -62,6 +62,7 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
             id,
             permalink: address::post_url(channel.as_str(), id),
             published,
+            updated: None,
             edited: find(class::META).is_some_and(|meta| dom::own_text(meta).contains("edited")),
             service: dom::has_class(message, class::SERVICE),
             signature: find(class::SIGNATURE).and_then(dom::line),

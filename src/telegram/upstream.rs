@@ -52,9 +52,10 @@ impl Upstream {
     }
 
     /// The address of a path on it.
-    pub(super) fn address(&self, path: &str) -> Url {
+    pub(super) fn address(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
+        url.set_query(query);
         url
     }
 

@@ -24,23 +24,16 @@ pub(super) struct Validators {
 }
 
 impl Validators {
-    /// Validators of a body whose posts last changed at `modified`, now that `before` was answered until now.
-    ///
-    /// A post that was edited or deleted has no date of that, so the body is as new as it is known to differ.
+    /// Validators of a body that last changed at `modified`.
     ///
     /// The tag is weak, since compressed forms of the body share it, and depends on the bytes alone: it is the
     /// same after a restart and on every machine.
-    pub(super) fn new(body: &[u8], modified: Timestamp, before: Option<&Self>, now: Timestamp) -> Self {
+    pub(super) fn new(body: &[u8], modified: Timestamp, now: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let etag = ascii(format!("W/\"{hex}\""));
         // Nothing has changed in the future, whatever the clock of a post says (RFC 9110, section 8.8.2.1).
         let modified = modified.min(now);
-        let modified = match before {
-            Some(before) if before.etag == etag => before.modified,
-            Some(before) if modified <= before.modified => now,
-            _ => modified,
-        };
         Self { etag, last_modified: ascii(http_date(modified)), modified }
     }
 

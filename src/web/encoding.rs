@@ -48,6 +48,32 @@ impl Encoding {
     }
 }
 
+impl Encoding {
+    /// A body in this encoding.
+    pub(super) fn encode(self, body: impl Into<Bytes>) -> io::Result<Bytes> {
+        let body = body.into();
+        match self {
+            Self::Identity => Ok(body),
+            Self::Gzip => {
+                let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+                gzip.write_all(&body)?;
+                Ok(exact(gzip.finish()?))
+            }
+            Self::Brotli => {
+                let mut brotli = Vec::new();
+                let params = BrotliEncoderParams {
+                    quality: BROTLI_QUALITY,
+                    lgwin: BROTLI_WINDOW,
+                    size_hint: body.len(),
+                    ..BrotliEncoderParams::default()
+                };
+                brotli::BrotliCompress(&mut &*body, &mut brotli, &params)?;
+                Ok(exact(brotli))
+            }
+        }
+    }
+}
+
 /// The name in an element of the list, unless its weight is zero.
 fn wanted(element: &str) -> Option<&str> {
     let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
@@ -67,17 +93,9 @@ pub(super) struct Encoded {
 
 impl Encoded {
     pub(super) fn new(body: Vec<u8>) -> io::Result<Self> {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(&body)?;
-        let mut brotli = Vec::new();
-        let params = BrotliEncoderParams {
-            quality: BROTLI_QUALITY,
-            lgwin: BROTLI_WINDOW,
-            size_hint: body.len(),
-            ..BrotliEncoderParams::default()
-        };
-        brotli::BrotliCompress(&mut body.as_slice(), &mut brotli, &params)?;
-        Ok(Self { gzip: exact(gzip.finish()?), brotli: exact(brotli), identity: exact(body) })
+        let body = Bytes::from(body.into_boxed_slice());
+        let encoded = |encoding: Encoding| encoding.encode(body.clone());
+        Ok(Self { gzip: encoded(Encoding::Gzip)?, brotli: encoded(Encoding::Brotli)?, identity: body })
     }
 
     /// The body in an encoding, shared with every other answer.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 use super::pages;
+use crate::archive::MAX_PAGE;
 use crate::refresh::{Failure, RefreshError};
 use crate::telegram::address::AddressError;
 use crate::telegram::client::FetchError;
@@ -25,9 +26,18 @@ pub(super) enum Error {
     /// The request does not say, or not clearly, which host it asks.
     #[error("the request must name one host")]
     Host,
-    /// There is something behind a `?`.
-    #[error("feeds have no parameters: leave out what follows the question mark")]
+    /// There is something behind a `?` that nobody knows, or twice.
+    #[error("feeds have two parameters, each of them once: limit and before, as in ?limit=50&before=1234")]
     Query,
+    /// The limit is none.
+    #[error("limit is how many posts a page of the feed has: a number from 1 to {}", MAX_PAGE)]
+    Limit,
+    /// The id is none.
+    #[error("before is the number of a post, as in the post's address; the page then has what is older")]
+    Before,
+    /// The channel has no such posts.
+    #[error("this channel has no posts that are older, as far as is known")]
+    NothingOlder,
     /// The channel cannot be had.
     #[error("{0}")]
     Channel(#[from] Failure),
@@ -46,7 +56,10 @@ impl Error {
     /// 404 only when Telegram itself says that there is nothing: some readers then stay away for days.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Address(_) | Self::Host | Self::Query => StatusCode::BAD_REQUEST,
+            Self::Address(_) | Self::Host | Self::Query | Self::Limit | Self::Before => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NothingOlder => StatusCode::NOT_FOUND,
             Self::Channel(failure) => match &failure.error {
                 error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
                 RefreshError::NoPosts(NoPosts::SoftBan) => StatusCode::SERVICE_UNAVAILABLE,

@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::Response;
+use bytes::Bytes;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use moka::sync::Cache;
@@ -19,10 +20,12 @@ use super::encoding::{Encoded, Encoding};
 use super::error::Error;
 use super::pages;
 use super::server::Peer;
+use crate::archive::{Depth, MAX_PAGE, Newer};
 use crate::cache::{Flights, Packed};
 use crate::channel::ChannelName;
 use crate::feed::options::FeedOptions;
 use crate::feed::{self, Format};
+use crate::post::{PostId, Snapshot};
 use crate::refresh::Served;
 use crate::telegram::address;
 use crate::work;
@@ -36,10 +39,13 @@ pub(super) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
-        Some((typed, Some(format))) => match uri.query() {
-            None => feed(&app, typed, format, self_url(&app, &headers, peer, &uri), &headers).await,
-            Some(_) => Err(Error::Query),
-        },
+        Some((typed, Some(format))) => {
+            let url = self_url(&app, &headers, peer, &uri);
+            match uri.query() {
+                None => feed(&app, typed, format, url, &headers).await,
+                Some(query) => page(&app, typed, format, url, query, &headers).await,
+            }
+        }
         _ => pages::channel(&app.base(&headers, peer), path.trim_end_matches('/')),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
@@ -65,12 +71,71 @@ async fn feed(
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
     let served = app.0.channels.get(&name).await?;
-    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone() };
+    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone(), ..FeedOptions::default() };
     let rendered = app.0.rendered.get(name, &served.snapshot, format, options).await?;
     Ok(rendered.answer(&served, headers))
 }
 
-/// Exactly what was asked, as the feed names itself.
+/// A page of a feed, as large as asked, and as old: `?limit=N`, `?before=ID`, or both.
+async fn page(
+    app: &App,
+    typed: &str,
+    format: Format,
+    url: String,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let name = address::parse_channel(typed)?;
+    let depth = depth(query)?;
+    let (view, served) = app.0.channels.view(&name, depth).await?;
+    let snapshot = view.snapshot.ok_or(Error::NothingOlder)?;
+    let limit = depth.limit.map(|limit| format!("limit={limit}"));
+    let newer = view.newer.map(|newer| {
+        let before = match newer {
+            Newer::Newest => None,
+            Newer::Before(id) => Some(format!("before={id}")),
+        };
+        let parameters: Vec<String> = before.into_iter().chain(limit).collect();
+        if parameters.is_empty() { url.clone() } else { format!("{url}?{}", parameters.join("&")) }
+    });
+    let options = FeedOptions {
+        self_url: format!("{url}?{query}"),
+        limit: depth.limit,
+        prev_url: newer,
+        media_hosts: app.0.media_hosts.clone(),
+    };
+    let encoding = Encoding::accepted(headers);
+    let render = move || {
+        let (body, validators) = rendered(&snapshot, view.changed, format, &options);
+        Ok::<_, io::Error>((encoding.encode(body)?, validators))
+    };
+    let done = work::off_thread(render).await.map_err(io::Error::other).flatten();
+    let (body, validators) = done.map_err(|err| {
+        tracing::error!("making a feed failed: {err}");
+        Error::Broken
+    })?;
+    Ok(respond(&validators, format, |_| body, &served, headers))
+}
+
+/// What is asked for behind the question mark.
+fn depth(query: &str) -> Result<Depth, Error> {
+    let mut depth = Depth { before: None, limit: None };
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "limit" if depth.limit.is_none() => {
+                let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+                depth.limit = Some(limit.ok_or(Error::Limit)?);
+            }
+            "before" if depth.before.is_none() => {
+                depth.before = Some(value.parse().ok().and_then(PostId::new).ok_or(Error::Before)?);
+            }
+            _ => return Err(Error::Query),
+        }
+    }
+    Ok(depth)
+}
+
+/// Exactly what was asked, as the feed names itself, without parameters.
 fn self_url(app: &App, headers: &HeaderMap, peer: Peer, uri: &Uri) -> String {
     app.base(headers, peer).with_path(uri.path())
 }
@@ -91,12 +156,8 @@ impl Rendered {
         snapshot: &Arc<Packed>,
         format: Format,
         options: &FeedOptions,
-        before: Option<&Self>,
     ) -> io::Result<Self> {
-        let feed = feed::build(&snapshot.unpack()?, options);
-        let body = feed::render(&feed, format);
-        let before = before.map(|before| &before.validators);
-        let validators = Validators::new(&body, feed.updated, before, now());
+        let (body, validators) = rendered(&snapshot.unpack()?, snapshot.changed(), format, options);
         Ok(Self { channel, format, body: Encoded::new(body)?, validators, of: Arc::downgrade(snapshot) })
     }
 
@@ -104,24 +165,48 @@ impl Rendered {
         self.of.as_ptr() == Arc::as_ptr(snapshot)
     }
 
-    /// The answer to a request: the feed, or that the reader has it.
     fn answer(&self, served: &Served, request: &HeaderMap) -> Response {
-        let mut answer = Response::new(Body::empty());
-        let headers = answer.headers_mut();
-        self.validators.write(headers, served);
-        if self.validators.known_to(request) {
-            *answer.status_mut() = StatusCode::NOT_MODIFIED;
-            return answer;
-        }
-        let encoding = Encoding::accepted(request);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(name) = encoding.name() {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
-        }
-        *answer.body_mut() = self.body.get(encoding).into();
-        answer
+        respond(&self.validators, self.format, |encoding| self.body.get(encoding), served, request)
     }
+}
+
+/// A feed as bytes, with what identifies them. Something that no post tells has changed at `changed`.
+fn rendered(
+    snapshot: &Snapshot,
+    changed: Option<Timestamp>,
+    format: Format,
+    options: &FeedOptions,
+) -> (Vec<u8>, Validators) {
+    let feed = feed::build(snapshot, options);
+    let body = feed::render(&feed, format);
+    let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
+    let validators = Validators::new(&body, modified, now());
+    (body, validators)
+}
+
+/// The answer to a request: the feed, or that the reader has it.
+fn respond(
+    validators: &Validators,
+    format: Format,
+    body: impl FnOnce(Encoding) -> Bytes,
+    served: &Served,
+    request: &HeaderMap,
+) -> Response {
+    let mut answer = Response::new(Body::empty());
+    let headers = answer.headers_mut();
+    validators.write(headers, served);
+    if validators.known_to(request) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    let encoding = Encoding::accepted(request);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(name) = encoding.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    *answer.body_mut() = body(encoding).into();
+    answer
 }
 
 /// A feed is rendered for its own address, in the format at the end of it.
@@ -167,8 +252,7 @@ impl RenderedFeeds {
             if let Some(feed) = current(&kept, &key, &snapshot) {
                 return Some(feed);
             }
-            let before = kept.get(&key);
-            let render = move || Rendered::new(channel, &snapshot, format, &options, before.as_deref());
+            let render = move || Rendered::new(channel, &snapshot, format, &options);
             let feed = work::off_thread(render).await;
             let feed = feed.inspect_err(|err| tracing::error!("making a feed failed: {err}")).ok()?;
             let feed = feed.inspect_err(|err| tracing::error!("a feed cannot be made: {err}")).ok()?;
@@ -180,7 +264,10 @@ impl RenderedFeeds {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "when a feed is seen to differ; its bytes do not depend on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing has changed in the future; the bytes do not depend on it"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

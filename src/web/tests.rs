@@ -1,6 +1,7 @@
 //! The layers around every answer, each with a route that needs it.
 
 use super::*;
+use crate::archive::Archive;
 use crate::config::Cli;
 use crate::refresh::{Freshness, Samples};
 use crate::telegram::client::{Client, Politeness};
@@ -8,11 +9,13 @@ use axum::body::Body;
 use clap::Parser;
 use tower::Service;
 
-fn app() -> App {
+async fn app() -> App {
     let args = Cli::parse_from(["telewire", "--upstream", "http://127.0.0.1:9"]).serve;
     let client = Client::new(args.upstream.client_options(Politeness::default())).unwrap();
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
-    App::new(Channels::new(client, args.cache_size, freshness, Samples::new(&args.data_dir)), &args)
+    let archive = Archive::in_memory(1 << 20).await.unwrap();
+    let samples = Samples::new(&args.place.data_dir);
+    App::new(Channels::new(client, archive, args.cache_size, freshness, 0, samples), &args)
 }
 
 async fn status(router: &Router, path: &str) -> (StatusCode, bool) {
@@ -23,7 +26,7 @@ async fn status(router: &Router, path: &str) -> (StatusCode, bool) {
 
 #[tokio::test]
 async fn a_panic_is_an_answer_and_is_counted() {
-    let app = app();
+    let app = app().await;
     let panics = get(async || -> &'static str { panic!("on purpose") });
     let router = armoured(Router::new().route("/panics", panics), &app).with_state(app.clone());
     for n in 1..=2 {
@@ -34,7 +37,7 @@ async fn a_panic_is_an_answer_and_is_counted() {
 
 #[tokio::test]
 async fn one_request_too_many_is_turned_away_but_health_is_not() {
-    let app = app();
+    let app = app().await;
     let router = router(app.clone());
     let _others = app.0.requests.try_acquire_many(MAX_REQUESTS).unwrap();
     assert_eq!(status(&router, "/").await, (StatusCode::SERVICE_UNAVAILABLE, true));
@@ -42,9 +45,10 @@ async fn one_request_too_many_is_turned_away_but_health_is_not() {
     assert_eq!(status(&router, "/-/readyz").await, (StatusCode::OK, false));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_request_that_takes_too_long_is_ended() {
-    let app = app();
+    let app = app().await;
+    tokio::time::pause();
     let never = get(async || std::future::pending::<&'static str>().await);
     let router = armoured(Router::new().route("/never", never), &app).with_state(app);
     assert_eq!(status(&router, "/never").await, (StatusCode::GATEWAY_TIMEOUT, true));

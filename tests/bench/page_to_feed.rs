@@ -47,6 +47,7 @@ fn to_feed(page: &str, formats: &[Format]) {
     let options = FeedOptions {
         self_url: "https://feeds.example.org/channel/rss".to_owned(),
         media_hosts: MEDIA_HOSTS.parse().expect("the default list is good"),
+        ..FeedOptions::default()
     };
     let page = page::parse(page, Source::Saved(None)).expect("a page with posts");
     let feed = feed::build(&page.snapshot, &options);

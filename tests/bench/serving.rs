@@ -18,6 +18,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
 use clap::Parser;
+use telewire::archive::Archive;
 use telewire::config::Cli;
 use telewire::refresh::{Channels, Freshness, Samples};
 use telewire::telegram::client::{Client, Politeness};
@@ -51,7 +52,9 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
     let args = Cli::parse_from(["telewire", "--upstream", &format!("http://{upstream}")]).serve;
     let client = Client::new(args.upstream.client_options(Politeness::default())).expect("a client");
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
-    let channels = Channels::new(client, args.cache_size, freshness, Samples::new(&args.data_dir));
+    let archive = Archive::in_memory(1 << 20).await.expect("some memory");
+    let samples = Samples::new(&args.place.data_dir);
+    let channels = Channels::new(client, archive, args.cache_size, freshness, 0, samples);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(web::serve(listener, App::new(channels, &args), std::future::pending::<()>));

@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::support::{app, assert_none, root};
 
 /// Words of the code, where they may stand, and why nowhere else.
-const HOMES: [(&str, &[&str], &str); 12] = [
+const HOMES: [(&str, &[&str], &str); 13] = [
     ("t.me", &["telegram/"], "only `telegram` knows Telegram's addresses"),
     ("scraper", &["telegram/"], "only `telegram` reads Telegram's markup"),
     ("reqwest::Client", &["telegram/client.rs"], "only the client asks, since it has limits"),
+    ("sqlx", &["archive/"], "only the archive speaks to databases"),
     ("axum", &["web/"], "only `web` speaks HTTP"),
     ("atom_syndication", &["feed/atom.rs"], "only the format's own file names the crate"),
     ("rss::extension", &["feed/rss.rs"], "only the format's own file names the crate"),

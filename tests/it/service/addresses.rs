@@ -80,8 +80,11 @@ fn what_is_no_channel_is_told_so() {
         ("/t.me/+AbCdEfGhIjKl/rss", "leads to a private chat"),
         ("/t.me/joinchat/AbCdEfGhIjKl/atom", "leads to a private chat"),
         ("/https://t.me/c/1234567/89/rss", "leads to a private chat"),
-        ("/harbour_news/rss?limit=5", "feeds have no parameters"),
-        ("/harbour_news/rss?", "feeds have no parameters"),
+        ("/harbour_news/rss?page=5", "feeds have two parameters"),
+        ("/harbour_news/rss?limit=5&limit=6", "feeds have two parameters"),
+        ("/harbour_news/rss?limit=0", "a number from 1 to 200"),
+        ("/harbour_news/rss?limit=201", "a number from 1 to 200"),
+        ("/harbour_news/rss?before=x", "before is the number of a post"),
         ("/harbour_news/xml", "is not a channel"),
         ("/harbour_news/RSS", "is not a channel"),
     ] {

@@ -123,9 +123,9 @@ fn the_next_upstream_is_asked_when_one_cannot_be_reached() {
 /// What a saved page becomes, which the golden files say, is also what readers get.
 #[test]
 fn every_preview_page_is_served_as_the_feeds_beside_it() {
-    let fake = Fake::start();
-    let app = App::start(&fake.url(), &["--public-url", "https://feeds.example.org"]);
     for name in page_names(&pages_folder()) {
+        let fake = Fake::start();
+        let app = App::start(&fake.url(), &["--public-url", "https://feeds.example.org"]);
         let html = page(&name);
         let Ok(page) = page::parse(&html, Source::Saved(None)) else { continue };
         let channel = page.snapshot.channel.name;

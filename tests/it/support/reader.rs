@@ -10,7 +10,9 @@ use telewire::telegram::address::MEDIA_HOSTS;
 /// The feed of a snapshot as a service at feeds.example.org gives it.
 pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
     let self_url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
-    feed::build(snapshot, &FeedOptions { self_url, media_hosts: MEDIA_HOSTS.parse().unwrap() })
+    let options =
+        FeedOptions { self_url, media_hosts: MEDIA_HOSTS.parse().unwrap(), ..FeedOptions::default() };
+    feed::build(snapshot, &options)
 }
 
 /// What all formats must tell a reader of an entry.

@@ -1,0 +1,123 @@
+//! Everything that is archived of a channel, as lines of JSON for other programs; and a copy of the whole archive.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+use super::{Archive, ArchiveError, Known, rows};
+use crate::channel::{Channel, ChannelName};
+use crate::post::Post;
+
+/// The version of the lines: raised when a member changes its meaning or goes away, not when one is added.
+pub const EXPORT_VERSION: u32 = 1;
+
+/// Posts that are read at a time.
+const BATCH: i64 = 500;
+
+/// A line of an export: the channel first, then its gaps, then its posts by ascending id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Exported {
+    /// The channel.
+    Channel {
+        /// [`EXPORT_VERSION`].
+        version: u32,
+        /// The channel as it was last seen.
+        channel: Box<Channel>,
+        /// When that was.
+        fetched: Timestamp,
+    },
+    /// A range of ids in which there may be posts that are not archived.
+    Gap {
+        /// They are higher than this id.
+        above: i64,
+        /// They are lower than this id.
+        below: i64,
+    },
+    /// A post.
+    Post {
+        /// The post as it was last seen.
+        post: Box<Post>,
+        /// When it was found to be deleted in Telegram.
+        gone: Option<Timestamp>,
+    },
+}
+
+impl Archive {
+    /// Hands out everything that is archived of a channel, line by line. Returns how many posts there were; `None`
+    /// when the channel is not archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails, or `write` does.
+    pub async fn export<E: From<ArchiveError>>(
+        &self,
+        name: &ChannelName,
+        mut write: impl FnMut(&Exported) -> Result<(), E>,
+    ) -> Result<Option<u64>, E> {
+        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let failed = |err: sqlx::Error| E::from(err.into());
+        let mut connection = database.reads.acquire().await.map_err(failed)?;
+        let Some(key) = rows::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
+        let row = sqlx::query("SELECT record, fetched FROM channel WHERE key = $1").bind(key);
+        let row = row.fetch_one(&mut *connection).await.map_err(failed)?;
+        let unreadable = |err: serde_json::Error| E::from(ArchiveError::Damaged(err.to_string()));
+        let channel = rows::unpack(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(unreadable)?;
+        let fetched = Timestamp::from_millisecond(row.try_get(1).map_err(failed)?).unwrap_or_default();
+        write(&Exported::Channel { version: EXPORT_VERSION, channel, fetched })?;
+        let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
+        for row in gaps.fetch_all(&mut *connection).await.map_err(failed)? {
+            let (above, below) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            write(&Exported::Gap { above, below })?;
+        }
+        let (mut n_posts, mut last) = (0, 0_i64);
+        loop {
+            let batch = sqlx::query(
+                "SELECT id, body, gone FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
+            );
+            let batch = batch.bind(key).bind(last).bind(BATCH);
+            let batch = batch.fetch_all(&mut *connection).await.map_err(failed)?;
+            if batch.is_empty() {
+                return Ok(Some(n_posts));
+            }
+            for row in batch {
+                last = row.try_get(0).map_err(failed)?;
+                let body: Vec<u8> = row.try_get(1).map_err(failed)?;
+                let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
+                let gone = gone.and_then(|seconds| Timestamp::from_second(seconds).ok());
+                match rows::unpack(&body) {
+                    Ok(post) => {
+                        n_posts += 1;
+                        write(&Exported::Post { post, gone })?;
+                    }
+                    Err(err) => {
+                        tracing::error!(channel = %name, post = last, "an archived post is damaged: {err}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a whole copy of the archive to a file that is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// When it is there, cannot be written, or the archive is in PostgreSQL, which has programs for that.
+    pub async fn back_up(&self, copy: &Path) -> Result<(), ArchiveError> {
+        if self.is_shared() {
+            let why = "a PostgreSQL database is copied with pg_dump".to_owned();
+            return Err(ArchiveError::Database(why));
+        }
+        Ok(self.database().ok_or(ArchiveError::Resting)?.back_up(copy).await?)
+    }
+}
+
+impl Known {
+    /// Until when the channel need not be asked again.
+    #[must_use]
+    pub fn fresh_until(&self) -> Timestamp {
+        self.fetched.saturating_add(self.fresh_for).unwrap_or(Timestamp::MAX)
+    }
+}

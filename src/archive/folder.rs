@@ -1,0 +1,127 @@
+//! The data folder: used by one service at a time, never filled to the brim, rid of damaged files.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+
+use super::ArchiveError;
+
+/// With less room than this on the disk nothing is archived, or than a sixteenth of a small disk.
+const LOW_WATER: u64 = 64 << 20;
+
+/// What is held back so that a full disk leaves room to delete: SQLite needs some for that too.
+const BALLAST: u64 = 4 << 20;
+
+const LOCK_FILE: &str = "telewire.lock";
+const BALLAST_FILE: &str = "ballast";
+
+/// A data folder that no other service uses.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    is_full: AtomicBool,
+    /// Held as long as the program runs; the system lets go of it when that is killed.
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes a folder, which is made when it is not there.
+    pub(super) fn take(path: &Path) -> Result<Self, ArchiveError> {
+        let unwritable =
+            |err: io::Error| ArchiveError::Unwritable { folder: path.to_owned(), why: err.to_string() };
+        fs::create_dir_all(path).map_err(unwritable)?;
+        let lock = path.join(LOCK_FILE);
+        let lock = File::options().create(true).append(true).open(lock).map_err(unwritable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ArchiveError::InUse(path.to_owned())),
+            Err(TryLockError::Error(err)) => return Err(unwritable(err)),
+        }
+        let folder = Self { path: path.to_owned(), is_full: AtomicBool::new(false), _lock: lock };
+        if folder.has_room().is_ok() {
+            restore_ballast(path);
+        }
+        Ok(folder)
+    }
+
+    /// Whether something may be written.
+    pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
+        let was_full = self.is_full.load(Ordering::Relaxed);
+        let is_full = match room(&self.path) {
+            Ok((free, low_water)) => free < low_water,
+            Err(err) => {
+                tracing::warn!("how much room the disk has cannot be told: {err}");
+                false
+            }
+        };
+        self.is_full.store(is_full, Ordering::Relaxed);
+        match (was_full, is_full) {
+            (false, true) => tracing::error!("{}", ArchiveError::Full),
+            (true, false) => {
+                tracing::info!("the disk has room again: the archive goes on");
+                restore_ballast(&self.path);
+            }
+            _ => {}
+        }
+        if is_full { Err(ArchiveError::Full) } else { Ok(()) }
+    }
+}
+
+/// Bytes that are free, and how many should be.
+fn room(folder: &Path) -> io::Result<(u64, u64)> {
+    Ok((fs4::available_space(folder)?, LOW_WATER.min(fs4::total_space(folder)? / 16)))
+}
+
+/// Makes some room on a full disk.
+pub(super) fn release_ballast(folder: &Path) {
+    match fs::remove_file(folder.join(BALLAST_FILE)) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("the ballast cannot be removed: {err}");
+        }
+        _ => {}
+    }
+}
+
+/// Holds some room back for a time when the disk is full.
+pub(super) fn restore_ballast(folder: &Path) {
+    let file = folder.join(BALLAST_FILE);
+    let write = || {
+        let size = BALLAST.min(fs4::total_space(folder)? / 64);
+        let is_there = fs::metadata(&file).is_ok_and(|found| found.len() == size);
+        let (free, low_water) = room(folder)?;
+        if is_there || free < low_water + size {
+            return Ok(());
+        }
+        // Some file systems do not store zeros.
+        let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(4096).collect();
+        let mut out = File::create(&file)?;
+        (0..size / 4096).try_for_each(|_| io::Write::write_all(&mut out, &noise))?;
+        out.set_len(size)
+    };
+    if let Err(err) = write() {
+        tracing::warn!("no room can be held back for a full disk: {err}");
+    }
+}
+
+/// Renames a damaged archive, which nobody may have open.
+#[expect(clippy::disallowed_methods, reason = "the name says when it was set aside")]
+pub(super) fn set_aside(file: &Path, why: &str) {
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let aside = file.with_extension(format!("damaged-{time}.sqlite"));
+    let with = |path: &Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    let renamed = fs::rename(file, &aside);
+    for end in ["-wal", "-shm"] {
+        // It need not be there.
+        drop(fs::rename(with(file, end), with(&aside, end)));
+    }
+    match renamed {
+        Ok(()) => tracing::error!(
+            "the archive is damaged ({why}): it was set aside as {}, and a new one is begun",
+            aside.display()
+        ),
+        Err(err) => tracing::error!("the archive is damaged ({why}), and cannot be set aside: {err}"),
+    }
+}

@@ -1,0 +1,621 @@
+//! Every post that was ever seen: one interface on SQLite (a file, or memory) and on PostgreSQL (shared).
+//!
+//! A page is merged: what is new is added, what differs is replaced, what is missing from its middle twice is marked
+//! as gone, and what it does not reach stays. What is not known between two known posts is a [`Gap`], which is
+//! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
+
+mod database;
+mod export;
+mod folder;
+mod merge;
+mod replicas;
+mod retention;
+mod rows;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::broadcast;
+use url::Url;
+
+use crate::channel::ChannelName;
+use crate::post::{Post, PostId, Snapshot};
+use crate::telegram::page::Page;
+use database::{Database, Place};
+use folder::Folder;
+use merge::Part;
+
+pub use export::{EXPORT_VERSION, Exported};
+pub use merge::without_archive;
+pub use replicas::Lease;
+pub use retention::{Retention, Stats};
+
+/// The file in the data folder.
+const FILE: &str = "archive.sqlite";
+
+/// How long a reader waits for a shared database; its own answer is late by no more than that.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The same for a file, which may be on a slow disk but does not go away.
+const PATIENCE_WITH_DISK: Duration = Duration::from_secs(2);
+
+/// How long something may take that no reader waits for.
+const BEHIND: Duration = Duration::from_secs(10);
+
+/// For how long an archive that failed is left alone.
+const REST: Duration = Duration::from_secs(2);
+
+/// Names that were merged by another copy of the program, waiting to be noticed.
+const NOTICES: usize = 1024;
+
+/// The fewest posts of a feed's first page, as many as Telegram's own page shows.
+pub const PAGE: usize = 20;
+
+/// The most posts of a page of a feed.
+pub const MAX_PAGE: u8 = 200;
+
+/// Why the archive did not do what it was asked.
+#[derive(Clone, Debug, Error)]
+pub enum ArchiveError {
+    /// It is left alone for a moment, since it has failed or was slow.
+    #[error("the archive is not there at the moment")]
+    Resting,
+    /// It has not answered in time.
+    #[error("the archive did not answer in time")]
+    Slow,
+    /// There is no room for more.
+    #[error("the disk is full: nothing more is archived until there is room again")]
+    Full,
+    /// The file is damaged.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// A newer program has written it.
+    #[error(
+        "the archive was written by a newer telewire (its version is {found}, this one knows {newest}): \
+         update telewire, or use another data folder"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The newest version that is known here.
+        newest: i64,
+    },
+    /// Another program has the data folder.
+    #[error("another telewire is running on the data folder {}: stop it, or use another folder", .0.display())]
+    InUse(PathBuf),
+    /// The data folder cannot be written to.
+    #[error(
+        "the data folder {} cannot be written to ({why}): make it writable, choose another one with --data-dir, \
+         or keep everything in memory with --no-archive",
+        folder.display()
+    )]
+    Unwritable {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        why: String,
+    },
+    /// There is no archive in this place.
+    #[error("there is no archive at {}", .0.display())]
+    Absent(PathBuf),
+    /// The database says something else.
+    #[error("{0}")]
+    Database(String),
+}
+
+impl From<sqlx::Error> for ArchiveError {
+    fn from(err: sqlx::Error) -> Self {
+        let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        // SQLite's codes are numbers, of which the lower byte is the class; PostgreSQL's have five characters.
+        let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
+        match (class, &*code) {
+            (Some(11 | 26), _) => Self::Damaged(err.to_string()),
+            (Some(13), _) | (None, "53100") => Self::Full,
+            _ => Self::Database(err.to_string()),
+        }
+    }
+}
+
+/// A channel as it is archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What its feed shows: the newest posts.
+    pub snapshot: Snapshot,
+    /// When something changed that no post tells: a deletion, the channel's title, an address.
+    pub changed: Option<Timestamp>,
+    /// When Telegram was asked.
+    pub fetched: Timestamp,
+    /// For how long from then on it need not be asked again.
+    pub fresh_for: Duration,
+}
+
+/// Where posts may be missing: Telegram has been asked for what is above and for what is below, not for what is
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The highest id below the gap; 0 when nothing below it is known.
+    pub above: u32,
+    /// The lowest known id above it: Telegram is asked for what is before this one.
+    pub below: PostId,
+    /// The page above says that there is something.
+    pub linked: bool,
+    /// It is only filled when somebody asks for what is in it.
+    pub lazy: bool,
+    /// How often filling it has failed.
+    pub failures: u32,
+}
+
+/// What a page was fetched for.
+#[derive(Clone, Copy, Debug)]
+pub enum Reach {
+    /// The newest posts.
+    Newest,
+    /// What is older than this id, inside this gap.
+    Older(PostId, Gap),
+}
+
+/// What a merge has come to.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// In how long an album may be whole that is held back now.
+    pub held_for: Option<Duration>,
+    /// Some posts are new, changed or gone.
+    pub is_visible: bool,
+    /// What is left of the gap that the page was fetched for.
+    pub left: Option<Gap>,
+}
+
+/// Which posts of a channel are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Depth {
+    /// Only those with lower ids.
+    pub before: Option<PostId>,
+    /// At most so many; as many as the newest page of the feed shows when not said.
+    pub limit: Option<u8>,
+}
+
+/// The page of a feed above another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// The feed's newest page.
+    Newest,
+    /// The one with the posts before this id.
+    Before(PostId),
+}
+
+/// Some posts of a channel.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The channel with the posts; `None` when there are none.
+    pub snapshot: Option<Snapshot>,
+    /// As in [`Known`].
+    pub changed: Option<Timestamp>,
+    /// The next newer page, of one that is not the newest.
+    pub newer: Option<Newer>,
+    /// The highest gap in the range of these posts, or right below them when there are too few.
+    pub gap: Option<Gap>,
+}
+
+/// An archive.
+pub struct Archive {
+    place: Place,
+    folder: Option<Folder>,
+    database: RwLock<Option<Arc<Database>>>,
+    /// Held by who opens the database, or puts another one in its place.
+    changing: tokio::sync::Mutex<()>,
+    resting_until: Mutex<Option<Instant>>,
+    notices: broadcast::Sender<ChannelName>,
+}
+
+impl Archive {
+    /// The archive in a data folder, which is made when needed, for a service: no other one may use it meanwhile. A
+    /// damaged one is set aside.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Newer`]. That the disk is full is none.
+    pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Self::new(Place::File(folder.join(FILE)), Some(Folder::take(folder)?));
+        match archive.open().await {
+            Err(ArchiveError::Damaged(why)) => {
+                archive.set_aside(None, &why).await;
+                archive.open().await?;
+            }
+            Err(ArchiveError::Full) => tracing::error!("{}", ArchiveError::Full),
+            Err(ArchiveError::Database(why)) => {
+                return Err(ArchiveError::Unwritable { folder: folder.to_owned(), why });
+            }
+            opened => drop(opened?),
+        }
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a data folder, to look at or to trim; a service may be using it.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Absent`] when there is none, and others.
+    pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        let file = folder.join(FILE);
+        if !file.exists() {
+            return Err(ArchiveError::Absent(file));
+        }
+        let archive = Self::new(Place::File(file), None);
+        archive.open().await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a data folder, made when it is not there, to add to; a service may be using it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
+        let archive = Self::new(Place::File(folder.join(FILE)), None);
+        archive.open().await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// An archive in memory, of at most so many bytes; it forgets the channels that nobody reads.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub async fn in_memory(max_bytes: u64) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Self::new(Place::Memory(max_bytes), None);
+        archive.open().await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a PostgreSQL database that other copies of the program may share.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Newer`]. That it cannot be reached is no error for `patient` ones, which are services: it is
+    /// tried again whenever it is needed.
+    pub async fn shared(url: &Url, patient: bool) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Arc::new(Self::new(Place::Postgres(url.clone()), None));
+        match tokio::time::timeout(Duration::from_secs(3), archive.open()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(err @ ArchiveError::Newer { .. })) => return Err(err),
+            Ok(Err(err)) if !patient => return Err(err),
+            Err(_) if !patient => return Err(ArchiveError::Slow),
+            failed => {
+                let why =
+                    failed.map_or(ArchiveError::Slow, |failed| failed.err().unwrap_or(ArchiveError::Slow));
+                tracing::error!("the shared archive cannot be opened yet: {why}");
+            }
+        }
+        if patient {
+            replicas::attend(&archive);
+        }
+        Ok(archive)
+    }
+
+    fn new(place: Place, folder: Option<Folder>) -> Self {
+        Self {
+            place,
+            folder,
+            database: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            resting_until: Mutex::default(),
+            notices: broadcast::Sender::new(NOTICES),
+        }
+    }
+
+    /// Opens the database, unless that has happened.
+    async fn open(&self) -> Result<Arc<Database>, ArchiveError> {
+        let _alone = self.changing.lock().await;
+        if let Some(database) = self.database() {
+            return Ok(database);
+        }
+        let database = Arc::new(Database::open(&self.place).await?);
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database));
+        Ok(database)
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends every connection, and leaves the folder to others.
+    pub async fn close(&self) {
+        let open = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(database) = open {
+            database.close().await;
+        }
+    }
+
+    /// How long a reader waits for it.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        if matches!(self.place, Place::Postgres(_)) { PATIENCE } else { PATIENCE_WITH_DISK }
+    }
+
+    /// What is archived of a channel; `None` for one that is not, or that is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn load(&self, name: &ChannelName) -> Result<Option<Known>, ArchiveError> {
+        let name = name.clone();
+        let load = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            rows::known(&mut connection, &name).await
+        };
+        match self.within(self.patience(), load).await? {
+            Some(found) => found.known().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Some posts of a channel, which must be archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn view(
+        &self,
+        name: &ChannelName,
+        depth: Depth,
+        now: Timestamp,
+    ) -> Result<Option<View>, ArchiveError> {
+        let name = name.clone();
+        let view = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            rows::view(&mut connection, &name, depth, now.as_second()).await
+        };
+        match self.within(self.patience(), view).await? {
+            Some(found) => found.view().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
+    /// again for `fresh_for`.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; then nothing of the page is archived.
+    pub async fn merge(
+        &self,
+        name: &ChannelName,
+        page: Arc<Page>,
+        reach: Reach,
+        now: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Merged, ArchiveError> {
+        self.has_room()?;
+        let now = whole_seconds(now);
+        let Some(part) = Part::of(&page, now) else {
+            return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
+        };
+        let merged = Merged {
+            held_for: part.held_for.and_then(|left| left.try_into().ok()),
+            is_visible: false,
+            left: match reach {
+                Reach::Newest => None,
+                Reach::Older(_, gap) => part.rest_of(gap),
+            },
+        };
+        // An album that is held back is asked for again when it is whole.
+        let fresh_for =
+            merged.held_for.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
+        let (asked, place) = (name.clone(), self.place.clone());
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            let channel = &page.snapshot.channel;
+            database.reserve(&mut tx, &channel.name.as_str().to_ascii_lowercase()).await?;
+            let visit = rows::Visit { asked: &asked, channel, reach, now, fresh_for };
+            let is_visible = rows::merge(&mut tx, &visit, part).await?;
+            if database.is_postgres && matches!(reach, Reach::Newest) {
+                replicas::notify(&mut tx, &asked).await?;
+            }
+            tx.commit().await?;
+            if let Place::Memory(max_bytes) = place {
+                retention::forget(&database, max_bytes).await?;
+            }
+            Ok(is_visible)
+        };
+        let is_visible = self.within(BEHIND, write).await?;
+        Ok(Merged { is_visible, ..merged })
+    }
+
+    /// The gaps of a channel that are to be filled without being asked for, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            rows::due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// The newest gap of a channel, whatever became of it before.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn newest_gap(&self, name: &ChannelName) -> Result<Option<Gap>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            rows::newest_gap(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// How many posts of a channel are archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            rows::count(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// There is nothing in a gap below `from`, which is all of it when that is where it ends.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn close_gap(&self, name: &ChannelName, gap: Gap, from: PostId) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let close = |database: Arc<Database>| async move {
+            rows::close_gap(&mut *database.writes.acquire().await?, &name, gap, from).await
+        };
+        self.within(BEHIND, close).await
+    }
+
+    /// A gap could not be filled now, and is left until `retry`.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn leave_gap(
+        &self,
+        name: &ChannelName,
+        gap: Gap,
+        retry: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let leave = |database: Arc<Database>| async move {
+            rows::leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
+        };
+        self.within(BEHIND, leave).await
+    }
+
+    /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn hidden(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            rows::hidden(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// Keeps what was found elsewhere of a post that only opens in Telegram, or that nothing was.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn recover(&self, name: &ChannelName, post: Post) -> Result<(), ArchiveError> {
+        self.has_room()?;
+        let name = name.clone();
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            rows::recover(&mut tx, &name, &post).await?;
+            if database.is_postgres {
+                replicas::notify(&mut tx, &name).await?;
+            }
+            Ok(tx.commit().await?)
+        };
+        self.within(BEHIND, write).await
+    }
+
+    /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn bury(&self, name: &ChannelName) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let bury = |database: Arc<Database>| async move {
+            rows::bury(&mut *database.writes.acquire().await?, &name).await
+        };
+        self.within(BEHIND, bury).await
+    }
+
+    /// Names that other copies of the program have merged something of.
+    pub fn notices(&self) -> broadcast::Receiver<ChannelName> {
+        self.notices.subscribe()
+    }
+
+    fn has_room(&self) -> Result<(), ArchiveError> {
+        self.folder.as_ref().map_or(Ok(()), Folder::has_room)
+    }
+
+    /// Does something with the database, in so much time at most, unless it is being left alone.
+    async fn within<T, F>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(Arc<Database>) -> F,
+    ) -> Result<T, ArchiveError>
+    where
+        F: Future<Output = Result<T, ArchiveError>>,
+    {
+        if self.rest().is_some_and(|until| Instant::now() < until) {
+            return Err(ArchiveError::Resting);
+        }
+        let used = self.database();
+        let attempt = async {
+            let database = match &used {
+                Some(database) => Arc::clone(database),
+                None => self.open().await?,
+            };
+            work(database).await
+        };
+        let outcome = tokio::time::timeout(limit, attempt).await.unwrap_or(Err(ArchiveError::Slow));
+        if let Err(err) = &outcome {
+            self.learn(err, used.as_ref()).await;
+        }
+        outcome
+    }
+
+    /// Draws the conclusions of a failure for what comes next.
+    async fn learn(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
+        match err {
+            ArchiveError::Damaged(why) if self.folder.is_some() => self.set_aside(used, why).await,
+            ArchiveError::Full => {}
+            _ => {
+                let until = Instant::now() + REST;
+                *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+            }
+        }
+    }
+
+    fn rest(&self) -> Option<Instant> {
+        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
+    async fn set_aside(&self, used: Option<&Arc<Database>>, why: &str) {
+        let _alone = self.changing.lock().await;
+        let current = self.database();
+        let is_used = |current: &Arc<Database>| used.is_none_or(|used| Arc::ptr_eq(used, current));
+        let Place::File(file) = &self.place else { return };
+        if current.as_ref().is_some_and(|current| !is_used(current)) {
+            return;
+        }
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // Its last connection removes files by their names, so it must be gone before there are others.
+        if let Some(current) = current
+            && tokio::time::timeout(BEHIND, current.close()).await.is_err()
+        {
+            tracing::error!("the damaged archive is still in use");
+            return;
+        }
+        folder::set_aside(file, why);
+    }
+}
+
+/// Feeds have no use for parts of a second.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,116 @@
+//! Several copies of the program on one PostgreSQL: each channel is read by one of them, and the others hear of it.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+use sqlx::postgres::PgListener;
+
+use super::database::{Database, Place};
+use super::{Archive, ArchiveError};
+use crate::channel::ChannelName;
+
+/// A copy that holds a lease and dies holds it for so long.
+const LEASE_SECONDS: i64 = 15;
+
+/// Where merges are made known.
+const TOPIC: &str = "telewire";
+
+/// Between attempts to listen.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What this copy calls itself.
+static SELF: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
+
+/// Who may read a channel from Telegram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// This copy, until it releases the lease or has taken too long.
+    Ours,
+    /// Another copy, which will make it known.
+    Theirs,
+}
+
+impl Archive {
+    /// Asks for the right to read a channel from Telegram. Unless the archive is shared it is always given.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; then everybody is on their own.
+    pub async fn lease(&self, name: &ChannelName) -> Result<Lease, ArchiveError> {
+        if !self.is_shared() {
+            return Ok(Lease::Ours);
+        }
+        let name = name.as_str().to_ascii_lowercase();
+        let ask = |database: Arc<Database>| async move {
+            // The database's clock counts, since it is the same for all.
+            let lease = sqlx::query(
+                "INSERT INTO lease (name, holder, until) VALUES ($1, $2, now() + make_interval(secs => $3::bigint))
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+                 WHERE lease.until < now() OR lease.holder = excluded.holder
+                 RETURNING holder",
+            );
+            let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
+            Ok(lease.fetch_optional(&database.writes).await?)
+        };
+        let given = self.within(self.patience(), ask).await?;
+        Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
+    }
+
+    /// Gives the right back. A failure does not matter, since it ends by itself.
+    pub async fn release(&self, name: &ChannelName) {
+        if !self.is_shared() {
+            return;
+        }
+        let lower = name.as_str().to_ascii_lowercase();
+        let release = |database: Arc<Database>| async move {
+            let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
+            release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
+            Ok(())
+        };
+        if let Err(err) = self.within(self.patience(), release).await {
+            tracing::debug!(channel = %name, "a lease was not given back: {err}");
+        }
+    }
+
+    /// Whether other copies of the program may use it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.place, Place::Postgres(_))
+    }
+}
+
+/// Makes a merge known to the other copies, when its transaction ends well.
+pub(super) async fn notify(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
+    let notice = format!("{} {}", *SELF, name.as_str().to_ascii_lowercase());
+    let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(TOPIC).bind(notice);
+    notify.fetch_all(connection).await.map(drop)
+}
+
+/// Listens to the other copies for as long as the archive is there.
+pub(super) fn attend(archive: &Arc<Archive>) {
+    let Place::Postgres(url) = &archive.place else { return };
+    let (url, archive) = (url.to_string(), Arc::downgrade(archive));
+    tokio::spawn(async move {
+        while archive.strong_count() > 0 {
+            let listen = async {
+                let mut listener = PgListener::connect(&url).await?;
+                listener.listen(TOPIC).await?;
+                // `None` when the connection was lost; what was missed meanwhile is noticed before it is refreshed.
+                while let Some(notice) = listener.try_recv().await? {
+                    let Some(archive) = archive.upgrade() else { break };
+                    let name = notice.payload().split_once(' ').filter(|(from, _)| *from != *SELF);
+                    if let Some(name) = name.and_then(|(_, name)| ChannelName::new(name)) {
+                        // Nobody needs to be listening.
+                        drop(archive.notices.send(name));
+                    }
+                }
+                Ok::<_, sqlx::Error>(())
+            };
+            if let Err(err) = listen.await {
+                tracing::warn!("other copies cannot be heard at the moment: {err}");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    });
+}

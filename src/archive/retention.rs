@@ -1,0 +1,186 @@
+//! What is not kept for ever, and how much there is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Row};
+
+use super::database::{Database, Place};
+use super::{Archive, ArchiveError, PAGE, folder};
+
+/// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
+const BATCH: i64 = 500;
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What is kept of each channel; its newest posts, as many as Telegram's page shows, always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Posts of the last so many days.
+    pub keep_days: Option<u32>,
+    /// The newest so many posts.
+    pub keep_posts: Option<u32>,
+}
+
+/// What is archived of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Its name.
+    pub name: String,
+    /// Posts, also those that were deleted in Telegram.
+    pub n_posts: u64,
+    /// Posts that were deleted in Telegram.
+    pub n_gone: u64,
+    /// When the oldest was published.
+    pub oldest: Option<Timestamp>,
+    /// When the newest was published.
+    pub newest: Option<Timestamp>,
+    /// Places where posts may be missing.
+    pub n_gaps: u64,
+    /// Everything back to the channel's first post is there, but for the gaps.
+    pub reaches_start: bool,
+}
+
+impl Archive {
+    /// Deletes what is not to be kept. Returns how many posts that were.
+    ///
+    /// It works on a full disk too, and gives the room back.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; what was deleted until then stays deleted.
+    pub async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, ArchiveError> {
+        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let folder = match &self.place {
+            Place::File(file) => file.parent(),
+            _ => None,
+        };
+        let is_full = self.has_room().is_err();
+        if is_full {
+            folder.into_iter().for_each(folder::release_ballast);
+        }
+        let mut n_pruned = 0;
+        let channels = sqlx::query("SELECT key FROM channel ORDER BY key").fetch_all(&database.reads).await?;
+        for channel in channels {
+            n_pruned += prune_channel(&database, channel.try_get(0)?, retention, now).await?;
+        }
+        database.shrink().await?;
+        folder.into_iter().for_each(folder::restore_ballast);
+        Ok(n_pruned)
+    }
+
+    /// What is archived of each channel, by name.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn stats(&self) -> Result<Vec<Stats>, ArchiveError> {
+        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let rows = sqlx::query(
+            "SELECT name, count(id), count(post.gone), min(published), max(published),
+                 (SELECT count(*) FROM gap WHERE gap.channel = key AND above > 0),
+                 (SELECT count(*) FROM gap WHERE gap.channel = key AND above = 0)
+             FROM channel LEFT JOIN post ON post.channel = key GROUP BY key, name ORDER BY name",
+        );
+        let number = |row: &sqlx::any::AnyRow, column| {
+            row.try_get::<i64, _>(column).map(|n| u64::try_from(n).unwrap_or_default())
+        };
+        let time = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let stats = rows.fetch_all(&database.reads).await?.into_iter().map(|row| {
+            Ok(Stats {
+                name: row.try_get(0)?,
+                n_posts: number(&row, 1)?,
+                n_gone: number(&row, 2)?,
+                oldest: time(row.try_get(3)?),
+                newest: time(row.try_get(4)?),
+                n_gaps: number(&row, 5)?,
+                reaches_start: number(&row, 6)? == 0,
+            })
+        });
+        Ok(stats.collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Bytes that the archive takes.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn size(&self) -> Result<u64, ArchiveError> {
+        Ok(self.database().ok_or(ArchiveError::Resting)?.size().await?)
+    }
+}
+
+async fn prune_channel(
+    database: &Arc<Database>,
+    key: i64,
+    retention: Retention,
+    now: Timestamp,
+) -> Result<u64, ArchiveError> {
+    let mut connection = database.writes.acquire().await?;
+    let Some(page) = nth_newest(&mut connection, key, PAGE).await? else { return Ok(0) };
+    let mut lowest_kept = 0;
+    if let Some(n) = retention.keep_posts {
+        let n = usize::try_from(n).unwrap_or(usize::MAX).max(1);
+        lowest_kept = nth_newest(&mut connection, key, n).await?.unwrap_or(0);
+    }
+    if let Some(days) = retention.keep_days {
+        let since =
+            now.saturating_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN);
+        let first = sqlx::query("SELECT min(id) FROM post WHERE channel = $1 AND published >= $2");
+        let first = first.bind(key).bind(since.as_second()).fetch_one(&mut *connection).await?;
+        lowest_kept = lowest_kept.max(first.try_get::<Option<i64>, _>(0)?.unwrap_or(i64::MAX));
+    }
+    let lowest_kept = lowest_kept.min(page);
+    drop(connection);
+    let mut n_pruned = 0;
+    loop {
+        let delete = sqlx::query(
+            "DELETE FROM post WHERE channel = $1 AND id IN
+                 (SELECT id FROM post WHERE channel = $1 AND id < $2 ORDER BY id LIMIT $3)",
+        );
+        let deleted = delete.bind(key).bind(lowest_kept).bind(BATCH).execute(&database.writes).await?;
+        n_pruned += deleted.rows_affected();
+        if deleted.rows_affected() == 0 {
+            break;
+        }
+        // The log of what was written is emptied, so that it does not grow by what is deleted.
+        database.shrink().await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    if n_pruned > 0 {
+        let mut tx = database.begin().await?;
+        let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below <= $2");
+        delete.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
+        // What was deleted can be read again by whoever asks for it.
+        let gap =
+            sqlx::query("INSERT INTO gap (channel, above, below, linked, lazy) VALUES ($1, 0, $2, 1, 1)");
+        gap.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    Ok(n_pruned)
+}
+
+/// The id of the `n`th newest post that is shown.
+async fn nth_newest(connection: &mut AnyConnection, key: i64, n: usize) -> Result<Option<i64>, sqlx::Error> {
+    let nth = sqlx::query(
+        "SELECT id FROM post WHERE channel = $1 AND gone IS NULL ORDER BY id DESC LIMIT 1 OFFSET $2",
+    );
+    let offset = i64::try_from(n - 1).unwrap_or(i64::MAX);
+    nth.bind(key).bind(offset).fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()
+}
+
+/// Forgets the channels that were read the longest ago, until the rest fits.
+pub(super) async fn forget(database: &Database, max_bytes: u64) -> Result<(), ArchiveError> {
+    while database.size().await? > max_bytes {
+        let forget = sqlx::query(
+            "DELETE FROM channel WHERE key IN (SELECT key FROM channel ORDER BY fetched LIMIT
+                 (SELECT count(*) / 16 + 1 FROM channel))",
+        );
+        if forget.execute(&database.writes).await?.rows_affected() == 0 {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! What is older than the newest page: gaps that are filled by themselves, and depth that somebody asks for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::channels::{Channels, Failure, Served, now};
+use super::{RefreshError, hidden, read_page};
+use crate::archive::{Archive, ArchiveError, Depth, Gap, Newer, Reach, View};
+use crate::backoff::grown;
+use crate::channel::ChannelName;
+use crate::post::{Post, PostId, Snapshot};
+use crate::telegram::address::Which;
+use crate::telegram::client::Client;
+use crate::telegram::landing::NoPosts;
+
+/// For how long a gap that could not be filled is left, the first time, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24));
+
+/// How long a reader waits for older pages; after that they get what is there.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Walks that one reader waits for.
+const MAX_WALKS: usize = 3;
+
+/// From how many ids on a gap is not read down to where somebody wants to be.
+const FAR: u32 = 60;
+
+/// Pages that are read for one reader: as many as the largest feed takes, and some for albums.
+const MAX_PAGES: usize = 14;
+
+/// Why a page of a gap did not help.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// Telegram did not give the page, or not one that can be believed.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// The archive did not take it.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// It has nothing older than it should have.
+    #[error("Telegram answered with posts that are no older than {0}")]
+    NotOlder(PostId),
+}
+
+/// Reads the page of a gap whose posts are older than `from`, and archives it. Returns what is left of the gap.
+///
+/// # Errors
+///
+/// When the gap is as it was. It is then left alone for a time, the longer the more often that has happened.
+pub async fn step(
+    client: &Client,
+    archive: &Archive,
+    name: &ChannelName,
+    from: PostId,
+    gap: Gap,
+    now: Timestamp,
+) -> Result<Option<Gap>, StepError> {
+    let outcome = older_page(client, archive, name, from, gap, now).await;
+    if let Err(StepError::Refresh(_) | StepError::NotOlder(_)) = &outcome {
+        let rest = grown(RETRY.0, gap.failures, RETRY.1);
+        archive.leave_gap(name, gap, now.saturating_add(rest).unwrap_or(Timestamp::MAX)).await?;
+    }
+    outcome
+}
+
+async fn older_page(
+    client: &Client,
+    archive: &Archive,
+    name: &ChannelName,
+    from: PostId,
+    gap: Gap,
+    now: Timestamp,
+) -> Result<Option<Gap>, StepError> {
+    let page = match read_page(client, name, Which::Before(from), None).await {
+        Ok(page) => page,
+        // Believed where nothing says otherwise: no link, no older post. Telegram also says so when asked too often.
+        Err(RefreshError::NoPosts(NoPosts::Empty))
+            if gap.above == 0 && !(gap.linked && from == gap.below) =>
+        {
+            archive.close_gap(name, gap, from).await?;
+            return Ok(None);
+        }
+        Err(err) => return Err(err.into()),
+    };
+    if page.snapshot.posts.iter().any(|post| post.id >= from) {
+        return Err(StepError::NotOlder(from));
+    }
+    let merged = archive.merge(name, Arc::new(page), Reach::Older(from, gap), now, Duration::ZERO).await?;
+    Ok(merged.left)
+}
+
+impl Channels {
+    /// What is worth doing after a refresh, while readers have its posts already: gaps are filled, and posts that only
+    /// open in Telegram looked up elsewhere.
+    pub(super) async fn follow_up(&self, name: &ChannelName, has_hidden: bool) {
+        let mut n_found = 0;
+        if has_hidden {
+            n_found += self.look_up_hidden(name).await.unwrap_or_else(|err| {
+                tracing::warn!(channel = %name, "posts that only open in Telegram cannot be looked up: {err}");
+                0
+            });
+        }
+        n_found += self.fill_gaps(name).await.unwrap_or_else(|err| {
+            tracing::warn!(channel = %name, "posts are missing, which will be tried again: {err}");
+            1
+        });
+        if n_found > 0 {
+            self.reload(name).await;
+        }
+    }
+
+    async fn look_up_hidden(&self, name: &ChannelName) -> Result<usize, StepError> {
+        let posts = self.archive.hidden(name).await?;
+        let Some(known) = self.archive.load(name).await? else { return Ok(0) };
+        let mut n_found = 0;
+        for post in posts {
+            let found = hidden::look_up(&self.client, &known.snapshot.channel, &post).await;
+            let found = found.map_err(RefreshError::from)?;
+            n_found += usize::from(found != post);
+            self.archive.recover(name, found).await?;
+        }
+        Ok(n_found)
+    }
+
+    async fn fill_gaps(&self, name: &ChannelName) -> Result<usize, StepError> {
+        let mut n_pages = 0;
+        for gap in self.archive.gaps(name, now()).await? {
+            let mut left = Some(gap);
+            while let Some(gap) = left
+                && n_pages < self.gap_pages
+            {
+                n_pages += 1;
+                left = step(&self.client, &self.archive, name, gap.below, gap, now()).await?;
+            }
+        }
+        if n_pages > 0 {
+            tracing::info!(channel = %name, pages = n_pages, "read what was published since the last time");
+        }
+        Ok(n_pages)
+    }
+
+    /// Some posts of a channel, back to its first one. What is not archived is read from Telegram, as far as that goes
+    /// in a few seconds.
+    ///
+    /// # Errors
+    ///
+    /// Why there is nothing to serve of this channel.
+    pub async fn view(self: &Arc<Self>, name: &ChannelName, depth: Depth) -> Result<(View, Served), Failure> {
+        let served = self.get(name).await?;
+        let until = Instant::now() + PATIENCE;
+        // A walk that is under way may be for other posts; one that does not help leaves the gap alone for a time.
+        for _ in 0..MAX_WALKS {
+            let view = match self.archive.view(name, depth, now()).await {
+                Ok(Some(view)) => view,
+                missing => {
+                    let why = missing.err().map(|err| err.to_string()).unwrap_or_default();
+                    tracing::debug!(channel = %name, why, "answered from memory alone");
+                    return Ok((Self::view_of_memory(&served, depth), served));
+                }
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if view.gap.is_none() || left.is_zero() {
+                return Ok((view, served));
+            }
+            let (channels, asked) = (Arc::clone(self), name.clone());
+            let walk = self.walks.start(name.clone(), || async move { channels.deepen(&asked, depth).await });
+            // When it takes too long, there is what has come until then.
+            drop(tokio::time::timeout(left, walk).await);
+        }
+        let view = self.archive.view(name, depth, now()).await.ok().flatten();
+        Ok((view.unwrap_or_else(|| Self::view_of_memory(&served, depth)), served))
+    }
+
+    /// Reads older pages until the posts are there, or it does not go on.
+    async fn deepen(&self, name: &ChannelName, depth: Depth) {
+        for _ in 0..MAX_PAGES {
+            let Ok(Some(View { gap: Some(gap), .. })) = self.archive.view(name, depth, now()).await else {
+                return;
+            };
+            // From far away it goes there at once; from nearby by whole pages, which do not cut an album.
+            let far = |before: &PostId| before.get().saturating_add(FAR) < gap.below.get();
+            let from = depth.before.filter(far).unwrap_or(gap.below);
+            if let Err(err) = step(&self.client, &self.archive, name, from, gap, now()).await {
+                tracing::warn!(channel = %name, before = %from, "older posts cannot be read now: {err}");
+                return;
+            }
+        }
+    }
+
+    /// The same, as far as memory has it.
+    fn view_of_memory(served: &Served, depth: Depth) -> View {
+        let nothing = View { snapshot: None, changed: served.snapshot.changed(), newer: None, gap: None };
+        let Ok(Snapshot { channel, mut posts, has_older }) = served.snapshot.unpack() else { return nothing };
+        let is_older = |post: &Post| depth.before.is_none_or(|before| post.id < before);
+        posts.retain(is_older);
+        let limit = depth.limit.map_or(posts.len(), usize::from);
+        let n_left_out = posts.len().saturating_sub(limit);
+        posts.drain(..n_left_out);
+        if posts.is_empty() {
+            return nothing;
+        }
+        let has_older = has_older || n_left_out > 0;
+        let newer = depth.before.map(|_| Newer::Newest);
+        View { snapshot: Some(Snapshot { channel, posts, has_older }), newer, ..nothing }
+    }
+}
