@@ -37,7 +37,7 @@ pub(super) struct Record {
 /// What of a page can be archived.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// Posts that are shown whole, by ascending id; never empty.
+    /// Posts that are shown whole, by ascending id.
     pub(super) posts: Vec<Post>,
     /// The lowest id that the page shows.
     pub(super) lowest: PostId,
@@ -47,8 +47,8 @@ pub(super) struct Part {
     pub(super) is_whole: bool,
     /// Where what is older begins: below this id.
     pub(super) cursor: PostId,
-    /// The oldest post is an album that the page may cut: a page has so many places, and an album takes one for each
-    /// of its items. What is left of it would have another id than the whole; the next older page then overlaps.
+    /// The oldest post may be the rest of an album: a page has so many places, an album takes one for each of its
+    /// items, and the rest has another id than the whole. The next older page is then asked for from above it.
     pub(super) maybe_cut: bool,
     /// The page says itself that there is something older.
     pub(super) is_linked: bool,
@@ -57,34 +57,36 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// What a page shows, but for the newest album while that may not be whole. `None` for a page without posts.
-    pub(super) fn of(page: &Page, now: Timestamp) -> Option<Self> {
+    /// What a page shows; of the newest page without its newest album while that may not be whole. `None` for a page
+    /// without posts.
+    pub(super) fn of(page: &Page, is_newest: bool, now: Timestamp) -> Option<Self> {
         let mut posts = page.snapshot.posts.clone();
         let (lowest, highest) = (posts.first()?.id, posts.last()?.id);
+        let maybe_cut = posts.len() > 1 && page.older.is_some() && shows_media(&posts[0]);
+        let cursor = if maybe_cut { posts[1].id } else { page.older.unwrap_or(lowest) };
         let mut held_for = None;
         let newest = posts.last()?;
         let age = now.duration_since(newest.published);
-        if posts.len() > 1 && is_album(newest) && age < ALBUM {
+        if is_newest && posts.len() > 1 && is_album(newest) && age < ALBUM {
             held_for = Some((ALBUM - age).min(ALBUM));
             posts.pop();
         }
-        let maybe_cut = posts.len() > 1 && page.older.is_some() && is_album(&posts[0]);
-        let cursor = if maybe_cut { posts[1].id } else { page.older.unwrap_or(lowest) };
         let is_whole = page.skipped.is_empty();
         let is_linked = page.older.is_some();
         Some(Self { posts, lowest, highest, is_whole, cursor, maybe_cut, is_linked, held_for })
     }
 
-    /// Leaves the newest post out when it is an album, which a page that ends before any id may cut there.
-    pub(super) fn leave_out_newest_album(&mut self) {
-        if self.posts.len() > 1 && self.posts.last().is_some_and(is_album) {
+    /// Leaves the newest post out when it may be an album, which a page that ends before any id may cut there.
+    pub(super) fn leave_out_newest_media(&mut self) {
+        if self.posts.len() > 1 && self.posts.last().is_some_and(shows_media) {
             self.posts.pop();
         }
     }
 
-    /// Leaves the oldest post out when it may be cut and is not known: the next older page has it whole.
-    pub(super) fn leave_out_cut(&mut self, known: &[Record]) {
-        if self.maybe_cut && known.iter().all(|record| record.post.id != self.lowest) {
+    /// Leaves the oldest post out when it may be cut: the next older page has it whole, which is read unless this one
+    /// reaches down to what is known, up to `above`.
+    pub(super) fn leave_out_cut(&mut self, above: u32) {
+        if self.maybe_cut && self.lowest.get() > above + 1 {
             self.posts.retain(|post| post.id != self.lowest);
         }
     }
@@ -96,6 +98,10 @@ impl Part {
         let is_left = self.lowest.get() > gap.above + 1;
         is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, ..gap })
     }
+}
+
+fn shows_media(post: &Post) -> bool {
+    !post.media.is_empty() || !post.files.is_empty()
 }
 
 fn is_album(post: &Post) -> bool {
@@ -165,11 +171,11 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
 #[must_use]
 pub fn without_archive(known: Option<Snapshot>, page: &Page, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
-    let Some((known, mut part)) = known.zip(Part::of(page, now)) else { return fresh.clone() };
+    let Some((known, mut part)) = known.zip(Part::of(page, true, now)) else { return fresh.clone() };
     let record = |post| Record { post, missing: 0, gone: None, rules: RULES };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=part.highest).map(|(_, post)| record(post.clone())).collect();
-    part.leave_out_cut(&in_range);
+    part.leave_out_cut(posts.last_key_value().map_or(0, |(id, _)| id.get()));
     posts.extend(merge(in_range, &part, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
     let n_left_out = posts.len().saturating_sub(MAX_PAGE.into());

@@ -393,7 +393,7 @@ impl Archive {
     ) -> Result<Merged, ArchiveError> {
         self.has_room()?;
         let now = whole_seconds(now);
-        let Some(part) = Part::of(&page, now) else {
+        let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
             return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
         };
         let merged = Merged {

@@ -245,22 +245,25 @@ pub(super) async fn merge(
     let (key, before) = channel_of(connection, visit).await?;
     let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
     let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
+    let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
+    match visit.reach {
+        // Of a channel that is new the whole page is shown.
+        Reach::Newest => newest_known.into_iter().for_each(|above| part.leave_out_cut(above)),
+        Reach::Older(from, gap) => {
+            part.leave_out_cut(gap.above);
+            if from < gap.below {
+                part.leave_out_newest_media();
+            }
+        }
+    }
     let known = records(connection, key, &part).await?;
-    if newest.is_some() {
-        part.leave_out_cut(&known);
-    }
-    if let Reach::Older(from, gap) = visit.reach
-        && from < gap.below
-    {
-        part.leave_out_newest_album();
-    }
     let changes = merge::merge(known, &part, visit.now);
     for record in &changes.put {
         put(connection, key, record).await?;
     }
     match visit.reach {
         Reach::Newest => {
-            let above = newest.and_then(|newest| u32::try_from(newest).ok()).unwrap_or(0);
+            let above = newest_known.unwrap_or(0);
             let lowest = part.lowest.get();
             if lowest > above + 1 {
                 let gap =

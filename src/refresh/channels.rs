@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
-use super::{RefreshError, Samples, read_page};
+use super::{RefreshError, Samples, follow_up, read_page};
 use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach};
 use crate::backoff::{grown, spread};
 use crate::cache::{Flights, Lookup, Packed, Snapshots};
@@ -342,7 +342,12 @@ impl Channels {
         };
         tracing::info!(channel = %name, posts = n_posts, "refreshed");
         let (channels, after) = (Arc::clone(self), name.clone());
-        drop(self.walks.start(name.clone(), || async move { channels.follow_up(&after, has_hidden).await }));
+        drop(self.walks.start(name.clone(), || async move {
+            let Self { client, archive, gap_pages, .. } = &*channels;
+            if follow_up(client, archive, &after, *gap_pages, has_hidden, now()).await {
+                channels.reload(&after).await;
+            }
+        }));
         kept
     }
 

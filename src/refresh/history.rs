@@ -92,56 +92,67 @@ async fn older_page(
     Ok(merged.left)
 }
 
-impl Channels {
-    /// What is worth doing after a refresh, while readers have its posts already: gaps are filled, and posts that only
-    /// open in Telegram looked up elsewhere.
-    pub(super) async fn follow_up(&self, name: &ChannelName, has_hidden: bool) {
-        let mut n_found = 0;
-        if has_hidden {
-            n_found += self.look_up_hidden(name).await.unwrap_or_else(|err| {
-                tracing::warn!(channel = %name, "posts that only open in Telegram cannot be looked up: {err}");
-                0
-            });
-        }
-        n_found += self.fill_gaps(name).await.unwrap_or_else(|err| {
-            tracing::warn!(channel = %name, "posts are missing, which will be tried again: {err}");
-            1
+/// What is worth doing after a refresh, while readers have its posts already: gaps are filled, by so many pages at most,
+/// and posts that only open in Telegram are looked up elsewhere. Tells whether that has changed anything.
+pub async fn follow_up(
+    client: &Client,
+    archive: &Archive,
+    name: &ChannelName,
+    gap_pages: usize,
+    has_hidden: bool,
+    now: Timestamp,
+) -> bool {
+    let mut n_found = 0;
+    if has_hidden {
+        n_found += look_up_hidden(client, archive, name).await.unwrap_or_else(|err| {
+            tracing::warn!(channel = %name, "posts that only open in Telegram cannot be looked up: {err}");
+            0
         });
-        if n_found > 0 {
-            self.reload(name).await;
+    }
+    n_found += fill_gaps(client, archive, name, gap_pages, now).await.unwrap_or_else(|err| {
+        tracing::warn!(channel = %name, "posts are missing, which will be tried again: {err}");
+        1
+    });
+    n_found > 0
+}
+
+async fn look_up_hidden(client: &Client, archive: &Archive, name: &ChannelName) -> Result<usize, StepError> {
+    let posts = archive.hidden(name).await?;
+    let Some(known) = archive.load(name).await? else { return Ok(0) };
+    let mut n_found = 0;
+    for post in posts {
+        let found = hidden::look_up(client, &known.snapshot.channel, &post).await;
+        let found = found.map_err(RefreshError::from)?;
+        n_found += usize::from(found != post);
+        archive.recover(name, found).await?;
+    }
+    Ok(n_found)
+}
+
+async fn fill_gaps(
+    client: &Client,
+    archive: &Archive,
+    name: &ChannelName,
+    gap_pages: usize,
+    now: Timestamp,
+) -> Result<usize, StepError> {
+    let mut n_pages = 0;
+    for gap in archive.gaps(name, now).await? {
+        let mut left = Some(gap);
+        while let Some(gap) = left
+            && n_pages < gap_pages
+        {
+            n_pages += 1;
+            left = step(client, archive, name, gap.below, gap, now).await?;
         }
     }
-
-    async fn look_up_hidden(&self, name: &ChannelName) -> Result<usize, StepError> {
-        let posts = self.archive.hidden(name).await?;
-        let Some(known) = self.archive.load(name).await? else { return Ok(0) };
-        let mut n_found = 0;
-        for post in posts {
-            let found = hidden::look_up(&self.client, &known.snapshot.channel, &post).await;
-            let found = found.map_err(RefreshError::from)?;
-            n_found += usize::from(found != post);
-            self.archive.recover(name, found).await?;
-        }
-        Ok(n_found)
+    if n_pages > 0 {
+        tracing::info!(channel = %name, pages = n_pages, "read what was published since the last time");
     }
+    Ok(n_pages)
+}
 
-    async fn fill_gaps(&self, name: &ChannelName) -> Result<usize, StepError> {
-        let mut n_pages = 0;
-        for gap in self.archive.gaps(name, now()).await? {
-            let mut left = Some(gap);
-            while let Some(gap) = left
-                && n_pages < self.gap_pages
-            {
-                n_pages += 1;
-                left = step(&self.client, &self.archive, name, gap.below, gap, now()).await?;
-            }
-        }
-        if n_pages > 0 {
-            tracing::info!(channel = %name, pages = n_pages, "read what was published since the last time");
-        }
-        Ok(n_pages)
-    }
-
+impl Channels {
     /// Some posts of a channel, back to its first one. What is not archived is read from Telegram, as far as that goes
     /// in a few seconds.
     ///

@@ -19,7 +19,7 @@ use crate::work;
 
 pub use channels::now;
 pub use channels::{Channels, Failure, Freshness, Origin, Served};
-pub use history::{StepError, step};
+pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 
 /// Why a channel has no fresh snapshot.

@@ -8,10 +8,12 @@
 //! - [`real_pages`]: captured pages, where they are at hand, are read whole.
 //! - [`commands`]: `get`, `check`, `healthcheck`, their output and exit codes.
 //! - [`service`]: what readers get over HTTP, also when Telegram fails.
+//! - [`archive`]: what was published stays, whatever happens.
 //! - [`house`]: rules of the code base that a search through its files can keep.
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on in a test ends it")]
 
+mod archive;
 mod commands;
 mod house;
 mod pages;

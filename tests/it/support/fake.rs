@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::history::History;
 use super::watched::Watched;
 
 /// What is answered to a request.
@@ -97,6 +98,8 @@ pub(crate) struct Fake {
 #[derive(Default)]
 struct Shared {
     script: Mutex<HashMap<String, Answer>>,
+    /// Channels with a history, whose pages are made when they are asked for.
+    channels: Mutex<HashMap<String, Arc<Mutex<History>>>>,
     /// The answer to everything, whatever the script says.
     instead: Mutex<Option<Answer>>,
     /// Connections are refused.
@@ -138,6 +141,18 @@ impl Fake {
     /// Scripts the answer to requests for a path, in place of the one before.
     pub(crate) fn on(&self, path: &str, answer: Answer) {
         self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// Has a channel, whose history is the caller's to change.
+    pub(crate) fn on_channel(&self, history: History) -> Arc<Mutex<History>> {
+        let (name, history) = (history.name.clone(), Arc::new(Mutex::new(history)));
+        self.shared.channels.lock().unwrap().insert(name, Arc::clone(&history));
+        history
+    }
+
+    /// Follows the script again.
+    pub(crate) fn on_all_no_more(&self) {
+        *self.shared.instead.lock().unwrap() = None;
     }
 
     /// Answers everything so from now on, whatever the script says.
@@ -190,6 +205,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
         let answer = shared.instead.lock().unwrap().clone();
         let answer = answer.or_else(|| shared.script.lock().unwrap().get(&request.path).cloned());
+        let answer = answer.or_else(|| page_of_channel(shared, &request.path));
         shared.requests.change(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
@@ -204,6 +220,18 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// `/s/NAME`, `/s/NAME?before=ID` and `/NAME/ID` of a channel with a history.
+fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (first, second) = path.trim_start_matches('/').split_once('/')?;
+    let channels = shared.channels.lock().unwrap();
+    if first == "s" {
+        let before = query.strip_prefix("before=").and_then(|id| id.parse().ok());
+        return Some(Answer::page(&channels.get(second)?.lock().unwrap().page(before)));
+    }
+    Some(Answer::page(&channels.get(first)?.lock().unwrap().single(second.parse().ok()?)))
 }
 
 fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {

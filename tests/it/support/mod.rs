@@ -3,7 +3,9 @@
 pub(crate) mod app;
 pub(crate) mod fake;
 pub(crate) mod golden;
+pub(crate) mod history;
 pub(crate) mod http;
+pub(crate) mod postgres;
 pub(crate) mod reader;
 pub(crate) mod watched;
 

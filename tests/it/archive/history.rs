@@ -1,0 +1,1 @@
+//! What readers get of a channel with a past.

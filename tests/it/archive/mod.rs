@@ -1,0 +1,26 @@
+//! The archive: nothing that was ever published is lost, whatever happens. The same tests run on every kind of it.
+
+mod history;
+mod model;
+
+use crate::support::postgres::Postgres;
+
+/// A kind of archive, with what a service has to be told to use a new one.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) database: Option<String>,
+}
+
+impl Kind {
+    /// The flags of a service, or of an `archive` command.
+    pub(crate) fn flags(&self) -> Vec<&str> {
+        self.database.iter().flat_map(|url| ["--database", url]).collect()
+    }
+}
+
+/// A new archive of each kind that lasts: SQLite, and PostgreSQL where it is installed.
+pub(crate) fn kinds() -> Vec<Kind> {
+    let postgres = Postgres::shared().map(Postgres::database);
+    let postgres = postgres.map(|url| Kind { name: "PostgreSQL", database: Some(url) });
+    [Kind { name: "SQLite", database: None }].into_iter().chain(postgres).collect()
+}

@@ -1,0 +1,302 @@
+//! Random histories of a channel, played against the fake t.me: whatever is published, edited and deleted between two
+//! visits, and however pages cut it, the archive has each post once, as it is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use telewire::archive::{Archive, Depth, Reach};
+use telewire::channel::ChannelName;
+use telewire::post::Post;
+use telewire::refresh;
+use telewire::telegram::address::Which;
+use telewire::telegram::client::{Client, ClientOptions, Politeness};
+use telewire::telegram::upstream::Upstream;
+use tokio::runtime::Runtime;
+
+use super::kinds;
+use crate::support::fake::{Answer, Fake};
+use crate::support::history::History;
+
+/// Histories for each kind of archive.
+const HISTORIES: u32 = 1000;
+
+/// Places of a page: few, so that pages cut a lot.
+const PLACES: usize = 6;
+
+/// Pages that are read to close a gap: as many as it takes.
+const GAP_PAGES: usize = 100;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// So many posts with a text.
+    Publish(u8),
+    /// A post with pictures.
+    Album(u8),
+    /// An album of which some pictures are there at first; whole before a minute is over.
+    Half(u8),
+    /// The n-th newest post gets another text.
+    Edit(u8),
+    /// It is deleted.
+    Delete(u8),
+    /// Somebody reads the channel.
+    Refresh,
+    /// Somebody does while Telegram fails.
+    Outage,
+    /// The program ends, and starts again.
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1_u8..12).prop_map(Event::Publish),
+        3 => (1_u8..=5).prop_map(Event::Album),
+        1 => (3_u8..=5).prop_map(Event::Half),
+        2 => (0_u8..12).prop_map(Event::Edit),
+        2 => (0_u8..12).prop_map(Event::Delete),
+        6 => Just(Event::Refresh),
+        1 => Just(Event::Outage),
+        1 => Just(Event::Restart),
+    ]
+}
+
+#[test]
+fn whatever_happens_each_post_is_archived_once_and_as_it_is() {
+    let runtime = Runtime::new().unwrap();
+    for kind in kinds() {
+        let folder = tempdir(kind.name);
+        let fake = Fake::start();
+        let options = ClientOptions {
+            upstreams: vec![Upstream::new(&fake.url()).unwrap()],
+            politeness: Politeness {
+                rate: u32::MAX.try_into().unwrap(),
+                burst: u32::MAX.try_into().unwrap(),
+                ..Politeness::default()
+            },
+            proxy: None,
+            user_agent: "test".to_owned(),
+        };
+        let client = Client::new(options).unwrap();
+        let open = || async {
+            match &kind.database {
+                Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
+                None => Archive::in_folder(&folder).await.unwrap(),
+            }
+        };
+        let histories = proptest::collection::vec(event(), 1..24);
+        let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
+        let played = Mutex::new((runtime.block_on(open()), 0));
+        let outcome = TestRunner::new(config).run(&histories, |events| {
+            let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+            let (archive, n) = &mut *played;
+            *n += 1;
+            let mut play = Play::new(&fake, &client, *n);
+            runtime.block_on(async {
+                for event in [Event::Refresh].into_iter().chain(events) {
+                    if matches!(event, Event::Restart) {
+                        archive.close().await;
+                        // The folder is another one's only when this one is gone.
+                        *archive = Archive::in_memory(1 << 20).await.unwrap();
+                        *archive = open().await;
+                    }
+                    play.event(archive, event).await?;
+                }
+                play.end(archive).await
+            })
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(outcome.is_ok(), "{}: {}", kind.name, outcome.unwrap_err());
+    }
+}
+
+fn tempdir(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("model-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// One history, and what must be true of it.
+struct Play<'a> {
+    fake: &'a Fake,
+    client: &'a Client,
+    name: ChannelName,
+    history: Arc<Mutex<History>>,
+    now: Timestamp,
+    /// Posts as they were archived the last time, by id.
+    archived: BTreeMap<u32, Post>,
+    /// The text of each post when a page has shown it last.
+    shown: BTreeMap<u32, String>,
+    /// When each post was published, also of those that were deleted since.
+    published: BTreeMap<u32, Timestamp>,
+    /// An album that is not whole yet.
+    half: Option<u32>,
+}
+
+impl<'a> Play<'a> {
+    fn new(fake: &'a Fake, client: &'a Client, n: u32) -> Self {
+        let name = format!("channel_{n}");
+        let mut play = Self {
+            fake,
+            client,
+            history: fake.on_channel(History::new(&name, PLACES)),
+            name: ChannelName::new(&name).unwrap(),
+            now: "2026-08-01T12:00:00Z".parse().unwrap(),
+            archived: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            published: BTreeMap::new(),
+            half: None,
+        };
+        // What is there when it is first read is on one page.
+        play.publish(0);
+        play
+    }
+
+    fn publish(&mut self, n_pictures: u32) {
+        let id = self.history.lock().unwrap().publish(n_pictures, self.now);
+        self.published.insert(id, self.now);
+    }
+
+    async fn event(&mut self, archive: &Archive, event: Event) -> Result<(), TestCaseError> {
+        self.now += SignedDuration::from_secs(20);
+        if let Some(id) = self.half.take_if(|_| !matches!(event, Event::Refresh)) {
+            self.complete(id);
+        }
+        let nth = |n: u8| {
+            let history = self.history.lock().unwrap();
+            history.posts.keys().rev().nth(n.into()).copied()
+        };
+        match event {
+            // Nothing to be seen: the channel would look empty.
+            Event::Publish(n) => (0..n).for_each(|_| self.publish(0)),
+            Event::Album(n) => self.publish(n.into()),
+            Event::Half(n) => {
+                self.publish(n.into());
+                let mut history = self.history.lock().unwrap();
+                let (id, album) = history.posts.iter_mut().next_back().unwrap();
+                album.n_shown = 2;
+                self.half = Some(*id);
+            }
+            Event::Edit(n) => {
+                if let Some(id) = nth(n) {
+                    self.history.lock().unwrap().edit(id);
+                }
+            }
+            Event::Delete(n) => {
+                let is_last = self.history.lock().unwrap().posts.len() == 1;
+                if let Some(id) = nth(n).filter(|_| !is_last) {
+                    self.history.lock().unwrap().posts.remove(&id);
+                }
+            }
+            Event::Refresh => {
+                self.refresh(archive).await?;
+                if let Some(id) = self.half.take() {
+                    self.complete(id);
+                }
+                self.check(archive).await?;
+            }
+            Event::Outage => {
+                self.fake.on_all(Answer::page("<html><body>log in</body></html>"));
+                let page = refresh::read_page(self.client, &self.name, Which::Newest, None).await;
+                prop_assert!(page.is_err());
+                self.fake.on_all_no_more();
+            }
+            Event::Restart => self.check(archive).await?,
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, id: u32) {
+        if let Some(post) = self.history.lock().unwrap().posts.get_mut(&id) {
+            post.n_shown = post.n_pictures;
+        }
+    }
+
+    async fn refresh(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
+        let page = refresh::read_page(self.client, &self.name, Which::Newest, None).await;
+        let page = page.map_err(|err| TestCaseError::fail(err.to_string()))?;
+        let merged = archive.merge(&self.name, Arc::new(page), Reach::Newest, self.now, Duration::ZERO).await;
+        prop_assert!(merged.is_ok(), "{merged:?}");
+        refresh::follow_up(self.client, archive, &self.name, GAP_PAGES, false, self.now).await;
+        Ok(())
+    }
+
+    async fn posts(&self, archive: &Archive) -> BTreeMap<u32, Post> {
+        let mut posts = BTreeMap::new();
+        let mut before = None;
+        loop {
+            let depth = Depth { before, limit: Some(50) };
+            let view = archive.view(&self.name, depth, self.now).await.unwrap();
+            let Some(snapshot) = view.and_then(|view| view.snapshot) else { return posts };
+            before = Some(snapshot.posts[0].id);
+            posts.extend(snapshot.posts.into_iter().map(|post| (post.id.get(), post)));
+        }
+    }
+
+    /// What is true at any time.
+    async fn check(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
+        let posts = self.posts(archive).await;
+        let history = self.history.lock().unwrap();
+        for (id, post) in &posts {
+            let published = self.published.get(id);
+            prop_assert_eq!(
+                published,
+                Some(&post.published),
+                "{} is a part of a post, or its date moved",
+                id
+            );
+            prop_assert_eq!(&post.permalink, &format!("https://t.me/{}/{id}", self.name));
+            let text = post.text.text();
+            if let Some(before) = self.archived.get(id) {
+                let is_edited = before.text != post.text;
+                prop_assert_eq!(is_edited, before.updated != post.updated, "{}: {:?} {:?}", id, before, post);
+            } else if let Some(before) = self.shown.get(id) {
+                // It comes back after it was taken for deleted.
+                prop_assert_eq!(before != text, post.updated.is_some() && before != text);
+            } else {
+                prop_assert_eq!(post.updated, None, "{} is new", id);
+            }
+            if let Some(now) = history.posts.get(id) {
+                prop_assert!(now.text.starts_with(text), "{} says {:?}", id, text);
+                let n_pictures = usize::try_from(now.n_pictures).unwrap();
+                prop_assert_eq!(post.media.len(), n_pictures, "{} is not whole", id);
+            }
+        }
+        drop(history);
+        self.shown.extend(posts.iter().map(|(id, post)| (*id, post.text.text().to_owned())));
+        self.archived = posts;
+        Ok(())
+    }
+
+    /// What is true when nothing more happens.
+    async fn end(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
+        self.now += SignedDuration::from_mins(5);
+        if let Some(id) = self.half.take() {
+            self.complete(id);
+        }
+        for _ in 0..3 {
+            self.refresh(archive).await?;
+            self.now += SignedDuration::from_mins(5);
+        }
+        self.check(archive).await?;
+        let history = self.history.lock().unwrap();
+        let first_known = self.archived.keys().next().copied().unwrap_or(0);
+        for id in history.posts.keys().filter(|id| **id >= first_known) {
+            prop_assert!(self.archived.contains_key(id), "{} is lost of {:?}", id, self.archived.keys());
+        }
+        // What the newest page shows is as it shows it, and what is missing inside of it was deleted.
+        let newest: Vec<_> = history.posts.iter().rev().take(PLACES / 5).collect();
+        for (id, post) in &newest {
+            prop_assert_eq!(self.archived[*id].text.text(), &post.text);
+        }
+        if let (Some((lowest, _)), Some((highest, _))) = (newest.last(), newest.first()) {
+            let inside = self.archived.range(**lowest..**highest).map(|(id, _)| id);
+            let deleted: Vec<_> = inside.filter(|id| !history.posts.contains_key(id)).collect();
+            prop_assert!(deleted.is_empty(), "{:?} are still there", deleted);
+        }
+        Ok(())
+    }
+}

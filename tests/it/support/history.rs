@@ -1,0 +1,137 @@
+//! A channel of the fake t.me with a history: posts are published, edited and deleted, and its pages show what is there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A channel, and everything that it shows at the moment.
+pub(crate) struct History {
+    pub(crate) name: String,
+    /// How many places a page has: 20 on t.me. An album takes one for each of its items.
+    pub(crate) places: usize,
+    /// By id.
+    pub(crate) posts: BTreeMap<u32, Published>,
+    /// Ids are never used twice.
+    pub(crate) next_id: u32,
+}
+
+/// A post as t.me has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) text: String,
+    pub(crate) at: Timestamp,
+    /// Pictures; more than one are an album, with an id each.
+    pub(crate) n_pictures: u32,
+    /// Pictures that are there already.
+    pub(crate) n_shown: u32,
+    /// The page only says that it opens in Telegram.
+    pub(crate) is_hidden: bool,
+}
+
+impl History {
+    pub(crate) fn new(name: &str, places: usize) -> Self {
+        Self { name: name.to_owned(), places, posts: BTreeMap::new(), next_id: 1 }
+    }
+
+    /// So many posts with a text, a minute apart, the first at `start`.
+    pub(crate) fn with_posts(name: &str, n: u32, start: Timestamp) -> Self {
+        let mut history = Self::new(name, 20);
+        for n in 0..n {
+            history.publish(0, start + SignedDuration::from_mins(n.into()));
+        }
+        history
+    }
+
+    /// Publishes a post with a text, and with pictures if any. Returns its id.
+    pub(crate) fn publish(&mut self, n_pictures: u32, at: Timestamp) -> u32 {
+        let id = self.next_id;
+        self.next_id += n_pictures.max(1);
+        let text = format!("Post {id} of {}", self.name);
+        let post = Published { text, at, n_pictures, n_shown: n_pictures, is_hidden: false };
+        self.posts.insert(id, post);
+        id
+    }
+
+    pub(crate) fn edit(&mut self, id: u32) {
+        if let Some(post) = self.posts.get_mut(&id) {
+            post.text.push_str(", edited");
+        }
+    }
+
+    /// The page with what is older than an id, or with the newest posts.
+    pub(crate) fn page(&self, before: Option<u32>) -> String {
+        let items = self.posts.iter().flat_map(|(id, post)| (0..post.n_shown.max(1)).map(|n| (*id, *id + n)));
+        let mut shown: Vec<(u32, u32)> =
+            items.filter(|(_, item)| before.is_none_or(|before| *item < before)).collect();
+        let has_older = shown.len() > self.places;
+        shown.drain(..shown.len().saturating_sub(self.places));
+        let mut messages: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (post, item) in shown {
+            messages.entry(post).or_default().push(item);
+        }
+        let name = &self.name;
+        let lowest = messages.values().next().map(|items| items[0]).filter(|_| has_older);
+        let older = lowest.map(|id| {
+            format!("<div><a href=\"/s/{name}?before={id}\" class=\"tme_messages_more\" data-before=\"{id}\"></a></div>")
+        });
+        let mut body = String::new();
+        for (post, items) in &messages {
+            self.message(&mut body, &self.posts[post], *post, items);
+        }
+        if messages.is_empty() {
+            body.push_str("<div class=\"tme_no_messages_found\">No posts found</div>");
+        }
+        format!(
+            "<!DOCTYPE html><html><head><title>{name} – Telegram</title></head><body>\
+             <div class=\"tgme_channel_info\"><div class=\"tgme_channel_info_header_title\"><span>{name}</span></div>\
+             <div class=\"tgme_channel_info_header_username\"><a href=\"https://t.me/{name}\">@{name}</a></div></div>\
+             <main><section class=\"tgme_channel_history js-message_history\">{}{body}</section></main></body></html>",
+            older.unwrap_or_default()
+        )
+    }
+
+    fn message(&self, out: &mut String, post: &Published, id: u32, items: &[u32]) {
+        let (name, first) = (&self.name, items[0]);
+        write!(out, "<div class=\"tgme_widget_message js-widget_message\" data-post=\"{name}/{first}\">")
+            .unwrap();
+        if post.is_hidden {
+            out.push_str(
+                "<div class=\"message_media_not_supported_wrap\"><div class=\"message_media_not_supported\">\
+                 <div class=\"message_media_not_supported_label\">Please open Telegram to view this post</div></div></div>",
+            );
+        }
+        let picture = |item: &u32| {
+            format!(
+                "<a class=\"tgme_widget_message_photo_wrap {}\" href=\"https://t.me/{name}/{item}?single\" \
+                 style=\"width:800px;background-image:url('https://cdn4.telesco.pe/file/{name}-{item}.jpg')\">\
+                 <div class=\"tgme_widget_message_photo\" style=\"padding-top:75%\"></div></a>",
+                if post.n_pictures > 1 { "grouped_media_wrap" } else { "" }
+            )
+        };
+        out.extend(items.iter().filter(|_| post.n_pictures > 0).map(picture));
+        if first == id && !post.is_hidden {
+            write!(out, "<div class=\"tgme_widget_message_text js-message_text\">{}</div>", post.text)
+                .unwrap();
+        }
+        write!(
+            out,
+            "<div class=\"tgme_widget_message_footer\"><div class=\"tgme_widget_message_info\">\
+             <span class=\"tgme_widget_message_views\">7</span><span class=\"tgme_widget_message_meta\">\
+             <a class=\"tgme_widget_message_date\" href=\"https://t.me/{name}/{first}\"><time datetime=\"{}\"></time></a>\
+             </span></div></div></div>",
+            post.at.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+        )
+        .unwrap();
+    }
+
+    /// The page of a single post.
+    pub(crate) fn single(&self, id: u32) -> String {
+        let text = self.posts.get(&id).map_or("About the channel", |post| &post.text);
+        format!(
+            "<!DOCTYPE html><html><head><meta property=\"og:description\" content=\"{text}\"></head>\
+             <body><script async data-telegram-post=\"{}/{id}\"></script></body></html>",
+            self.name
+        )
+    }
+}
