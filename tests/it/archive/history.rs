@@ -1,1 +1,399 @@
-//! What readers get of a channel with a past.
+//! What readers get of a channel with a past: everything, once, in order, with what became of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{Kind, kinds};
+use crate::support::app::{self, App};
+use crate::support::fake::{Answer, Fake};
+use crate::support::history::History;
+use crate::support::watched::PATIENCE;
+
+/// Always stale, and as fast as may be.
+const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
+/// Once read it is not asked for again by itself.
+const CALM: [&str; 8] = ["--fresh-min", "1h", "--fresh-max", "1h", "--rate", "10000", "--burst", "10000"];
+
+const NAME: &str = "old_harbour";
+const FEED: &str = "/old_harbour/json";
+const PREVIEW: &str = "/s/old_harbour";
+
+fn start() -> Timestamp {
+    "2026-05-01T08:00:00Z".parse().unwrap()
+}
+
+/// A t.me with one channel of so many posts.
+fn channel(n: u32) -> (Fake, Arc<Mutex<History>>) {
+    let fake = Fake::start();
+    let history = fake.on_channel(History::with_posts(NAME, n, start()));
+    (fake, history)
+}
+
+fn service(kind: &Kind, fake: &Fake, flags: &[&str]) -> App {
+    App::start(&fake.url(), &[flags, &kind.flags()].concat())
+}
+
+/// A feed as JSON Feed.
+fn feed(app: &App, target: &str) -> Value {
+    let answer = app.get(target);
+    assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// The numbers of the posts of a feed, in its order.
+fn ids(feed: &Value) -> Vec<u32> {
+    let items = feed["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["id"].as_str().unwrap().rsplit_once('/').unwrap().1.parse().unwrap())
+        .collect()
+}
+
+/// Lets the service read the channel as it is now: of three refreshes the first may have begun before, and the second
+/// be about to end when the third is asked for.
+fn refresh(app: &App) {
+    let n_before = app.log_times("refreshed");
+    wait_for_feed(app, "refreshed", |_| app.log_times("refreshed") >= n_before + 3);
+}
+
+/// Asks for the feed until it is as wanted, which it has to become soon.
+fn wait_for_feed(app: &App, what: &str, wanted: impl Fn(&Value) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted(&feed(app, FEED)) {
+        assert!(Instant::now() < until, "{what}: {:?}", ids(&feed(app, FEED)));
+    }
+}
+
+fn down_to(highest: u32, lowest: u32) -> Vec<u32> {
+    (lowest..=highest).rev().collect()
+}
+
+#[test]
+fn what_was_published_between_two_visits_is_read_from_older_pages() {
+    for kind in kinds() {
+        let (fake, history) = channel(30);
+        let app = service(&kind, &fake, &HASTY);
+        assert_eq!(ids(&feed(&app, FEED)), down_to(30, 11), "{}: the newest page", kind.name);
+        for n in 30..100 {
+            history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
+        }
+        refresh(&app);
+        // All of them are of the same day.
+        wait_for_feed(&app, kind.name, |feed| ids(feed) == down_to(100, 11));
+        assert_eq!(fake.count("/s/old_harbour?before=81"), 1);
+        assert_eq!(
+            fake.count("/s/old_harbour?before=21"),
+            0,
+            "{}: it goes no further than it has to",
+            kind.name
+        );
+    }
+}
+
+#[test]
+fn a_gap_that_cannot_be_closed_is_remembered() {
+    for kind in kinds() {
+        let (fake, history) = channel(20);
+        let app = service(&kind, &fake, &[&HASTY[..], &["--gap-pages", "2"]].concat());
+        feed(&app, FEED);
+        for n in 20..110 {
+            history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
+        }
+        fake.on("/s/old_harbour?before=91", Answer::status(404));
+        refresh(&app);
+        app.wait_for_log("posts are missing, which will be tried again");
+        assert_eq!(ids(&feed(&app, FEED)), [down_to(110, 91), down_to(20, 1)].concat(), "{}", kind.name);
+        // The program ends, and the next one finds the gap. It is left alone for a minute, but not if asked for.
+        let folder = app.stop();
+        fake.forget("/s/old_harbour?before=91");
+        let app = App::start_in(folder, &fake.url(), &[&CALM[..], &kind.flags()].concat());
+        let stats = app::run_in(&app.folder, &[&["archive", "stats"], &kind.flags()[..]].concat());
+        assert!(
+            stats.stdout.contains("old_harbour                             40        0     1"),
+            "{stats:?}"
+        );
+        let upstream = fake.url();
+        let filled = [&["archive", "backfill", NAME, "--upstream", &upstream], &kind.flags()[..]].concat();
+        let filled = app::run_in(&app.folder, &filled);
+        assert_eq!((filled.code, filled.stdout.as_str()), (0, ""), "{filled:?}");
+        assert!(filled.stderr.contains("old_harbour: 110 posts, from the first one on"), "{filled:?}");
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=200")), down_to(110, 1), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_feed_has_pages_back_to_the_first_post_and_forth_again() {
+    for kind in kinds() {
+        let (fake, _history) = channel(130);
+        let app = service(&kind, &fake, &CALM);
+        let newest = feed(&app, "/old_harbour/json?limit=50");
+        assert_eq!(ids(&newest), down_to(130, 81), "{}", kind.name);
+        let next = |feed: &Value| {
+            let url = feed["next_url"].as_str()?.to_owned();
+            Some(url.split_once("/old_harbour").map(|(_, rest)| format!("/old_harbour{rest}")).unwrap())
+        };
+        let older = next(&newest).unwrap();
+        assert_eq!(older, "/old_harbour/json?before=81&limit=50");
+        assert_eq!(ids(&feed(&app, &older)), down_to(80, 31));
+        let oldest = feed(&app, &next(&feed(&app, &older)).unwrap());
+        assert_eq!((ids(&oldest), next(&oldest)), (down_to(30, 1), None), "{}", kind.name);
+        // Everything is archived now.
+        let n_asked = fake.times().len();
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=200")), down_to(130, 1));
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?before=4")), [3, 2, 1]);
+        assert_eq!(fake.times().len(), n_asked, "{}", kind.name);
+        let gone = app.get("/old_harbour/json?before=1");
+        assert_eq!((gone.status, gone.text().contains("no posts that are older")), (404, true));
+        // RSS and Atom say the same, and the way back.
+        for (target, rel, leads_to) in [
+            ("/old_harbour/rss?limit=50", "next", "/old_harbour/rss?before=81&amp;limit=50"),
+            ("/old_harbour/atom", "next", "/old_harbour/atom?before=1"),
+            ("/old_harbour/rss?before=31&limit=50", "prev", "/old_harbour/rss?before=81&amp;limit=50"),
+            ("/old_harbour/atom?before=81&limit=50", "prev", "/old_harbour/atom?limit=50"),
+            ("/old_harbour/atom?before=111", "prev", "/old_harbour/atom"),
+        ] {
+            let answer = app.get(target);
+            let link = format!("http://{}{leads_to}\" rel=\"{rel}\"", app.address);
+            let is_last = leads_to.ends_with("before=1");
+            assert_eq!(
+                answer.text().contains(&link),
+                !is_last,
+                "{target}: {link} in {}",
+                &answer.text()[..1500]
+            );
+        }
+        // A validator of such a page is one.
+        let tag = app.get("/old_harbour/rss?limit=50").header("ETag").unwrap().to_owned();
+        assert_eq!(app.ask("GET", "/old_harbour/rss?limit=50", &[("If-None-Match", &tag)]).status, 304);
+    }
+}
+
+#[test]
+fn somewhere_in_the_past_is_reached_without_reading_all_that_is_newer() {
+    for kind in kinds() {
+        let (fake, _history) = channel(3000);
+        let app = service(&kind, &fake, &CALM);
+        assert_eq!(
+            ids(&feed(&app, "/old_harbour/json?before=1001&limit=20")),
+            down_to(1000, 981),
+            "{}",
+            kind.name
+        );
+        assert_eq!(fake.times().len(), 2, "the newest page, and that one");
+        // What is between is not taken for known.
+        assert_eq!(
+            ids(&feed(&app, "/old_harbour/json?before=1021&limit=40")),
+            down_to(1020, 981),
+            "{}",
+            kind.name
+        );
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=100")), down_to(3000, 2901), "{}", kind.name);
+    }
+}
+
+#[test]
+fn an_edit_moves_updated_and_nothing_else() {
+    for kind in kinds() {
+        let (fake, history) = channel(5);
+        let app = service(&kind, &fake, &HASTY);
+        let before = feed(&app, FEED);
+        let answer = app.get("/old_harbour/atom");
+        history.lock().unwrap().edit(3);
+        let now = Timestamp::from_second(jiff_now().as_second()).unwrap();
+        refresh(&app);
+        let after = feed(&app, FEED);
+        for (before, after) in
+            before["items"].as_array().unwrap().iter().zip(after["items"].as_array().unwrap())
+        {
+            assert_eq!((&before["id"], &before["date_published"]), (&after["id"], &after["date_published"]));
+            if after["id"] == "https://t.me/old_harbour/3" {
+                assert!(after["content_html"].as_str().unwrap().contains("edited"), "{after}");
+                let updated: Timestamp = after["date_modified"].as_str().unwrap().parse().unwrap();
+                assert!(now <= updated && updated <= jiff_now(), "{}: {updated}", kind.name);
+            } else {
+                assert_eq!(before, after, "{}", kind.name);
+            }
+        }
+        let since = [("If-Modified-Since", answer.header("Last-Modified").unwrap())];
+        assert_eq!(
+            app.ask("GET", "/old_harbour/atom", &since).status,
+            200,
+            "it is news to a reader without ETag"
+        );
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's clock is the test's")]
+fn jiff_now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[test]
+fn a_deleted_post_leaves_the_feed_when_it_is_missing_twice_and_stays_in_the_archive() {
+    for kind in kinds() {
+        let (fake, history) = channel(5);
+        let app = service(&kind, &fake, &HASTY);
+        feed(&app, FEED);
+        let old = app.get("/old_harbour/rss");
+        history.lock().unwrap().posts.remove(&3);
+        refresh(&app);
+        assert_eq!(ids(&feed(&app, FEED)), [5, 4, 2, 1], "{}", kind.name);
+        let since = [("If-Modified-Since", old.header("Last-Modified").unwrap())];
+        assert_eq!(app.ask("GET", "/old_harbour/rss", &since).status, 200, "that it is gone is news");
+        let export = app::run_in(&app.folder, &[&["archive", "export", NAME], &kind.flags()[..]].concat());
+        let lines: Vec<Value> =
+            export.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&lines[0]["kind"], &lines[0]["version"]), (&"channel".into(), &1.into()), "{export:?}");
+        let posts: Vec<_> = lines.iter().filter(|line| line["kind"] == "post").collect();
+        assert_eq!(
+            posts.iter().map(|line| line["post"]["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5]
+        );
+        assert_eq!(
+            posts.iter().map(|line| line["gone"].is_string()).collect::<Vec<_>>(),
+            [false, false, true, false, false]
+        );
+    }
+}
+
+#[test]
+fn after_a_restart_feeds_are_the_same_without_telegram() {
+    for kind in kinds() {
+        let (fake, history) = channel(60);
+        let app = service(&kind, &fake, &HASTY);
+        feed(&app, FEED);
+        history.lock().unwrap().edit(50);
+        history.lock().unwrap().publish(4, start() + SignedDuration::from_hours(9));
+        refresh(&app);
+        let formats = ["rss", "atom", "json"];
+        let flags = [&HASTY[..], &kind.flags(), &["--public-url", "https://feeds.example.org"]].concat();
+        // What is older is archived once it was asked for.
+        feed(&app, "/old_harbour/json?limit=200");
+        let folder = app.kill();
+        let app = App::start_in(folder, &fake.url(), &flags);
+        let targets = formats.iter().flat_map(|format| {
+            ["", "?limit=7", "?before=55"].map(|end| format!("/old_harbour/{format}{end}"))
+        });
+        let targets: Vec<_> = targets.collect();
+        let before: Vec<_> = targets.iter().map(|target| app.get(target)).collect();
+        fake.on_all(Answer::status(500));
+        let folder = app.kill();
+        let app = App::start_in(folder, &fake.url(), &flags);
+        for (target, before) in targets.iter().zip(&before) {
+            let after = app.get(target);
+            assert_eq!((before.status, after.status), (200, 200), "{} {target}", kind.name);
+            assert_eq!(before.text(), after.text(), "{} {target}", kind.name);
+            for header in ["ETag", "Last-Modified"] {
+                assert_eq!(before.header(header), after.header(header), "{} {target}", kind.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_post_that_only_opens_in_telegram_gets_its_text_from_its_own_page() {
+    for kind in kinds() {
+        let (fake, history) = channel(3);
+        history.lock().unwrap().posts.get_mut(&2).unwrap().is_hidden = true;
+        let app = service(&kind, &fake, &HASTY);
+        feed(&app, FEED);
+        let is_found = |feed: &Value| {
+            feed["items"][1]["content_html"].as_str().unwrap().contains("Post 2 of old_harbour")
+        };
+        wait_for_feed(&app, kind.name, is_found);
+        refresh(&app);
+        assert!(is_found(&feed(&app, FEED)), "{}: it stays", kind.name);
+        assert_eq!(fake.count("/old_harbour/2"), 1, "{}: once", kind.name);
+    }
+}
+
+#[test]
+fn an_album_is_held_back_for_a_minute_until_it_is_whole() {
+    for kind in kinds() {
+        let (fake, history) = channel(3);
+        history.lock().unwrap().publish(4, jiff_now());
+        history.lock().unwrap().posts.get_mut(&4).unwrap().n_shown = 2;
+        let app = service(&kind, &fake, &CALM);
+        let answer = app.get("/old_harbour/rss");
+        assert!(!answer.text().contains("old_harbour/4<"), "{}", kind.name);
+        let max_age = answer.header("Cache-Control").unwrap().split_once("max-age=").unwrap().1;
+        assert!(max_age.parse::<u32>().unwrap() <= 61, "{}: it is asked again when it is whole", kind.name);
+    }
+}
+
+#[test]
+fn the_archive_is_copied_trimmed_and_read_back() {
+    for kind in kinds() {
+        let (fake, _history) = channel(100);
+        let app = service(&kind, &fake, &CALM);
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=90")).len(), 90);
+        let command =
+            |args: &[&str]| app::run_in(&app.folder, &[&["archive"], args, &kind.flags()[..]].concat());
+        let copied = command(&["backup", "copy.sqlite"]);
+        if kind.database.is_some() {
+            assert!(copied.code == 7 && copied.stderr.contains("pg_dump"), "{copied:?}");
+        } else {
+            assert_eq!(copied.code, 0, "{copied:?}");
+            assert_ne!(command(&["backup", "copy.sqlite"]).code, 0, "a copy is not overwritten");
+        }
+        assert_eq!(command(&["prune"]).code, 2, "it is said what to keep");
+        let pruned = command(&["prune", "--keep-posts", "30"]);
+        assert!(pruned.code == 0 && pruned.stderr.contains("70 posts deleted"), "{pruned:?}");
+        let pruned = command(&["prune", "--keep-days", "1"]);
+        assert!(pruned.stderr.contains("10 posts deleted"), "a page of them stays: {pruned:?}");
+        assert!(command(&["stats"]).stdout.contains("1 channels, 20 posts, "));
+        // What was deleted is read again by whoever wants it.
+        assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=50")), down_to(100, 51), "{}", kind.name);
+        let nothing = command(&["export", "nobody_here"]);
+        assert!(nothing.code == 4 && nothing.stderr.contains("nothing of nobody_here"), "{nothing:?}");
+        if kind.database.is_none() {
+            let folder = app::new_folder();
+            std::fs::create_dir(folder.join("data")).unwrap();
+            std::fs::copy(app.folder.join("copy.sqlite"), folder.join("data/archive.sqlite")).unwrap();
+            fake.on_all(Answer::status(500));
+            let app = App::start_in(folder, &fake.url(), &CALM);
+            assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=90")), down_to(100, 11), "the copy is whole");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_another_channel_has_taken_does_not_mix_the_two() {
+    for kind in kinds() {
+        let page = |id: &str, text: &str| {
+            let view = format!("{{\"c\":-{id},\"p\":7,\"t\":1,\"h\":\"x\"}}");
+            let view = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, view);
+            let mut history = History::new(NAME, 20);
+            history.next_id = 7;
+            history.publish(0, start());
+            let page = history.page(None).replace("Post 7 of old_harbour", text);
+            page.replace("data-post=", &format!("data-view=\"{view}\" data-post="))
+        };
+        let fake = Fake::start();
+        fake.on(PREVIEW, Answer::page(&page("111", "The first one's")));
+        let app = service(&kind, &fake, &HASTY);
+        feed(&app, FEED);
+        fake.on(PREVIEW, Answer::page(&page("222", "The second one's")));
+        refresh(&app);
+        app.wait_for_log("the name belongs to another channel now");
+        let after = feed(&app, FEED);
+        assert_eq!(after["items"][0]["title"], "The second one's", "{}", kind.name);
+        assert!(after["items"][0]["date_modified"].is_null(), "{}: it is no edit", kind.name);
+    }
+}
+
+#[test]
+fn without_an_archive_everything_is_in_memory() {
+    let (fake, history) = channel(30);
+    let app = App::start(&fake.url(), &[&HASTY[..], &["--no-archive"]].concat());
+    assert_eq!(ids(&feed(&app, FEED)), down_to(30, 11));
+    history.lock().unwrap().edit(25);
+    history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(31));
+    refresh(&app);
+    assert_eq!(ids(&feed(&app, FEED)), down_to(31, 11), "what was known stays");
+    assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=200")), down_to(31, 1));
+    assert!(!app.folder.join("data").exists(), "nothing is written");
+}

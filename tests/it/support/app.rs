@@ -24,12 +24,13 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Starts the service on a free port, and returns when it listens.
+    /// Starts the service on a free port in a folder of its own, and returns when it listens.
     pub(crate) fn start(upstream: &str, flags: &[&str]) -> Self {
-        static N_STARTED: AtomicU32 = AtomicU32::new(0);
-        let n = N_STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("app-{}-{n}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        Self::start_in(new_folder(), upstream, flags)
+    }
+
+    /// The same in a folder that another service may have left.
+    pub(crate) fn start_in(folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut child = telewire()
             .args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream])
             .args(flags)
@@ -63,6 +64,11 @@ impl App {
         self.log.look(find).unwrap()
     }
 
+    /// How many log lines contain `part`.
+    pub(crate) fn log_times(&self, part: &str) -> usize {
+        self.log.look(|log| log.iter().filter(|line| line.contains(part)).count())
+    }
+
     /// Waits until so many log lines contain `part`.
     pub(crate) fn wait_for_log_times(&self, part: &str, n: usize) {
         let times = |log: &Vec<String>| log.iter().filter(|line| line.contains(part)).count();
@@ -74,6 +80,20 @@ impl App {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().trim_end_matches(" kB").parse::<usize>().ok().map(|kilobytes| kilobytes << 10)
+    }
+
+    /// Kills the program, and leaves its folder to the next.
+    pub(crate) fn kill(mut self) -> PathBuf {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::take(&mut self.folder)
+    }
+
+    /// Asks the program to stop, waits for that, and leaves its folder to the next.
+    pub(crate) fn stop(mut self) -> PathBuf {
+        self.terminate();
+        assert_eq!(self.exit_code(), Some(0));
+        std::mem::take(&mut self.folder)
     }
 
     /// Asks the program to stop, as a system does.
@@ -93,8 +113,19 @@ impl Drop for App {
         // Nothing is left to be done if one of these fails: the test is over.
         drop(self.child.kill());
         drop(self.child.wait());
-        drop(fs::remove_dir_all(&self.folder));
+        if self.folder != Path::new("") {
+            drop(fs::remove_dir_all(&self.folder));
+        }
     }
+}
+
+/// A folder that nobody else uses.
+pub(crate) fn new_folder() -> PathBuf {
+    static N: AtomicU32 = AtomicU32::new(0);
+    let n = N.fetch_add(1, Ordering::Relaxed);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("app-{}-{n}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) {
@@ -119,11 +150,20 @@ pub(crate) fn run(args: &[&str]) -> Output {
     run_with(args, &[], Stdio::piped())
 }
 
+/// Runs a command in a folder, to its end.
+pub(crate) fn run_in(folder: &Path, args: &[&str]) -> Output {
+    output(telewire().args(args).current_dir(folder).stdout(Stdio::piped()))
+}
+
 /// The same as [`run`], with variables set and standard output elsewhere.
 pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)], stdout: Stdio) -> Output {
     let mut command = telewire();
-    command.args(args).envs(variables.iter().copied()).current_dir(super::pages_folder());
-    let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    command.args(args).envs(variables.iter().copied()).current_dir(super::pages_folder()).stdout(stdout);
+    output(&mut command)
+}
+
+fn output(command: &mut Command) -> Output {
+    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let output = child.wait_with_output().unwrap();
     Output {
         code: output.status.code().expect("an exit code"),

@@ -143,6 +143,11 @@ impl Fake {
         self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
     }
 
+    /// Takes the answer to a path out of the script.
+    pub(crate) fn forget(&self, path: &str) {
+        self.shared.script.lock().unwrap().remove(path);
+    }
+
     /// Has a channel, whose history is the caller's to change.
     pub(crate) fn on_channel(&self, history: History) -> Arc<Mutex<History>> {
         let (name, history) = (history.name.clone(), Arc::new(Mutex::new(history)));

@@ -94,7 +94,7 @@ impl Postgres {
         ids.retain(|id| *id != self.shell.id());
         let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
         // Those that have ended in between are no matter.
-        drop(Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap());
+        Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap();
     }
 
     fn wait(&self) {
