@@ -63,10 +63,11 @@ impl Database {
                 Self { reads: only.clone(), writes: only, is_postgres: false }
             }
             Place::File(file) => {
-                let url = file_url(file, "rwc");
-                let writes = sqlite(&url, 1).await?;
+                // First, since a pool tries again and again what cannot be opened.
                 examine(file).await?;
-                Self { reads: sqlite(&url, READERS).await?, writes, is_postgres: false }
+                let url = file_url(file);
+                let (reads, writes) = (sqlite(&url, READERS).await?, sqlite(&url, 1).await?);
+                Self { reads, writes, is_postgres: false }
             }
             Place::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
@@ -230,20 +231,22 @@ fn quiet(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
     Ok(options.disable_statement_logging())
 }
 
-fn file_url(file: &Path, mode: &str) -> String {
+fn file_url(file: &Path) -> String {
     let path: String = url::form_urlencoded::byte_serialize(file.as_os_str().as_encoded_bytes()).collect();
     // The path of an address, not of a form.
-    format!("sqlite://{}?mode={mode}", path.replace('+', "%20"))
+    format!("sqlite://{}?mode=rw", path.replace('+', "%20"))
 }
 
-/// Looks whether a file is damaged, for a moment: a large one is not read to its end.
-async fn examine(file: &Path) -> Result<(), ArchiveError> {
-    let mut connection =
-        SqliteConnectOptions::new().filename(file).disable_statement_logging().connect().await?;
+/// Looks whether a file can be used, which is made when it is not there: for a moment, a large one is not read to its
+/// end.
+pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    connection.execute(PRAGMAS).await?;
     let begun = Instant::now();
     connection.lock_handle().await?.set_progress_handler(1000, move || begun.elapsed() < EXAMINATION);
     let said: Result<String, _> =
-        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await;
+        sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut connection).await;
     connection.lock_handle().await?.remove_progress_handler();
     let verdict = match said {
         Ok(said) if said == "ok" => Ok(()),

@@ -75,6 +75,11 @@ fn room(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((fs4::available_space(folder)?, LOW_WATER.min(fs4::total_space(folder)? / 16)))
 }
 
+/// Whether a disk has less room than it should have.
+pub(super) fn is_full(folder: &Path) -> bool {
+    room(folder).is_ok_and(|(free, low_water)| free < low_water)
+}
+
 /// Makes some room on a full disk.
 pub(super) fn release_ballast(folder: &Path) {
     match fs::remove_file(folder.join(BALLAST_FILE)) {

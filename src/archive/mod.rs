@@ -220,7 +220,7 @@ impl Archive {
     /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Newer`]. That the disk is full is none.
     pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let archive = Self::new(Place::File(folder.join(FILE)), Some(Folder::take(folder)?));
-        match archive.open().await {
+        match archive.open_with_room(folder).await {
             Err(ArchiveError::Damaged(why)) => {
                 archive.set_aside(None, &why).await;
                 archive.open().await?;
@@ -245,7 +245,7 @@ impl Archive {
             return Err(ArchiveError::Absent(file));
         }
         let archive = Self::new(Place::File(file), None);
-        archive.open().await?;
+        archive.open_with_room(folder).await?;
         Ok(Arc::new(archive))
     }
 
@@ -318,6 +318,17 @@ impl Archive {
         let database = Arc::new(Database::open(&self.place).await?);
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database));
         Ok(database)
+    }
+
+    /// The same; when the disk is full, with what is held back for that.
+    async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
+        match self.open().await {
+            Err(ArchiveError::Full | ArchiveError::Database(_)) if folder::is_full(folder) => {
+                folder::release_ballast(folder);
+                self.open().await
+            }
+            opened => opened,
+        }
     }
 
     fn database(&self) -> Option<Arc<Database>> {
@@ -584,6 +595,12 @@ impl Archive {
             ArchiveError::Damaged(why) if self.folder.is_some() => self.set_aside(used, why).await,
             ArchiveError::Full => {}
             _ => {
+                // A pool does not say why it has no connection to give.
+                if let (Place::File(file), Some(_)) = (&self.place, &self.folder)
+                    && let Err(ArchiveError::Damaged(why)) = database::examine(file).await
+                {
+                    return self.set_aside(used, &why).await;
+                }
                 let until = Instant::now() + REST;
                 *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
             }

@@ -1,6 +1,8 @@
 //! The archive: nothing that was ever published is lost, whatever happens. The same tests run on every kind of it.
 
+mod bad_days;
 mod history;
+mod kills;
 mod model;
 
 use crate::support::postgres::Postgres;
