@@ -4,6 +4,7 @@ mod bad_days;
 mod history;
 mod kills;
 mod model;
+mod replicas;
 
 use crate::support::postgres::Postgres;
 

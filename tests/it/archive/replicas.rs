@@ -1,0 +1,194 @@
+//! Several copies of the program on one PostgreSQL: each channel is read once for all of them, and the database may go
+//! away and come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::support::app::App;
+use crate::support::fake::{Answer, Fake, Gate};
+use crate::support::history::History;
+use crate::support::postgres::Postgres;
+use crate::support::watched::{PATIENCE, Watched};
+use crate::support::{http, say};
+
+const READERS: usize = 1000;
+const REPLICAS: usize = 3;
+const FEED: &str = "/twin_piers/rss";
+const PREVIEW: &str = "/s/twin_piers";
+/// Faster than any test needs.
+const FAST: [&str; 4] = ["--rate", "10000", "--burst", "10000"];
+
+fn start() -> Timestamp {
+    "2026-05-01T08:00:00Z".parse().unwrap()
+}
+
+fn replicas(fake: &Fake, database: &str, flags: &[&str]) -> Vec<App> {
+    let flags =
+        [&FAST[..], flags, &["--database", database, "--public-url", "https://feeds.example.org"]].concat();
+    (0..REPLICAS).map(|_| App::start(&fake.url(), &flags)).collect()
+}
+
+fn wait_until(what: &str, wanted: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted() {
+        assert!(Instant::now() < until, "{what}");
+    }
+}
+
+#[test]
+fn a_thousand_readers_of_three_replicas_cost_one_request() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let fake = Fake::start();
+    let gate = Gate::default();
+    let page = History::with_posts("twin_piers", 20, start()).page(None);
+    fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page) });
+    let apps = replicas(&fake, &postgres.database(), &[]);
+    let n_sent = Arc::<Watched<usize>>::default();
+    let readers: Vec<_> = (0..READERS)
+        .map(|n| {
+            let (address, n_sent) = (apps[n % REPLICAS].address, Arc::clone(&n_sent));
+            let read = move || {
+                let stream = http::send(address, "GET", FEED, &[]);
+                n_sent.change(|n| *n += 1);
+                http::receive(stream, "GET")
+            };
+            thread::Builder::new().stack_size(256 << 10).spawn(read).unwrap()
+        })
+        .collect();
+    assert!(n_sent.wait(|n| *n == READERS));
+    fake.wait_for(PREVIEW);
+    gate.open();
+    let answers: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
+    assert!(answers.iter().all(|answer| answer.header("ETag") == answers[0].header("ETag")));
+    assert_eq!(fake.count(PREVIEW), 1);
+}
+
+#[test]
+fn what_one_replica_has_read_the_others_have_at_once() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let fake = Fake::start();
+    let history = fake.on_channel(History::with_posts("twin_piers", 5, start()));
+    let apps = replicas(&fake, &postgres.database(), &["--fresh-min", "2s", "--fresh-max", "2s"]);
+    let before = apps.iter().map(|app| app.get(FEED)).collect::<Vec<_>>();
+    assert!(before.iter().all(|answer| answer.status == 200));
+    assert_eq!(fake.count(PREVIEW), 1, "the second and the third have found it in the archive");
+    history.lock().unwrap().publish(0, start());
+    let has_it = |app: &App| app.get(FEED).text().contains("twin_piers/6<");
+    wait_until("a stale feed is refreshed", || has_it(&apps[0]));
+    let n_asked = fake.count(PREVIEW);
+    wait_until("the others hear of it", || apps.iter().all(has_it));
+    assert!(fake.count(PREVIEW) <= n_asked + 1, "and do not ask themselves");
+    let tags: Vec<_> = apps.iter().map(|app| app.get(FEED).header("ETag").unwrap().to_owned()).collect();
+    assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
+}
+
+#[test]
+fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let fake = Fake::start();
+    let page = History::with_posts("twin_piers", 5, start()).page(None);
+    fake.on(PREVIEW, Answer { gate: Some(Gate::default()), ..Answer::page(&page) });
+    let mut apps = replicas(&fake, &postgres.database(), &[]);
+    let _first = http::send(apps[0].address, "GET", FEED, &[]);
+    fake.wait_for(PREVIEW);
+    drop(apps.remove(0).kill());
+    fake.on(PREVIEW, Answer::page(&page));
+    let answer = apps[0].get(FEED);
+    assert_eq!((answer.status, fake.count(PREVIEW)), (200, 2), "{}", answer.text());
+}
+
+#[test]
+fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answer() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let fake = Fake::start();
+    let names: Vec<String> = (0..8).map(|n| format!("pier_{n}")).collect();
+    let histories: Vec<_> =
+        names.iter().map(|name| fake.on_channel(History::with_posts(name, 30, start()))).collect();
+    let database = postgres.database();
+    let apps = replicas(&fake, &database, &["--fresh-min", "0s", "--fresh-max", "0s"]);
+    for (app, name) in apps.iter().flat_map(|app| names.iter().map(move |name| (app, name))) {
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    }
+    let is_over = Arc::new(AtomicBool::new(false));
+    let n_slow = Arc::new(AtomicUsize::new(0));
+    let readers: Vec<_> = (0..6)
+        .map(|n| {
+            let (is_over, n_slow, names) = (Arc::clone(&is_over), Arc::clone(&n_slow), names.clone());
+            let address = apps[n % REPLICAS].address;
+            thread::spawn(move || {
+                let mut n_read = 0;
+                let mut slowest = Duration::ZERO;
+                while !is_over.load(Ordering::SeqCst) {
+                    let end = if n_read % 10 == 9 { "json?limit=25" } else { "rss" };
+                    let begun = Instant::now();
+                    let answer =
+                        http::ask(address, "GET", &format!("/{}/{end}", names[n_read % names.len()]), &[]);
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    slowest = slowest.max(begun.elapsed());
+                    if begun.elapsed() > Duration::from_millis(150) {
+                        n_slow.fetch_add(1, Ordering::SeqCst);
+                    }
+                    n_read += 1;
+                }
+                (n_read, slowest)
+            })
+        })
+        .collect();
+    for n in 0..20 {
+        thread::sleep(Duration::from_millis(150));
+        if n % 2 == 0 {
+            postgres.pause();
+            thread::sleep(Duration::from_millis(400));
+            postgres.resume();
+        } else {
+            postgres.kill();
+            thread::sleep(Duration::from_millis(200));
+            postgres.restart();
+        }
+        histories[n % histories.len()].lock().unwrap().publish(0, start());
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let read: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+    let n_read: usize = read.iter().map(|(n, _)| n).sum();
+    let slowest = read.iter().map(|(_, slowest)| *slowest).max().unwrap();
+    say(&format!(
+        "a database paused and killed 20 times: {n_read} answers, {} later than 150 ms, the latest after {slowest:?}",
+        n_slow.load(Ordering::SeqCst)
+    ));
+    // It is used again by itself.
+    histories[0].lock().unwrap().publish(0, start());
+    let last = histories[0].lock().unwrap().next_id - 1;
+    let back = Instant::now();
+    wait_until("the database is used again", || {
+        let app =
+            App::start(&fake.url(), &["--database", &database, "--fresh-min", "1h", "--fresh-max", "1h"]);
+        apps[0].get("/pier_0/rss");
+        // A new replica knows only what is archived: it does not ask when that is fresh, and here it cannot.
+        app.get("/pier_0/rss").text().contains(&format!("pier_0/{last}<"))
+    });
+    assert!(back.elapsed() < Duration::from_secs(10), "it took {:?}", back.elapsed());
+}
+
+#[test]
+fn a_database_that_is_not_there_yet_is_waited_for() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let database = postgres.database();
+    postgres.kill();
+    let fake = Fake::start();
+    let _history = fake.on_channel(History::with_posts("twin_piers", 5, start()));
+    let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
+    let app = App::start(&fake.url(), &flags);
+    assert_eq!(app.get(FEED).status, 200, "feeds come from memory");
+    postgres.restart();
+    let is_archived = || {
+        app.get(FEED);
+        let stats = crate::support::app::run_in(&app.folder, &["archive", "stats", "--database", &database]);
+        stats.stdout.contains("1 channels, 5 posts")
+    };
+    wait_until("and are archived when it comes", is_archived);
+}
