@@ -30,7 +30,7 @@ const EXAMINATION: Duration = Duration::from_millis(500);
 /// the program is killed; deleted rows make room on the disk.
 const PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 4194304; \
-    PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY";
+    PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY";
 
 /// Where an archive is.
 #[derive(Clone, Debug)]

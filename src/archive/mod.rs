@@ -5,30 +5,32 @@
 //! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
 
 mod database;
+mod error;
 mod export;
 mod folder;
+mod gaps;
 mod merge;
 mod replicas;
 mod retention;
 mod rows;
 mod schema;
+mod views;
+mod writes;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use thiserror::Error;
 use tokio::sync::broadcast;
 use url::Url;
 
 use crate::channel::ChannelName;
-use crate::post::{Post, PostId, Snapshot};
-use crate::telegram::page::Page;
+use crate::post::{PostId, Snapshot};
 use database::{Database, Place};
 use folder::Folder;
-use merge::Part;
 
+pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, Exported};
 pub use merge::without_archive;
 pub use replicas::Lease;
@@ -57,68 +59,6 @@ pub const PAGE: usize = 20;
 
 /// The most posts of a page of a feed.
 pub const MAX_PAGE: u8 = 200;
-
-/// Why the archive did not do what it was asked.
-#[derive(Clone, Debug, Error)]
-pub enum ArchiveError {
-    /// It is left alone for a moment, since it has failed or was slow.
-    #[error("the archive is not there at the moment")]
-    Resting,
-    /// It has not answered in time.
-    #[error("the archive did not answer in time")]
-    Slow,
-    /// There is no room for more.
-    #[error("the disk is full: nothing more is archived until there is room again")]
-    Full,
-    /// The file is damaged.
-    #[error("the archive is damaged: {0}")]
-    Damaged(String),
-    /// A newer program has written it.
-    #[error(
-        "the archive was written by a newer telewire (its version is {found}, this one knows {newest}): \
-         update telewire, or use another data folder"
-    )]
-    Newer {
-        /// Its version.
-        found: i64,
-        /// The newest version that is known here.
-        newest: i64,
-    },
-    /// Another program has the data folder.
-    #[error("another telewire is running on the data folder {}: stop it, or use another folder", .0.display())]
-    InUse(PathBuf),
-    /// The data folder cannot be written to.
-    #[error(
-        "the data folder {} cannot be written to ({why}): make it writable, choose another one with --data-dir, \
-         or keep everything in memory with --no-archive",
-        folder.display()
-    )]
-    Unwritable {
-        /// The folder.
-        folder: PathBuf,
-        /// The cause.
-        why: String,
-    },
-    /// There is no archive in this place.
-    #[error("there is no archive at {}", .0.display())]
-    Absent(PathBuf),
-    /// The database says something else.
-    #[error("{0}")]
-    Database(String),
-}
-
-impl From<sqlx::Error> for ArchiveError {
-    fn from(err: sqlx::Error) -> Self {
-        let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
-        // SQLite's codes are numbers, of which the lower byte is the class; PostgreSQL's have five characters.
-        let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
-        match (class, &*code) {
-            (Some(11 | 26), _) => Self::Damaged(err.to_string()),
-            (Some(13), _) | (None, "53100") => Self::Full,
-            _ => Self::Database(err.to_string()),
-        }
-    }
-}
 
 /// A channel as it is archived.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -347,210 +287,6 @@ impl Archive {
     #[must_use]
     pub fn patience(&self) -> Duration {
         if matches!(self.place, Place::Postgres(_)) { PATIENCE } else { PATIENCE_WITH_DISK }
-    }
-
-    /// What is archived of a channel; `None` for one that is not, or that is gone.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn load(&self, name: &ChannelName) -> Result<Option<Known>, ArchiveError> {
-        let name = name.clone();
-        let load = |database: Arc<Database>| async move {
-            let mut connection = database.reads.acquire().await?;
-            rows::known(&mut connection, &name).await
-        };
-        match self.within(self.patience(), load).await? {
-            Some(found) => found.known().await,
-            None => Ok(None),
-        }
-    }
-
-    /// Some posts of a channel, which must be archived.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn view(
-        &self,
-        name: &ChannelName,
-        depth: Depth,
-        now: Timestamp,
-    ) -> Result<Option<View>, ArchiveError> {
-        let name = name.clone();
-        let view = |database: Arc<Database>| async move {
-            let mut connection = database.reads.acquire().await?;
-            rows::view(&mut connection, &name, depth, now.as_second()).await
-        };
-        match self.within(self.patience(), view).await? {
-            Some(found) => found.view().await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
-    /// again for `fresh_for`.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; then nothing of the page is archived.
-    pub async fn merge(
-        &self,
-        name: &ChannelName,
-        page: Arc<Page>,
-        reach: Reach,
-        now: Timestamp,
-        fresh_for: Duration,
-    ) -> Result<Merged, ArchiveError> {
-        self.has_room()?;
-        let now = whole_seconds(now);
-        let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
-            return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
-        };
-        let merged = Merged {
-            held_for: part.held_for.and_then(|left| left.try_into().ok()),
-            is_visible: false,
-            left: match reach {
-                Reach::Newest => None,
-                Reach::Older(_, gap) => part.rest_of(gap),
-            },
-        };
-        // An album that is held back is asked for again when it is whole.
-        let fresh_for =
-            merged.held_for.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
-        let (asked, place) = (name.clone(), self.place.clone());
-        let write = |database: Arc<Database>| async move {
-            let mut tx = database.begin().await?;
-            let channel = &page.snapshot.channel;
-            database.reserve(&mut tx, &channel.name.as_str().to_ascii_lowercase()).await?;
-            let visit = rows::Visit { asked: &asked, channel, reach, now, fresh_for };
-            let is_visible = rows::merge(&mut tx, &visit, part).await?;
-            if database.is_postgres && matches!(reach, Reach::Newest) {
-                replicas::notify(&mut tx, &asked).await?;
-            }
-            tx.commit().await?;
-            if let Place::Memory(max_bytes) = place {
-                retention::forget(&database, max_bytes).await?;
-            }
-            Ok(is_visible)
-        };
-        let is_visible = self.within(BEHIND, write).await?;
-        Ok(Merged { is_visible, ..merged })
-    }
-
-    /// The gaps of a channel that are to be filled without being asked for, the newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            rows::due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
-        };
-        self.within(BEHIND, read).await
-    }
-
-    /// The newest gap of a channel, whatever became of it before.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn newest_gap(&self, name: &ChannelName) -> Result<Option<Gap>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            rows::newest_gap(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.within(BEHIND, read).await
-    }
-
-    /// How many posts of a channel are archived.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            rows::count(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.within(BEHIND, read).await
-    }
-
-    /// There is nothing in a gap below `from`, which is all of it when that is where it ends.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn close_gap(&self, name: &ChannelName, gap: Gap, from: PostId) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let close = |database: Arc<Database>| async move {
-            rows::close_gap(&mut *database.writes.acquire().await?, &name, gap, from).await
-        };
-        self.within(BEHIND, close).await
-    }
-
-    /// A gap could not be filled now, and is left until `retry`.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn leave_gap(
-        &self,
-        name: &ChannelName,
-        gap: Gap,
-        retry: Timestamp,
-    ) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let leave = |database: Arc<Database>| async move {
-            rows::leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
-        };
-        self.within(BEHIND, leave).await
-    }
-
-    /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn hidden(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            rows::hidden(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.within(BEHIND, read).await
-    }
-
-    /// Keeps what was found elsewhere of a post that only opens in Telegram, or that nothing was.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn recover(&self, name: &ChannelName, post: Post) -> Result<(), ArchiveError> {
-        self.has_room()?;
-        let name = name.clone();
-        let write = |database: Arc<Database>| async move {
-            let mut tx = database.begin().await?;
-            rows::recover(&mut tx, &name, &post).await?;
-            if database.is_postgres {
-                replicas::notify(&mut tx, &name).await?;
-            }
-            Ok(tx.commit().await?)
-        };
-        self.within(BEHIND, write).await
-    }
-
-    /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
-    ///
-    /// # Errors
-    ///
-    /// When the archive fails; see [`ArchiveError`].
-    pub async fn bury(&self, name: &ChannelName) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let bury = |database: Arc<Database>| async move {
-            rows::bury(&mut *database.writes.acquire().await?, &name).await
-        };
-        self.within(BEHIND, bury).await
     }
 
     /// Names that other copies of the program have merged something of.

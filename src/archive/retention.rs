@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
 use super::database::{Database, Place};
-use super::{Archive, ArchiveError, PAGE, folder};
+use super::{Archive, ArchiveError, BEHIND, PAGE, folder, rows};
+use crate::channel::ChannelName;
 
 /// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
 const BATCH: i64 = 500;
@@ -100,6 +101,19 @@ impl Archive {
             })
         });
         Ok(stats.collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// How many posts of a channel are archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            rows::count(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
     }
 
     /// Bytes that the archive takes.

@@ -35,6 +35,7 @@ fn main() {
     );
     service.child.kill().expect("a service that can be ended");
     service.child.wait().expect("its end");
+    std::fs::remove_dir_all(&service.data).expect("a folder that can be removed");
 }
 
 /// Asks for so many names, and says how many had a feed.
@@ -71,23 +72,27 @@ fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
 }
 
 struct Service {
+    data: std::path::PathBuf,
     child: Child,
     address: SocketAddr,
 }
 
 impl Service {
     fn start(upstream: SocketAddr) -> Self {
+        let data = std::env::temp_dir().join(format!("telewire-bench-memory-{}", std::process::id()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
             .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
             .args(["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"])
             .args(["--fresh-min", "1h", "--log", "telewire::cli=info"])
+            .arg("--data-dir")
+            .arg(&data)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the service");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
         let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
-        Self { child, address: address.expect("an address in its first line") }
+        Self { child, data, address: address.expect("an address in its first line") }
     }
 
     /// Megabytes that are resident now.

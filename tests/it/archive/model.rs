@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +18,10 @@ use telewire::telegram::client::{Client, ClientOptions, Politeness};
 use telewire::telegram::upstream::Upstream;
 use tokio::runtime::Runtime;
 
-use super::kinds;
+use super::{Kind, kinds};
 use crate::support::fake::{Answer, Fake};
 use crate::support::history::History;
+use crate::support::page;
 
 /// Histories for each kind of archive.
 const HISTORIES: u32 = 1000;
@@ -44,7 +46,7 @@ enum Event {
     Delete(u8),
     /// Somebody reads the channel.
     Refresh,
-    /// Somebody does while Telegram fails.
+    /// Somebody does while Telegram denies that there is such a channel.
     Outage,
     /// The program ends, and starts again.
     Restart,
@@ -65,51 +67,57 @@ fn event() -> impl Strategy<Value = Event> {
 
 #[test]
 fn whatever_happens_each_post_is_archived_once_and_as_it_is() {
-    let runtime = Runtime::new().unwrap();
-    for kind in kinds() {
-        let folder = tempdir(kind.name);
-        let fake = Fake::start();
-        let options = ClientOptions {
-            upstreams: vec![Upstream::new(&fake.url()).unwrap()],
-            politeness: Politeness {
-                rate: u32::MAX.try_into().unwrap(),
-                burst: u32::MAX.try_into().unwrap(),
-                ..Politeness::default()
-            },
-            proxy: None,
-            user_agent: "test".to_owned(),
-        };
-        let client = Client::new(options).unwrap();
-        let open = || async {
-            match &kind.database {
-                Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
-                None => Archive::in_folder(&folder).await.unwrap(),
-            }
-        };
-        let histories = proptest::collection::vec(event(), 1..24);
-        let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
-        let played = Mutex::new((runtime.block_on(open()), 0));
-        let outcome = TestRunner::new(config).run(&histories, |events| {
-            let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
-            let (archive, n) = &mut *played;
-            *n += 1;
-            let mut play = Play::new(&fake, &client, *n);
-            runtime.block_on(async {
-                for event in [Event::Refresh].into_iter().chain(events) {
-                    if matches!(event, Event::Restart) {
-                        archive.close().await;
-                        // The folder is another one's only when this one is gone.
-                        *archive = Archive::in_memory(1 << 20).await.unwrap();
-                        *archive = open().await;
-                    }
-                    play.event(archive, event).await?;
-                }
-                play.end(archive).await
-            })
-        });
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(outcome.is_ok(), "{}: {}", kind.name, outcome.unwrap_err());
+    // Side by side, since each waits for its disk a lot.
+    let players: Vec<_> = kinds().into_iter().map(|kind| thread::spawn(move || play(&kind))).collect();
+    for player in players {
+        player.join().unwrap();
     }
+}
+
+fn play(kind: &Kind) {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempdir(kind.name);
+    let fake = Fake::start();
+    let options = ClientOptions {
+        upstreams: vec![Upstream::new(&fake.url()).unwrap()],
+        politeness: Politeness {
+            rate: u32::MAX.try_into().unwrap(),
+            burst: u32::MAX.try_into().unwrap(),
+            ..Politeness::default()
+        },
+        proxy: None,
+        user_agent: "test".to_owned(),
+    };
+    let client = Client::new(options).unwrap();
+    let open = || async {
+        match &kind.database {
+            Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
+            None => Archive::in_folder(&folder).await.unwrap(),
+        }
+    };
+    let histories = proptest::collection::vec(event(), 1..24);
+    let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
+    let played = Mutex::new((runtime.block_on(open()), 0));
+    let outcome = TestRunner::new(config).run(&histories, |events| {
+        let mut played = played.lock().unwrap_or_else(PoisonError::into_inner);
+        let (archive, n) = &mut *played;
+        *n += 1;
+        let mut play = Play::new(&fake, &client, *n);
+        runtime.block_on(async {
+            for event in [Event::Refresh].into_iter().chain(events) {
+                if matches!(event, Event::Restart) {
+                    archive.close().await;
+                    // The folder is another one's only when this one is gone.
+                    *archive = Archive::in_memory(1 << 20).await.unwrap();
+                    *archive = open().await;
+                }
+                play.event(archive, event).await?;
+            }
+            play.end(archive).await
+        })
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(outcome.is_ok(), "{}: {}", kind.name, outcome.unwrap_err());
 }
 
 fn tempdir(name: &str) -> std::path::PathBuf {
@@ -199,7 +207,7 @@ impl<'a> Play<'a> {
                 self.check(archive).await?;
             }
             Event::Outage => {
-                self.fake.on_all(Answer::page("<html><body>log in</body></html>"));
+                self.fake.on_all(Answer::page(&page("landing_nobody")));
                 let page = refresh::read_page(self.client, &self.name, Which::Newest, None).await;
                 prop_assert!(page.is_err());
                 self.fake.on_all_no_more();

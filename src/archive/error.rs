@@ -1,0 +1,67 @@
+//! What can go wrong with an archive.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why the archive did not do what it was asked.
+#[derive(Clone, Debug, Error)]
+pub enum ArchiveError {
+    /// It is left alone for a moment, since it has failed or was slow.
+    #[error("the archive is not there at the moment")]
+    Resting,
+    /// It has not answered in time.
+    #[error("the archive did not answer in time")]
+    Slow,
+    /// There is no room for more.
+    #[error("the disk is full: nothing more is archived until there is room again")]
+    Full,
+    /// The file is damaged.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// A newer program has written it.
+    #[error(
+        "the archive was written by a newer telewire (its version is {found}, this one knows {newest}): \
+         update telewire, or use another data folder"
+    )]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The newest version that is known here.
+        newest: i64,
+    },
+    /// Another program has the data folder.
+    #[error("another telewire is running on the data folder {}: stop it, or use another folder", .0.display())]
+    InUse(PathBuf),
+    /// The data folder cannot be written to.
+    #[error(
+        "the data folder {} cannot be written to ({why}): make it writable, choose another one with --data-dir, \
+         or keep everything in memory with --no-archive",
+        folder.display()
+    )]
+    Unwritable {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        why: String,
+    },
+    /// There is no archive in this place.
+    #[error("there is no archive at {}", .0.display())]
+    Absent(PathBuf),
+    /// The database says something else.
+    #[error("{0}")]
+    Database(String),
+}
+
+impl From<sqlx::Error> for ArchiveError {
+    fn from(err: sqlx::Error) -> Self {
+        let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        // SQLite's codes are numbers, of which the lower byte is the class; PostgreSQL's have five characters.
+        let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
+        match (class, &*code) {
+            (Some(11 | 26), _) => Self::Damaged(err.to_string()),
+            (Some(13), _) | (None, "53100") => Self::Full,
+            _ => Self::Database(err.to_string()),
+        }
+    }
+}

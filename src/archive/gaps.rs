@@ -1,0 +1,175 @@
+//! Gaps: where Telegram may have posts that are not archived.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::database::Database;
+use super::merge::Part;
+use super::rows::{key, lower, post_id};
+use super::{Archive, ArchiveError, BEHIND, Gap};
+use crate::channel::ChannelName;
+use crate::post::PostId;
+
+impl Archive {
+    /// The gaps of a channel that are to be filled without being asked for, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// The newest gap of a channel, whatever became of it before.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn newest_gap(&self, name: &ChannelName) -> Result<Option<Gap>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            newest_gap(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// There is nothing in a gap below `from`, which is all of it when that is where it ends.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn close_gap(&self, name: &ChannelName, gap: Gap, from: PostId) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let close = |database: Arc<Database>| async move {
+            close_gap(&mut *database.writes.acquire().await?, &name, gap, from).await
+        };
+        self.within(BEHIND, close).await
+    }
+
+    /// A gap could not be filled now, and is left until `retry`.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn leave_gap(
+        &self,
+        name: &ChannelName,
+        gap: Gap,
+        retry: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let leave = |database: Arc<Database>| async move {
+            leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
+        };
+        self.within(BEHIND, leave).await
+    }
+}
+
+pub(super) fn gap_of(row: &AnyRow) -> Result<Gap, sqlx::Error> {
+    let number = |column| row.try_get(column).map(|n: i64| u32::try_from(n).unwrap_or(u32::MAX));
+    Ok(Gap {
+        above: number(0)?,
+        below: post_id(row, 1)?,
+        linked: number(2)? != 0,
+        lazy: number(3)? != 0,
+        failures: number(4)?,
+    })
+}
+
+pub(super) async fn put_gap(connection: &mut AnyConnection, key: i64, gap: Gap) -> Result<(), ArchiveError> {
+    let put = sqlx::query(
+        "INSERT INTO gap (channel, above, below, linked, lazy) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (channel, below) DO UPDATE SET above = excluded.above, linked = excluded.linked, lazy = excluded.lazy",
+    );
+    put.bind(key)
+        .bind(i64::from(gap.above))
+        .bind(i64::from(gap.below.get()))
+        .bind(i64::from(gap.linked))
+        .bind(i64::from(gap.lazy))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Makes a gap smaller by a page of what is older than `from`, which may leave a gap above it too.
+pub(super) async fn narrow(
+    connection: &mut AnyConnection,
+    key: i64,
+    part: &Part,
+    from: PostId,
+    gap: Gap,
+) -> Result<(), ArchiveError> {
+    let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below = $2");
+    delete.bind(key).bind(i64::from(gap.below.get())).execute(&mut *connection).await?;
+    if from < gap.below {
+        let above = part.posts.last().map_or(gap.above, |newest| newest.id.get());
+        let upper = Gap { above, lazy: true, failures: 0, ..gap };
+        put_gap(connection, key, upper).await?;
+    }
+    match part.rest_of(gap) {
+        Some(rest) => put_gap(connection, key, rest).await,
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn due_gaps(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    now: i64,
+) -> Result<Vec<Gap>, ArchiveError> {
+    let gaps = sqlx::query(
+        "SELECT above, below, linked, lazy, failures FROM gap
+         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND lazy = 0 AND retry <= $2
+         ORDER BY below DESC",
+    );
+    let gaps = gaps.bind(lower(name)).bind(now).fetch_all(connection).await?;
+    Ok(gaps.iter().map(gap_of).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn newest_gap(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<Gap>, ArchiveError> {
+    let gap = sqlx::query(
+        "SELECT above, below, linked, lazy, failures FROM gap
+         WHERE channel = (SELECT channel FROM alias WHERE name = $1) ORDER BY below DESC LIMIT 1",
+    );
+    let gap = gap.bind(lower(name)).fetch_optional(connection).await?;
+    Ok(gap.as_ref().map(gap_of).transpose()?)
+}
+
+pub(super) async fn close_gap(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    gap: Gap,
+    from: PostId,
+) -> Result<(), ArchiveError> {
+    let Some(key) = key(connection, name).await? else { return Ok(()) };
+    if from < gap.below {
+        return put_gap(connection, key, Gap { above: from.get() - 1, ..gap }).await;
+    }
+    let close = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below = $2");
+    close.bind(key).bind(i64::from(gap.below.get())).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn leave_gap(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    gap: Gap,
+    retry: i64,
+) -> Result<(), ArchiveError> {
+    let leave = sqlx::query(
+        "UPDATE gap SET failures = failures + 1, retry = $3
+         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND below = $2",
+    );
+    leave.bind(lower(name)).bind(i64::from(gap.below.get())).bind(retry).execute(connection).await?;
+    Ok(())
+}

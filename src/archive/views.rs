@@ -1,0 +1,185 @@
+//! Reading: the posts of a page of a feed, and what is around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Row};
+
+use super::database::Database;
+use super::rows::{ChannelRow, channel, post_id, posts};
+use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, gaps};
+use crate::channel::ChannelName;
+use crate::post::{PostId, Snapshot};
+use crate::work;
+
+impl Archive {
+    /// What is archived of a channel; `None` for one that is not, or that is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn load(&self, name: &ChannelName) -> Result<Option<Known>, ArchiveError> {
+        let name = name.clone();
+        let load = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            known(&mut connection, &name).await
+        };
+        match self.within(self.patience(), load).await? {
+            Some(found) => found.known().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Some posts of a channel, which must be archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn view(
+        &self,
+        name: &ChannelName,
+        depth: Depth,
+        now: Timestamp,
+    ) -> Result<Option<View>, ArchiveError> {
+        let name = name.clone();
+        let view = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            view(&mut connection, &name, depth, now.as_second()).await
+        };
+        match self.within(self.patience(), view).await? {
+            Some(found) => found.view().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A reader that comes once a day misses nothing: the first page has the posts of a day, within [`MAX_PAGE`].
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What belongs to one page of a feed, as it was read; making posts of it is work for another thread.
+pub(super) struct Found {
+    row: ChannelRow,
+    bodies: Vec<(PostId, Vec<u8>)>,
+    has_older: bool,
+    newer: Option<Newer>,
+    gap: Option<Gap>,
+}
+
+impl Found {
+    pub(super) async fn known(self) -> Result<Option<Known>, ArchiveError> {
+        let fetched = Timestamp::from_millisecond(self.row.fetched).unwrap_or_default();
+        let fresh_for = Duration::from_millis(u64::try_from(self.row.fresh_for).unwrap_or_default());
+        let View { snapshot, changed, .. } = self.view().await?;
+        Ok(snapshot.map(|snapshot| Known { snapshot, changed, fetched, fresh_for }))
+    }
+
+    pub(super) async fn view(self) -> Result<View, ArchiveError> {
+        let Self { row, bodies, has_older, newer, gap } = self;
+        let name = row.channel.name.clone();
+        let posts = work::off_thread(move || posts(&name, &bodies)).await;
+        let posts = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
+        let snapshot = Snapshot { channel: row.channel, posts, has_older };
+        let snapshot = Some(snapshot).filter(|snapshot| !snapshot.posts.is_empty());
+        Ok(View { snapshot, changed: row.changed, newer, gap })
+    }
+}
+
+/// What the feed of a channel shows; `None` for one that is not archived, or gone.
+pub(super) async fn known(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<Found>, ArchiveError> {
+    match channel(connection, name).await? {
+        Some((row, false)) => page(connection, row, Depth { before: None, limit: None }).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Some posts of a channel, with what is around them.
+pub(super) async fn view(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    depth: Depth,
+    now: i64,
+) -> Result<Option<Found>, ArchiveError> {
+    let Some((row, _)) = channel(connection, name).await? else { return Ok(None) };
+    let (key, wanted) = (row.key, depth.limit.map_or(PAGE, usize::from));
+    let mut found = page(connection, row, depth).await?;
+    if let Some(before) = depth.before {
+        found.newer = newer(connection, key, before, wanted).await?;
+    }
+    // Where posts are missing: inside the range of the page, and below it when it has too few.
+    let lowest = found.bodies.last().filter(|_| found.bodies.len() >= wanted).map_or(0, |(id, _)| id.get());
+    let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
+    let gap = sqlx::query(
+        "SELECT above, below, linked, lazy, failures FROM gap
+         WHERE channel = $1 AND below > $2 AND above + 1 < $3 AND retry <= $4 ORDER BY below DESC LIMIT 1",
+    );
+    let gap = gap.bind(key).bind(i64::from(lowest)).bind(upper).bind(now).fetch_optional(connection).await?;
+    found.gap = gap.as_ref().map(gaps::gap_of).transpose()?;
+    Ok(Some(found))
+}
+
+/// The posts of one page of a feed.
+async fn page(connection: &mut AnyConnection, row: ChannelRow, depth: Depth) -> Result<Found, ArchiveError> {
+    let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
+    let heads = sqlx::query(
+        "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id < $2 ORDER BY id DESC LIMIT $3",
+    );
+    // One more than can be shown, to know whether there is more.
+    let most = i64::from(MAX_PAGE) + 1;
+    let heads = heads.bind(row.key).bind(upper).bind(most).fetch_all(&mut *connection).await?;
+    let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
+    let heads = heads.collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let n_shown = match depth.limit {
+        Some(limit) => heads.len().min(limit.into()),
+        None => first_page(&heads),
+    };
+    let Some((lowest, _)) = heads[..n_shown].last() else {
+        return Ok(Found { row, bodies: Vec::new(), has_older: false, newer: None, gap: None });
+    };
+    let lowest = i64::from(lowest.get());
+    let bodies = sqlx::query(
+        "SELECT id, body FROM post WHERE channel = $1 AND gone IS NULL AND id >= $2 AND id < $3 ORDER BY id DESC",
+    );
+    let bodies = bodies.bind(row.key).bind(lowest).bind(upper).fetch_all(&mut *connection).await?;
+    let bodies = bodies.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?)));
+    let bodies = bodies.collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let has_older = heads.len() > n_shown
+        || {
+            let gap = sqlx::query(
+                "SELECT below FROM gap WHERE channel = $1 AND above + 1 < $2 AND (linked <> 0 OR above > 0) LIMIT 1",
+            );
+            gap.bind(row.key).bind(lowest).fetch_optional(connection).await?.is_some()
+        };
+    Ok(Found { row, bodies, has_older, newer: None, gap: None })
+}
+
+/// How many of these posts, the newest first, the first page of a feed shows: as many as Telegram's page, and all
+/// that were published within a day before the newest one.
+fn first_page(heads: &[(PostId, i64)]) -> usize {
+    let newest = heads.first().map_or(0, |(_, published)| *published);
+    let since = newest - DAY.as_secs();
+    let n_recent = heads.iter().take_while(|(_, published)| *published > since).count();
+    n_recent.max(PAGE).min(MAX_PAGE.into()).min(heads.len())
+}
+
+/// Where the page above this one begins, as in [`View::newer`].
+async fn newer(
+    connection: &mut AnyConnection,
+    key: i64,
+    before: PostId,
+    wanted: usize,
+) -> Result<Option<Newer>, ArchiveError> {
+    let above = sqlx::query(
+        "SELECT id FROM post WHERE channel = $1 AND gone IS NULL AND id >= $2 ORDER BY id LIMIT $3",
+    );
+    let most = i64::try_from(wanted + 1).unwrap_or(i64::MAX);
+    let above = above.bind(key).bind(i64::from(before.get())).bind(most).fetch_all(connection).await?;
+    Ok(match above.get(wanted) {
+        Some(row) => Some(Newer::Before(post_id(row, 0)?)),
+        None if above.is_empty() => None,
+        None => Some(Newer::Newest),
+    })
+}

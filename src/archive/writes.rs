@@ -1,0 +1,309 @@
+//! Writing: what a page has changed, and what was found of hidden posts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row};
+
+use super::database::{Database, Place};
+use super::merge::{self, MAX_ALBUM, Part, Record};
+use super::rows::{ChannelRow, channel, key, lower, pack, post_id, posts, time, unpack};
+use super::{
+    Archive, ArchiveError, BEHIND, Gap, Merged, PAGE, Reach, gaps, replicas, retention, rows, whole_seconds,
+};
+use crate::channel::{Channel, ChannelName};
+use crate::post::Post;
+use crate::telegram::page::Page;
+
+impl Archive {
+    /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
+    /// again for `fresh_for`.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; then nothing of the page is archived.
+    pub async fn merge(
+        &self,
+        name: &ChannelName,
+        page: Arc<Page>,
+        reach: Reach,
+        now: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Merged, ArchiveError> {
+        self.has_room()?;
+        let now = whole_seconds(now);
+        let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
+            return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
+        };
+        let merged = Merged {
+            held_for: part.held_for.and_then(|left| left.try_into().ok()),
+            is_visible: false,
+            left: match reach {
+                Reach::Newest => None,
+                Reach::Older(_, gap) => part.rest_of(gap),
+            },
+        };
+        // An album that is held back is asked for again when it is whole.
+        let fresh_for =
+            merged.held_for.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
+        let (asked, place) = (name.clone(), self.place.clone());
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            let channel = &page.snapshot.channel;
+            database.reserve(&mut tx, &channel.name.as_str().to_ascii_lowercase()).await?;
+            let visit = Visit { asked: &asked, channel, reach, now, fresh_for };
+            let is_visible = merge(&mut tx, &visit, part).await?;
+            if database.is_postgres && matches!(reach, Reach::Newest) {
+                replicas::notify(&mut tx, &asked).await?;
+            }
+            tx.commit().await?;
+            if let Place::Memory(max_bytes) = place {
+                retention::forget(&database, max_bytes).await?;
+            }
+            Ok(is_visible)
+        };
+        let is_visible = self.within(BEHIND, write).await?;
+        Ok(Merged { is_visible, ..merged })
+    }
+
+    /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn hidden(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            hidden(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.within(BEHIND, read).await
+    }
+
+    /// Keeps what was found elsewhere of a post that only opens in Telegram, or that nothing was.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn recover(&self, name: &ChannelName, post: Post) -> Result<(), ArchiveError> {
+        self.has_room()?;
+        let name = name.clone();
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            recover(&mut tx, &name, &post).await?;
+            if database.is_postgres {
+                replicas::notify(&mut tx, &name).await?;
+            }
+            Ok(tx.commit().await?)
+        };
+        self.within(BEHIND, write).await
+    }
+
+    /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn bury(&self, name: &ChannelName) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let bury = |database: Arc<Database>| async move {
+            rows::bury(&mut *database.writes.acquire().await?, &name).await
+        };
+        self.within(BEHIND, bury).await
+    }
+}
+
+/// How many hidden posts are looked up after a refresh, and how often each one is tried.
+const MAX_HIDDEN: i64 = 3;
+const MAX_ATTEMPTS: i64 = 3;
+
+/// A page that was fetched.
+pub(super) struct Visit<'a> {
+    pub(super) asked: &'a ChannelName,
+    pub(super) channel: &'a Channel,
+    pub(super) reach: Reach,
+    pub(super) now: Timestamp,
+    pub(super) fresh_for: Duration,
+}
+
+/// Writes what a page has changed. Tells whether a reader can see a difference.
+pub(super) async fn merge(
+    connection: &mut AnyConnection,
+    visit: &Visit<'_>,
+    mut part: Part,
+) -> Result<bool, ArchiveError> {
+    let (key, before) = channel_of(connection, visit).await?;
+    let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
+    let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
+    let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
+    match visit.reach {
+        // Of a channel that is new the whole page is shown.
+        Reach::Newest => newest_known.into_iter().for_each(|above| part.leave_out_cut(above)),
+        Reach::Older(from, gap) => {
+            part.leave_out_cut(gap.above);
+            if from < gap.below {
+                part.leave_out_newest_media();
+            }
+        }
+    }
+    let known = records(connection, key, &part).await?;
+    let changes = merge::merge(known, &part, visit.now);
+    for record in &changes.put {
+        put(connection, key, record).await?;
+    }
+    match visit.reach {
+        Reach::Newest => {
+            let above = newest_known.unwrap_or(0);
+            let lowest = part.lowest.get();
+            if lowest > above + 1 {
+                let gap =
+                    Gap { above, below: part.cursor, linked: part.is_linked, lazy: above == 0, failures: 0 };
+                gaps::put_gap(connection, key, gap).await?;
+            }
+        }
+        Reach::Older(from, gap) => gaps::narrow(connection, key, &part, from, gap).await?,
+    }
+    let is_visible =
+        changes.is_visible || before.as_ref().is_some_and(|before| before.channel != *visit.channel);
+    // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
+    let says_when = |record: &Record| {
+        newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
+            || record.post.updated == Some(visit.now)
+    };
+    let is_told = !changes.put.is_empty() && changes.put.iter().all(says_when);
+    let changed_at = match before {
+        Some(before) if is_visible && !is_told => Some(visit.now).or(before.changed),
+        before => before.and_then(|before| before.changed),
+    };
+    let update =
+        sqlx::query("UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0 WHERE key = $1");
+    let record = pack(visit.channel)?;
+    update
+        .bind(key)
+        .bind(visit.channel.name.as_str())
+        .bind(record)
+        .bind(changed_at.map(Timestamp::as_second))
+        .execute(&mut *connection)
+        .await?;
+    if matches!(visit.reach, Reach::Newest) {
+        let fetched = sqlx::query("UPDATE channel SET fetched = $2, fresh_for = $3 WHERE key = $1");
+        let fresh_for = i64::try_from(visit.fresh_for.as_millis()).unwrap_or(i64::MAX);
+        fetched.bind(key).bind(visit.now.as_millisecond()).bind(fresh_for).execute(connection).await?;
+    }
+    Ok(is_visible)
+}
+
+/// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells
+/// by a number, is that one's from now on: the posts of the old one are kept, but not mixed with the new one's.
+async fn channel_of(
+    connection: &mut AnyConnection,
+    visit: &Visit<'_>,
+) -> Result<(i64, Option<ChannelRow>), ArchiveError> {
+    let number = visit.channel.id.and_then(|id| i64::try_from(id).ok());
+    let mut found = key(connection, &visit.channel.name).await?;
+    if let Some(by_name) = found {
+        let theirs = sqlx::query("SELECT telegram_id FROM channel WHERE key = $1").bind(by_name);
+        let theirs: Option<i64> = theirs.fetch_one(&mut *connection).await?.try_get(0)?;
+        if theirs.zip(number).is_some_and(|(theirs, number)| theirs != number) {
+            tracing::warn!(channel = %visit.channel.name, "the name belongs to another channel now");
+            found = None;
+        }
+    }
+    let key = if let Some(key) = found {
+        key
+    } else {
+        let insert = sqlx::query(
+            "INSERT INTO channel (telegram_id, name, record, fetched, fresh_for) VALUES ($1, $2, $3, 0, 0) RETURNING key",
+        );
+        let insert = insert.bind(number).bind(visit.channel.name.as_str()).bind(pack(visit.channel)?);
+        insert.fetch_one(&mut *connection).await?.try_get(0)?
+    };
+    if let Some(number) = number {
+        let learn = sqlx::query("UPDATE channel SET telegram_id = $2 WHERE key = $1 AND telegram_id IS NULL");
+        learn.bind(key).bind(number).execute(&mut *connection).await?;
+    }
+    for name in [visit.asked, &visit.channel.name] {
+        let alias = sqlx::query(
+            "INSERT INTO alias (name, channel) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET channel = excluded.channel WHERE alias.channel <> excluded.channel",
+        );
+        alias.bind(lower(name)).bind(key).execute(&mut *connection).await?;
+    }
+    let before =
+        if found.is_some() { channel(connection, visit.asked).await?.map(|(row, _)| row) } else { None };
+    Ok((key, before))
+}
+
+/// The records in the range of a page, and as far below it as an album may reach.
+async fn records(connection: &mut AnyConnection, key: i64, part: &Part) -> Result<Vec<Record>, ArchiveError> {
+    let range = sqlx::query(
+        "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id BETWEEN $2 AND $3 ORDER BY id",
+    );
+    let lowest = part.lowest.get().saturating_sub(MAX_ALBUM);
+    let range = range.bind(key).bind(i64::from(lowest)).bind(i64::from(part.highest.get()));
+    let mut records = Vec::new();
+    for row in range.fetch_all(connection).await? {
+        let body: Vec<u8> = row.try_get(0)?;
+        match unpack(&body) {
+            Ok(post) => records.push(Record {
+                post,
+                missing: u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
+                gone: time(row.try_get(2)?),
+                rules: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+            }),
+            // A page that shows it again replaces it.
+            Err(err) => tracing::error!(post = %post_id(&row, 4)?, "an archived post is damaged: {err}"),
+        }
+    }
+    Ok(records)
+}
+
+async fn put(connection: &mut AnyConnection, key: i64, record: &Record) -> Result<(), ArchiveError> {
+    let put = sqlx::query(
+        "INSERT INTO post (channel, id, published, missing, gone, rules, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (channel, id) DO UPDATE SET published = excluded.published, missing = excluded.missing,
+             gone = excluded.gone, rules = excluded.rules, body = excluded.body",
+    );
+    put.bind(key)
+        .bind(i64::from(record.post.id.get()))
+        .bind(record.post.published.as_second())
+        .bind(i64::from(record.missing))
+        .bind(record.gone.map(Timestamp::as_second))
+        .bind(i64::from(record.rules))
+        .bind(pack(&record.post)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn hidden(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Vec<Post>, ArchiveError> {
+    let newest = sqlx::query(
+        "SELECT id, body FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+         AND gone IS NULL AND attempts < $2 ORDER BY id DESC LIMIT $3",
+    );
+    let page = i64::try_from(PAGE).unwrap_or(MAX_HIDDEN);
+    let newest = newest.bind(lower(name)).bind(MAX_ATTEMPTS).bind(page).fetch_all(connection).await?;
+    let bodies = newest.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?)));
+    let bodies = bodies.collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let mut hidden = posts(name, &bodies);
+    hidden.retain(|post| post.only_in_telegram.is_some() && !merge::has_content(post));
+    hidden.reverse();
+    hidden.truncate(usize::try_from(MAX_HIDDEN).unwrap_or_default());
+    Ok(hidden)
+}
+
+pub(super) async fn recover(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    post: &Post,
+) -> Result<(), ArchiveError> {
+    let write = sqlx::query(
+        "UPDATE post SET attempts = attempts + 1, body = $3
+         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id = $2",
+    );
+    write.bind(lower(name)).bind(i64::from(post.id.get())).bind(pack(post)?).execute(connection).await?;
+    Ok(())
+}
