@@ -15,7 +15,7 @@ use super::ArchiveError;
 use super::schema::{STEPS, Step};
 
 /// Connections that read a file at a time.
-const READERS: u32 = 4;
+const READERS: u32 = 2;
 
 /// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 8;
@@ -30,7 +30,11 @@ const EXAMINATION: Duration = Duration::from_millis(500);
 /// the program is killed; deleted rows make room on the disk.
 const PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 4194304; \
-    PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY";
+    PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY";
+
+/// What PostgreSQL is told on every connection: a copy of the program that hangs in the middle of a transaction does not
+/// hold up the others.
+const LIMITS: &str = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '15s'";
 
 /// Where an archive is.
 #[derive(Clone, Debug)]
@@ -73,6 +77,9 @@ impl Database {
                 let pool = AnyPoolOptions::new()
                     .max_connections(CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
+                    .after_connect(|connection, _| {
+                        Box::pin(async move { connection.execute(LIMITS).await.map(drop) })
+                    })
                     .connect_with(quiet(url.as_str())?)
                     .await?;
                 Self { reads: pool.clone(), writes: pool, is_postgres: true }
@@ -190,7 +197,7 @@ impl Database {
     }
 
     /// Writes a whole copy to a file that does not exist.
-    pub(super) async fn back_up(&self, copy: &Path) -> Result<(), sqlx::Error> {
+    pub(super) async fn back_up(&self, copy: &Path) -> Result<(), ArchiveError> {
         back_up(&mut *self.reads.acquire().await?, copy).await
     }
 
@@ -201,9 +208,18 @@ impl Database {
     }
 }
 
-async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), sqlx::Error> {
-    let copy = copy.to_string_lossy().into_owned();
-    sqlx::query("VACUUM INTO $1").bind(copy).execute(connection).await.map(drop)
+/// The copy has its name only when it is whole.
+async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
+    let cannot = |err: std::io::Error| ArchiveError::Database(format!("{}: {err}", copy.display()));
+    if copy.exists() {
+        return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let part = PathBuf::from(format!("{}.part", copy.display()));
+    // Of a copy that was broken off.
+    drop(std::fs::remove_file(&part));
+    let vacuum = sqlx::query("VACUUM INTO $1").bind(part.to_string_lossy().into_owned());
+    vacuum.execute(connection).await?;
+    std::fs::rename(&part, copy).map_err(cannot)
 }
 
 async fn integer(connection: &mut AnyConnection, query: &'static str) -> Result<i64, sqlx::Error> {

@@ -13,6 +13,9 @@ pub enum ArchiveError {
     /// It has not answered in time.
     #[error("the archive did not answer in time")]
     Slow,
+    /// Another program is writing about the same channel, for too long.
+    #[error("another program is writing about the same channel")]
+    Busy,
     /// There is no room for more.
     #[error("the disk is full: nothing more is archived until there is room again")]
     Full,
@@ -61,6 +64,8 @@ impl From<sqlx::Error> for ArchiveError {
         match (class, &*code) {
             (Some(11 | 26), _) => Self::Damaged(err.to_string()),
             (Some(13), _) | (None, "53100") => Self::Full,
+            // PostgreSQL's lock_not_available.
+            (None, "55P03") => Self::Busy,
             _ => Self::Database(err.to_string()),
         }
     }

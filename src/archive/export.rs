@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::{Archive, ArchiveError, Known, rows};
+use super::{Archive, ArchiveError, rows};
 use crate::channel::{Channel, ChannelName};
 use crate::post::Post;
 
@@ -57,7 +57,7 @@ impl Archive {
         name: &ChannelName,
         mut write: impl FnMut(&Exported) -> Result<(), E>,
     ) -> Result<Option<u64>, E> {
-        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let database = self.open().await?;
         let failed = |err: sqlx::Error| E::from(err.into());
         let mut connection = database.reads.acquire().await.map_err(failed)?;
         let Some(key) = rows::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
@@ -86,7 +86,7 @@ impl Archive {
                 last = row.try_get(0).map_err(failed)?;
                 let body: Vec<u8> = row.try_get(1).map_err(failed)?;
                 let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
-                let gone = gone.and_then(|seconds| Timestamp::from_second(seconds).ok());
+                let gone = rows::time(gone);
                 match rows::unpack(&body) {
                     Ok(post) => {
                         n_posts += 1;
@@ -110,14 +110,6 @@ impl Archive {
             let why = "a PostgreSQL database is copied with pg_dump".to_owned();
             return Err(ArchiveError::Database(why));
         }
-        Ok(self.database().ok_or(ArchiveError::Resting)?.back_up(copy).await?)
-    }
-}
-
-impl Known {
-    /// Until when the channel need not be asked again.
-    #[must_use]
-    pub fn fresh_until(&self) -> Timestamp {
-        self.fetched.saturating_add(self.fresh_for).unwrap_or(Timestamp::MAX)
+        self.open().await?.back_up(copy).await
     }
 }

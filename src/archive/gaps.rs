@@ -7,11 +7,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::database::Database;
-use super::merge::Part;
 use super::rows::{key, lower, post_id};
 use super::{Archive, ArchiveError, BEHIND, Gap};
 use crate::channel::ChannelName;
-use crate::post::PostId;
 
 impl Archive {
     /// The gaps of a channel that are to be filled without being asked for, the newest first.
@@ -40,15 +38,19 @@ impl Archive {
         self.within(BEHIND, read).await
     }
 
-    /// There is nothing in a gap below `from`, which is all of it when that is where it ends.
+    /// There is nothing in a gap after all.
     ///
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn close_gap(&self, name: &ChannelName, gap: Gap, from: PostId) -> Result<(), ArchiveError> {
+    pub async fn close_gap(&self, name: &ChannelName, gap: Gap) -> Result<(), ArchiveError> {
         let name = name.clone();
         let close = |database: Arc<Database>| async move {
-            close_gap(&mut *database.writes.acquire().await?, &name, gap, from).await
+            let mut tx = database.begin().await?;
+            if let Some(key) = key(&mut tx, &name).await? {
+                replace(&mut tx, key, gap, &[]).await?;
+            }
+            Ok(tx.commit().await?)
         };
         self.within(BEHIND, close).await
     }
@@ -80,6 +82,7 @@ pub(super) fn gap_of(row: &AnyRow) -> Result<Gap, sqlx::Error> {
         linked: number(2)? != 0,
         lazy: number(3)? != 0,
         failures: number(4)?,
+        retry: row.try_get(5)?,
     })
 }
 
@@ -98,25 +101,21 @@ pub(super) async fn put_gap(connection: &mut AnyConnection, key: i64, gap: Gap) 
     Ok(())
 }
 
-/// Makes a gap smaller by a page of what is older than `from`, which may leave a gap above it too.
-pub(super) async fn narrow(
+/// Puts what is left of a gap in its place; nothing, when somebody else has made it another one meanwhile.
+pub(super) async fn replace(
     connection: &mut AnyConnection,
     key: i64,
-    part: &Part,
-    from: PostId,
     gap: Gap,
+    rest: &[Gap],
 ) -> Result<(), ArchiveError> {
-    let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below = $2");
-    delete.bind(key).bind(i64::from(gap.below.get())).execute(&mut *connection).await?;
-    if from < gap.below {
-        let above = part.posts.last().map_or(gap.above, |newest| newest.id.get());
-        let upper = Gap { above, lazy: true, failures: 0, ..gap };
-        put_gap(connection, key, upper).await?;
+    let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND above = $2 AND below = $3");
+    let delete = delete.bind(key).bind(i64::from(gap.above)).bind(i64::from(gap.below.get()));
+    if delete.execute(&mut *connection).await?.rows_affected() > 0 {
+        for gap in rest {
+            put_gap(connection, key, *gap).await?;
+        }
     }
-    match part.rest_of(gap) {
-        Some(rest) => put_gap(connection, key, rest).await,
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 pub(super) async fn due_gaps(
@@ -125,7 +124,7 @@ pub(super) async fn due_gaps(
     now: i64,
 ) -> Result<Vec<Gap>, ArchiveError> {
     let gaps = sqlx::query(
-        "SELECT above, below, linked, lazy, failures FROM gap
+        "SELECT above, below, linked, lazy, failures, retry FROM gap
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND lazy = 0 AND retry <= $2
          ORDER BY below DESC",
     );
@@ -138,26 +137,11 @@ pub(super) async fn newest_gap(
     name: &ChannelName,
 ) -> Result<Option<Gap>, ArchiveError> {
     let gap = sqlx::query(
-        "SELECT above, below, linked, lazy, failures FROM gap
+        "SELECT above, below, linked, lazy, failures, retry FROM gap
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) ORDER BY below DESC LIMIT 1",
     );
     let gap = gap.bind(lower(name)).fetch_optional(connection).await?;
     Ok(gap.as_ref().map(gap_of).transpose()?)
-}
-
-pub(super) async fn close_gap(
-    connection: &mut AnyConnection,
-    name: &ChannelName,
-    gap: Gap,
-    from: PostId,
-) -> Result<(), ArchiveError> {
-    let Some(key) = key(connection, name).await? else { return Ok(()) };
-    if from < gap.below {
-        return put_gap(connection, key, Gap { above: from.get() - 1, ..gap }).await;
-    }
-    let close = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below = $2");
-    close.bind(key).bind(i64::from(gap.below.get())).execute(connection).await?;
-    Ok(())
 }
 
 pub(super) async fn leave_gap(
@@ -168,8 +152,9 @@ pub(super) async fn leave_gap(
 ) -> Result<(), ArchiveError> {
     let leave = sqlx::query(
         "UPDATE gap SET failures = failures + 1, retry = $3
-         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND below = $2",
+         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND below = $2 AND above = $4",
     );
-    leave.bind(lower(name)).bind(i64::from(gap.below.get())).bind(retry).execute(connection).await?;
+    let leave = leave.bind(lower(name)).bind(i64::from(gap.below.get())).bind(retry);
+    leave.bind(i64::from(gap.above)).execute(connection).await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::mem;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Gap, MAX_PAGE};
+use crate::channel::Channel;
 use crate::post::{Media, Post, PostId, Snapshot};
 use crate::telegram::page::Page;
 
@@ -20,7 +21,7 @@ const MISSING: u32 = 2;
 const ALBUM: SignedDuration = SignedDuration::from_mins(1);
 
 /// The most items of an album.
-pub(super) const MAX_ALBUM: u32 = 10;
+pub const MAX_ALBUM: u32 = 10;
 
 /// A post as it is archived.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +68,8 @@ impl Part {
         let mut held_for = None;
         let newest = posts.last()?;
         let age = now.duration_since(newest.published);
-        if is_newest && posts.len() > 1 && is_album(newest) && age < ALBUM {
+        // A clock that is wrong by more than that is no reason to wait for it.
+        if is_newest && posts.len() > 1 && is_album(newest) && (-ALBUM..ALBUM).contains(&age) {
             held_for = Some((ALBUM - age).min(ALBUM));
             posts.pop();
         }
@@ -76,10 +78,16 @@ impl Part {
         Some(Self { posts, lowest, highest, is_whole, cursor, maybe_cut, is_linked, held_for })
     }
 
-    /// Leaves the newest post out when it may be an album, which a page that ends before any id may cut there.
-    pub(super) fn leave_out_newest_media(&mut self) {
-        if self.posts.len() > 1 && self.posts.last().is_some_and(shows_media) {
-            self.posts.pop();
+    /// Leaves the newest post out when a page that ends before an id that somebody has chosen may cut it there.
+    /// Returns the id below which the page shows everything.
+    pub(super) fn leave_out_cut_end(&mut self, from: PostId) -> PostId {
+        let reaches = |post: &&Post| post.id.get().saturating_add(MAX_ALBUM) > from.get();
+        match self.posts.last().filter(reaches).filter(|post| shows_media(post)).map(|post| post.id) {
+            Some(id) if self.posts.len() > 1 => {
+                self.posts.pop();
+                id
+            }
+            _ => from,
         }
     }
 
@@ -96,7 +104,7 @@ impl Part {
     /// What is left of a gap when this page has been read. Ids start at 1, and nothing is between neighbours.
     pub(super) fn rest_of(&self, gap: Gap) -> Option<Gap> {
         let is_left = self.lowest.get() > gap.above + 1;
-        is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, ..gap })
+        is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, retry: 0, ..gap })
     }
 }
 
@@ -144,7 +152,7 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
         let is_part = |id| whole.as_ref().is_some_and(|album| is_inside(id, album));
         let after = match (record.clone(), post) {
             // The rest of an album that is known whole, on a page that cuts it.
-            (None, Some(post)) if is_part(post.id) => continue,
+            (None, Some(post)) if part.maybe_cut && post.id == part.lowest && is_part(post.id) => continue,
             (None, Some(post)) => Some(Record { post, missing: 0, gone: None, rules: RULES }),
             (Some(record), Some(post)) => seen_again(&record, post, now),
             (Some(record), None) if record.gone.is_none() && is_part(record.post.id) => {
@@ -171,7 +179,10 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
 #[must_use]
 pub fn without_archive(known: Option<Snapshot>, page: &Page, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
-    let Some((known, mut part)) = known.zip(Part::of(page, true, now)) else { return fresh.clone() };
+    let channel = Channel { counters: Vec::new(), ..fresh.channel.clone() };
+    let Some((known, mut part)) = known.zip(Part::of(page, true, now)) else {
+        return Snapshot { channel, ..fresh.clone() };
+    };
     let record = |post| Record { post, missing: 0, gone: None, rules: RULES };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=part.highest).map(|(_, post)| record(post.clone())).collect();
@@ -181,7 +192,7 @@ pub fn without_archive(known: Option<Snapshot>, page: &Page, now: Timestamp) -> 
     let n_left_out = posts.len().saturating_sub(MAX_PAGE.into());
     posts.drain(..n_left_out);
     let has_older = known.has_older || fresh.has_older || n_left_out > 0;
-    Snapshot { channel: fresh.channel.clone(), posts, has_older }
+    Snapshot { channel, posts, has_older }
 }
 
 /// A known post, as a page shows it now; `None` when nothing worth writing is different.
@@ -196,7 +207,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         let hidden = mem::replace(&mut post, known.clone());
         post.reactions = hidden.reactions;
         post.views = hidden.views;
-    } else if before.rules == RULES && !same_content(known, &post) {
+    } else if before.rules == RULES && known.only_in_telegram.is_none() && !same_content(known, &post) {
         post.updated = Some(now);
     }
     let is_back = before.missing > 0 || before.gone.is_some();

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use url::Url;
 
 use crate::channel::ChannelName;
@@ -32,7 +32,7 @@ use folder::Folder;
 
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, Exported};
-pub use merge::without_archive;
+pub use merge::{MAX_ALBUM, without_archive};
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};
 
@@ -50,6 +50,9 @@ const BEHIND: Duration = Duration::from_secs(10);
 
 /// For how long an archive that failed is left alone.
 const REST: Duration = Duration::from_secs(2);
+
+/// The same for one that somebody looks after, who ends it.
+const KEEPERS_REST: Duration = Duration::from_mins(1);
 
 /// Names that were merged by another copy of the program, waiting to be noticed.
 const NOTICES: usize = 1024;
@@ -73,6 +76,14 @@ pub struct Known {
     pub fresh_for: Duration,
 }
 
+impl Known {
+    /// Until when the channel need not be asked again.
+    #[must_use]
+    pub fn fresh_until(&self) -> Timestamp {
+        self.fetched.saturating_add(self.fresh_for).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// Where posts may be missing: Telegram has been asked for what is above and for what is below, not for what is
 /// between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +98,8 @@ pub struct Gap {
     pub lazy: bool,
     /// How often filling it has failed.
     pub failures: u32,
+    /// Until when it is left alone after that, in seconds since 1970.
+    pub retry: i64,
 }
 
 /// What a page was fetched for.
@@ -147,6 +160,10 @@ pub struct Archive {
     database: RwLock<Option<Arc<Database>>>,
     /// Held by who opens the database, or puts another one in its place.
     changing: tokio::sync::Mutex<()>,
+    /// Held by who looks whether the file is damaged.
+    examining: tokio::sync::Mutex<()>,
+    /// Wakes the task that looks after a shared database, where there is one.
+    keeper: Option<Notify>,
     resting_until: Mutex<Option<Instant>>,
     notices: broadcast::Sender<ChannelName>,
 }
@@ -220,7 +237,8 @@ impl Archive {
     /// [`ArchiveError::Newer`]. That it cannot be reached is no error for `patient` ones, which are services: it is
     /// tried again whenever it is needed.
     pub async fn shared(url: &Url, patient: bool) -> Result<Arc<Self>, ArchiveError> {
-        let archive = Arc::new(Self::new(Place::Postgres(url.clone()), None));
+        let keeper = patient.then(Notify::new);
+        let archive = Arc::new(Self { keeper, ..Self::new(Place::Postgres(url.clone()), None) });
         match tokio::time::timeout(Duration::from_secs(3), archive.open()).await {
             Ok(Ok(_)) => {}
             Ok(Err(err @ ArchiveError::Newer { .. })) => return Err(err),
@@ -233,7 +251,8 @@ impl Archive {
             }
         }
         if patient {
-            replicas::attend(&archive);
+            replicas::listen(&archive);
+            replicas::look_after(&archive);
         }
         Ok(archive)
     }
@@ -244,6 +263,8 @@ impl Archive {
             folder,
             database: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            examining: tokio::sync::Mutex::default(),
+            keeper: None,
             resting_until: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
         }
@@ -295,7 +316,13 @@ impl Archive {
     }
 
     fn has_room(&self) -> Result<(), ArchiveError> {
-        self.folder.as_ref().map_or(Ok(()), Folder::has_room)
+        match (&self.folder, &self.place) {
+            (Some(folder), _) => folder.has_room(),
+            (None, Place::File(file)) if file.parent().is_some_and(folder::is_full) => {
+                Err(ArchiveError::Full)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Does something with the database, in so much time at most, unless it is being left alone.
@@ -328,19 +355,38 @@ impl Archive {
     /// Draws the conclusions of a failure for what comes next.
     async fn learn(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
-            ArchiveError::Damaged(why) if self.folder.is_some() => self.set_aside(used, why).await,
-            ArchiveError::Full => {}
-            _ => {
-                // A pool does not say why it has no connection to give.
-                if let (Place::File(file), Some(_)) = (&self.place, &self.folder)
-                    && let Err(ArchiveError::Damaged(why)) = database::examine(file).await
-                {
-                    return self.set_aside(used, &why).await;
-                }
-                let until = Instant::now() + REST;
-                *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-            }
+            ArchiveError::Full | ArchiveError::Busy => return,
+            ArchiveError::Damaged(why) if self.folder.is_some() => return self.set_aside(used, why).await,
+            _ => {}
         }
+        let rest = if self.keeper.is_some() { KEEPERS_REST } else { REST };
+        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + rest);
+        if let Some(keeper) = &self.keeper {
+            // Its connections may wait for a machine that is no longer there.
+            if matches!(err, ArchiveError::Slow) {
+                self.let_go(used);
+            }
+            keeper.notify_one();
+        }
+        // A pool does not say why it has no connection to give. One asks for all who have met the failure.
+        if let (Place::File(file), Some(_), Ok(_alone)) =
+            (&self.place, &self.folder, self.examining.try_lock())
+            && let Err(ArchiveError::Damaged(why)) = database::examine(file).await
+        {
+            self.set_aside(used, &why).await;
+        }
+    }
+
+    /// Leaves a database to those who still use it; the next one is opened anew.
+    fn let_go(&self, used: Option<&Arc<Database>>) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if database.as_ref().zip(used).is_some_and(|(current, used)| Arc::ptr_eq(current, used)) {
+            *database = None;
+        }
+    }
+
+    fn wake_up(&self) {
+        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn rest(&self) -> Option<Instant> {

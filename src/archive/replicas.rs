@@ -1,12 +1,15 @@
 //! Several copies of the program on one PostgreSQL: each channel is read by one of them, and the others hear of it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use sqlx::AnyConnection;
+use futures_util::future::OptionFuture;
 use sqlx::postgres::PgListener;
+use sqlx::{AnyConnection, Executor};
+use tokio::sync::Notify;
 
 use super::database::{Database, Place};
+use super::rows::lower;
 use super::{Archive, ArchiveError};
 use crate::channel::ChannelName;
 
@@ -16,8 +19,14 @@ const LEASE_SECONDS: i64 = 15;
 /// Where merges are made known.
 const TOPIC: &str = "telewire";
 
-/// Between attempts to listen.
+/// Between attempts to listen, and twice the time between attempts to reach a database.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long such an attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// After so much silence it is looked whether the connection is still there.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// What this copy calls itself.
 static SELF: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
@@ -41,7 +50,7 @@ impl Archive {
         if !self.is_shared() {
             return Ok(Lease::Ours);
         }
-        let name = name.as_str().to_ascii_lowercase();
+        let name = lower(name);
         let ask = |database: Arc<Database>| async move {
             // The database's clock counts, since it is the same for all.
             let lease = sqlx::query(
@@ -62,7 +71,7 @@ impl Archive {
         if !self.is_shared() {
             return;
         }
-        let lower = name.as_str().to_ascii_lowercase();
+        let lower = lower(name);
         let release = |database: Arc<Database>| async move {
             let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
             release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
@@ -82,35 +91,73 @@ impl Archive {
 
 /// Makes a merge known to the other copies, when its transaction ends well.
 pub(super) async fn notify(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
-    let notice = format!("{} {}", *SELF, name.as_str().to_ascii_lowercase());
+    let notice = format!("{} {}", *SELF, lower(name));
     let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(TOPIC).bind(notice);
     notify.fetch_all(connection).await.map(drop)
 }
 
 /// Listens to the other copies for as long as the archive is there.
-pub(super) fn attend(archive: &Arc<Archive>) {
+pub(super) fn listen(archive: &Arc<Archive>) {
     let Place::Postgres(url) = &archive.place else { return };
     let (url, archive) = (url.to_string(), Arc::downgrade(archive));
     tokio::spawn(async move {
         while archive.strong_count() > 0 {
-            let listen = async {
-                let mut listener = PgListener::connect(&url).await?;
-                listener.listen(TOPIC).await?;
-                // `None` when the connection was lost; what was missed meanwhile is noticed before it is refreshed.
-                while let Some(notice) = listener.try_recv().await? {
-                    let Some(archive) = archive.upgrade() else { break };
-                    let name = notice.payload().split_once(' ').filter(|(from, _)| *from != *SELF);
-                    if let Some(name) = name.and_then(|(_, name)| ChannelName::new(name)) {
-                        // Nobody needs to be listening.
-                        drop(archive.notices.send(name));
-                    }
-                }
-                Ok::<_, sqlx::Error>(())
-            };
-            if let Err(err) = listen.await {
+            if let Err(err) = hear(&url, &archive).await {
                 tracing::warn!("other copies cannot be heard at the moment: {err}");
             }
             tokio::time::sleep(RETRY).await;
+        }
+    });
+}
+
+/// Passes on what the other copies make known, until the connection is lost. What is missed then is noticed before it is
+/// refreshed.
+async fn hear(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect(url).await?;
+    listener.listen(TOPIC).await?;
+    loop {
+        let Ok(notice) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
+            // Nobody has anything to say, or the other end has gone without a word.
+            let alive = tokio::time::timeout(RETRY, (&mut listener).execute("SELECT 1")).await;
+            alive.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            continue;
+        };
+        let (Some(notice), Some(archive)) = (notice?, archive.upgrade()) else { return Ok(()) };
+        let name = notice.payload().split_once(' ').filter(|(from, _)| *from != *SELF);
+        if let Some(name) = name.and_then(|(_, name)| ChannelName::new(name)) {
+            // Nobody needs to be listening.
+            drop(archive.notices.send(name));
+        }
+    }
+}
+
+/// Looks after a database that has failed, until it answers again: readers do not have the time to connect.
+pub(super) fn look_after(archive: &Arc<Archive>) {
+    let archive = Arc::downgrade(archive);
+    tokio::spawn(async move {
+        while let Some(archive) = archive.upgrade() {
+            if archive.rest().is_none() {
+                let woken = archive.keeper.as_ref().map(Notify::notified);
+                // Looks up now and then, to end with the archive.
+                drop(tokio::time::timeout(SILENCE, OptionFuture::from(woken)).await);
+                continue;
+            }
+            let answers = async {
+                let database = archive.open().await?;
+                sqlx::query("SELECT 1").fetch_all(&database.writes).await?;
+                Ok::<_, ArchiveError>(())
+            };
+            match tokio::time::timeout(ATTEMPT, answers).await {
+                Ok(Ok(())) => {
+                    archive.wake_up();
+                    tracing::info!("the shared archive is there again");
+                }
+                failed => {
+                    tracing::debug!("the shared archive is not there yet: {failed:?}");
+                    archive.let_go(archive.database().as_ref());
+                    tokio::time::sleep(RETRY / 2).await;
+                }
+            }
         }
     });
 }

@@ -53,13 +53,12 @@ impl Archive {
     ///
     /// When the archive fails; what was deleted until then stays deleted.
     pub async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, ArchiveError> {
-        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let database = self.open().await?;
         let folder = match &self.place {
             Place::File(file) => file.parent(),
             _ => None,
         };
-        let is_full = self.has_room().is_err();
-        if is_full {
+        if folder.is_some_and(folder::is_full) {
             folder.into_iter().for_each(folder::release_ballast);
         }
         let mut n_pruned = 0;
@@ -78,7 +77,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn stats(&self) -> Result<Vec<Stats>, ArchiveError> {
-        let database = self.database().ok_or(ArchiveError::Resting)?;
+        let database = self.open().await?;
         let rows = sqlx::query(
             "SELECT name, count(id), count(post.gone), min(published), max(published),
                  (SELECT count(*) FROM gap WHERE gap.channel = key AND above > 0),
@@ -88,14 +87,13 @@ impl Archive {
         let number = |row: &sqlx::any::AnyRow, column| {
             row.try_get::<i64, _>(column).map(|n| u64::try_from(n).unwrap_or_default())
         };
-        let time = |seconds: Option<i64>| seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
         let stats = rows.fetch_all(&database.reads).await?.into_iter().map(|row| {
             Ok(Stats {
                 name: row.try_get(0)?,
                 n_posts: number(&row, 1)?,
                 n_gone: number(&row, 2)?,
-                oldest: time(row.try_get(3)?),
-                newest: time(row.try_get(4)?),
+                oldest: rows::time(row.try_get(3)?),
+                newest: rows::time(row.try_get(4)?),
                 n_gaps: number(&row, 5)?,
                 reaches_start: number(&row, 6)? == 0,
             })
@@ -122,7 +120,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn size(&self) -> Result<u64, ArchiveError> {
-        Ok(self.database().ok_or(ArchiveError::Resting)?.size().await?)
+        Ok(self.open().await?.size().await?)
     }
 }
 

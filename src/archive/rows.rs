@@ -75,8 +75,14 @@ pub(super) async fn channel(
     );
     let Some(row) = found.bind(lower(name)).fetch_optional(connection).await? else { return Ok(None) };
     let record: Vec<u8> = row.try_get(1)?;
-    let channel =
-        unpack(&record).map_err(|err| ArchiveError::Database(format!("the record of {name}: {err}")))?;
+    let channel = match unpack(&record) {
+        Ok(channel) => channel,
+        // It is as if nothing were known of the channel, until a page of it replaces the record.
+        Err(err) => {
+            tracing::error!(channel = %name, "an archived record is damaged: {err}");
+            return Ok(None);
+        }
+    };
     let changed = time(row.try_get(2)?);
     let is_gone = row.try_get::<i64, _>(5)? != 0;
     let row = ChannelRow {

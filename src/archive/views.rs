@@ -36,16 +36,11 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn view(
-        &self,
-        name: &ChannelName,
-        depth: Depth,
-        now: Timestamp,
-    ) -> Result<Option<View>, ArchiveError> {
+    pub async fn view(&self, name: &ChannelName, depth: Depth) -> Result<Option<View>, ArchiveError> {
         let name = name.clone();
         let view = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
-            view(&mut connection, &name, depth, now.as_second()).await
+            view(&mut connection, &name, depth).await
         };
         match self.within(self.patience(), view).await? {
             Some(found) => found.view().await.map(Some),
@@ -75,7 +70,9 @@ impl Found {
     }
 
     pub(super) async fn view(self) -> Result<View, ArchiveError> {
-        let Self { row, bodies, has_older, newer, gap } = self;
+        let Self { mut row, bodies, has_older, newer, gap } = self;
+        // They change all the time, and no feed shows them.
+        row.channel.counters.clear();
         let name = row.channel.name.clone();
         let posts = work::off_thread(move || posts(&name, &bodies)).await;
         let posts = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
@@ -101,7 +98,6 @@ pub(super) async fn view(
     connection: &mut AnyConnection,
     name: &ChannelName,
     depth: Depth,
-    now: i64,
 ) -> Result<Option<Found>, ArchiveError> {
     let Some((row, _)) = channel(connection, name).await? else { return Ok(None) };
     let (key, wanted) = (row.key, depth.limit.map_or(PAGE, usize::from));
@@ -113,10 +109,10 @@ pub(super) async fn view(
     let lowest = found.bodies.last().filter(|_| found.bodies.len() >= wanted).map_or(0, |(id, _)| id.get());
     let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
     let gap = sqlx::query(
-        "SELECT above, below, linked, lazy, failures FROM gap
-         WHERE channel = $1 AND below > $2 AND above + 1 < $3 AND retry <= $4 ORDER BY below DESC LIMIT 1",
+        "SELECT above, below, linked, lazy, failures, retry FROM gap
+         WHERE channel = $1 AND below > $2 AND above + 1 < $3 ORDER BY below DESC LIMIT 1",
     );
-    let gap = gap.bind(key).bind(i64::from(lowest)).bind(upper).bind(now).fetch_optional(connection).await?;
+    let gap = gap.bind(key).bind(i64::from(lowest)).bind(upper).fetch_optional(connection).await?;
     found.gap = gap.as_ref().map(gaps::gap_of).transpose()?;
     Ok(Some(found))
 }

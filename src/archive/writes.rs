@@ -51,10 +51,10 @@ impl Archive {
         let write = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
             let channel = &page.snapshot.channel;
-            database.reserve(&mut tx, &channel.name.as_str().to_ascii_lowercase()).await?;
+            database.reserve(&mut tx, &lower(&channel.name)).await?;
             let visit = Visit { asked: &asked, channel, reach, now, fresh_for };
             let is_visible = merge(&mut tx, &visit, part).await?;
-            if database.is_postgres && matches!(reach, Reach::Newest) {
+            if database.is_postgres && (is_visible || matches!(reach, Reach::Newest)) {
                 replicas::notify(&mut tx, &asked).await?;
             }
             tx.commit().await?;
@@ -80,17 +80,18 @@ impl Archive {
         self.within(BEHIND, read).await
     }
 
-    /// Keeps what was found elsewhere of a post that only opens in Telegram, or that nothing was.
+    /// Keeps what was found elsewhere of a post that only opens in Telegram, and that it was looked up.
     ///
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn recover(&self, name: &ChannelName, post: Post) -> Result<(), ArchiveError> {
+    pub async fn recover(&self, name: &ChannelName, found: Post, now: Timestamp) -> Result<(), ArchiveError> {
         self.has_room()?;
         let name = name.clone();
         let write = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
-            recover(&mut tx, &name, &post).await?;
+            database.reserve(&mut tx, &lower(&name)).await?;
+            recover(&mut tx, &name, &found, now).await?;
             if database.is_postgres {
                 replicas::notify(&mut tx, &name).await?;
             }
@@ -141,9 +142,12 @@ pub(super) async fn merge(
         Reach::Newest => newest_known.into_iter().for_each(|above| part.leave_out_cut(above)),
         Reach::Older(from, gap) => {
             part.leave_out_cut(gap.above);
-            if from < gap.below {
-                part.leave_out_newest_media();
-            }
+            let upper = (from < gap.below).then(|| {
+                let above = (part.leave_out_cut_end(from).get() - 1).max(gap.above);
+                Gap { above, failures: 0, retry: 0, ..gap }
+            });
+            let rest: Vec<Gap> = upper.into_iter().chain(part.rest_of(gap)).collect();
+            gaps::replace(connection, key, gap, &rest).await?;
         }
     }
     let known = records(connection, key, &part).await?;
@@ -151,20 +155,17 @@ pub(super) async fn merge(
     for record in &changes.put {
         put(connection, key, record).await?;
     }
-    match visit.reach {
-        Reach::Newest => {
-            let above = newest_known.unwrap_or(0);
-            let lowest = part.lowest.get();
-            if lowest > above + 1 {
-                let gap =
-                    Gap { above, below: part.cursor, linked: part.is_linked, lazy: above == 0, failures: 0 };
-                gaps::put_gap(connection, key, gap).await?;
-            }
+    if matches!(visit.reach, Reach::Newest) {
+        let above = newest_known.unwrap_or(0);
+        if part.lowest.get() > above + 1 {
+            let (below, linked, lazy) = (part.cursor, part.is_linked, above == 0);
+            gaps::put_gap(connection, key, Gap { above, below, linked, lazy, failures: 0, retry: 0 }).await?;
         }
-        Reach::Older(from, gap) => gaps::narrow(connection, key, &part, from, gap).await?,
     }
-    let is_visible =
-        changes.is_visible || before.as_ref().is_some_and(|before| before.channel != *visit.channel);
+    let is_visible = changes.is_visible
+        || before
+            .as_ref()
+            .is_some_and(|before| without_counters(&before.channel) != without_counters(visit.channel));
     // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
     let says_when = |record: &Record| {
         newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
@@ -175,22 +176,27 @@ pub(super) async fn merge(
         Some(before) if is_visible && !is_told => Some(visit.now).or(before.changed),
         before => before.and_then(|before| before.changed),
     };
-    let update =
-        sqlx::query("UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0 WHERE key = $1");
-    let record = pack(visit.channel)?;
+    let is_newest = matches!(visit.reach, Reach::Newest);
+    let update = sqlx::query(
+        "UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0,
+             fetched = coalesce($5, fetched), fresh_for = coalesce($6, fresh_for) WHERE key = $1",
+    );
+    let fresh_for = i64::try_from(visit.fresh_for.as_millis()).unwrap_or(i64::MAX);
     update
         .bind(key)
         .bind(visit.channel.name.as_str())
-        .bind(record)
+        .bind(pack(visit.channel)?)
         .bind(changed_at.map(Timestamp::as_second))
-        .execute(&mut *connection)
+        .bind(is_newest.then_some(visit.now.as_millisecond()))
+        .bind(is_newest.then_some(fresh_for))
+        .execute(connection)
         .await?;
-    if matches!(visit.reach, Reach::Newest) {
-        let fetched = sqlx::query("UPDATE channel SET fetched = $2, fresh_for = $3 WHERE key = $1");
-        let fresh_for = i64::try_from(visit.fresh_for.as_millis()).unwrap_or(i64::MAX);
-        fetched.bind(key).bind(visit.now.as_millisecond()).bind(fresh_for).execute(connection).await?;
-    }
     Ok(is_visible)
+}
+
+/// What of a channel a feed shows.
+fn without_counters(channel: &Channel) -> Channel {
+    Channel { counters: Vec::new(), ..channel.clone() }
 }
 
 /// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells
@@ -298,12 +304,25 @@ pub(super) async fn hidden(
 pub(super) async fn recover(
     connection: &mut AnyConnection,
     name: &ChannelName,
-    post: &Post,
+    found: &Post,
+    now: Timestamp,
 ) -> Result<(), ArchiveError> {
-    let write = sqlx::query(
-        "UPDATE post SET attempts = attempts + 1, body = $3
-         WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id = $2",
-    );
-    write.bind(lower(name)).bind(i64::from(post.id.get())).bind(pack(post)?).execute(connection).await?;
+    let (Some(key), id) = (key(connection, name).await?, i64::from(found.id.get())) else { return Ok(()) };
+    let tried = sqlx::query("UPDATE post SET attempts = attempts + 1 WHERE channel = $1 AND id = $2");
+    tried.bind(key).bind(id).execute(&mut *connection).await?;
+    let body = sqlx::query("SELECT body FROM post WHERE channel = $1 AND id = $2");
+    let body = body.bind(key).bind(id).fetch_optional(&mut *connection).await?;
+    let Some(body) = body.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()? else { return Ok(()) };
+    // A page may have shown it since it was looked up.
+    let Ok(known) = unpack::<Post>(&body) else { return Ok(()) };
+    if merge::has_content(&known) || !merge::has_content(found) {
+        return Ok(());
+    }
+    let Post { media, text, poll, files, preview, .. } = found.clone();
+    let body = pack(&Post { media, text, poll, files, preview, ..known })?;
+    let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
+    write.bind(key).bind(id).bind(body).execute(&mut *connection).await?;
+    let changed = sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1");
+    changed.bind(key).bind(now.as_second()).execute(connection).await?;
     Ok(())
 }

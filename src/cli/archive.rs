@@ -147,7 +147,11 @@ async fn walk(
         }
         match refresh::step(client, archive, name, gap.below, gap, refresh::now()).await {
             Ok(_) => n_failures = 0,
-            Err(StepError::Archive(err)) => return Err(err.into()),
+            Err(StepError::Archive(err))
+                if !matches!(err, ArchiveError::Resting | ArchiveError::Slow | ArchiveError::Busy) =>
+            {
+                return Err(err.into());
+            }
             Err(err) if n_failures + 1 >= FAILURES => {
                 return Err(match err {
                     StepError::Refresh(err) => refused(err),

@@ -75,7 +75,8 @@ pub struct Channels {
     pub(super) archive: Arc<Archive>,
     /// Pages that are read after a refresh to fill gaps, at most.
     pub(super) gap_pages: usize,
-    pub(super) walks: Arc<Flights<ChannelName, ()>>,
+    pub(super) walks: Arc<Flights<ChannelName, bool>>,
+    follow_ups: Arc<Flights<ChannelName, ()>>,
     freshness: Freshness,
     snapshots: Snapshots,
     failures: Cache<ChannelName, Failure>,
@@ -95,9 +96,17 @@ pub struct Failure {
     times: u32,
     /// When Telegram said for the first time that a known channel is gone, and how often it has.
     gone: Option<(Instant, u32)>,
+    /// The channel may be archived all the same.
+    may_be_archived: bool,
 }
 
 impl Failure {
+    /// What is asked for cannot be had at the moment, and may be asked again soon.
+    pub(super) fn not_now() -> Self {
+        let until = Instant::now() + FAILURE / 10;
+        Self { error: RefreshError::NotNow, until, times: 0, gone: None, may_be_archived: true }
+    }
+
     /// In how long it may be tried again.
     #[must_use]
     pub fn left(&self) -> Duration {
@@ -146,6 +155,7 @@ impl Channels {
             archive,
             gap_pages,
             walks: Flights::new(),
+            follow_ups: Flights::new(),
             freshness,
             snapshots: Snapshots::new(cache_size.as_u64()),
             failures: Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(FORGOTTEN).build(),
@@ -167,10 +177,10 @@ impl Channels {
         if let Some(served) = self.known(name) {
             return Ok(served);
         }
-        if let Some(failure) = self.remembered(name) {
+        if let Some(failure) = self.remembered(name).filter(|failure| !failure.may_be_archived) {
             return Err(failure);
         }
-        let broken = || self.failure(name, RefreshError::Broken, false);
+        let broken = || self.failure(name, RefreshError::Broken, Knowledge::None);
         let (snapshot, origin) = self.flight(name).await.unwrap_or_else(|| Err(broken()))?;
         // What was archived may be stale.
         if matches!(origin, Origin::Cache)
@@ -209,7 +219,7 @@ impl Channels {
         let (channels, name) = (Arc::clone(self), name.clone());
         self.flights.start(name.clone(), || async move {
             let refreshed = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
-            refreshed.unwrap_or_else(|_| Err(channels.failure(&name, RefreshError::Broken, false)))
+            refreshed.unwrap_or_else(|_| Err(channels.failure(&name, RefreshError::Broken, Knowledge::None)))
         })
     }
 
@@ -224,11 +234,24 @@ impl Channels {
             // Another refresh has ended between a reader's look into the cache and this one.
             Lookup::Fresh { snapshot, .. } => return Ok((snapshot, Origin::Cache)),
             Lookup::Stale { snapshot, .. } => Some(snapshot),
-            Lookup::Miss => match self.reload(name).await {
-                Some(snapshot) => return Ok((snapshot, Origin::Cache)),
-                None => None,
-            },
+            Lookup::Miss => None,
         };
+        let mut knowledge = if known.is_some() { Knowledge::Posts } else { Knowledge::None };
+        if known.is_none() {
+            match self.archive.load(name).await {
+                Ok(Some(found)) => {
+                    let kept = self.keep(name, found).await;
+                    return kept
+                        .map(|kept| (kept, Origin::Cache))
+                        .map_err(|err| self.failure(name, err, knowledge));
+                }
+                Ok(None) => {}
+                Err(err) => {
+                    log_unless_resting(name, &err);
+                    knowledge = Knowledge::Unasked;
+                }
+            }
+        }
         // As has one that failed.
         if let Some(failure) = self.remembered(name) {
             return Err(failure);
@@ -236,16 +259,15 @@ impl Channels {
         if let Some(snapshot) = self.read_elsewhere(name).await {
             return Ok((snapshot, Origin::Cache));
         }
-        let fetched = self.fetch(name, known.clone()).await;
-        self.archive.release(name).await;
-        match fetched {
+        match self.fetch(name, known.clone()).await {
             Ok(packed) => {
                 self.failures.invalidate(name);
                 Ok((packed, Origin::Upstream))
             }
             Err(error) => {
+                self.archive.release(name).await;
                 let known = known.is_some();
-                let failure = self.failure(name, error, known);
+                let failure = self.failure(name, error, knowledge);
                 let error = &failure.error;
                 if error.is_telegrams_word() {
                     tracing::info!(channel = %name, "has no posts: {error}");
@@ -263,14 +285,11 @@ impl Channels {
     }
 
     /// What the archive has of a channel, into memory.
-    pub(super) async fn reload(&self, name: &ChannelName) -> Option<Arc<Packed>> {
+    pub(super) async fn reload(&self, name: &ChannelName) {
         match self.archive.load(name).await {
-            Ok(known) => self.keep(name, known?).await.ok(),
-            Err(ArchiveError::Resting) => None,
-            Err(err) => {
-                tracing::error!(channel = %name, "cannot be read from the archive: {err}");
-                None
-            }
+            Ok(Some(known)) => drop(self.keep(name, known).await),
+            Ok(None) => {}
+            Err(err) => log_unless_resting(name, &err),
         }
     }
 
@@ -311,44 +330,49 @@ impl Channels {
             (page.snapshot.posts.len(), self.fresh_for(&page.snapshot), now());
         let has_hidden = page.snapshot.posts.iter().any(|post| post.only_in_telegram.is_some());
         let page = Arc::new(page);
+        // It goes on when readers no longer wait for it, and has the lease until its end.
         let mut merging = {
             let (channels, name, page) = (Arc::clone(self), name.clone(), Arc::clone(&page));
             tokio::spawn(async move {
-                channels.archive.merge(&name, page, Reach::Newest, fetched, fresh_for).await?;
-                channels.archive.load(&name).await
+                let merged = channels.archive.merge(&name, page, Reach::Newest, fetched, fresh_for).await;
+                let known = match merged {
+                    Ok(_) => channels.archive.load(&name).await,
+                    Err(err) => Err(err),
+                };
+                channels.archive.release(&name).await;
+                let kept = match known? {
+                    Some(known) => channels.keep(&name, known).await.ok(),
+                    None => None,
+                };
+                channels.start_follow_up(&name, has_hidden);
+                Ok::<_, ArchiveError>(kept)
             })
         };
-        // Readers do not wait for a slow archive.
         let merged = tokio::time::timeout(self.archive.patience(), &mut merging).await;
-        let kept = match merged {
-            Ok(Ok(Ok(Some(merged)))) => self.keep(name, merged).await,
-            Ok(failed) => {
-                let why = failed.map_or_else(
-                    |err| err.to_string(),
-                    |failed| failed.err().map_or_else(String::new, |err| err.to_string()),
-                );
-                tracing::warn!(channel = %name, "goes on without the archive: {why}");
-                self.keep_page(name, known, &page, fetched, fresh_for).await
+        let why = match merged {
+            Ok(Ok(Ok(Some(kept)))) => {
+                tracing::info!(channel = %name, posts = n_posts, "refreshed");
+                return Ok(kept);
             }
-            Err(_) => {
-                let (channels, late) = (Arc::clone(self), name.clone());
-                tokio::spawn(async move {
-                    if let Ok(Ok(Some(merged))) = merging.await {
-                        drop(channels.keep(&late, merged).await);
-                    }
-                });
-                self.keep_page(name, known, &page, fetched, fresh_for).await
-            }
+            Ok(Ok(Ok(None))) => "it has lost the channel".to_owned(),
+            Ok(Ok(Err(err))) => err.to_string(),
+            Ok(Err(err)) => err.to_string(),
+            Err(_) => "it is slow".to_owned(),
         };
+        tracing::warn!(channel = %name, "goes on without the archive: {why}");
+        let kept = self.keep_page(name, known, &page, fetched, fresh_for).await;
         tracing::info!(channel = %name, posts = n_posts, "refreshed");
+        kept
+    }
+
+    fn start_follow_up(self: &Arc<Self>, name: &ChannelName, has_hidden: bool) {
         let (channels, after) = (Arc::clone(self), name.clone());
-        drop(self.walks.start(name.clone(), || async move {
+        drop(self.follow_ups.start(name.clone(), || async move {
             let Self { client, archive, gap_pages, .. } = &*channels;
             if follow_up(client, archive, &after, *gap_pages, has_hidden, now()).await {
                 channels.reload(&after).await;
             }
         }));
-        kept
     }
 
     /// Keeps in memory what is archived.
@@ -382,7 +406,8 @@ impl Channels {
     }
 
     /// Remembers a failure, and decides whether a known channel is gone.
-    fn failure(&self, name: &ChannelName, error: RefreshError, known: bool) -> Failure {
+    fn failure(&self, name: &ChannelName, error: RefreshError, knowledge: Knowledge) -> Failure {
+        let known = knowledge == Knowledge::Posts;
         let now = Instant::now();
         let before = self.failures.get(name);
         // That an upstream is busy or left alone says nothing of the channel, and how long it lasts.
@@ -415,9 +440,27 @@ impl Channels {
             let grown = grown(FAILURE, times.saturating_sub(1), MAX_FAILURE);
             of_upstream.unwrap_or_else(|| spread(grown, fastrand::f64()))
         };
-        let failure = Failure { error, until: now + rest, times, gone };
+        let may_be_archived = knowledge != Knowledge::None && !confirmed;
+        let failure = Failure { error, until: now + rest, times, gone, may_be_archived };
         self.failures.insert(name.clone(), failure.clone());
         failure
+    }
+}
+
+/// What is known of a channel before it is refreshed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Knowledge {
+    /// Its posts.
+    Posts,
+    /// Nothing, and the archive has nothing either.
+    None,
+    /// Nothing, but the archive could not be asked.
+    Unasked,
+}
+
+fn log_unless_resting(name: &ChannelName, err: &ArchiveError) {
+    if !matches!(err, ArchiveError::Resting) {
+        tracing::error!(channel = %name, "cannot be read from the archive: {err}");
     }
 }
 

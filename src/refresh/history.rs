@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use super::channels::{Channels, Failure, Served, now};
 use super::{RefreshError, hidden, read_page};
-use crate::archive::{Archive, ArchiveError, Depth, Gap, Newer, Reach, View};
+use crate::archive::{Archive, ArchiveError, Depth, Gap, MAX_ALBUM, Newer, Reach, View};
 use crate::backoff::grown;
 use crate::channel::ChannelName;
-use crate::post::{Post, PostId, Snapshot};
+use crate::post::{PostId, Snapshot};
 use crate::telegram::address::Which;
-use crate::telegram::client::Client;
+use crate::telegram::client::{Client, FetchError};
 use crate::telegram::landing::NoPosts;
 
 /// For how long a gap that could not be filled is left, the first time, and at most.
@@ -21,6 +21,9 @@ const RETRY: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hour
 
 /// How long a reader waits for older pages; after that they get what is there.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How often Telegram has to say that a gap is empty though something says otherwise.
+const BELIEVED: u32 = 10;
 
 /// Walks that one reader waits for.
 const MAX_WALKS: usize = 3;
@@ -59,7 +62,15 @@ pub async fn step(
     now: Timestamp,
 ) -> Result<Option<Gap>, StepError> {
     let outcome = older_page(client, archive, name, from, gap, now).await;
-    if let Err(StepError::Refresh(_) | StepError::NotOlder(_)) = &outcome {
+    // An upstream that is left alone, or has no time, says nothing of the gap; nor does a page from its middle.
+    let is_of_gap = match &outcome {
+        Err(StepError::Refresh(RefreshError::Fetch(FetchError::Busy(_) | FetchError::Resting { .. }))) => {
+            false
+        }
+        Err(StepError::Refresh(_) | StepError::NotOlder(_)) => from == gap.below,
+        _ => false,
+    };
+    if is_of_gap {
         let rest = grown(RETRY.0, gap.failures, RETRY.1);
         archive.leave_gap(name, gap, now.saturating_add(rest).unwrap_or(Timestamp::MAX)).await?;
     }
@@ -76,11 +87,12 @@ async fn older_page(
 ) -> Result<Option<Gap>, StepError> {
     let page = match read_page(client, name, Which::Before(from), None).await {
         Ok(page) => page,
-        // Believed where nothing says otherwise: no link, no older post. Telegram also says so when asked too often.
-        Err(RefreshError::NoPosts(NoPosts::Empty))
-            if gap.above == 0 && !(gap.linked && from == gap.below) =>
+        // That there is nothing Telegram also says when it is asked too often. It is believed where nothing says
+        // otherwise, no link and no older post, or when it has been said for many hours.
+        Err(RefreshError::NoPosts(NoPosts::Empty | NoPosts::SoftBan))
+            if from == gap.below && (gap.above == 0 && !gap.linked || gap.failures >= BELIEVED) =>
         {
-            archive.close_gap(name, gap, from).await?;
+            archive.close_gap(name, gap).await?;
             return Ok(None);
         }
         Err(err) => return Err(err.into()),
@@ -104,7 +116,7 @@ pub async fn follow_up(
 ) -> bool {
     let mut n_found = 0;
     if has_hidden {
-        n_found += look_up_hidden(client, archive, name).await.unwrap_or_else(|err| {
+        n_found += look_up_hidden(client, archive, name, now).await.unwrap_or_else(|err| {
             tracing::warn!(channel = %name, "posts that only open in Telegram cannot be looked up: {err}");
             0
         });
@@ -116,15 +128,22 @@ pub async fn follow_up(
     n_found > 0
 }
 
-async fn look_up_hidden(client: &Client, archive: &Archive, name: &ChannelName) -> Result<usize, StepError> {
+async fn look_up_hidden(
+    client: &Client,
+    archive: &Archive,
+    name: &ChannelName,
+    now: Timestamp,
+) -> Result<usize, StepError> {
     let posts = archive.hidden(name).await?;
     let Some(known) = archive.load(name).await? else { return Ok(0) };
     let mut n_found = 0;
     for post in posts {
-        let found = hidden::look_up(client, &known.snapshot.channel, &post).await;
-        let found = found.map_err(RefreshError::from)?;
+        let found = hidden::look_up(client, &known.snapshot.channel, &post).await.unwrap_or_else(|err| {
+            tracing::warn!(channel = %name, post = %post.id, "cannot be looked up: {err}");
+            post.clone()
+        });
         n_found += usize::from(found != post);
-        archive.recover(name, found).await?;
+        archive.recover(name, found, now).await?;
     }
     Ok(n_found)
 }
@@ -162,59 +181,80 @@ impl Channels {
     pub async fn view(self: &Arc<Self>, name: &ChannelName, depth: Depth) -> Result<(View, Served), Failure> {
         let served = self.get(name).await?;
         let until = Instant::now() + PATIENCE;
-        // A walk that is under way may be for other posts; one that does not help leaves the gap alone for a time.
+        // A walk that is under way may be for other posts.
         for _ in 0..MAX_WALKS {
-            let view = match self.archive.view(name, depth, now()).await {
+            let view = match self.archive.view(name, depth).await {
                 Ok(Some(view)) => view,
                 missing => {
                     let why = missing.err().map(|err| err.to_string()).unwrap_or_default();
                     tracing::debug!(channel = %name, why, "answered from memory alone");
-                    return Ok((Self::view_of_memory(&served, depth), served));
+                    return view_of_memory(&served, depth).map(|view| (view, served));
                 }
             };
             let left = until.saturating_duration_since(Instant::now());
-            if view.gap.is_none() || left.is_zero() {
-                return Ok((view, served));
+            if left.is_zero() || view.gap.is_none_or(|gap| gap.retry > now().as_second()) {
+                return known_view(view).map(|view| (view, served));
             }
             let (channels, asked) = (Arc::clone(self), name.clone());
             let walk = self.walks.start(name.clone(), || async move { channels.deepen(&asked, depth).await });
-            // When it takes too long, there is what has come until then.
-            drop(tokio::time::timeout(left, walk).await);
-        }
-        let view = self.archive.view(name, depth, now()).await.ok().flatten();
-        Ok((view.unwrap_or_else(|| Self::view_of_memory(&served, depth)), served))
-    }
-
-    /// Reads older pages until the posts are there, or it does not go on.
-    async fn deepen(&self, name: &ChannelName, depth: Depth) {
-        for _ in 0..MAX_PAGES {
-            let Ok(Some(View { gap: Some(gap), .. })) = self.archive.view(name, depth, now()).await else {
-                return;
-            };
-            // From far away it goes there at once; from nearby by whole pages, which do not cut an album.
-            let far = |before: &PostId| before.get().saturating_add(FAR) < gap.below.get();
-            let from = depth.before.filter(far).unwrap_or(gap.below);
-            if let Err(err) = step(&self.client, &self.archive, name, from, gap, now()).await {
-                tracing::warn!(channel = %name, before = %from, "older posts cannot be read now: {err}");
-                return;
+            // When it takes too long, or does not help, there is what has come until then.
+            if tokio::time::timeout(left, walk).await != Ok(Some(true)) {
+                break;
             }
         }
+        match self.archive.view(name, depth).await {
+            Ok(Some(view)) => known_view(view),
+            _ => view_of_memory(&served, depth),
+        }
+        .map(|view| (view, served))
     }
 
-    /// The same, as far as memory has it.
-    fn view_of_memory(served: &Served, depth: Depth) -> View {
-        let nothing = View { snapshot: None, changed: served.snapshot.changed(), newer: None, gap: None };
-        let Ok(Snapshot { channel, mut posts, has_older }) = served.snapshot.unpack() else { return nothing };
-        let is_older = |post: &Post| depth.before.is_none_or(|before| post.id < before);
-        posts.retain(is_older);
-        let limit = depth.limit.map_or(posts.len(), usize::from);
-        let n_left_out = posts.len().saturating_sub(limit);
-        posts.drain(..n_left_out);
-        if posts.is_empty() {
-            return nothing;
+    /// Reads older pages until the posts are there, or it does not go on. Tells whether it has come any further.
+    async fn deepen(&self, name: &ChannelName, depth: Depth) -> bool {
+        let mut has_come_further = false;
+        for _ in 0..MAX_PAGES {
+            let Ok(Some(View { gap: Some(gap), .. })) = self.archive.view(name, depth).await else { break };
+            if gap.retry > now().as_second() {
+                break;
+            }
+            // From far away it goes there at once, past an album that may lie there; from nearby by whole pages.
+            let jump = depth.before.and_then(|before| PostId::new(before.get().saturating_add(MAX_ALBUM)));
+            let is_far = |from: &PostId| from.get().saturating_add(FAR) < gap.below.get();
+            let from = jump.filter(is_far).unwrap_or(gap.below);
+            if let Err(err) = step(&self.client, &self.archive, name, from, gap, now()).await {
+                tracing::warn!(channel = %name, before = %from, "older posts cannot be read now: {err}");
+                break;
+            }
+            has_come_further = true;
         }
-        let has_older = has_older || n_left_out > 0;
-        let newer = depth.before.map(|_| Newer::Newest);
-        View { snapshot: Some(Snapshot { channel, posts, has_older }), newer, ..nothing }
+        if has_come_further {
+            self.reload(name).await;
+        }
+        has_come_further
     }
+}
+
+/// A view, which is without posts only when there are none.
+fn known_view(view: View) -> Result<View, Failure> {
+    if view.snapshot.is_none() && view.gap.is_some() { Err(Failure::not_now()) } else { Ok(view) }
+}
+
+/// A view, as far as memory has it. What is older may be there, but cannot be had.
+fn view_of_memory(served: &Served, depth: Depth) -> Result<View, Failure> {
+    let Snapshot { channel, mut posts, has_older } =
+        served.snapshot.unpack().map_err(|_| Failure::not_now())?;
+    posts.retain(|post| depth.before.is_none_or(|before| post.id < before));
+    let limit = depth.limit.map_or(posts.len(), usize::from);
+    let n_left_out = posts.len().saturating_sub(limit);
+    posts.drain(..n_left_out);
+    if posts.is_empty() {
+        return Err(Failure::not_now());
+    }
+    let has_older = has_older || n_left_out > 0;
+    Ok(View {
+        snapshot: Some(Snapshot { channel, posts, has_older }),
+        changed: served.snapshot.changed(),
+        newer: depth.before.map(|_| Newer::Newest),
+        gap: None,
+    })
 }

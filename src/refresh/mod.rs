@@ -31,6 +31,9 @@ pub enum RefreshError {
     /// The page holds no posts, or none that can be trusted.
     #[error(transparent)]
     NoPosts(NoPosts),
+    /// What is asked for is in the archive, or in Telegram, but cannot be had now.
+    #[error("older posts cannot be read at the moment")]
+    NotNow,
     /// The program failed; the cause is in the log.
     #[error("reading the page failed because of a mistake in telewire itself")]
     Broken,
@@ -87,7 +90,9 @@ pub async fn read_page(
         tracing::error!(channel = %name, "the page made the parser panic: {err}");
         RefreshError::Broken
     })?;
-    fetched.judge(page.as_ref().err().is_none_or(NoPosts::is_telegrams_word));
+    // Of older posts there may be none.
+    let is_end = |why: &NoPosts| matches!((which, why), (Which::Before(_), NoPosts::SoftBan));
+    fetched.judge(page.as_ref().err().is_none_or(|why| why.is_telegrams_word() || is_end(why)));
     match page {
         Ok(page) => {
             report(name, &page);

@@ -103,6 +103,6 @@ fn detail(failure: &RefreshError) -> String {
         RefreshError::Fetch(FetchError::Busy(_)) => "upstream-busy".to_owned(),
         RefreshError::Fetch(_) => "upstream-broken".to_owned(),
         RefreshError::NoPosts(_) => "page-not-trusted".to_owned(),
-        RefreshError::Broken => "internal".to_owned(),
+        RefreshError::NotNow | RefreshError::Broken => "internal".to_owned(),
     }
 }

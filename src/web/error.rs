@@ -62,7 +62,9 @@ impl Error {
             Self::NothingOlder => StatusCode::NOT_FOUND,
             Self::Channel(failure) => match &failure.error {
                 error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
-                RefreshError::NoPosts(NoPosts::SoftBan) => StatusCode::SERVICE_UNAVAILABLE,
+                RefreshError::NoPosts(NoPosts::SoftBan) | RefreshError::NotNow => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 RefreshError::NoPosts(_) => StatusCode::BAD_GATEWAY,
                 RefreshError::Fetch(why) => match why {
                     FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,

@@ -26,7 +26,7 @@ use crate::channel::ChannelName;
 use crate::feed::options::FeedOptions;
 use crate::feed::{self, Format};
 use crate::post::{PostId, Snapshot};
-use crate::refresh::Served;
+use crate::refresh::{self, Served};
 use crate::telegram::address;
 use crate::work;
 
@@ -180,7 +180,7 @@ fn rendered(
     let feed = feed::build(snapshot, options);
     let body = feed::render(&feed, format);
     let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
-    let validators = Validators::new(&body, modified, now());
+    let validators = Validators::new(&body, modified, refresh::now());
     (body, validators)
 }
 
@@ -262,14 +262,6 @@ impl RenderedFeeds {
         };
         self.flights.join((key, of), rendering).await.flatten().ok_or(Error::Broken)
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing has changed in the future; the bytes do not depend on it"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 fn current(kept: &Cache<Key, Arc<Rendered>>, key: &Key, snapshot: &Arc<Packed>) -> Option<Arc<Rendered>> {

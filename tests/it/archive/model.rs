@@ -237,7 +237,7 @@ impl<'a> Play<'a> {
         let mut before = None;
         loop {
             let depth = Depth { before, limit: Some(50) };
-            let view = archive.view(&self.name, depth, self.now).await.unwrap();
+            let view = archive.view(&self.name, depth).await.unwrap();
             let Some(snapshot) = view.and_then(|view| view.snapshot) else { return posts };
             before = Some(snapshot.posts[0].id);
             posts.extend(snapshot.posts.into_iter().map(|post| (post.id.get(), post)));
