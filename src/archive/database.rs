@@ -29,7 +29,7 @@ const EXAMINATION: Duration = Duration::from_millis(500);
 /// What SQLite is told on every connection: other processes may read and write too; nothing committed is lost when
 /// the program is killed; deleted rows make room on the disk.
 const PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-    PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 4194304; \
+    PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 1048576; PRAGMA wal_autocheckpoint = 200; \
     PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY";
 
 /// What PostgreSQL is told on every connection: a copy of the program that hangs in the middle of a transaction does not
@@ -77,6 +77,8 @@ impl Database {
                 let pool = AnyPoolOptions::new()
                     .max_connections(CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
+                    // It costs a reader's time each time; a connection that is lost is noticed by its first query.
+                    .test_before_acquire(false)
                     .after_connect(|connection, _| {
                         Box::pin(async move { connection.execute(LIMITS).await.map(drop) })
                     })
@@ -211,6 +213,7 @@ impl Database {
 /// The copy has its name only when it is whole.
 async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
     let cannot = |err: std::io::Error| ArchiveError::Database(format!("{}: {err}", copy.display()));
+    let copy = &std::path::absolute(copy).map_err(cannot)?;
     if copy.exists() {
         return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
     }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use super::ArchiveError;
 
-/// With less room than this on the disk nothing is archived, or than a sixteenth of a small disk.
+/// With less room than this on the disk nothing is archived, or than a quarter of a small disk: what was written has to
+/// be written once more, from SQLite's log into the file.
 const LOW_WATER: u64 = 64 << 20;
 
 /// What is held back so that a full disk leaves room to delete: SQLite needs some for that too.
@@ -47,6 +48,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether something may be written.
     pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
         let was_full = self.is_full.load(Ordering::Relaxed);
@@ -72,7 +78,7 @@ impl Folder {
 
 /// Bytes that are free, and how many should be.
 fn room(folder: &Path) -> io::Result<(u64, u64)> {
-    Ok((fs4::available_space(folder)?, LOW_WATER.min(fs4::total_space(folder)? / 16)))
+    Ok((fs4::available_space(folder)?, LOW_WATER.min(fs4::total_space(folder)? / 4)))
 }
 
 /// Whether a disk has less room than it should have.
@@ -94,7 +100,7 @@ pub(super) fn release_ballast(folder: &Path) {
 pub(super) fn restore_ballast(folder: &Path) {
     let file = folder.join(BALLAST_FILE);
     let write = || {
-        let size = BALLAST.min(fs4::total_space(folder)? / 64);
+        let size = BALLAST.min(fs4::total_space(folder)? / 16);
         let is_there = fs::metadata(&file).is_ok_and(|found| found.len() == size);
         let (free, low_water) = room(folder)?;
         if is_there || free < low_water + size {

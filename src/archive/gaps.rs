@@ -118,6 +118,20 @@ pub(super) async fn replace(
     Ok(())
 }
 
+/// The highest gap that begins below an id.
+pub(super) async fn highest(
+    connection: &mut AnyConnection,
+    key: i64,
+    upper: i64,
+) -> Result<Option<Gap>, ArchiveError> {
+    let gap = sqlx::query(
+        "SELECT above, below, linked, lazy, failures, retry FROM gap
+         WHERE channel = $1 AND above + 1 < $2 ORDER BY below DESC LIMIT 1",
+    );
+    let gap = gap.bind(key).bind(upper).fetch_optional(connection).await?;
+    Ok(gap.as_ref().map(gap_of).transpose()?)
+}
+
 pub(super) async fn due_gaps(
     connection: &mut AnyConnection,
     name: &ChannelName,

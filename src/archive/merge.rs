@@ -91,6 +91,11 @@ impl Part {
         }
     }
 
+    /// Whether a post may be the rest of an album.
+    fn is_cut(&self, id: PostId) -> bool {
+        self.maybe_cut && id == self.lowest
+    }
+
     /// Leaves the oldest post out when it may be cut: the next older page has it whole, which is read unless this one
     /// reaches down to what is known, up to `above`.
     pub(super) fn leave_out_cut(&mut self, above: u32) {
@@ -152,8 +157,12 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
         let is_part = |id| whole.as_ref().is_some_and(|album| is_inside(id, album));
         let after = match (record.clone(), post) {
             // The rest of an album that is known whole, on a page that cuts it.
-            (None, Some(post)) if part.maybe_cut && post.id == part.lowest && is_part(post.id) => continue,
+            (None, Some(post)) if part.is_cut(post.id) && is_part(post.id) => continue,
             (None, Some(post)) => Some(Record { post, missing: 0, gone: None, rules: RULES }),
+            // It came before the whole one, and does not come back.
+            (Some(record), Some(post)) if part.is_cut(post.id) && is_part(post.id) => {
+                record.gone.is_none().then_some(Record { gone: Some(now), ..record })
+            }
             (Some(record), Some(post)) => seen_again(&record, post, now),
             (Some(record), None) if record.gone.is_none() && is_part(record.post.id) => {
                 Some(Record { gone: Some(now), ..record })

@@ -17,8 +17,8 @@ mod schema;
 mod views;
 mod writes;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -153,6 +153,15 @@ pub struct View {
     pub gap: Option<Gap>,
 }
 
+/// Until when an archive is left alone.
+#[derive(Debug, Default)]
+struct Rest {
+    /// By everybody, since it has failed.
+    all: Option<Instant>,
+    /// By readers, who have no time to wait for it.
+    readers: Option<Instant>,
+}
+
 /// An archive.
 pub struct Archive {
     place: Place,
@@ -164,7 +173,7 @@ pub struct Archive {
     examining: tokio::sync::Mutex<()>,
     /// Wakes the task that looks after a shared database, where there is one.
     keeper: Option<Notify>,
-    resting_until: Mutex<Option<Instant>>,
+    rest: Mutex<Rest>,
     notices: broadcast::Sender<ChannelName>,
 }
 
@@ -176,7 +185,8 @@ impl Archive {
     ///
     /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Newer`]. That the disk is full is none.
     pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        let archive = Self::new(Place::File(folder.join(FILE)), Some(Folder::take(folder)?));
+        let file = absolute(folder).join(FILE);
+        let archive = Self::new(Place::File(file), Some(Folder::take(folder)?));
         match archive.open_with_room(folder).await {
             Err(ArchiveError::Damaged(why)) => {
                 archive.set_aside(None, &why).await;
@@ -197,7 +207,7 @@ impl Archive {
     ///
     /// [`ArchiveError::Absent`] when there is none, and others.
     pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        let file = folder.join(FILE);
+        let file = absolute(folder).join(FILE);
         if !file.exists() {
             return Err(ArchiveError::Absent(file));
         }
@@ -214,7 +224,7 @@ impl Archive {
     pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         std::fs::create_dir_all(folder)
             .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
-        let archive = Self::new(Place::File(folder.join(FILE)), None);
+        let archive = Self::new(Place::File(absolute(folder).join(FILE)), None);
         archive.open().await?;
         Ok(Arc::new(archive))
     }
@@ -265,7 +275,7 @@ impl Archive {
             changing: tokio::sync::Mutex::default(),
             examining: tokio::sync::Mutex::default(),
             keeper: None,
-            resting_until: Mutex::default(),
+            rest: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
         }
     }
@@ -307,7 +317,7 @@ impl Archive {
     /// How long a reader waits for it.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        if matches!(self.place, Place::Postgres(_)) { PATIENCE } else { PATIENCE_WITH_DISK }
+        if self.keeper.is_some() { PATIENCE } else { PATIENCE_WITH_DISK }
     }
 
     /// Names that other copies of the program have merged something of.
@@ -317,6 +327,9 @@ impl Archive {
 
     fn has_room(&self) -> Result<(), ArchiveError> {
         match (&self.folder, &self.place) {
+            (Some(folder), Place::File(file)) if !file.exists() => {
+                Err(ArchiveError::Absent(folder.path().to_owned()))
+            }
             (Some(folder), _) => folder.has_room(),
             (None, Place::File(file)) if file.parent().is_some_and(folder::is_full) => {
                 Err(ArchiveError::Full)
@@ -325,7 +338,24 @@ impl Archive {
         }
     }
 
-    /// Does something with the database, in so much time at most, unless it is being left alone.
+    /// Does something with the database that a reader waits for.
+    async fn within_patience<T, F>(&self, work: impl FnOnce(Arc<Database>) -> F) -> Result<T, ArchiveError>
+    where
+        F: Future<Output = Result<T, ArchiveError>>,
+    {
+        if self.rest().readers.is_some_and(|until| Instant::now() < until) {
+            return Err(ArchiveError::Resting);
+        }
+        let outcome = self.attempt(self.patience(), work).await;
+        // That a reader has no time to wait says nothing yet of those who have.
+        if let Err(ArchiveError::Slow) = &outcome {
+            self.rest().readers = Some(Instant::now() + REST);
+            self.keeper.iter().for_each(Notify::notify_one);
+        }
+        outcome
+    }
+
+    /// Does something with the database, in so much time at most.
     async fn within<T, F>(
         &self,
         limit: Duration,
@@ -334,7 +364,22 @@ impl Archive {
     where
         F: Future<Output = Result<T, ArchiveError>>,
     {
-        if self.rest().is_some_and(|until| Instant::now() < until) {
+        let outcome = self.attempt(limit, work).await;
+        if let Err(err @ ArchiveError::Slow) = &outcome {
+            self.learn(err, None).await;
+        }
+        outcome
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce(Arc<Database>) -> F,
+    ) -> Result<T, ArchiveError>
+    where
+        F: Future<Output = Result<T, ArchiveError>>,
+    {
+        if self.rest().all.is_some_and(|until| Instant::now() < until) {
             return Err(ArchiveError::Resting);
         }
         let used = self.database();
@@ -346,8 +391,10 @@ impl Archive {
             work(database).await
         };
         let outcome = tokio::time::timeout(limit, attempt).await.unwrap_or(Err(ArchiveError::Slow));
-        if let Err(err) = &outcome {
-            self.learn(err, used.as_ref()).await;
+        if let Err(err) = outcome.as_ref().map_err(Clone::clone).map(drop)
+            && !matches!(err, ArchiveError::Slow)
+        {
+            self.learn(&err, used.as_ref()).await;
         }
         outcome
     }
@@ -355,19 +402,15 @@ impl Archive {
     /// Draws the conclusions of a failure for what comes next.
     async fn learn(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
-            ArchiveError::Full | ArchiveError::Busy => return,
+            ArchiveError::Full | ArchiveError::Busy | ArchiveError::Resting => return,
             ArchiveError::Damaged(why) if self.folder.is_some() => return self.set_aside(used, why).await,
             _ => {}
         }
         let rest = if self.keeper.is_some() { KEEPERS_REST } else { REST };
-        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + rest);
-        if let Some(keeper) = &self.keeper {
-            // Its connections may wait for a machine that is no longer there.
-            if matches!(err, ArchiveError::Slow) {
-                self.let_go(used);
-            }
-            keeper.notify_one();
+        if self.rest().all.replace(Instant::now() + rest).is_none() {
+            tracing::error!("the archive is left alone for a while: {err}");
         }
+        self.keeper.iter().for_each(Notify::notify_one);
         // A pool does not say why it has no connection to give. One asks for all who have met the failure.
         if let (Place::File(file), Some(_), Ok(_alone)) =
             (&self.place, &self.folder, self.examining.try_lock())
@@ -385,12 +428,31 @@ impl Archive {
         }
     }
 
-    fn wake_up(&self) {
-        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rest(&self) -> Option<Instant> {
-        *self.resting_until.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes a new archive in place of one that was removed while it was in use.
+    async fn begin_anew(&self, folder: &Path) -> Result<(), ArchiveError> {
+        let _alone = self.changing.lock().await;
+        let Place::File(file) = &self.place else { return Ok(()) };
+        if file.exists() {
+            return Ok(());
+        }
+        tracing::error!(
+            "the archive was removed from {} while it is in use: a new one is begun",
+            folder.display()
+        );
+        let open = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open {
+            // When somebody still reads from it, that ends with its connections.
+            drop(tokio::time::timeout(BEHIND, open.close()).await);
+        }
+        std::fs::create_dir_all(folder)
+            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
+        let database = Arc::new(Database::open(&self.place).await?);
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+        Ok(())
     }
 
     /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
@@ -412,6 +474,11 @@ impl Archive {
         }
         folder::set_aside(file, why);
     }
+}
+
+/// SQLite takes some names for more than a path, unless they begin with a slash.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Feeds have no use for parts of a second.

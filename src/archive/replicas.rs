@@ -1,7 +1,7 @@
 //! Several copies of the program on one PostgreSQL: each channel is read by one of them, and the others hear of it.
 
 use std::sync::{Arc, LazyLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::OptionFuture;
 use sqlx::postgres::PgListener;
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Place};
 use super::rows::lower;
-use super::{Archive, ArchiveError};
+use super::{Archive, ArchiveError, BEHIND, KEEPERS_REST};
 use crate::channel::ChannelName;
 
 /// A copy that holds a lease and dies holds it for so long.
@@ -23,7 +23,7 @@ const TOPIC: &str = "telewire";
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long such an attempt may take.
-const ATTEMPT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_millis(1500);
 
 /// After so much silence it is looked whether the connection is still there.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -62,7 +62,7 @@ impl Archive {
             let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
-        let given = self.within(self.patience(), ask).await?;
+        let given = self.within_patience(ask).await?;
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 
@@ -77,7 +77,7 @@ impl Archive {
             release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
             Ok(())
         };
-        if let Err(err) = self.within(self.patience(), release).await {
+        if let Err(err) = self.within(BEHIND, release).await {
             tracing::debug!(channel = %name, "a lease was not given back: {err}");
         }
     }
@@ -136,7 +136,11 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
     let archive = Arc::downgrade(archive);
     tokio::spawn(async move {
         while let Some(archive) = archive.upgrade() {
-            if archive.rest().is_none() {
+            let is_well = {
+                let rest = archive.rest();
+                rest.all.is_none() && rest.readers.is_none()
+            };
+            if is_well {
                 let woken = archive.keeper.as_ref().map(Notify::notified);
                 // Looks up now and then, to end with the archive.
                 drop(tokio::time::timeout(SILENCE, OptionFuture::from(woken)).await);
@@ -149,12 +153,21 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
             };
             match tokio::time::timeout(ATTEMPT, answers).await {
                 Ok(Ok(())) => {
-                    archive.wake_up();
-                    tracing::info!("the shared archive is there again");
+                    let rest = std::mem::take(&mut *archive.rest());
+                    if rest.all.is_some() {
+                        tracing::info!("the shared archive is there again");
+                    }
                 }
                 failed => {
                     tracing::debug!("the shared archive is not there yet: {failed:?}");
+                    // Its connections may wait for a machine that is no longer there.
                     archive.let_go(archive.database().as_ref());
+                    let until = Instant::now() + KEEPERS_REST;
+                    if archive.rest().all.replace(until).is_none() {
+                        tracing::error!(
+                            "the shared archive does not answer, and is left alone until it does"
+                        );
+                    }
                     tokio::time::sleep(RETRY / 2).await;
                 }
             }

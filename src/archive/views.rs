@@ -25,7 +25,7 @@ impl Archive {
             let mut connection = database.reads.acquire().await?;
             known(&mut connection, &name).await
         };
-        match self.within(self.patience(), load).await? {
+        match self.within_patience(load).await? {
             Some(found) => found.known().await,
             None => Ok(None),
         }
@@ -42,7 +42,7 @@ impl Archive {
             let mut connection = database.reads.acquire().await?;
             view(&mut connection, &name, depth).await
         };
-        match self.within(self.patience(), view).await? {
+        match self.within_patience(view).await? {
             Some(found) => found.view().await.map(Some),
             None => Ok(None),
         }
@@ -105,27 +105,24 @@ pub(super) async fn view(
     if let Some(before) = depth.before {
         found.newer = newer(connection, key, before, wanted).await?;
     }
-    // Where posts are missing: inside the range of the page, and below it when it has too few.
-    let lowest = found.bodies.last().filter(|_| found.bodies.len() >= wanted).map_or(0, |(id, _)| id.get());
-    let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
-    let gap = sqlx::query(
-        "SELECT above, below, linked, lazy, failures, retry FROM gap
-         WHERE channel = $1 AND below > $2 AND above + 1 < $3 ORDER BY below DESC LIMIT 1",
-    );
-    let gap = gap.bind(key).bind(i64::from(lowest)).bind(upper).fetch_optional(connection).await?;
-    found.gap = gap.as_ref().map(gaps::gap_of).transpose()?;
+    // It is of no matter when the page is full above it.
+    let is_full = found.bodies.len() >= wanted;
+    found.gap.take_if(|gap| is_full && found.bodies.last().is_some_and(|(lowest, _)| *lowest >= gap.below));
     Ok(Some(found))
 }
 
-/// The posts of one page of a feed.
+/// The posts of one page of a feed. It ends where posts may be missing, so that whoever follows its pages misses none.
 async fn page(connection: &mut AnyConnection, row: ChannelRow, depth: Depth) -> Result<Found, ArchiveError> {
     let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
+    let gap = gaps::highest(connection, row.key, upper).await?;
+    let above = gap.map_or(0, |gap| i64::from(gap.above));
     let heads = sqlx::query(
-        "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id < $2 ORDER BY id DESC LIMIT $3",
+        "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3
+         ORDER BY id DESC LIMIT $4",
     );
     // One more than can be shown, to know whether there is more.
     let most = i64::from(MAX_PAGE) + 1;
-    let heads = heads.bind(row.key).bind(upper).bind(most).fetch_all(&mut *connection).await?;
+    let heads = heads.bind(row.key).bind(above).bind(upper).bind(most).fetch_all(&mut *connection).await?;
     let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
     let heads = heads.collect::<Result<Vec<_>, sqlx::Error>>()?;
     let n_shown = match depth.limit {
@@ -133,7 +130,7 @@ async fn page(connection: &mut AnyConnection, row: ChannelRow, depth: Depth) -> 
         None => first_page(&heads),
     };
     let Some((lowest, _)) = heads[..n_shown].last() else {
-        return Ok(Found { row, bodies: Vec::new(), has_older: false, newer: None, gap: None });
+        return Ok(Found { row, bodies: Vec::new(), has_older: false, newer: None, gap });
     };
     let lowest = i64::from(lowest.get());
     let bodies = sqlx::query(
@@ -142,14 +139,8 @@ async fn page(connection: &mut AnyConnection, row: ChannelRow, depth: Depth) -> 
     let bodies = bodies.bind(row.key).bind(lowest).bind(upper).fetch_all(&mut *connection).await?;
     let bodies = bodies.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?)));
     let bodies = bodies.collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let has_older = heads.len() > n_shown
-        || {
-            let gap = sqlx::query(
-                "SELECT below FROM gap WHERE channel = $1 AND above + 1 < $2 AND (linked <> 0 OR above > 0) LIMIT 1",
-            );
-            gap.bind(row.key).bind(lowest).fetch_optional(connection).await?.is_some()
-        };
-    Ok(Found { row, bodies, has_older, newer: None, gap: None })
+    let has_older = heads.len() > n_shown || gap.is_some_and(|gap| gap.linked || gap.above > 0);
+    Ok(Found { row, bodies, has_older, newer: None, gap })
 }
 
 /// How many of these posts, the newest first, the first page of a feed shows: as many as Telegram's page, and all

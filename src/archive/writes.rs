@@ -31,6 +31,9 @@ impl Archive {
         now: Timestamp,
         fresh_for: Duration,
     ) -> Result<Merged, ArchiveError> {
+        if let Err(ArchiveError::Absent(folder)) = self.has_room() {
+            self.begin_anew(&folder).await?;
+        }
         self.has_room()?;
         let now = whole_seconds(now);
         let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
@@ -138,8 +141,16 @@ pub(super) async fn merge(
     let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
     let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
     match visit.reach {
-        // Of a channel that is new the whole page is shown.
-        Reach::Newest => newest_known.into_iter().for_each(|above| part.leave_out_cut(above)),
+        Reach::Newest => {
+            // What may be cut is left out also when only what is above it is known. Of a channel that is new the whole
+            // page is shown.
+            let gap = gaps::highest(connection, key, part.lowest.get().into()).await?;
+            let is_open = |gap: &Gap| part.lowest < gap.below;
+            let above = gap.filter(is_open).map(|gap| gap.above).or(newest_known);
+            if let Some(above) = above {
+                part.leave_out_cut(above);
+            }
+        }
         Reach::Older(from, gap) => {
             part.leave_out_cut(gap.above);
             let upper = (from < gap.below).then(|| {
@@ -240,13 +251,14 @@ async fn channel_of(
     Ok((key, before))
 }
 
-/// The records in the range of a page, and as far below it as an album may reach.
+/// The records in the range of a page, and as far around it as an album may reach.
 async fn records(connection: &mut AnyConnection, key: i64, part: &Part) -> Result<Vec<Record>, ArchiveError> {
     let range = sqlx::query(
         "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id BETWEEN $2 AND $3 ORDER BY id",
     );
     let lowest = part.lowest.get().saturating_sub(MAX_ALBUM);
-    let range = range.bind(key).bind(i64::from(lowest)).bind(i64::from(part.highest.get()));
+    let range = range.bind(key).bind(i64::from(lowest));
+    let range = range.bind(i64::from(part.highest.get().saturating_add(MAX_ALBUM)));
     let mut records = Vec::new();
     for row in range.fetch_all(connection).await? {
         let body: Vec<u8> = row.try_get(0)?;

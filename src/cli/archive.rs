@@ -81,8 +81,12 @@ async fn export(archive: &Archive, channel: &str) -> Result<(), CliError> {
         serde_json::to_writer(&mut out, line).map_err(io::Error::from)?;
         Ok::<_, CliError>(out.write_all(b"\n")?)
     };
-    archive.export(&name, write).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
-    Ok(out.flush()?)
+    let is_there = match archive.export(&name, write).await {
+        // Whoever reads it has had enough.
+        Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        exported => exported?.is_some(),
+    };
+    if is_there { Ok(out.flush()?) } else { Err(CliError::NotArchived(name.to_string())) }
 }
 
 async fn prune(args: &PruneArgs) -> Result<(), CliError> {

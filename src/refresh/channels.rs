@@ -302,7 +302,8 @@ impl Channels {
         let mut notices = self.archive.notices();
         loop {
             // An archive that is not there has no part in it.
-            let lease = self.archive.lease(name).await.ok()?;
+            let lease =
+                self.archive.lease(name).await.inspect_err(|err| log_unless_resting(name, err)).ok()?;
             if let Some(found) = self.archive.load(name).await.ok()?
                 && found.fresh_until() > now()
             {

@@ -87,10 +87,11 @@ async fn older_page(
 ) -> Result<Option<Gap>, StepError> {
     let page = match read_page(client, name, Which::Before(from), None).await {
         Ok(page) => page,
-        // That there is nothing Telegram also says when it is asked too often. It is believed where nothing says
-        // otherwise, no link and no older post, or when it has been said for many hours.
+        // That there is nothing Telegram also says when it is asked too often. It is believed the second time where
+        // nothing says otherwise, no link and no older post; else when it has been said for many hours.
         Err(RefreshError::NoPosts(NoPosts::Empty | NoPosts::SoftBan))
-            if from == gap.below && (gap.above == 0 && !gap.linked || gap.failures >= BELIEVED) =>
+            if from == gap.below
+                && gap.failures >= if gap.above == 0 && !gap.linked { 1 } else { BELIEVED } =>
         {
             archive.close_gap(name, gap).await?;
             return Ok(None);

@@ -123,6 +123,20 @@ fn a_damaged_file_is_set_aside_and_feeds_go_on() {
 }
 
 #[test]
+fn a_folder_that_is_removed_is_made_again() {
+    let (fake, history) = channel(30);
+    let app = App::start(&fake.url(), &HASTY);
+    assert_eq!(app.get(FEED).status, 200);
+    fs::remove_dir_all(app.folder.join("data")).unwrap();
+    let last = history.lock().unwrap().publish(0, "2026-05-01T10:00:00Z".parse().unwrap());
+    let is_there = || app.get(FEED).text().contains(&format!("<guid>https://t.me/cold_store/{last}<"));
+    assert!((0..5000).any(|_| is_there()));
+    app.wait_for_log("the archive was removed from");
+    let is_archived = || app::run_in(&app.folder, &["archive", "stats"]).stdout.contains("1 channels, 2");
+    assert!((0..500).any(|_| is_archived()), "{:?}", app::run_in(&app.folder, &["archive", "stats"]));
+}
+
+#[test]
 fn bytes_that_change_anywhere_never_end_the_service() {
     let (fake, _history, folder) = filled();
     let file = folder.join("data/archive.sqlite");

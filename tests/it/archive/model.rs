@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use telewire::archive::{Archive, Depth, Reach};
+use telewire::archive::{Archive, ArchiveError, Depth, Reach};
 use telewire::channel::ChannelName;
 use telewire::post::Post;
 use telewire::refresh;
@@ -92,7 +92,13 @@ fn play(kind: &Kind) {
     let open = || async {
         match &kind.database {
             Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
-            None => Archive::in_folder(&folder).await.unwrap(),
+            None => loop {
+                match Archive::in_folder(&folder).await {
+                    // A program that another test is starting has all files of this one, for a moment.
+                    Err(ArchiveError::InUse(_)) => tokio::task::yield_now().await,
+                    opened => break opened.unwrap(),
+                }
+            },
         }
     };
     let histories = proptest::collection::vec(event(), 1..24);

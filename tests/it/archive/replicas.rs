@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::support::app::App;
 use crate::support::fake::{Answer, Fake, Gate};
@@ -83,6 +83,12 @@ fn what_one_replica_has_read_the_others_have_at_once() {
     let n_asked = fake.count(PREVIEW);
     wait_until("the others hear of it", || apps.iter().all(has_it));
     assert!(fake.count(PREVIEW) <= n_asked + 1, "and do not ask themselves");
+    for n in 0..60 {
+        history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
+    }
+    let has_all = |app: &App| app.get(FEED).text().matches("<item>").count() == 66;
+    wait_until("what was missed is read", || has_all(&apps[0]));
+    wait_until("the others hear of that too", || apps.iter().all(has_all));
     let tags: Vec<_> = apps.iter().map(|app| app.get(FEED).header("ETag").unwrap().to_owned()).collect();
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
 }
