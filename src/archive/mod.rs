@@ -153,6 +153,15 @@ pub struct View {
     pub gap: Option<Gap>,
 }
 
+/// Who waits for the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A reader, who gets what is in memory when it takes long.
+    Reader,
+    /// Nobody who could not.
+    Behind,
+}
+
 /// Until when an archive is left alone.
 #[derive(Debug, Default)]
 struct Rest {
@@ -338,11 +347,18 @@ impl Archive {
         }
     }
 
-    /// Does something with the database that a reader waits for.
-    async fn within_patience<T, F>(&self, work: impl FnOnce(Arc<Database>) -> F) -> Result<T, ArchiveError>
+    /// Does something with the database, in the time that there is for it.
+    async fn waiting<T, F>(
+        &self,
+        wait: Wait,
+        work: impl FnOnce(Arc<Database>) -> F,
+    ) -> Result<T, ArchiveError>
     where
         F: Future<Output = Result<T, ArchiveError>>,
     {
+        if wait == Wait::Behind {
+            return self.within(BEHIND, work).await;
+        }
         if self.rest().readers.is_some_and(|until| Instant::now() < until) {
             return Err(ArchiveError::Resting);
         }

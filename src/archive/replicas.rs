@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Place};
 use super::rows::lower;
-use super::{Archive, ArchiveError, BEHIND, KEEPERS_REST};
+use super::{Archive, ArchiveError, BEHIND, KEEPERS_REST, Wait};
 use crate::channel::ChannelName;
 
 /// A copy that holds a lease and dies holds it for so long.
@@ -62,7 +62,7 @@ impl Archive {
             let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
-        let given = self.within_patience(ask).await?;
+        let given = self.waiting(Wait::Reader, ask).await?;
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::database::Database;
 use super::rows::{ChannelRow, channel, post_id, posts};
-use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, gaps};
+use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, Wait, gaps};
 use crate::channel::ChannelName;
 use crate::post::{PostId, Snapshot};
 use crate::work;
@@ -19,13 +19,13 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn load(&self, name: &ChannelName) -> Result<Option<Known>, ArchiveError> {
+    pub async fn load(&self, name: &ChannelName, wait: Wait) -> Result<Option<Known>, ArchiveError> {
         let name = name.clone();
         let load = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
             known(&mut connection, &name).await
         };
-        match self.within_patience(load).await? {
+        match self.waiting(wait, load).await? {
             Some(found) => found.known().await,
             None => Ok(None),
         }
@@ -36,13 +36,18 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn view(&self, name: &ChannelName, depth: Depth) -> Result<Option<View>, ArchiveError> {
+    pub async fn view(
+        &self,
+        name: &ChannelName,
+        depth: Depth,
+        wait: Wait,
+    ) -> Result<Option<View>, ArchiveError> {
         let name = name.clone();
         let view = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
             view(&mut connection, &name, depth).await
         };
-        match self.within_patience(view).await? {
+        match self.waiting(wait, view).await? {
             Some(found) => found.view().await.map(Some),
             None => Ok(None),
         }

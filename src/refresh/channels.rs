@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::sync::broadcast;
 
 use super::{RefreshError, Samples, follow_up, read_page};
-use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach};
+use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach, Wait};
 use crate::backoff::{grown, spread};
 use crate::cache::{Flights, Lookup, Packed, Snapshots};
 use crate::channel::ChannelName;
@@ -238,7 +238,7 @@ impl Channels {
         };
         let mut knowledge = if known.is_some() { Knowledge::Posts } else { Knowledge::None };
         if known.is_none() {
-            match self.archive.load(name).await {
+            match self.archive.load(name, Wait::Reader).await {
                 Ok(Some(found)) => {
                     let kept = self.keep(name, found).await;
                     return kept
@@ -286,7 +286,7 @@ impl Channels {
 
     /// What the archive has of a channel, into memory.
     pub(super) async fn reload(&self, name: &ChannelName) {
-        match self.archive.load(name).await {
+        match self.archive.load(name, Wait::Behind).await {
             Ok(Some(known)) => drop(self.keep(name, known).await),
             Ok(None) => {}
             Err(err) => log_unless_resting(name, &err),
@@ -304,7 +304,7 @@ impl Channels {
             // An archive that is not there has no part in it.
             let lease =
                 self.archive.lease(name).await.inspect_err(|err| log_unless_resting(name, err)).ok()?;
-            if let Some(found) = self.archive.load(name).await.ok()?
+            if let Some(found) = self.archive.load(name, Wait::Reader).await.ok()?
                 && found.fresh_until() > now()
             {
                 if lease == Lease::Ours {
@@ -337,7 +337,7 @@ impl Channels {
             tokio::spawn(async move {
                 let merged = channels.archive.merge(&name, page, Reach::Newest, fetched, fresh_for).await;
                 let known = match merged {
-                    Ok(_) => channels.archive.load(&name).await,
+                    Ok(_) => channels.archive.load(&name, Wait::Behind).await,
                     Err(err) => Err(err),
                 };
                 channels.archive.release(&name).await;

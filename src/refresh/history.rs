@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::channels::{Channels, Failure, Served, now};
 use super::{RefreshError, hidden, read_page};
-use crate::archive::{Archive, ArchiveError, Depth, Gap, MAX_ALBUM, Newer, Reach, View};
+use crate::archive::{Archive, ArchiveError, Depth, Gap, MAX_ALBUM, Newer, Reach, View, Wait};
 use crate::backoff::grown;
 use crate::channel::ChannelName;
 use crate::post::{PostId, Snapshot};
@@ -136,7 +136,7 @@ async fn look_up_hidden(
     now: Timestamp,
 ) -> Result<usize, StepError> {
     let posts = archive.hidden(name).await?;
-    let Some(known) = archive.load(name).await? else { return Ok(0) };
+    let Some(known) = archive.load(name, Wait::Behind).await? else { return Ok(0) };
     let mut n_found = 0;
     for post in posts {
         let found = hidden::look_up(client, &known.snapshot.channel, &post).await.unwrap_or_else(|err| {
@@ -184,7 +184,7 @@ impl Channels {
         let until = Instant::now() + PATIENCE;
         // A walk that is under way may be for other posts.
         for _ in 0..MAX_WALKS {
-            let view = match self.archive.view(name, depth).await {
+            let view = match self.archive.view(name, depth, Wait::Reader).await {
                 Ok(Some(view)) => view,
                 missing => {
                     let why = missing.err().map(|err| err.to_string()).unwrap_or_default();
@@ -203,7 +203,7 @@ impl Channels {
                 break;
             }
         }
-        match self.archive.view(name, depth).await {
+        match self.archive.view(name, depth, Wait::Reader).await {
             Ok(Some(view)) => known_view(view),
             _ => view_of_memory(&served, depth),
         }
@@ -214,7 +214,10 @@ impl Channels {
     async fn deepen(&self, name: &ChannelName, depth: Depth) -> bool {
         let mut has_come_further = false;
         for _ in 0..MAX_PAGES {
-            let Ok(Some(View { gap: Some(gap), .. })) = self.archive.view(name, depth).await else { break };
+            let Ok(Some(View { gap: Some(gap), .. })) = self.archive.view(name, depth, Wait::Behind).await
+            else {
+                break;
+            };
             if gap.retry > now().as_second() {
                 break;
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use telewire::archive::{Archive, ArchiveError, Depth, Reach};
+use telewire::archive::{Archive, ArchiveError, Depth, Reach, Wait};
 use telewire::channel::ChannelName;
 use telewire::post::Post;
 use telewire::refresh;
@@ -243,7 +243,7 @@ impl<'a> Play<'a> {
         let mut before = None;
         loop {
             let depth = Depth { before, limit: Some(50) };
-            let view = archive.view(&self.name, depth).await.unwrap();
+            let view = archive.view(&self.name, depth, Wait::Behind).await.unwrap();
             let Some(snapshot) = view.and_then(|view| view.snapshot) else { return posts };
             before = Some(snapshot.posts[0].id);
             posts.extend(snapshot.posts.into_iter().map(|post| (post.id.get(), post)));
