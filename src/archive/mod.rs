@@ -18,6 +18,7 @@ mod views;
 mod writes;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,9 @@ const FILE: &str = "archive.sqlite";
 
 /// How long a reader waits for a shared database; its own answer is late by no more than that.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a reader asks for takes so many round trips to the database, and some time.
+const ROUND_TRIPS: u32 = 8;
 
 /// The same for a file, which may be on a slow disk but does not go away.
 const PATIENCE_WITH_DISK: Duration = Duration::from_secs(2);
@@ -180,6 +184,8 @@ pub struct Archive {
     changing: tokio::sync::Mutex<()>,
     /// Held by who looks whether the file is damaged.
     examining: tokio::sync::Mutex<()>,
+    /// How far away a shared database is, in milliseconds, as it was when it was last looked after.
+    round_trip: AtomicU64,
     /// Wakes the task that looks after a shared database, where there is one.
     keeper: Option<Notify>,
     rest: Mutex<Rest>,
@@ -283,6 +289,7 @@ impl Archive {
             database: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             examining: tokio::sync::Mutex::default(),
+            round_trip: AtomicU64::default(),
             keeper: None,
             rest: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
@@ -326,7 +333,12 @@ impl Archive {
     /// How long a reader waits for it.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        if self.keeper.is_some() { PATIENCE } else { PATIENCE_WITH_DISK }
+        if self.keeper.is_none() {
+            return PATIENCE_WITH_DISK;
+        }
+        // A database that is far away is not one that has gone.
+        let round_trip = Duration::from_millis(self.round_trip.load(Ordering::Relaxed));
+        (round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE)
     }
 
     /// Names that other copies of the program have merged something of.

@@ -1,5 +1,6 @@
 //! Several copies of the program on one PostgreSQL: each channel is read by one of them, and the others hear of it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -148,11 +149,15 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
             }
             let answers = async {
                 let database = archive.open().await?;
-                sqlx::query("SELECT 1").fetch_all(&database.writes).await?;
-                Ok::<_, ArchiveError>(())
+                let mut connection = database.writes.acquire().await?;
+                let begun = Instant::now();
+                connection.execute("SELECT 1").await?;
+                Ok::<_, ArchiveError>(begun.elapsed())
             };
             match tokio::time::timeout(ATTEMPT, answers).await {
-                Ok(Ok(())) => {
+                Ok(Ok(round_trip)) => {
+                    let milliseconds = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
+                    archive.round_trip.store(milliseconds, Ordering::Relaxed);
                     let rest = std::mem::take(&mut *archive.rest());
                     if rest.all.is_some() {
                         tracing::info!("the shared archive is there again");
