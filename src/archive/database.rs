@@ -21,7 +21,7 @@ const READERS: u32 = 2;
 const CONNECTIONS: u32 = 8;
 
 /// How long a connection may be waited for; whoever waits has a limit of their own.
-const ACQUIRE: Duration = Duration::from_secs(5);
+const ACQUIRE: Duration = Duration::from_secs(3);
 
 /// How long a file is examined when it is opened. What damage is behind that is met when it is read.
 const EXAMINATION: Duration = Duration::from_millis(500);

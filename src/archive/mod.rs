@@ -44,13 +44,13 @@ const FILE: &str = "archive.sqlite";
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a reader asks for takes so many round trips to the database, and some time.
-const ROUND_TRIPS: u32 = 8;
+const ROUND_TRIPS: u64 = 8;
 
 /// The same for a file, which may be on a slow disk but does not go away.
 const PATIENCE_WITH_DISK: Duration = Duration::from_secs(2);
 
 /// How long something may take that no reader waits for.
-const BEHIND: Duration = Duration::from_secs(10);
+const BEHIND: Duration = Duration::from_secs(5);
 
 /// For how long an archive that failed is left alone.
 const REST: Duration = Duration::from_secs(2);
@@ -184,7 +184,7 @@ pub struct Archive {
     changing: tokio::sync::Mutex<()>,
     /// Held by who looks whether the file is damaged.
     examining: tokio::sync::Mutex<()>,
-    /// How far away a shared database is, in milliseconds, as it was when it was last looked after.
+    /// How far away a shared database is, in milliseconds, the least that was seen; `u64::MAX` while that is not known.
     round_trip: AtomicU64,
     /// Wakes the task that looks after a shared database, where there is one.
     keeper: Option<Notify>,
@@ -289,7 +289,7 @@ impl Archive {
             database: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             examining: tokio::sync::Mutex::default(),
-            round_trip: AtomicU64::default(),
+            round_trip: AtomicU64::new(u64::MAX),
             keeper: None,
             rest: Mutex::default(),
             notices: broadcast::Sender::new(NOTICES),
@@ -337,8 +337,10 @@ impl Archive {
             return PATIENCE_WITH_DISK;
         }
         // A database that is far away is not one that has gone.
-        let round_trip = Duration::from_millis(self.round_trip.load(Ordering::Relaxed));
-        (round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE)
+        match self.round_trip.load(Ordering::Relaxed) {
+            u64::MAX => PATIENCE,
+            round_trip => Duration::from_millis(round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE),
+        }
     }
 
     /// Names that other copies of the program have merged something of.

@@ -150,14 +150,19 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
             let answers = async {
                 let database = archive.open().await?;
                 let mut connection = database.writes.acquire().await?;
-                let begun = Instant::now();
-                connection.execute("SELECT 1").await?;
-                Ok::<_, ArchiveError>(begun.elapsed())
+                // The shortest of some is the way to it; others have waited for something.
+                let mut round_trip = Duration::MAX;
+                for _ in 0..3 {
+                    let begun = Instant::now();
+                    connection.execute("SELECT 1").await?;
+                    round_trip = round_trip.min(begun.elapsed());
+                }
+                Ok::<_, ArchiveError>(round_trip)
             };
             match tokio::time::timeout(ATTEMPT, answers).await {
                 Ok(Ok(round_trip)) => {
                     let milliseconds = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
-                    archive.round_trip.store(milliseconds, Ordering::Relaxed);
+                    archive.round_trip.fetch_min(milliseconds, Ordering::Relaxed);
                     let rest = std::mem::take(&mut *archive.rest());
                     if rest.all.is_some() {
                         tracing::info!("the shared archive is there again");

@@ -43,7 +43,7 @@ const FORGOTTEN: Duration = Duration::from_hours(2);
 const CONFIRMED: (u32, Duration) = (3, Duration::from_hours(1));
 
 /// How long what another copy of the program reads is waited for.
-const ELSEWHERE: Duration = Duration::from_secs(10);
+const ELSEWHERE: Duration = Duration::from_secs(6);
 
 /// How often it is looked for in case that nobody said it is there.
 const LOOK: Duration = Duration::from_secs(1);
