@@ -44,7 +44,7 @@ Exit codes:
   1  check: something that a person would see is not carried; healthcheck: not healthy; serve: cannot start
   2  the command line is wrong
   3  what was typed is not a channel
-  4  there is no such channel, or it has no public posts
+  4  there is no such channel, it has no public posts, or nothing of it is archived
   5  Telegram cannot be reached, or its answer cannot be trusted: try again later
   6  the file cannot be read, or the output not be written
   7  the archive cannot be used";
@@ -81,7 +81,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Keep everything in memory, within --cache-size, and forget it with a restart
-    #[arg(long, env = "TELEWIRE_NO_ARCHIVE", conflicts_with = "database")]
+    #[arg(long, env = "TELEWIRE_NO_ARCHIVE", conflicts_with = "database",
+        value_parser = clap::builder::BoolishValueParser::new())]
     pub no_archive: bool,
     /// What of the archive is kept.
     #[command(flatten)]
@@ -177,6 +178,14 @@ pub enum ArchiveCommand {
         /// The copy, which must not be there yet
         file: PathBuf,
         /// Where it is.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Put a backup in the archive's place; telewire must not be running
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Where the archive is; not for PostgreSQL.
         #[command(flatten)]
         place: PlaceArgs,
     },

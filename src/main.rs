@@ -1,6 +1,6 @@
 //! `telewire`: parse the arguments, start logging, run one command, leave with its exit code.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,23 +9,27 @@ use telewire::config::{Cli, Command, LogArgs, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "errors of a command go to standard error as one sentence")]
 async fn main() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     let command = command.unwrap_or(Command::Serve(Box::new(serve)));
     if let Command::Serve(args) = &command
         && let Err(err) = start_logging(&args.log)
     {
-        eprintln!("telewire: {err}");
+        complain(&err);
         return ExitCode::from(2);
     }
     match cli::run(command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            eprintln!("telewire: {err}");
+            complain(&err);
             ExitCode::from(err.exit_code())
         }
     }
+}
+
+/// Errors of a command go to standard error as one sentence. When nobody can hear it, the exit code has to do.
+fn complain(err: &dyn std::fmt::Display) {
+    drop(writeln!(io::stderr(), "telewire: {err}"));
 }
 
 fn start_logging(args: &LogArgs) -> Result<(), String> {

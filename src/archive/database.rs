@@ -215,7 +215,8 @@ async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), Arch
     let cannot = |err: std::io::Error| ArchiveError::Database(format!("{}: {err}", copy.display()));
     let copy = &std::path::absolute(copy).map_err(cannot)?;
     if copy.exists() {
-        return Err(cannot(std::io::ErrorKind::AlreadyExists.into()));
+        let why = "it is there already, and a backup does not overwrite";
+        return Err(ArchiveError::Database(format!("{}: {why}", copy.display())));
     }
     let part = PathBuf::from(format!("{}.part", copy.display()));
     // Of a copy that was broken off.

@@ -1,12 +1,16 @@
 //! Everything that is archived of a channel, as lines of JSON for other programs; and a copy of the whole archive.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::{Archive, ArchiveError, rows};
+use super::database::{Database, Place};
+use super::folder::{self, Folder};
+use super::{Archive, ArchiveError, FILE, absolute, rows};
 use crate::channel::{Channel, ChannelName};
 use crate::post::Post;
 
@@ -98,6 +102,33 @@ impl Archive {
                 }
             }
         }
+    }
+
+    /// Puts a backup in the place of the archive in a data folder, which no service may be using. Returns where the
+    /// archive is that was there before.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is in use, or the backup is damaged, or of a newer program; then everything is as it was.
+    pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
+        let _alone = Folder::take(folder)?;
+        let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
+        let file = absolute(folder).join(FILE);
+        let part = file.with_extension("restored.sqlite");
+        fs::copy(backup, &part).map_err(cannot)?;
+        let opened = Database::open(&Place::File(part.clone())).await;
+        match opened {
+            Ok(database) => database.close().await,
+            Err(err) => {
+                folder::remove(&part);
+                return Err(err);
+            }
+        }
+        // The log of the old one would be taken for the new one's.
+        let before =
+            if file.exists() { Some(folder::put_aside(&file, "replaced").map_err(cannot)?) } else { None };
+        fs::rename(&part, &file).map_err(cannot)?;
+        Ok(before)
     }
 
     /// Writes a whole copy of the archive to a file that is not there yet.

@@ -118,21 +118,38 @@ pub(super) fn restore_ballast(folder: &Path) {
 }
 
 /// Renames a damaged archive, which nobody may have open.
-#[expect(clippy::disallowed_methods, reason = "the name says when it was set aside")]
 pub(super) fn set_aside(file: &Path, why: &str) {
-    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let aside = file.with_extension(format!("damaged-{time}.sqlite"));
-    let with = |path: &Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
-    let renamed = fs::rename(file, &aside);
-    for end in ["-wal", "-shm"] {
-        // It need not be there.
-        drop(fs::rename(with(file, end), with(&aside, end)));
-    }
-    match renamed {
-        Ok(()) => tracing::error!(
+    match put_aside(file, "damaged") {
+        Ok(aside) => tracing::error!(
             "the archive is damaged ({why}): it was set aside as {}, and a new one is begun",
             aside.display()
         ),
         Err(err) => tracing::error!("the archive is damaged ({why}), and cannot be set aside: {err}"),
     }
+}
+
+/// Renames an archive with its logs, after what became of it and when. Returns its new name.
+#[expect(clippy::disallowed_methods, reason = "the name says when it was put aside")]
+pub(super) fn put_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let aside = file.with_extension(format!("{why}-{time}.sqlite"));
+    fs::rename(file, &aside)?;
+    for (log, aside) in logs(file).iter().zip(logs(&aside)) {
+        // It need not be there.
+        drop(fs::rename(log, aside));
+    }
+    Ok(aside)
+}
+
+/// Removes an archive with its logs.
+pub(super) fn remove(file: &Path) {
+    for file in logs(file).iter().map(PathBuf::as_path).chain([file]) {
+        // It need not be there.
+        drop(fs::remove_file(file));
+    }
+}
+
+/// What SQLite has beside a file while it is used.
+fn logs(file: &Path) -> [PathBuf; 2] {
+    ["-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display())))
 }

@@ -33,6 +33,16 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
             say(&format!("copied to {}", file.display()));
             Ok(())
         }
+        ArchiveCommand::Restore { place: PlaceArgs { database: Some(_), .. }, .. } => {
+            let why = "a PostgreSQL database is restored with its own programs".to_owned();
+            Err(ArchiveError::Database(why).into())
+        }
+        ArchiveCommand::Restore { file, place } => {
+            let before = Archive::restore(&place.data_dir, &file).await?;
+            let before = before.map(|before| format!("; what was there before is {}", before.display()));
+            say(&format!("restored from {}{}", file.display(), before.unwrap_or_default()));
+            Ok(())
+        }
         ArchiveCommand::Prune(args) => prune(&args).await,
         ArchiveCommand::Backfill(args) => backfill(&args).await,
     }
@@ -81,12 +91,8 @@ async fn export(archive: &Archive, channel: &str) -> Result<(), CliError> {
         serde_json::to_writer(&mut out, line).map_err(io::Error::from)?;
         Ok::<_, CliError>(out.write_all(b"\n")?)
     };
-    let is_there = match archive.export(&name, write).await {
-        // Whoever reads it has had enough.
-        Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        exported => exported?.is_some(),
-    };
-    if is_there { Ok(out.flush()?) } else { Err(CliError::NotArchived(name.to_string())) }
+    archive.export(&name, write).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
+    Ok(out.flush()?)
 }
 
 async fn prune(args: &PruneArgs) -> Result<(), CliError> {
@@ -197,9 +203,9 @@ fn say(sentence: &str) {
     eprint_line(&format!("{start}{sentence}"), "\n");
 }
 
-#[expect(clippy::print_stderr, reason = "progress goes to standard error, beside what a command writes")]
 fn eprint_line(line: &str, end: &str) {
-    eprint!("{line}{end}");
+    // When nobody can hear it, it is not said.
+    drop(write!(io::stderr(), "{line}{end}"));
 }
 
 impl From<ArchiveError> for CliError {

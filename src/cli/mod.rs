@@ -90,6 +90,14 @@ impl CliError {
 ///
 /// What kept it from its end; to be printed with its exit code.
 pub async fn run(command: Command) -> Result<(), CliError> {
+    match run_to_end(command).await {
+        // Whoever reads the output has had enough of it.
+        Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        end => end,
+    }
+}
+
+async fn run_to_end(command: Command) -> Result<(), CliError> {
     match command {
         Command::Serve(args) => serve(*args).await,
         Command::Get(args) => get(args).await,

@@ -49,7 +49,7 @@ const ELSEWHERE: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// For how long a reader may keep what is stale: by then it has been refreshed, or not.
-const STALE: Duration = Duration::from_mins(1);
+pub const STALE: Duration = Duration::from_mins(1);
 
 /// Between which times a channel is served without asking again.
 #[derive(Clone, Copy, Debug)]

@@ -17,8 +17,7 @@ use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
-pub use channels::now;
-pub use channels::{Channels, Failure, Freshness, Origin, Served};
+pub use channels::{Channels, Failure, Freshness, Origin, STALE, Served, now};
 pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 

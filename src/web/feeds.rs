@@ -26,7 +26,7 @@ use crate::channel::ChannelName;
 use crate::feed::options::FeedOptions;
 use crate::feed::{self, Format};
 use crate::post::{PostId, Snapshot};
-use crate::refresh::{self, Served};
+use crate::refresh::{self, STALE, Served};
 use crate::telegram::address;
 use crate::work;
 
@@ -87,7 +87,11 @@ async fn page(
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
     let depth = depth(query)?;
-    let (view, served) = app.0.channels.view(&name, depth).await?;
+    let (view, mut served) = app.0.channels.view(&name, depth).await?;
+    if view.gap.is_some() {
+        // There is more to come.
+        served.max_age = served.max_age.min(STALE);
+    }
     let snapshot = view.snapshot.ok_or(Error::NothingOlder)?;
     let limit = depth.limit.map(|limit| format!("limit={limit}"));
     let newer = view.newer.map(|newer| {

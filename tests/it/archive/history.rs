@@ -250,6 +250,8 @@ fn one_page_that_says_there_is_nothing_is_no_proof() {
         assert_eq!(missing.status, 503, "{}: {}", kind.name, missing.text());
         assert!(missing.header("Retry-After").is_some());
         assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=100")), down_to(1000, 981), "{}", kind.name);
+        let short = app.get("/old_harbour/json?limit=100");
+        assert_eq!(short.header("Cache-Control"), Some("public, max-age=60"), "there is more to come");
         for before in ["510", "981"] {
             fake.forget(&format!("/s/old_harbour?before={before}"));
         }
@@ -417,12 +419,29 @@ fn the_archive_is_copied_trimmed_and_read_back() {
         let nothing = command(&["export", "nobody_here"]);
         assert!(nothing.code == 4 && nothing.stderr.contains("nothing of nobody_here"), "{nothing:?}");
         if kind.database.is_none() {
-            let folder = app::new_folder();
-            std::fs::create_dir(folder.join("data")).unwrap();
-            std::fs::copy(app.folder.join("copy.sqlite"), folder.join("data/archive.sqlite")).unwrap();
+            // What is in SQLite's log beside the file is not to be mixed into the copy.
+            let refused = command(&["restore", "copy.sqlite"]);
+            assert!(
+                refused.code == 7 && refused.stderr.contains("another telewire is running"),
+                "{refused:?}"
+            );
+            let folder = app.kill();
+            let restored = app::run_in(&folder, &["archive", "restore", "copy.sqlite"]);
+            assert!(restored.code == 0 && restored.stderr.contains("replaced-"), "{restored:?}");
             fake.on_all(Answer::status(500));
             let app = App::start_in(folder, &fake.url(), &CALM);
             assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=90")), down_to(100, 11), "the copy is whole");
+            assert_eq!(app.log_times("damaged"), 0);
+            std::fs::write(app.folder.join("nonsense"), "nonsense").unwrap();
+            let folder = app.kill();
+            let refused = app::run_in(&folder, &["archive", "restore", "nonsense"]);
+            assert!(refused.code == 7 && refused.stderr.contains("damaged"), "{refused:?}");
+            let app = App::start_in(folder, &fake.url(), &CALM);
+            assert_eq!(
+                ids(&feed(&app, "/old_harbour/json?limit=90")),
+                down_to(100, 11),
+                "nothing has changed"
+            );
         }
     }
 }
