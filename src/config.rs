@@ -97,7 +97,7 @@ pub struct ServeArgs {
     /// Pages of older posts that are read, at most, to close a gap between the newest page and what is archived
     #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N")]
     pub gap_pages: u16,
-    /// Memory for channels; feeds made from them take up to a quarter of it more
+    /// Memory for channels; feeds made from them take up to a fifth of it more
     #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
     pub cache_size: ByteSize,
     /// Requests a second to each upstream, in the long run

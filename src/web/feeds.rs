@@ -233,7 +233,7 @@ impl RenderedFeeds {
         let weigher = |key: &Key, feed: &Arc<Rendered>| {
             u32::try_from(ENTRY + key.len() + feed.body.len()).unwrap_or(u32::MAX)
         };
-        let kept = Cache::builder().max_capacity(max_size.as_u64() / 4).weigher(weigher).build();
+        let kept = Cache::builder().max_capacity(max_size.as_u64() / 5).weigher(weigher).build();
         Self { kept, flights: Flights::new() }
     }
 
