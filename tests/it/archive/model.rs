@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use super::{Kind, kinds};
 use crate::support::fake::{Answer, Fake};
-use crate::support::history::History;
+use crate::support::history::{History, Published};
 use crate::support::page;
 
 /// Histories for each kind of archive.
@@ -302,7 +302,12 @@ impl<'a> Play<'a> {
             prop_assert!(self.archived.contains_key(id), "{} is lost of {:?}", id, self.archived.keys());
         }
         // What the newest page shows is as it shows it, and what is missing inside of it was deleted.
-        let newest: Vec<_> = history.posts.iter().rev().take(PLACES / 5).collect();
+        let mut n_places = 0;
+        let is_whole = |(_, post): &(&u32, &Published)| {
+            n_places += usize::try_from(post.n_shown.max(1)).unwrap();
+            n_places <= PLACES
+        };
+        let newest: Vec<_> = history.posts.iter().rev().take_while(is_whole).collect();
         for (id, post) in &newest {
             prop_assert_eq!(self.archived[*id].text.text(), &post.text);
         }
