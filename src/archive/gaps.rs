@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::database::Database;
 use super::rows::{key, lower, post_id};
-use super::{Archive, ArchiveError, BEHIND, Gap};
+use super::{Archive, ArchiveError, Gap, Wait};
 use crate::channel::ChannelName;
 
 impl Archive {
@@ -22,7 +22,7 @@ impl Archive {
         let read = |database: Arc<Database>| async move {
             due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
         };
-        self.within(BEHIND, read).await
+        self.run(Wait::Behind, read).await
     }
 
     /// The newest gap of a channel, whatever became of it before.
@@ -35,7 +35,7 @@ impl Archive {
         let read = |database: Arc<Database>| async move {
             newest_gap(&mut *database.reads.acquire().await?, &name).await
         };
-        self.within(BEHIND, read).await
+        self.run(Wait::Behind, read).await
     }
 
     /// There is nothing in a gap after all.
@@ -52,7 +52,7 @@ impl Archive {
             }
             Ok(tx.commit().await?)
         };
-        self.within(BEHIND, close).await
+        self.run(Wait::Behind, close).await
     }
 
     /// A gap could not be filled now, and is left until `retry`.
@@ -70,7 +70,7 @@ impl Archive {
         let leave = |database: Arc<Database>| async move {
             leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
         };
-        self.within(BEHIND, leave).await
+        self.run(Wait::Behind, leave).await
     }
 }
 

@@ -115,17 +115,6 @@ pub enum Reach {
     Older(PostId, Gap),
 }
 
-/// What a merge has come to.
-#[derive(Clone, Debug)]
-pub struct Merged {
-    /// In how long an album may be whole that is held back now.
-    pub held_for: Option<Duration>,
-    /// Some posts are new, changed or gone.
-    pub is_visible: bool,
-    /// What is left of the gap that the page was fetched for.
-    pub left: Option<Gap>,
-}
-
 /// Which posts of a channel are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Depth {
@@ -303,7 +292,7 @@ impl Archive {
             return Ok(database);
         }
         let database = Arc::new(Database::open(&self.place).await?);
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database));
+        self.swap(Some(Arc::clone(&database)));
         Ok(database)
     }
 
@@ -322,10 +311,14 @@ impl Archive {
         self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Puts another database in the place of the one there is, or none.
+    fn swap(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
+        std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), database)
+    }
+
     /// Ends every connection, and leaves the folder to others.
     pub async fn close(&self) {
-        let open = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(database) = open {
+        if let Some(database) = self.swap(None) {
             database.close().await;
         }
     }
@@ -361,57 +354,23 @@ impl Archive {
         }
     }
 
-    /// Does something with the database, in the time that there is for it.
-    async fn waiting<T, F>(
-        &self,
-        wait: Wait,
-        work: impl FnOnce(Arc<Database>) -> F,
-    ) -> Result<T, ArchiveError>
+    /// Does something with the database, in the time that there is for it, unless it is being left alone.
+    async fn run<T, F>(&self, wait: Wait, work: impl FnOnce(Arc<Database>) -> F) -> Result<T, ArchiveError>
     where
         F: Future<Output = Result<T, ArchiveError>>,
     {
-        if wait == Wait::Behind {
-            return self.within(BEHIND, work).await;
-        }
-        if self.rest().readers.is_some_and(|until| Instant::now() < until) {
+        let is_over = |until: Option<Instant>| until.is_none_or(|until| Instant::now() >= until);
+        let (all, readers) = {
+            let rest = self.rest();
+            (rest.all, rest.readers)
+        };
+        if !is_over(all) || (wait == Wait::Reader && !is_over(readers)) {
             return Err(ArchiveError::Resting);
         }
-        let outcome = self.attempt(self.patience(), work).await;
-        // That a reader has no time to wait says nothing yet of those who have.
-        if let Err(ArchiveError::Slow) = &outcome {
-            self.rest().readers = Some(Instant::now() + REST);
-            self.keeper.iter().for_each(Notify::notify_one);
-        }
-        outcome
-    }
-
-    /// Does something with the database, in so much time at most.
-    async fn within<T, F>(
-        &self,
-        limit: Duration,
-        work: impl FnOnce(Arc<Database>) -> F,
-    ) -> Result<T, ArchiveError>
-    where
-        F: Future<Output = Result<T, ArchiveError>>,
-    {
-        let outcome = self.attempt(limit, work).await;
-        if let Err(err @ ArchiveError::Slow) = &outcome {
-            self.learn(err, None).await;
-        }
-        outcome
-    }
-
-    async fn attempt<T, F>(
-        &self,
-        limit: Duration,
-        work: impl FnOnce(Arc<Database>) -> F,
-    ) -> Result<T, ArchiveError>
-    where
-        F: Future<Output = Result<T, ArchiveError>>,
-    {
-        if self.rest().all.is_some_and(|until| Instant::now() < until) {
-            return Err(ArchiveError::Resting);
-        }
+        let limit = match wait {
+            Wait::Reader => self.patience(),
+            Wait::Behind => BEHIND,
+        };
         let used = self.database();
         let attempt = async {
             let database = match &used {
@@ -421,10 +380,14 @@ impl Archive {
             work(database).await
         };
         let outcome = tokio::time::timeout(limit, attempt).await.unwrap_or(Err(ArchiveError::Slow));
-        if let Err(err) = outcome.as_ref().map_err(Clone::clone).map(drop)
-            && !matches!(err, ArchiveError::Slow)
-        {
-            self.learn(&err, used.as_ref()).await;
+        match outcome.as_ref().err().cloned() {
+            None => {}
+            // That a reader has no time to wait says nothing yet of those who have.
+            Some(ArchiveError::Slow) if wait == Wait::Reader => {
+                self.rest().readers = Some(Instant::now() + REST);
+                self.keeper.iter().for_each(Notify::notify_one);
+            }
+            Some(err) => self.learn(&err, used.as_ref()).await,
         }
         outcome
     }
@@ -462,7 +425,7 @@ impl Archive {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a new archive in place of one that was removed while it was in use.
+    /// Makes room for a new archive in place of one that was removed while it was in use.
     async fn begin_anew(&self, folder: &Path) -> Result<(), ArchiveError> {
         let _alone = self.changing.lock().await;
         let Place::File(file) = &self.place else { return Ok(()) };
@@ -473,16 +436,12 @@ impl Archive {
             "the archive was removed from {} while it is in use: a new one is begun",
             folder.display()
         );
-        let open = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(open) = open {
+        if let Some(database) = self.swap(None) {
             // When somebody still reads from it, that ends with its connections.
-            drop(tokio::time::timeout(BEHIND, open.close()).await);
+            drop(tokio::time::timeout(BEHIND, database.close()).await);
         }
         std::fs::create_dir_all(folder)
-            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
-        let database = Arc::new(Database::open(&self.place).await?);
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
-        Ok(())
+            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })
     }
 
     /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
@@ -494,7 +453,7 @@ impl Archive {
         if current.as_ref().is_some_and(|current| !is_used(current)) {
             return;
         }
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.swap(None);
         // Its last connection removes files by their names, so it must be gone before there are others.
         if let Some(current) = current
             && tokio::time::timeout(BEHIND, current.close()).await.is_err()

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Place};
 use super::rows::lower;
-use super::{Archive, ArchiveError, BEHIND, KEEPERS_REST, Wait};
+use super::{Archive, ArchiveError, KEEPERS_REST, Wait};
 use crate::channel::ChannelName;
 
 /// A copy that holds a lease and dies holds it for so long.
@@ -63,7 +63,7 @@ impl Archive {
             let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
-        let given = self.waiting(Wait::Reader, ask).await?;
+        let given = self.run(Wait::Reader, ask).await?;
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 
@@ -78,7 +78,7 @@ impl Archive {
             release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
             Ok(())
         };
-        if let Err(err) = self.within(BEHIND, release).await {
+        if let Err(err) = self.run(Wait::Behind, release).await {
             tracing::debug!(channel = %name, "a lease was not given back: {err}");
         }
     }

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
 use super::database::{Database, Place};
-use super::{Archive, ArchiveError, BEHIND, PAGE, folder, rows};
+use super::{Archive, ArchiveError, Gap, PAGE, Wait, folder, gaps, rows};
 use crate::channel::ChannelName;
+use crate::post::PostId;
 
 /// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
 const BATCH: i64 = 500;
@@ -111,7 +112,7 @@ impl Archive {
         let read = |database: Arc<Database>| async move {
             rows::count(&mut *database.reads.acquire().await?, &name).await
         };
-        self.within(BEHIND, read).await
+        self.run(Wait::Behind, read).await
     }
 
     /// Bytes that the archive takes.
@@ -166,9 +167,10 @@ async fn prune_channel(
         let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below <= $2");
         delete.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
         // What was deleted can be read again by whoever asks for it.
-        let gap =
-            sqlx::query("INSERT INTO gap (channel, above, below, linked, lazy) VALUES ($1, 0, $2, 1, 1)");
-        gap.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
+        if let Some(below) = u32::try_from(lowest_kept).ok().and_then(PostId::new) {
+            let gap = Gap { above: 0, below, linked: true, lazy: true, failures: 0, retry: 0 };
+            gaps::put_gap(&mut tx, key, gap).await?;
+        }
         tx.commit().await?;
     }
     Ok(n_pruned)

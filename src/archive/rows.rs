@@ -20,6 +20,12 @@ pub(super) struct ChannelRow {
     pub(super) changed: Option<Timestamp>,
     pub(super) fetched: i64,
     pub(super) fresh_for: i64,
+    pub(super) is_gone: bool,
+}
+
+/// Ids with what is to be unpacked, from rows of both.
+pub(super) fn bodies(rows: &[AnyRow]) -> Result<Vec<(PostId, Vec<u8>)>, sqlx::Error> {
+    rows.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?))).collect()
 }
 
 /// Posts by ascending id from bodies by descending id. What cannot be read is told, and left out.
@@ -68,7 +74,7 @@ pub(super) async fn key(
 pub(super) async fn channel(
     connection: &mut AnyConnection,
     name: &ChannelName,
-) -> Result<Option<(ChannelRow, bool)>, ArchiveError> {
+) -> Result<Option<ChannelRow>, ArchiveError> {
     let found = sqlx::query(
         "SELECT key, record, changed, fetched, fresh_for, gone FROM channel
          WHERE key = (SELECT channel FROM alias WHERE name = $1)",
@@ -84,15 +90,14 @@ pub(super) async fn channel(
         }
     };
     let changed = time(row.try_get(2)?);
-    let is_gone = row.try_get::<i64, _>(5)? != 0;
-    let row = ChannelRow {
+    Ok(Some(ChannelRow {
         key: row.try_get(0)?,
         channel,
         changed,
         fetched: row.try_get(3)?,
         fresh_for: row.try_get(4)?,
-    };
-    Ok(Some((row, is_gone)))
+        is_gone: row.try_get::<i64, _>(5)? != 0,
+    }))
 }
 
 pub(super) async fn count(connection: &mut AnyConnection, name: &ChannelName) -> Result<u64, ArchiveError> {

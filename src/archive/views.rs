@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::database::Database;
 use super::rows::{ChannelRow, channel, post_id, posts};
-use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, Wait, gaps};
+use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, Wait, gaps, rows};
 use crate::channel::ChannelName;
 use crate::post::{PostId, Snapshot};
 use crate::work;
@@ -25,7 +25,7 @@ impl Archive {
             let mut connection = database.reads.acquire().await?;
             known(&mut connection, &name).await
         };
-        match self.waiting(wait, load).await? {
+        match self.run(wait, load).await? {
             Some(found) => found.known().await,
             None => Ok(None),
         }
@@ -47,7 +47,7 @@ impl Archive {
             let mut connection = database.reads.acquire().await?;
             view(&mut connection, &name, depth).await
         };
-        match self.waiting(wait, view).await? {
+        match self.run(wait, view).await? {
             Some(found) => found.view().await.map(Some),
             None => Ok(None),
         }
@@ -93,7 +93,9 @@ pub(super) async fn known(
     name: &ChannelName,
 ) -> Result<Option<Found>, ArchiveError> {
     match channel(connection, name).await? {
-        Some((row, false)) => page(connection, row, Depth { before: None, limit: None }).await.map(Some),
+        Some(row) if !row.is_gone => {
+            page(connection, row, Depth { before: None, limit: None }).await.map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -104,7 +106,7 @@ pub(super) async fn view(
     name: &ChannelName,
     depth: Depth,
 ) -> Result<Option<Found>, ArchiveError> {
-    let Some((row, _)) = channel(connection, name).await? else { return Ok(None) };
+    let Some(row) = channel(connection, name).await? else { return Ok(None) };
     let (key, wanted) = (row.key, depth.limit.map_or(PAGE, usize::from));
     let mut found = page(connection, row, depth).await?;
     if let Some(before) = depth.before {
@@ -142,8 +144,7 @@ async fn page(connection: &mut AnyConnection, row: ChannelRow, depth: Depth) -> 
         "SELECT id, body FROM post WHERE channel = $1 AND gone IS NULL AND id >= $2 AND id < $3 ORDER BY id DESC",
     );
     let bodies = bodies.bind(row.key).bind(lowest).bind(upper).fetch_all(&mut *connection).await?;
-    let bodies = bodies.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?)));
-    let bodies = bodies.collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let bodies = rows::bodies(&bodies)?;
     let has_older = heads.len() > n_shown || gap.is_some_and(|gap| gap.linked || gap.above > 0);
     Ok(Found { row, bodies, has_older, newer: None, gap })
 }

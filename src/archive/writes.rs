@@ -8,17 +8,15 @@ use sqlx::{AnyConnection, Row};
 
 use super::database::{Database, Place};
 use super::merge::{self, MAX_ALBUM, Part, Record};
-use super::rows::{ChannelRow, channel, key, lower, pack, post_id, posts, time, unpack};
-use super::{
-    Archive, ArchiveError, BEHIND, Gap, Merged, PAGE, Reach, gaps, replicas, retention, rows, whole_seconds,
-};
+use super::rows::{ChannelRow, bodies, channel, key, lower, pack, post_id, posts, time, unpack};
+use super::{Archive, ArchiveError, Gap, PAGE, Reach, Wait, gaps, replicas, retention, rows, whole_seconds};
 use crate::channel::{Channel, ChannelName};
 use crate::post::Post;
 use crate::telegram::page::Page;
 
 impl Archive {
     /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
-    /// again for `fresh_for`.
+    /// again for `fresh_for`. Returns what is left of the gap that the page was fetched for.
     ///
     /// # Errors
     ///
@@ -30,26 +28,22 @@ impl Archive {
         reach: Reach,
         now: Timestamp,
         fresh_for: Duration,
-    ) -> Result<Merged, ArchiveError> {
-        if let Err(ArchiveError::Absent(folder)) = self.has_room() {
-            self.begin_anew(&folder).await?;
+    ) -> Result<Option<Gap>, ArchiveError> {
+        match self.has_room() {
+            Err(ArchiveError::Absent(folder)) => self.begin_anew(&folder).await?,
+            has_room => has_room?,
         }
-        self.has_room()?;
         let now = whole_seconds(now);
         let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
             return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
         };
-        let merged = Merged {
-            held_for: part.held_for.and_then(|left| left.try_into().ok()),
-            is_visible: false,
-            left: match reach {
-                Reach::Newest => None,
-                Reach::Older(_, gap) => part.rest_of(gap),
-            },
+        let left = match reach {
+            Reach::Newest => None,
+            Reach::Older(_, gap) => part.rest_of(gap),
         };
         // An album that is held back is asked for again when it is whole.
-        let fresh_for =
-            merged.held_for.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
+        let whole_in = part.held_for.and_then(|left| Duration::try_from(left).ok());
+        let fresh_for = whole_in.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
         let (asked, place) = (name.clone(), self.place.clone());
         let write = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
@@ -64,10 +58,9 @@ impl Archive {
             if let Place::Memory(max_bytes) = place {
                 retention::forget(&database, max_bytes).await?;
             }
-            Ok(is_visible)
+            Ok(left)
         };
-        let is_visible = self.within(BEHIND, write).await?;
-        Ok(Merged { is_visible, ..merged })
+        self.run(Wait::Behind, write).await
     }
 
     /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
@@ -80,7 +73,7 @@ impl Archive {
         let read = |database: Arc<Database>| async move {
             hidden(&mut *database.reads.acquire().await?, &name).await
         };
-        self.within(BEHIND, read).await
+        self.run(Wait::Behind, read).await
     }
 
     /// Keeps what was found elsewhere of a post that only opens in Telegram, and that it was looked up.
@@ -100,7 +93,7 @@ impl Archive {
             }
             Ok(tx.commit().await?)
         };
-        self.within(BEHIND, write).await
+        self.run(Wait::Behind, write).await
     }
 
     /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
@@ -113,7 +106,7 @@ impl Archive {
         let bury = |database: Arc<Database>| async move {
             rows::bury(&mut *database.writes.acquire().await?, &name).await
         };
-        self.within(BEHIND, bury).await
+        self.run(Wait::Behind, bury).await
     }
 }
 
@@ -166,7 +159,8 @@ pub(super) async fn merge(
     for record in &changes.put {
         put(connection, key, record).await?;
     }
-    if matches!(visit.reach, Reach::Newest) {
+    let is_newest = matches!(visit.reach, Reach::Newest);
+    if is_newest {
         let above = newest_known.unwrap_or(0);
         if part.lowest.get() > above + 1 {
             let (below, linked, lazy) = (part.cursor, part.is_linked, above == 0);
@@ -184,10 +178,9 @@ pub(super) async fn merge(
     };
     let is_told = !changes.put.is_empty() && changes.put.iter().all(says_when);
     let changed_at = match before {
-        Some(before) if is_visible && !is_told => Some(visit.now).or(before.changed),
+        Some(_) if is_visible && !is_told => Some(visit.now),
         before => before.and_then(|before| before.changed),
     };
-    let is_newest = matches!(visit.reach, Reach::Newest);
     let update = sqlx::query(
         "UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0,
              fetched = coalesce($5, fetched), fresh_for = coalesce($6, fresh_for) WHERE key = $1",
@@ -246,8 +239,7 @@ async fn channel_of(
         );
         alias.bind(lower(name)).bind(key).execute(&mut *connection).await?;
     }
-    let before =
-        if found.is_some() { channel(connection, visit.asked).await?.map(|(row, _)| row) } else { None };
+    let before = if found.is_some() { channel(connection, visit.asked).await? } else { None };
     Ok((key, before))
 }
 
@@ -304,9 +296,7 @@ pub(super) async fn hidden(
     );
     let page = i64::try_from(PAGE).unwrap_or(MAX_HIDDEN);
     let newest = newest.bind(lower(name)).bind(MAX_ATTEMPTS).bind(page).fetch_all(connection).await?;
-    let bodies = newest.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?)));
-    let bodies = bodies.collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let mut hidden = posts(name, &bodies);
+    let mut hidden = posts(name, &bodies(&newest)?);
     hidden.retain(|post| post.only_in_telegram.is_some() && !merge::has_content(post));
     hidden.reverse();
     hidden.truncate(usize::try_from(MAX_HIDDEN).unwrap_or_default());

@@ -61,7 +61,26 @@ pub async fn step(
     gap: Gap,
     now: Timestamp,
 ) -> Result<Option<Gap>, StepError> {
-    let outcome = older_page(client, archive, name, from, gap, now).await;
+    let attempt = async {
+        let page = match read_page(client, name, Which::Before(from), None).await {
+            Ok(page) => page,
+            // That there is nothing Telegram also says when it is asked too often. It is believed the second time where
+            // nothing says otherwise, no link and no older post; else when it has been said for many hours.
+            Err(RefreshError::NoPosts(NoPosts::Empty | NoPosts::SoftBan))
+                if from == gap.below
+                    && gap.failures >= if gap.above == 0 && !gap.linked { 1 } else { BELIEVED } =>
+            {
+                archive.close_gap(name, gap).await?;
+                return Ok(None);
+            }
+            Err(err) => return Err(err.into()),
+        };
+        if page.snapshot.posts.iter().any(|post| post.id >= from) {
+            return Err(StepError::NotOlder(from));
+        }
+        Ok(archive.merge(name, Arc::new(page), Reach::Older(from, gap), now, Duration::ZERO).await?)
+    };
+    let outcome: Result<_, StepError> = attempt.await;
     // An upstream that is left alone, or has no time, says nothing of the gap; nor does a page from its middle.
     let is_of_gap = match &outcome {
         Err(StepError::Refresh(RefreshError::Fetch(FetchError::Busy(_) | FetchError::Resting { .. }))) => {
@@ -75,34 +94,6 @@ pub async fn step(
         archive.leave_gap(name, gap, now.saturating_add(rest).unwrap_or(Timestamp::MAX)).await?;
     }
     outcome
-}
-
-async fn older_page(
-    client: &Client,
-    archive: &Archive,
-    name: &ChannelName,
-    from: PostId,
-    gap: Gap,
-    now: Timestamp,
-) -> Result<Option<Gap>, StepError> {
-    let page = match read_page(client, name, Which::Before(from), None).await {
-        Ok(page) => page,
-        // That there is nothing Telegram also says when it is asked too often. It is believed the second time where
-        // nothing says otherwise, no link and no older post; else when it has been said for many hours.
-        Err(RefreshError::NoPosts(NoPosts::Empty | NoPosts::SoftBan))
-            if from == gap.below
-                && gap.failures >= if gap.above == 0 && !gap.linked { 1 } else { BELIEVED } =>
-        {
-            archive.close_gap(name, gap).await?;
-            return Ok(None);
-        }
-        Err(err) => return Err(err.into()),
-    };
-    if page.snapshot.posts.iter().any(|post| post.id >= from) {
-        return Err(StepError::NotOlder(from));
-    }
-    let merged = archive.merge(name, Arc::new(page), Reach::Older(from, gap), now, Duration::ZERO).await?;
-    Ok(merged.left)
 }
 
 /// What is worth doing after a refresh, while readers have its posts already: gaps are filled, by so many pages at most,
