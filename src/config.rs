@@ -14,7 +14,8 @@ use url::Url;
 
 use crate::archive::Retention;
 use crate::feed::Format;
-use crate::feed::options::MediaHosts;
+use crate::guard::Way;
+use crate::media::{MediaHosts, MediaKeys};
 use crate::telegram::address::{MEDIA_HOSTS, UPSTREAMS};
 use crate::telegram::client::{ClientOptions, Politeness, USER_AGENT};
 use crate::telegram::upstream::Upstream;
@@ -119,6 +120,9 @@ pub struct ServeArgs {
     /// Where media may come from.
     #[command(flatten)]
     pub media: MediaArgs,
+    /// How they are given to readers.
+    #[command(flatten)]
+    pub own_media: OwnMediaArgs,
     /// Log lines.
     #[command(flatten)]
     pub log: LogArgs,
@@ -233,6 +237,9 @@ pub struct UpstreamArgs {
     /// Proxy through which they are reached: http, https, socks5, or socks5h to have names resolved there too
     #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL", value_parser = proxy)]
     pub proxy: Option<Url>,
+    /// Name servers that are asked where they are, such as 9.9.9.9 or 127.0.0.1:5353; the system's when left out
+    #[arg(long, env = "TELEWIRE_DNS", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = name_server)]
+    pub dns: Vec<SocketAddr>,
     /// What telewire calls itself when it asks
     #[arg(long, env = "TELEWIRE_USER_AGENT", default_value = USER_AGENT, value_name = "TEXT")]
     pub user_agent: HeaderText,
@@ -242,12 +249,13 @@ impl UpstreamArgs {
     /// How a client shall ask, with this politeness.
     #[must_use]
     pub fn client_options(&self, politeness: Politeness) -> ClientOptions {
-        ClientOptions {
-            upstreams: self.upstream.clone(),
-            politeness,
-            proxy: self.proxy.clone(),
-            user_agent: self.user_agent.0.clone(),
-        }
+        ClientOptions { upstreams: self.upstream.clone(), politeness, way: self.way() }
+    }
+
+    /// How connections are made, to whoever it is.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        Way { user_agent: self.user_agent.0.clone(), proxy: self.proxy.clone(), dns: self.dns.clone() }
     }
 }
 
@@ -257,6 +265,46 @@ pub struct MediaArgs {
     /// Hosts, with their subdomains, whose pictures and videos are shown inside posts; others are linked
     #[arg(long, env = "TELEWIRE_MEDIA_HOSTS", default_value = MEDIA_HOSTS, value_name = "HOST,…")]
     pub media_hosts: MediaHosts,
+}
+
+/// How a service gives pictures and videos to readers.
+#[derive(Clone, Debug, Args)]
+pub struct OwnMediaArgs {
+    /// How readers get pictures and videos
+    #[arg(long, env = "TELEWIRE_MEDIA", default_value = "proxy", value_name = "WAY")]
+    pub media: MediaMode,
+    /// Secret keys that sign the addresses of pictures and videos, each of at least 32 characters: the first one signs,
+    /// all are good. Every copy of telewire must have the same. Made in the data folder when left out
+    #[arg(long, env = "TELEWIRE_MEDIA_KEY", value_name = "KEY,…", hide_env_values = true)]
+    pub media_key: Option<MediaKeys>,
+    /// After how long Telegram is asked for a file's new address without trying the old one; 24h when left out, or 1h
+    /// with --media redirect
+    #[arg(long, env = "TELEWIRE_MEDIA_REFRESH", value_name = "TIME", value_parser = duration)]
+    pub media_refresh: Option<Duration>,
+    /// The largest file that is passed on
+    #[arg(long, env = "TELEWIRE_MEDIA_MAX_SIZE", default_value = "200MB", value_name = "BYTES")]
+    pub media_max_size: ByteSize,
+}
+
+impl OwnMediaArgs {
+    /// For how long an address at Telegram is taken for good without being tried.
+    #[must_use]
+    pub fn good_for(&self) -> Duration {
+        // Whoever is sent there with a video's address finds it dead after some hours, and cannot say so.
+        let hours = if self.media == MediaMode::Redirect { 1 } else { 24 };
+        self.media_refresh.unwrap_or(Duration::from_hours(hours))
+    }
+}
+
+/// How readers get pictures and videos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MediaMode {
+    /// From telewire, under addresses that stay good
+    Proxy,
+    /// From Telegram, to which addresses of telewire's lead that stay good
+    Redirect,
+    /// From Telegram, under its own addresses, which are dead after hours or days
+    Direct,
 }
 
 /// How log lines look.
@@ -382,6 +430,11 @@ fn proxy(address: &str) -> Result<Url, String> {
         return Err("it must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned());
     }
     Ok(url)
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let with_port = |_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    text.parse().or_else(with_port).map_err(|_| "it must look like 9.9.9.9 or 127.0.0.1:5353".to_owned())
 }
 
 fn database(address: &str) -> Result<Url, String> {

@@ -10,12 +10,15 @@
 //! # The map, in reading order
 //!
 //! - [`channel`], [`text`], [`post`]: the model. A channel, what its posts say, what they show.
+//! - [`files`]: the files that a post shows, under names that stay.
+//! - [`guard`]: which addresses of the internet may be asked.
 //! - [`telegram`]: the only code that knows what t.me looks like. It asks for a page and reads it.
 //! - [`backoff`]: how long to wait before trying again what failed.
 //! - [`work`]: what keeps a core busy, done beside the answers.
 //! - [`cache`]: snapshots in memory, bounded in bytes; one task at a time for the same work.
 //! - [`archive`]: every post ever seen, in SQLite or PostgreSQL.
 //! - [`refresh`]: fetches, parses, decides whether to believe the page, merges, and alone writes archive and cache.
+//! - [`media`]: pictures and videos under addresses of the service's own; streaming them.
 //! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes.
 //! - [`web`]: addresses, answers, errors.
 //! - [`config`], [`cli`]: what a person sets, and the commands.
@@ -45,6 +48,9 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod feed;
+pub mod files;
+pub mod guard;
+pub mod media;
 pub mod post;
 pub mod refresh;
 pub mod telegram;

@@ -25,6 +25,9 @@ pub struct Snapshot {
 pub struct PostId(NonZeroU32);
 
 impl PostId {
+    /// Higher than any that Telegram gives.
+    pub const MAX: Self = Self(NonZeroU32::MAX);
+
     /// The id, unless `id` is 0, which Telegram never gives.
     #[must_use]
     pub fn new(id: u32) -> Option<Self> {
@@ -74,6 +77,9 @@ pub struct Post {
     pub reply: Option<Reply>,
     /// What it shows, in the page's order: photos, videos, stickers, places, ….
     pub media: Vec<Media>,
+    /// How often it was seen to show something else than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edition: u32,
     /// What it says; empty when it only shows something.
     pub text: RichText,
     /// The text stands above the media, not below.
@@ -94,6 +100,11 @@ pub struct Post {
     pub reactions: Vec<Reaction>,
     /// How often it was seen, rounded by Telegram; never part of a feed.
     pub views: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(edition: &u32) -> bool {
+    *edition == 0
 }
 
 /// A name with the address it leads to, if any.

@@ -282,7 +282,7 @@ pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
 mod tests {
     use super::*;
 
-    const STEP_2: Step = Step {
+    const STEP_3: Step = Step {
         sqlite: &["CREATE TABLE more (n INTEGER)", "INSERT INTO more SELECT count(*) FROM channel"],
         postgres: &[],
     };
@@ -304,14 +304,14 @@ mod tests {
         let folder = folder("steps");
         let place = Place::File(folder.join("archive.sqlite"));
         let database = Database::open(&place).await.unwrap();
-        let broken = database.migrate(&place, &[STEPS[0], STEP_2, BROKEN]).await;
+        let broken = database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3, BROKEN]).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&database, "more").await && !has(&database, "half").await);
-        assert!(folder.join("archive.before-version-3.sqlite").exists());
-        database.migrate(&place, &[STEPS[0], STEP_2]).await.unwrap();
-        assert!(has(&database, "more").await && folder.join("archive.before-version-2.sqlite").exists());
+        assert!(folder.join("archive.before-version-4.sqlite").exists());
+        database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3]).await.unwrap();
+        assert!(has(&database, "more").await && folder.join("archive.before-version-3.sqlite").exists());
         let newer = database.migrate(&place, &STEPS).await;
-        assert!(matches!(newer, Err(ArchiveError::Newer { found: 2, newest: 1 })), "{newer:?}");
+        assert!(matches!(newer, Err(ArchiveError::Newer { found: 3, newest: 2 })), "{newer:?}");
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
     }

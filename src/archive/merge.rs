@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Gap, MAX_PAGE};
 use crate::channel::Channel;
+use crate::files;
 use crate::post::{Media, Post, PostId, Snapshot};
 use crate::telegram::page::Page;
 
@@ -176,7 +177,8 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
         }
         if let Some(after) = after {
             changes.is_visible |= record.is_none_or(|before| {
-                before.post != after.post || before.gone.is_some() != after.gone.is_some()
+                as_shown(&before.post) != as_shown(&after.post)
+                    || before.gone.is_some() != after.gone.is_some()
             });
             changes.put.push(after);
         }
@@ -211,6 +213,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     post.published = known.published;
     post.permalink.clone_from(&known.permalink);
     post.updated = known.updated;
+    post.edition = known.edition;
     if post.only_in_telegram.is_some() && has_content(known) {
         // What it says was there before, or has been found elsewhere.
         let hidden = mem::replace(&mut post, known.clone());
@@ -218,6 +221,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         post.views = hidden.views;
     } else if before.rules == RULES && known.only_in_telegram.is_none() && !same_content(known, &post) {
         post.updated = Some(now);
+        post.edition += u32::from(!same_media(known, &post) || !same_preview(known, &post));
     }
     let is_back = before.missing > 0 || before.gone.is_some();
     let differs = is_back || before.rules != RULES || without_counts(known) != without_counts(&post);
@@ -248,6 +252,11 @@ fn without_counts(post: &Post) -> Post {
     post
 }
 
+/// The post as a feed shows it, where the addresses of its files are others.
+fn as_shown(post: &Post) -> Post {
+    files::without_addresses(without_counts(post))
+}
+
 /// Whether a post still says and shows the same. What Telegram adds to it (a preview of its link, the quote of
 /// what it answers, counts) and addresses, which are other ones every few days, do not count.
 fn same_content(before: &Post, after: &Post) -> bool {
@@ -259,8 +268,18 @@ fn same_content(before: &Post, after: &Post) -> bool {
     before.text == after.text
         && before.files == after.files
         && poll(before) == poll(after)
-        && before.media.len() == after.media.len()
+        && same_media(before, after)
+}
+
+/// Whether a post still shows the same.
+fn same_media(before: &Post, after: &Post) -> bool {
+    before.media.len() == after.media.len()
         && before.media.iter().zip(&after.media).all(|(before, after)| same_medium(before, after))
+}
+
+/// Whether the preview of a link is still that of the same page. That it comes later is no change.
+fn same_preview(before: &Post, after: &Post) -> bool {
+    before.preview.as_ref().zip(after.preview.as_ref()).is_none_or(|(before, after)| before.url == after.url)
 }
 
 /// Whether two media are the same one, as far as can be told without their addresses.

@@ -36,6 +36,7 @@ pub use export::{EXPORT_VERSION, Exported};
 pub use merge::{MAX_ALBUM, without_archive};
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};
+pub use views::SeenFiles;
 
 /// The file in the data folder.
 const FILE: &str = "archive.sqlite";
@@ -113,6 +114,8 @@ pub enum Reach {
     Newest,
     /// What is older than this id, inside this gap.
     Older(PostId, Gap),
+    /// Posts below this id that are archived, to see them as they are now. What is not archived is left to the gaps.
+    Again(PostId),
 }
 
 /// Which posts of a channel are asked for.

@@ -42,16 +42,16 @@ pub enum Lease {
 }
 
 impl Archive {
-    /// Asks for the right to read a channel from Telegram. Unless the archive is shared it is always given.
+    /// Asks for the right to read something from Telegram: a channel, by its name. Unless the archive is shared it is always given.
     ///
     /// # Errors
     ///
     /// When the archive fails; then everybody is on their own.
-    pub async fn lease(&self, name: &ChannelName) -> Result<Lease, ArchiveError> {
+    pub async fn lease(&self, what: &str) -> Result<Lease, ArchiveError> {
         if !self.is_shared() {
             return Ok(Lease::Ours);
         }
-        let name = lower(name);
+        let name = what.to_ascii_lowercase();
         let ask = |database: Arc<Database>| async move {
             // The database's clock counts, since it is the same for all.
             let lease = sqlx::query(
@@ -68,18 +68,18 @@ impl Archive {
     }
 
     /// Gives the right back. A failure does not matter, since it ends by itself.
-    pub async fn release(&self, name: &ChannelName) {
+    pub async fn release(&self, what: &str) {
         if !self.is_shared() {
             return;
         }
-        let lower = lower(name);
+        let lower = what.to_ascii_lowercase();
         let release = |database: Arc<Database>| async move {
             let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
             release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
             Ok(())
         };
         if let Err(err) = self.run(Wait::Behind, release).await {
-            tracing::debug!(channel = %name, "a lease was not given back: {err}");
+            tracing::debug!(what, "a lease was not given back: {err}");
         }
     }
 

@@ -2,7 +2,8 @@
 
 /// Steps that made the schema what it is, each as the statements for SQLite and for PostgreSQL. The version of an
 /// archive is how many of them it has taken. A step that was released is never changed: another one is added.
-pub(super) const STEPS: [Step; 1] = [Step { sqlite: SQLITE_1, postgres: POSTGRES_1 }];
+pub(super) const STEPS: [Step; 2] =
+    [Step { sqlite: SQLITE_1, postgres: POSTGRES_1 }, Step { sqlite: SEEN, postgres: SEEN }];
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,9 @@ const SQLITE_1: &[&str] = &[
         PRIMARY KEY (channel, below)
     ) WITHOUT ROWID",
 ];
+
+// When a page last showed the post, and with it the addresses of its files; in milliseconds since 1970.
+const SEEN: &[&str] = &["ALTER TABLE post ADD COLUMN seen BIGINT NOT NULL DEFAULT 0"];
 
 const POSTGRES_1: &[&str] = &[
     "CREATE TABLE channel (

@@ -10,6 +10,7 @@ use super::database::Database;
 use super::rows::{ChannelRow, channel, post_id, posts};
 use super::{Archive, ArchiveError, Depth, Gap, Known, MAX_PAGE, Newer, PAGE, View, Wait, gaps, rows};
 use crate::channel::ChannelName;
+use crate::files::Files;
 use crate::post::{PostId, Snapshot};
 use crate::work;
 
@@ -52,6 +53,59 @@ impl Archive {
             None => Ok(None),
         }
     }
+}
+
+/// The addresses of the files that a post shows, or a channel.
+#[derive(Clone, Debug)]
+pub struct SeenFiles {
+    /// The addresses.
+    pub files: Files,
+    /// When Telegram gave them.
+    pub seen: Timestamp,
+}
+
+impl Archive {
+    /// What is known of the files of a post; of the channel itself without one. `None` when it is not archived, or
+    /// gone.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn files(
+        &self,
+        name: &ChannelName,
+        post: Option<PostId>,
+        wait: Wait,
+    ) -> Result<Option<SeenFiles>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            match post {
+                Some(post) => files(&mut connection, &name, post).await,
+                None => Ok(channel(&mut connection, &name).await?.map(|row| SeenFiles {
+                    files: Files::of_channel(&row.channel),
+                    seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
+                })),
+            }
+        };
+        self.run(wait, read).await
+    }
+}
+
+async fn files(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    post: PostId,
+) -> Result<Option<SeenFiles>, ArchiveError> {
+    let found = sqlx::query(
+        "SELECT id, body, seen FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+         AND id = $2 AND gone IS NULL",
+    );
+    let found = found.bind(rows::lower(name)).bind(i64::from(post.get()));
+    let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
+    let seen = Timestamp::from_millisecond(row.try_get(2)?).unwrap_or_default();
+    let posts = posts(name, &rows::bodies(&[row])?);
+    Ok(posts.first().map(|post| SeenFiles { files: Files::of(post), seen }))
 }
 
 /// A reader that comes once a day misses nothing: the first page has the posts of a day, within [`MAX_PAGE`].

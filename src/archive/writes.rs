@@ -33,12 +33,12 @@ impl Archive {
             Err(ArchiveError::Absent(folder)) => self.begin_anew(&folder).await?,
             has_room => has_room?,
         }
-        let now = whole_seconds(now);
+        let (seen, now) = (now, whole_seconds(now));
         let Some(part) = Part::of(&page, matches!(reach, Reach::Newest), now) else {
             return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
         };
         let left = match reach {
-            Reach::Newest => None,
+            Reach::Newest | Reach::Again(_) => None,
             Reach::Older(_, gap) => part.rest_of(gap),
         };
         // An album that is held back is asked for again when it is whole.
@@ -49,7 +49,7 @@ impl Archive {
             let mut tx = database.begin().await?;
             let channel = &page.snapshot.channel;
             database.reserve(&mut tx, &lower(&channel.name)).await?;
-            let visit = Visit { asked: &asked, channel, reach, now, fresh_for };
+            let visit = Visit { asked: &asked, channel, reach, seen, now, fresh_for };
             let is_visible = merge(&mut tx, &visit, part).await?;
             if database.is_postgres && (is_visible || matches!(reach, Reach::Newest)) {
                 replicas::notify(&mut tx, &asked).await?;
@@ -119,6 +119,9 @@ pub(super) struct Visit<'a> {
     pub(super) asked: &'a ChannelName,
     pub(super) channel: &'a Channel,
     pub(super) reach: Reach,
+    /// When it was.
+    pub(super) seen: Timestamp,
+    /// The same in whole seconds, as posts have their times.
     pub(super) now: Timestamp,
     pub(super) fresh_for: Duration,
 }
@@ -153,12 +156,20 @@ pub(super) async fn merge(
             let rest: Vec<Gap> = upper.into_iter().chain(part.rest_of(gap)).collect();
             gaps::replace(connection, key, gap, &rest).await?;
         }
+        Reach::Again(from) => {
+            part.leave_out_cut(0);
+            part.leave_out_cut_end(from);
+        }
     }
     let known = records(connection, key, &part).await?;
+    if let Reach::Again(_) = visit.reach {
+        part.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
+    }
     let changes = merge::merge(known, &part, visit.now);
     for record in &changes.put {
         put(connection, key, record).await?;
     }
+    see(connection, key, &part, visit.seen).await?;
     let is_newest = matches!(visit.reach, Reach::Newest);
     if is_newest {
         let above = newest_known.unwrap_or(0);
@@ -168,9 +179,7 @@ pub(super) async fn merge(
         }
     }
     let is_visible = changes.is_visible
-        || before
-            .as_ref()
-            .is_some_and(|before| without_counters(&before.channel) != without_counters(visit.channel));
+        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(visit.channel));
     // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
     let says_when = |record: &Record| {
         newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
@@ -198,9 +207,25 @@ pub(super) async fn merge(
     Ok(is_visible)
 }
 
-/// What of a channel a feed shows.
-fn without_counters(channel: &Channel) -> Channel {
-    Channel { counters: Vec::new(), ..channel.clone() }
+/// What of a channel a feed shows; the address of its photo changes by itself.
+fn as_shown(channel: &Channel) -> Channel {
+    let photo = channel.photo.as_ref().map(|_| String::new());
+    Channel { counters: Vec::new(), photo, ..channel.clone() }
+}
+
+/// Remembers that Telegram shows these posts, and their files at these addresses.
+async fn see(
+    connection: &mut AnyConnection,
+    key: i64,
+    part: &Part,
+    seen: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let Some((first, last)) = part.posts.first().zip(part.posts.last()) else { return Ok(()) };
+    let see = sqlx::query(
+        "UPDATE post SET seen = $4 WHERE channel = $1 AND id BETWEEN $2 AND $3 AND missing = 0 AND gone IS NULL",
+    );
+    let see = see.bind(key).bind(i64::from(first.id.get())).bind(i64::from(last.id.get()));
+    see.bind(seen.as_millisecond()).execute(connection).await.map(drop)
 }
 
 /// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells

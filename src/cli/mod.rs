@@ -19,6 +19,7 @@ use crate::config::{
 };
 use crate::feed;
 use crate::feed::options::FeedOptions;
+use crate::media::{self, Links, MediaKeys};
 use crate::refresh::{self, Channels, Freshness, RefreshError, Samples};
 use crate::telegram::address::{self, AddressError, Which};
 use crate::telegram::client::{Client, Politeness};
@@ -123,13 +124,33 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     if retention != Retention::default() {
         tokio::spawn(prune_now_and_then(Arc::clone(&archive), retention));
     }
+    let good_for = args.own_media.good_for();
     let channels =
-        Channels::new(client, Arc::clone(&archive), args.cache_size, freshness, gap_pages, samples);
-    let app = web::App::new(channels, &args);
+        Channels::new(client, Arc::clone(&archive), args.cache_size, freshness, gap_pages, good_for, samples);
+    let keys = media_keys(&args).map_err(|err| cannot(&err))?;
+    let app = web::App::new(channels, keys, &args).map_err(|err| cannot(&err))?;
     tracing::info!("serving on http://{}", args.listen);
     web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))?;
     archive.close().await;
     Ok(())
+}
+
+/// The keys that sign addresses of files.
+fn media_keys(args: &ServeArgs) -> io::Result<MediaKeys> {
+    if let Some(keys) = &args.own_media.media_key {
+        return Ok(keys.clone());
+    }
+    if args.place.database.is_some() {
+        tracing::info!("every copy of telewire on this database must be given the same --media-key");
+    }
+    let folder = &args.place.data_dir;
+    media::in_folder(folder).or_else(|err| {
+        let file = folder.display();
+        tracing::warn!(
+            "addresses of pictures and videos end with this run, since {file} cannot hold their key: {err}"
+        );
+        media::of_this_run()
+    })
 }
 
 /// Deletes what is not to be kept, soon after the start and every hour.
@@ -181,7 +202,7 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
     let base = args.public_url.unwrap_or_else(|| PublicUrl::of_host("http", "127.0.0.1:8080"));
     let options = FeedOptions {
         self_url: format!("{base}/{channel}/{}", args.format.name()),
-        media_hosts: args.media.media_hosts,
+        media: Links { hosts: args.media.media_hosts, own: None },
         ..FeedOptions::default()
     };
     let feed = feed::render(&feed::build(&page.snapshot, &options), args.format);

@@ -3,13 +3,14 @@
 //! What changes without the author's doing is left out (views, reactions, shares of a poll), so that the same
 //! post is always the same bytes.
 
-use super::options::MediaHosts;
 use super::sanitize::sanitize;
+use super::source::Source;
 use super::{figure, html, plain, rich};
+use crate::files::Slot;
 use crate::post::{File, Forward, LinkPreview, Named, Poll, Post, Reply, Unknown, Video, VideoKind};
 
 /// Sanitized HTML of the whole post; never empty.
-pub(super) fn body(post: &Post, hosts: &MediaHosts) -> String {
+pub(super) fn body(post: &Post, from: Source<'_>) -> String {
     let mut out = String::with_capacity(512 + 2 * post.text.text().len());
     if let Some(from) = &post.forward {
         forward(&mut out, from);
@@ -23,8 +24,8 @@ pub(super) fn body(post: &Post, hosts: &MediaHosts) -> String {
     if post.text_above_media {
         rich::write(&mut out, &post.text);
     }
-    for medium in &post.media {
-        figure::write(&mut out, medium, &post.permalink, hosts);
+    for (n, medium) in post.media.iter().enumerate() {
+        figure::write(&mut out, medium, &post.permalink, from.at(Slot::Medium(n)));
     }
     if !post.text_above_media {
         rich::write(&mut out, &post.text);
@@ -36,7 +37,7 @@ pub(super) fn body(post: &Post, hosts: &MediaHosts) -> String {
         file(&mut out, attached, &post.permalink);
     }
     if let Some(linked) = &post.preview {
-        preview(&mut out, linked, hosts);
+        preview(&mut out, linked, from.at(Slot::Preview));
     }
     buttons(&mut out, &post.buttons);
     for part in &post.unknown {
@@ -113,7 +114,7 @@ fn file(out: &mut String, file: &File, permalink: &str) {
     });
 }
 
-fn preview(out: &mut String, preview: &LinkPreview, hosts: &MediaHosts) {
+fn preview(out: &mut String, preview: &LinkPreview, from: Source<'_>) {
     let target = Some(preview.url.as_str());
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
@@ -141,9 +142,9 @@ fn preview(out: &mut String, preview: &LinkPreview, hosts: &MediaHosts) {
                 size: None,
                 kind: VideoKind::Plain,
             };
-            figure::video(out, &video, &preview.url, hosts);
+            figure::video(out, &video, &preview.url, from);
         } else if let Some(image) = &preview.image {
-            figure::picture(out, "Picture", image, None, hosts);
+            figure::picture(out, "Picture", image, None, from);
         }
         if let Some(embed) = &preview.embed {
             html::group(out, "p", |out| html::link(out, "Player", Some(embed)));
@@ -195,8 +196,8 @@ mod tests {
 
     /// The body of a post; it must be spelled so that sanitizing has nothing to change.
     fn shown(post: &Post) -> String {
-        let hosts = "media.example.org".parse().unwrap();
-        body(post, &hosts)
+        let links = sample::links();
+        body(post, Source::of(post, &sample::channel().name, &links))
     }
 
     fn of_media(media: Vec<Media>) -> String {
@@ -366,9 +367,10 @@ mod tests {
         let mut text = RichText::from("a \"b\" & <c>\u{a0}'d'\n\n");
         text.entity(EntityKind::Spoiler, |text| text.push_str("e"));
         let mut written = String::new();
-        let hosts = "media.example.org".parse().unwrap();
+        let (links, name) = (sample::links(), sample::channel().name);
+        let from = Source::of(&sample::post(), &name, &links);
         for medium in &media {
-            figure::write(&mut written, medium, "https://example.org/sample/7", &hosts);
+            figure::write(&mut written, medium, "https://example.org/sample/7", from);
         }
         rich::write(&mut written, &text);
         assert_eq!(sanitize(&written), written);

@@ -1,22 +1,23 @@
 //! Media that readers list or play beside the body, as podcast players do.
 
-use super::options::MediaHosts;
+use super::source::Source;
 use super::{Enclosure, Medium};
+use crate::files::{FileKind, Slot};
 use crate::post::{Media, StickerFormat};
 
 /// The post's own media, as far as they may be embedded. Their addresses are spelled as in the body, since
 /// readers leave out an enclosure whose address they find there.
-pub(super) fn enclosures(media: &[Media], hosts: &MediaHosts) -> Vec<Enclosure> {
-    media.iter().filter_map(|shown| enclosure(shown, hosts)).collect()
+pub(super) fn enclosures(media: &[Media], from: Source<'_>) -> Vec<Enclosure> {
+    media.iter().enumerate().filter_map(|(n, shown)| enclosure(shown, from.at(Slot::Medium(n)))).collect()
 }
 
-fn enclosure(shown: &Media, hosts: &MediaHosts) -> Option<Enclosure> {
-    let (address, medium, mime_type) = match shown {
-        Media::Photo { url, .. } => (url, Medium::Image, "image/jpeg"),
-        Media::Video(video) => (video.url.as_ref()?, Medium::Video, "video/mp4"),
-        Media::Voice { url, .. } => (url, Medium::Audio, "audio/ogg"),
-        Media::Sticker { url, format: StickerFormat::Webp, .. } => (url, Medium::Image, "image/webp"),
-        Media::Sticker { url, format: StickerFormat::Webm, .. } => (url, Medium::Video, "video/webm"),
+fn enclosure(shown: &Media, from: Source<'_>) -> Option<Enclosure> {
+    let (address, medium, kind) = match shown {
+        Media::Photo { url, .. } => (url, Medium::Image, FileKind::Jpeg),
+        Media::Video(video) => (video.url.as_ref()?, Medium::Video, FileKind::Mp4),
+        Media::Voice { url, .. } => (url, Medium::Audio, FileKind::Ogg),
+        Media::Sticker { url, format: StickerFormat::Webp, .. } => (url, Medium::Image, FileKind::Webp),
+        Media::Sticker { url, format: StickerFormat::Webm, .. } => (url, Medium::Video, FileKind::Webm),
         _ => return None,
     };
     let (seconds, size, poster) = match shown {
@@ -26,6 +27,7 @@ fn enclosure(shown: &Media, hosts: &MediaHosts) -> Option<Enclosure> {
         Media::Sticker { still, .. } => (None, None, still.as_deref()),
         _ => (None, None, None),
     };
-    let thumbnail = poster.and_then(|poster| hosts.admit(poster));
-    Some(Enclosure { url: hosts.admit(address)?, mime_type, medium, seconds, size, thumbnail })
+    let thumbnail = poster.and_then(|poster| from.admit(FileKind::Jpeg, poster));
+    let url = from.admit(kind, address)?;
+    Some(Enclosure { url, mime_type: kind.mime_type(), medium, seconds, size, thumbnail })
 }

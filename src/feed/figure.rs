@@ -5,21 +5,24 @@
 
 use url::Url;
 
-use super::options::MediaHosts;
+use super::source::Source;
 use super::{html, title};
+use crate::files::FileKind;
 use crate::post::{Media, Offer, Size, StickerFormat, Video};
 
 /// Writes one medium. `permalink` is where a person sees what can't be shown here.
-pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, hosts: &MediaHosts) {
+pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, from: Source<'_>) {
     match medium {
-        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, hosts),
-        Media::Video(medium) => video(out, medium, permalink, hosts),
-        Media::Voice { url, seconds } => voice(out, url, *seconds, hosts),
-        Media::Sticker { url, format, still } => sticker(out, url, *format, still.as_deref(), hosts),
+        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, from),
+        Media::Video(medium) => video(out, medium, permalink, from),
+        Media::Voice { url, seconds } => voice(out, url, *seconds, from),
+        Media::Sticker { url, format, still } => {
+            sticker(out, url, *format, still.as_deref(), permalink, from);
+        }
         Media::Location { url, map, title, address } => {
             html::group(out, "figure", |out| {
                 if let Some(map) = map {
-                    linked_picture(out, "Map", map, None, Some(url), hosts);
+                    linked_picture(out, "Map", map, None, Some(url), from);
                 }
                 caption(out, |out| {
                     html::link(out, &place(url, title.as_deref()), Some(url));
@@ -31,7 +34,7 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, hosts: &M
             });
         }
         Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
-        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, hosts),
+        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, from),
     }
 }
 
@@ -42,20 +45,20 @@ fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
 }
 
 /// A picture as a figure of its own.
-pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, hosts: &MediaHosts) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, hosts));
+pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, from: Source<'_>) {
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, from));
 }
 
 /// A video with a player, or else a link to it.
-pub(super) fn video(out: &mut String, video: &Video, permalink: &str, hosts: &MediaHosts) {
+pub(super) fn video(out: &mut String, video: &Video, permalink: &str, from: Source<'_>) {
     let label = title::video_label(video.kind);
     let poster = video.poster.as_deref();
     html::group(out, "figure", |out| {
-        let source = video.url.as_deref().and_then(|url| hosts.admit(url));
+        let source = video.url.as_deref().and_then(|url| from.admit(FileKind::Mp4, url));
         if let Some(source) = &source {
-            player(out, label, source, poster, video.size, hosts);
+            player(out, label, source, poster, video.size, from);
         } else if let Some(poster) = poster {
-            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), hosts);
+            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), from);
         }
         caption(out, |out| {
             let label_and_time = timed(label, video.seconds);
@@ -79,9 +82,9 @@ fn player(
     source: &str,
     poster: Option<&str>,
     size: Option<Size>,
-    hosts: &MediaHosts,
+    from: Source<'_>,
 ) {
-    let still = poster.and_then(|url| hosts.admit(url));
+    let still = poster.and_then(|url| from.admit(FileKind::Jpeg, url));
     out.push_str("<video");
     html::attribute(out, "src", source);
     if let Some(still) = &still {
@@ -105,23 +108,27 @@ fn linked_picture(
     url: &str,
     size: Option<Size>,
     target: Option<&str>,
-    hosts: &MediaHosts,
+    from: Source<'_>,
 ) {
-    let Some(source) = hosts.admit(url) else {
+    let Some(source) = from.admit(FileKind::Jpeg, url) else {
         return html::link(out, label, Some(url));
     };
     let target = target.filter(|target| html::is_linkable(target));
     if let Some(target) = target {
         html::open_link(out, target);
     }
-    out.push_str("<img");
-    html::attribute(out, "src", &source);
-    html::attribute(out, "alt", label);
-    dimensions(out, size);
-    out.push('>');
+    img(out, label, &source, size);
     if target.is_some() {
         html::close(out, "a");
     }
+}
+
+fn img(out: &mut String, label: &str, source: &str, size: Option<Size>) {
+    out.push_str("<img");
+    html::attribute(out, "src", source);
+    html::attribute(out, "alt", label);
+    dimensions(out, size);
+    out.push('>');
 }
 
 fn dimensions(out: &mut String, size: Option<Size>) {
@@ -131,10 +138,10 @@ fn dimensions(out: &mut String, size: Option<Size>) {
     }
 }
 
-fn voice(out: &mut String, url: &str, seconds: Option<u32>, hosts: &MediaHosts) {
+fn voice(out: &mut String, url: &str, seconds: Option<u32>, from: Source<'_>) {
     let label_and_time = timed("Voice message", seconds);
     html::group(out, "figure", |out| {
-        let Some(source) = hosts.admit(url) else {
+        let Some(source) = from.admit(FileKind::Ogg, url) else {
             return html::link(out, &label_and_time, Some(url));
         };
         out.push_str("<audio");
@@ -146,17 +153,28 @@ fn voice(out: &mut String, url: &str, seconds: Option<u32>, hosts: &MediaHosts) 
     });
 }
 
-fn sticker(out: &mut String, url: &str, format: StickerFormat, still: Option<&str>, hosts: &MediaHosts) {
+fn sticker(
+    out: &mut String,
+    url: &str,
+    format: StickerFormat,
+    still: Option<&str>,
+    permalink: &str,
+    from: Source<'_>,
+) {
     html::group(out, "figure", |out| match format {
-        StickerFormat::Webp => linked_picture(out, "Sticker", url, None, None, hosts),
-        StickerFormat::Webm if let Some(source) = hosts.admit(url) => {
-            player(out, "Sticker", &source, still, None, hosts);
+        StickerFormat::Webp => match from.admit(FileKind::Webp, url) {
+            Some(source) => img(out, "Sticker", &source, None),
+            None => html::link(out, "Sticker", Some(url)),
+        },
+        StickerFormat::Webm if let Some(source) = from.admit(FileKind::Webm, url) => {
+            player(out, "Sticker", &source, still, None, from);
         }
         StickerFormat::Webm | StickerFormat::Tgs => {
             if let Some(still) = still {
-                linked_picture(out, "Sticker", still, None, None, hosts);
+                linked_picture(out, "Sticker", still, None, None, from);
             }
-            caption(out, |out| html::link(out, "Animated sticker", Some(url)));
+            // No reader shows its file, whose address does not last.
+            caption(out, |out| html::link(out, "Animated sticker", Some(permalink)));
         }
     });
 }
@@ -185,7 +203,7 @@ fn contact(out: &mut String, name: &str, phone: Option<&str>) {
     });
 }
 
-fn offer(out: &mut String, offer: &Offer, hosts: &MediaHosts) {
+fn offer(out: &mut String, offer: &Offer, from: Source<'_>) {
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::text(out, &offer.title));
@@ -195,7 +213,7 @@ fn offer(out: &mut String, offer: &Offer, hosts: &MediaHosts) {
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, "Picture", image, None, hosts);
+            picture(out, "Picture", image, None, from);
         }
     });
 }

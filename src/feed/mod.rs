@@ -18,13 +18,16 @@ mod rich;
 mod rss;
 #[cfg(test)]
 mod sample;
+mod source;
 mod title;
 mod xml;
 
 use jiff::Timestamp;
 
-use self::options::{FeedOptions, MediaHosts};
+use self::options::FeedOptions;
+use self::source::Source;
 use crate::channel::Channel;
+use crate::files::FileName;
 use crate::post::{Post, Size, Snapshot};
 
 /// How many minutes readers are advised to wait before they ask again.
@@ -156,8 +159,10 @@ impl Format {
 #[must_use]
 pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     let channel = &snapshot.channel;
-    let hosts = &options.media_hosts;
-    let entries: Vec<Entry> = snapshot.posts.iter().rev().map(|post| entry(post, hosts)).collect();
+    let links = &options.media;
+    let sourced = |post| (post, Source::of(post, &channel.name, links));
+    let entries = snapshot.posts.iter().rev().map(sourced).map(|(post, from)| entry(post, from));
+    let entries: Vec<Entry> = entries.collect();
     let title = plain::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
         description: description(channel),
@@ -165,11 +170,7 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
         self_url: options.self_url.clone(),
         next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
         prev_url: options.prev_url.clone(),
-        icon: channel
-            .photo
-            .as_deref()
-            .and_then(|url| hosts.admit(url))
-            .filter(|url| url.starts_with("https:")),
+        icon: channel.photo.as_deref().and_then(|url| links.link(&channel.name, None, FileName::PHOTO, url)),
         author: title.clone(),
         title,
         updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
@@ -195,14 +196,14 @@ fn description(channel: &Channel) -> String {
     }
 }
 
-fn entry(post: &Post, hosts: &MediaHosts) -> Entry {
+fn entry(post: &Post, from: Source<'_>) -> Entry {
     let is_category = |tag: &String| !tag.contains(',');
     Entry {
         id: post.permalink.clone(),
         url: post.permalink.clone(),
         title: title::title(post),
         summary: title::summary(post),
-        body: body::body(post, hosts),
+        body: body::body(post, from),
         published: post.published,
         updated: post.updated.unwrap_or(post.published),
         author: post.signature.as_deref().and_then(plain::visible_line),
@@ -214,7 +215,7 @@ fn entry(post: &Post, hosts: &MediaHosts) -> Entry {
             .filter_map(plain::visible_line)
             .filter(is_category)
             .collect(),
-        media: enclosure::enclosures(&post.media, hosts),
+        media: enclosure::enclosures(&post.media, from),
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
     fn options() -> FeedOptions {
         FeedOptions {
             self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
-            media_hosts: "media.example.org".parse().unwrap(),
+            media: sample::links(),
             ..FeedOptions::default()
         }
     }

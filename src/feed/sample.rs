@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Entry, Feed, TTL_MINUTES};
 use crate::channel::{Channel, ChannelName};
+use crate::media::Links;
 use crate::post::{Post, PostId, Snapshot};
 use crate::text::RichText;
 
@@ -24,6 +25,7 @@ pub(super) fn post() -> Post {
         forward: None,
         reply: None,
         media: Vec::new(),
+        edition: 0,
         text: RichText::default(),
         text_above_media: false,
         poll: None,
@@ -39,7 +41,12 @@ pub(super) fn post() -> Post {
 
 /// A channel with these posts.
 pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
-    let channel = Channel {
+    Snapshot { channel: channel(), posts, has_older: false }
+}
+
+/// A channel.
+pub(super) fn channel() -> Channel {
+    Channel {
         name: ChannelName::new("sample").unwrap(),
         id: None,
         url: "https://example.org/sample".into(),
@@ -49,8 +56,12 @@ pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
         counters: Vec::new(),
         verified: false,
         warning: None,
-    };
-    Snapshot { channel, posts, has_older: false }
+    }
+}
+
+/// Links that lead to `media.example.org` itself.
+pub(super) fn links() -> Links {
+    Links { hosts: "media.example.org".parse().unwrap(), own: None }
 }
 
 /// An entry with this text for every text that it has, as no post could make it.

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 use thiserror::Error;
 use tokio::sync::broadcast;
 
+use super::files::Reading;
 use super::{RefreshError, Samples, follow_up, read_page};
 use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach, Wait};
 use crate::backoff::{grown, spread};
@@ -81,6 +82,7 @@ pub struct Channels {
     snapshots: Snapshots,
     failures: Cache<ChannelName, Failure>,
     flights: Arc<Flights<ChannelName, Landed>>,
+    pub(super) reading: Reading,
     samples: Samples,
 }
 
@@ -148,6 +150,7 @@ impl Channels {
         cache_size: ByteSize,
         freshness: Freshness,
         gap_pages: usize,
+        files_good_for: Duration,
         samples: Samples,
     ) -> Arc<Self> {
         let channels = Arc::new(Self {
@@ -160,6 +163,7 @@ impl Channels {
             snapshots: Snapshots::new(cache_size.as_u64()),
             failures: Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(FORGOTTEN).build(),
             flights: Flights::new(),
+            reading: Reading::new(files_good_for),
             samples,
         });
         if channels.archive.is_shared() {
@@ -265,7 +269,7 @@ impl Channels {
                 Ok((packed, Origin::Upstream))
             }
             Err(error) => {
-                self.archive.release(name).await;
+                self.archive.release(name.as_str()).await;
                 let known = known.is_some();
                 let failure = self.failure(name, error, knowledge);
                 let error = &failure.error;
@@ -302,13 +306,17 @@ impl Channels {
         let mut notices = self.archive.notices();
         loop {
             // An archive that is not there has no part in it.
-            let lease =
-                self.archive.lease(name).await.inspect_err(|err| log_unless_resting(name, err)).ok()?;
+            let lease = self
+                .archive
+                .lease(name.as_str())
+                .await
+                .inspect_err(|err| log_unless_resting(name, err))
+                .ok()?;
             if let Some(found) = self.archive.load(name, Wait::Reader).await.ok()?
                 && found.fresh_until() > now()
             {
                 if lease == Lease::Ours {
-                    self.archive.release(name).await;
+                    self.archive.release(name.as_str()).await;
                 }
                 return self.keep(name, found).await.ok();
             }
@@ -340,7 +348,7 @@ impl Channels {
                     Ok(_) => channels.archive.load(&name, Wait::Behind).await,
                     Err(err) => Err(err),
                 };
-                channels.archive.release(&name).await;
+                channels.archive.release(name.as_str()).await;
                 let kept = match known? {
                     Some(known) => channels.keep(&name, known).await.ok(),
                     None => None,

@@ -1,7 +1,7 @@
 //! Posts that the preview page does not show: their text is on their own page, or in their widget.
 
 use crate::channel::Channel;
-use crate::post::Post;
+use crate::post::{Post, PostId};
 use crate::telegram::address::Which;
 use crate::telegram::client::{Client, FetchError};
 use crate::telegram::single;
@@ -14,7 +14,6 @@ use crate::work;
 ///
 /// When Telegram could not be asked: another time it may be.
 pub(super) async fn look_up(client: &Client, channel: &Channel, post: &Post) -> Result<Post, FetchError> {
-    let name = &channel.name;
     let label = post.only_in_telegram.clone().unwrap_or_default();
     let about = channel.about.text().to_owned();
     let html = page(client, channel, Which::Post(post.id)).await?;
@@ -22,13 +21,26 @@ pub(super) async fn look_up(client: &Client, channel: &Channel, post: &Post) -> 
     if let Ok(Some(text)) = work::off_thread(described).await {
         return Ok(Post { text: RichText::from(text.as_str()), ..post.clone() });
     }
-    let html = page(client, channel, Which::Widget(post.id)).await?;
-    let (asked, id) = (name.clone(), post.id);
-    let shown = work::off_thread(move || single::widget(&html, &asked, id)).await;
-    Ok(match shown {
-        Ok(Some(shown)) => Post { published: post.published, permalink: post.permalink.clone(), ..shown },
-        _ => post.clone(),
+    Ok(match widget(client, channel, post.id).await? {
+        Some(shown) => Post { published: post.published, permalink: post.permalink.clone(), ..shown },
+        None => post.clone(),
     })
+}
+
+/// A post as its widget shows it; `None` when that does not either.
+///
+/// # Errors
+///
+/// When Telegram could not be asked.
+pub(super) async fn widget(
+    client: &Client,
+    channel: &Channel,
+    id: PostId,
+) -> Result<Option<Post>, FetchError> {
+    let html = page(client, channel, Which::Widget(id)).await?;
+    let name = channel.name.clone();
+    let shown = work::off_thread(move || single::widget(&html, &name, id)).await;
+    Ok(shown.ok().flatten())
 }
 
 async fn page(client: &Client, channel: &Channel, which: Which) -> Result<String, FetchError> {

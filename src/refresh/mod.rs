@@ -1,6 +1,7 @@
 //! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot: alone writes the cache.
 
 mod channels;
+mod files;
 mod hidden;
 mod history;
 mod samples;
@@ -18,6 +19,7 @@ use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
 pub use channels::{Channels, Failure, Freshness, Origin, STALE, Served, now};
+pub use files::{Address, FileError};
 pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 

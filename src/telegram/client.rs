@@ -2,22 +2,19 @@
 //!
 //! Nothing that comes back is taken without a limit: time, bytes after decompression, redirects.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT_LANGUAGE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use thiserror::Error;
-use url::Url;
 
 use super::address::{self, Which};
-use super::guard::Guard;
 use super::host::Host;
 pub use super::host::Politeness;
 use super::landing::NoPosts;
 use super::upstream::Upstream;
 use crate::channel::ChannelName;
+use crate::guard::{self, Way, WayError};
 
 /// Until the connection stands, names resolved and TLS agreed.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -108,10 +105,8 @@ pub struct ClientOptions {
     pub upstreams: Vec<Upstream>,
     /// How often, and how many at a time; for each upstream.
     pub politeness: Politeness,
-    /// A proxy that makes the connections: `http`, `https`, `socks5` or `socks5h`.
-    pub proxy: Option<Url>,
-    /// The `User-Agent` header.
-    pub user_agent: String,
+    /// Who asks, and by which way.
+    pub way: Way,
 }
 
 /// A page, and the upstream that gave it.
@@ -142,25 +137,11 @@ impl Client {
     /// # Errors
     ///
     /// When TLS cannot be set up, such as on a machine without any root certificate.
-    pub fn new(options: ClientOptions) -> Result<Self, reqwest::Error> {
-        // An error says that a provider is installed already, which is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
+    pub fn new(options: ClientOptions) -> Result<Self, WayError> {
         let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
-        let proxy_name = options.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned));
-        let trusted =
-            options.upstreams.iter().filter_map(Upstream::loopback_name).chain(proxy_name).collect();
-        let http = reqwest::Client::builder()
-            .user_agent(options.user_agent)
-            .default_headers(english)
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE_PAGE)
-            .redirect(Policy::none())
-            .dns_resolver(Arc::new(Guard { trusted }))
-            .no_proxy();
-        let http = match options.proxy {
-            Some(proxy) => http.proxy(reqwest::Proxy::all(proxy)?),
-            None => http,
-        };
+        let trusted = options.upstreams.iter().filter_map(Upstream::loopback_name).collect();
+        let http = options.way.client(trusted)?;
+        let http = http.default_headers(english).connect_timeout(CONNECT).timeout(WHOLE_PAGE);
         let hosts = options.upstreams.into_iter().map(|upstream| Host::new(upstream, options.politeness));
         Ok(Self { http: http.build()?, hosts: hosts.collect() })
     }
@@ -317,11 +298,7 @@ async fn body(mut response: Response, host: String) -> Result<String, FetchError
 }
 
 fn failed(host: String, err: &reqwest::Error) -> FetchError {
-    let mut why: &dyn std::error::Error = err;
-    while let Some(cause) = why.source() {
-        why = cause;
-    }
-    let why = why.to_string();
+    let why = guard::innermost(err);
     if err.is_connect() {
         FetchError::Unreachable { host, why }
     } else if err.is_timeout() {

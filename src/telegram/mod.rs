@@ -8,7 +8,6 @@ pub mod address;
 mod breaker;
 pub mod client;
 mod dom;
-pub mod guard;
 mod host;
 pub mod landing;
 mod media;

@@ -71,6 +71,7 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
             reply: None,
             media: Vec::new(),
             text: RichText::default(),
+            edition: 0,
             text_above_media: false,
             poll: None,
             files: Vec::new(),

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::guard;
+use crate::guard;
 
 /// A server that is asked for pages: `https://t.me`, or on loopback also `http://127.0.0.1:8081`.
 #[derive(Clone, Debug, PartialEq, Eq)]

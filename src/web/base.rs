@@ -1,6 +1,6 @@
 //! Under which address the service was asked: the base of the addresses that its answers name as its own.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderValue, Request, Version};
@@ -37,6 +37,25 @@ impl App {
             || PublicUrl::of_host("http", &self.0.listen.to_string()),
             |host| PublicUrl::of_host(scheme, host),
         )
+    }
+}
+
+impl App {
+    /// Who asks: behind trusted proxies, the last address that was not one of theirs. What a client says itself of
+    /// where it comes from stands before that, and is not believed.
+    pub(super) fn client(&self, headers: &HeaderMap, Peer(peer): Peer) -> IpAddr {
+        let is_trusted = |ip: &IpAddr| self.0.trusted_proxies.iter().any(|network| network.contains(ip));
+        let chain = headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok());
+        let chain: Vec<&str> = chain.flat_map(|list| list.split(',')).collect();
+        let mut client = peer;
+        for hop in chain.iter().rev() {
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+            if !is_trusted(&client) {
+                break;
+            }
+            client = hop.to_canonical();
+        }
+        client
     }
 }
 

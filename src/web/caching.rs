@@ -19,8 +19,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 #[derive(Debug)]
 pub(super) struct Validators {
     etag: HeaderValue,
-    last_modified: HeaderValue,
-    modified: Timestamp,
+    /// With how it is written. `None` when that is not known.
+    modified: Option<(Timestamp, HeaderValue)>,
 }
 
 impl Validators {
@@ -28,13 +28,13 @@ impl Validators {
     ///
     /// The tag is weak, since compressed forms of the body share it, and depends on the bytes alone: it is the
     /// same after a restart and on every machine.
-    pub(super) fn new(body: &[u8], modified: Timestamp, now: Timestamp) -> Self {
+    pub(super) fn new(body: &[u8], modified: Option<Timestamp>, now: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let etag = ascii(format!("W/\"{hex}\""));
         // Nothing has changed in the future, whatever the clock of a post says (RFC 9110, section 8.8.2.1).
-        let modified = modified.min(now);
-        Self { etag, last_modified: ascii(http_date(modified)), modified }
+        let modified = modified.map(|modified| modified.min(now));
+        Self { etag, modified: modified.map(|modified| (modified, ascii(http_date(modified)))) }
     }
 
     /// Whether the reader has this content. `If-None-Match` wins over `If-Modified-Since` (section 13.1.3).
@@ -49,9 +49,13 @@ impl Validators {
             }
             None => {
                 // Telegram is younger than Unix; HTTP knows whole seconds only.
-                let seconds = self.modified.as_second().try_into().unwrap_or_default();
-                let modified = UNIX_EPOCH + Duration::from_secs(seconds);
-                request.typed_get::<IfModifiedSince>().is_some_and(|since| !since.is_modified(modified))
+                let seconds =
+                    self.modified.as_ref().and_then(|(modified, _)| modified.as_second().try_into().ok());
+                let modified = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+                request
+                    .typed_get::<IfModifiedSince>()
+                    .zip(modified)
+                    .is_some_and(|(since, modified)| !since.is_modified(modified))
             }
         }
     }
@@ -60,7 +64,7 @@ impl Validators {
     pub(super) fn write(&self, headers: &mut HeaderMap, served: &Served) {
         headers.reserve(12);
         headers.insert(ETAG, self.etag.clone());
-        headers.insert(LAST_MODIFIED, self.last_modified.clone());
+        headers.extend(self.modified.as_ref().map(|(_, written)| (LAST_MODIFIED, written.clone())));
         headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={}", served.max_age.as_secs())));
         headers.insert(AGE, served.age.as_secs().into());
         headers.insert(CACHE_STATUS, ascii(cache_status(served)));

@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use super::pages;
 use crate::archive::MAX_PAGE;
-use crate::refresh::{Failure, RefreshError};
+use crate::media::MediaError;
+use crate::refresh::{Failure, FileError, RefreshError};
 use crate::telegram::address::AddressError;
 use crate::telegram::client::FetchError;
 use crate::telegram::landing::NoPosts;
@@ -17,7 +18,7 @@ use crate::telegram::landing::NoPosts;
 /// When a reader should try again after being turned away by the service itself.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// Why a request gets no feed.
+/// Why a request gets no feed, and no file.
 #[derive(Debug, Error)]
 pub(super) enum Error {
     /// What stands for the channel is none.
@@ -41,6 +42,15 @@ pub(super) enum Error {
     /// The channel cannot be had.
     #[error("{0}")]
     Channel(#[from] Failure),
+    /// The address of a file was not made by this service.
+    #[error("this address was not made here: it has no signature, or one of other keys")]
+    Signature,
+    /// A file cannot be found.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// A file cannot be passed on.
+    #[error("{0}")]
+    Media(#[from] MediaError),
     /// Too many requests are under way.
     #[error("too many requests are under way at the moment")]
     Overloaded,
@@ -60,23 +70,19 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             Self::NothingOlder => StatusCode::NOT_FOUND,
-            Self::Channel(failure) => match &failure.error {
-                error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
-                RefreshError::NoPosts(NoPosts::SoftBan) | RefreshError::NotNow => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-                RefreshError::NoPosts(_) => StatusCode::BAD_GATEWAY,
-                RefreshError::Fetch(why) => match why {
-                    FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-                    FetchError::Refused { .. } | FetchError::Resting { .. } | FetchError::Busy(_) => {
-                        StatusCode::SERVICE_UNAVAILABLE
-                    }
-                    _ => StatusCode::BAD_GATEWAY,
-                },
-                RefreshError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
-            },
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Signature => StatusCode::FORBIDDEN,
+            Self::Channel(failure) => of_refresh(&failure.error),
+            Self::File(FileError::Page(error)) => of_refresh(error),
+            Self::File(FileError::Gone) | Self::Media(MediaError::Expired(_) | MediaError::NotAdmitted) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Media(MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Overloaded | Self::File(FileError::Busy) | Self::Media(MediaError::Refused(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::TooSlow | Self::Media(MediaError::Unreachable(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -85,7 +91,10 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Channel(failure) if !failure.error.is_telegrams_word() => Some(failure.left()),
-            Self::Overloaded | Self::TooSlow => Some(RETRY),
+            Self::Overloaded | Self::TooSlow | Self::File(FileError::Busy | FileError::Page(_)) => {
+                Some(RETRY)
+            }
+            Self::Media(MediaError::Unreachable(_) | MediaError::Refused(_)) => Some(RETRY),
             _ => None,
         }
     }
@@ -110,6 +119,23 @@ impl Error {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()
         }
+    }
+}
+
+/// The status for a channel that cannot be read.
+fn of_refresh(error: &RefreshError) -> StatusCode {
+    match error {
+        error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
+        RefreshError::NoPosts(NoPosts::SoftBan) | RefreshError::NotNow => StatusCode::SERVICE_UNAVAILABLE,
+        RefreshError::NoPosts(_) => StatusCode::BAD_GATEWAY,
+        RefreshError::Fetch(why) => match why {
+            FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            FetchError::Refused { .. } | FetchError::Resting { .. } | FetchError::Busy(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::BAD_GATEWAY,
+        },
+        RefreshError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) async fn answer(
         Some((typed, Some(format))) => {
             let url = self_url(&app, &headers, peer, &uri);
             match uri.query() {
-                None => feed(&app, typed, format, url, &headers).await,
-                Some(query) => page(&app, typed, format, url, query, &headers).await,
+                None => feed(&app, typed, format, url, peer, &headers).await,
+                Some(query) => page(&app, typed, format, (url, query), peer, &headers).await,
             }
         }
         _ => pages::channel(&app.base(&headers, peer), path.trim_end_matches('/')),
@@ -67,11 +67,13 @@ async fn feed(
     typed: &str,
     format: Format,
     self_url: String,
+    peer: Peer,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
     let served = app.0.channels.get(&name).await?;
-    let options = FeedOptions { self_url, media_hosts: app.0.media_hosts.clone(), ..FeedOptions::default() };
+    let media = app.0.media.links(&app.base(headers, peer));
+    let options = FeedOptions { self_url, media, ..FeedOptions::default() };
     let rendered = app.0.rendered.get(name, &served.snapshot, format, options).await?;
     Ok(rendered.answer(&served, headers))
 }
@@ -81,8 +83,8 @@ async fn page(
     app: &App,
     typed: &str,
     format: Format,
-    url: String,
-    query: &str,
+    (url, query): (String, &str),
+    peer: Peer,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let name = address::parse_channel(typed)?;
@@ -106,7 +108,7 @@ async fn page(
         self_url: format!("{url}?{query}"),
         limit: depth.limit,
         prev_url: newer,
-        media_hosts: app.0.media_hosts.clone(),
+        media: app.0.media.links(&app.base(headers, peer)),
     };
     let encoding = Encoding::accepted(headers);
     let render = move || {
@@ -183,7 +185,10 @@ fn rendered(
 ) -> (Vec<u8>, Validators) {
     let feed = feed::build(snapshot, options);
     let body = feed::render(&feed, format);
+    // With Telegram's own addresses in it, a feed changes when they do, of which there is no record.
+    let is_direct = options.media.own.is_none();
     let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
+    let modified = (!is_direct).then_some(modified);
     let validators = Validators::new(&body, modified, refresh::now());
     (body, validators)
 }

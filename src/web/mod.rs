@@ -5,6 +5,7 @@ mod caching;
 mod encoding;
 mod error;
 mod feeds;
+mod media;
 mod pages;
 mod server;
 
@@ -25,10 +26,12 @@ use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::{PublicUrl, ServeArgs};
-use crate::feed::options::MediaHosts;
+use crate::guard::WayError;
+use crate::media::MediaKeys;
 use crate::refresh::Channels;
 use error::Error;
 use feeds::RenderedFeeds;
+use media::Media;
 
 pub use server::serve;
 
@@ -48,27 +51,30 @@ struct Shared {
     public_url: Option<PublicUrl>,
     trusted_proxies: Vec<IpNet>,
     listen: SocketAddr,
-    media_hosts: MediaHosts,
+    media: Media,
     requests: Semaphore,
     ready: AtomicBool,
     n_panics: AtomicU64,
 }
 
 impl App {
-    /// A service of these channels.
-    #[must_use]
-    pub fn new(channels: Arc<Channels>, args: &ServeArgs) -> Self {
-        Self(Arc::new(Shared {
+    /// A service of these channels, whose keys sign the addresses of files.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be asked for.
+    pub fn new(channels: Arc<Channels>, keys: MediaKeys, args: &ServeArgs) -> Result<Self, WayError> {
+        Ok(Self(Arc::new(Shared {
             channels,
             rendered: RenderedFeeds::new(args.cache_size),
             public_url: args.public_url.clone(),
             trusted_proxies: args.trusted_proxies.clone(),
             listen: args.listen,
-            media_hosts: args.media.media_hosts.clone(),
+            media: Media::new(keys, args)?,
             requests: Semaphore::new(MAX_REQUESTS as usize),
             ready: AtomicBool::new(true),
             n_panics: AtomicU64::new(0),
-        }))
+        })))
     }
 
     fn stop_being_ready(&self) {
@@ -83,7 +89,9 @@ pub fn router(app: App) -> Router {
         .route("/-/readyz", get(ready))
         .with_state(app.clone());
     let feeds = Router::new().route("/", get(pages::home)).route("/{*address}", get(feeds::answer));
-    armoured(feeds, &app).with_state(app).merge(health)
+    // Files have limits of their own, so that they never take a feed's place.
+    let files = Router::new().route("/-/media/{*file}", get(media::answer)).with_state(app.clone());
+    armoured(feeds, &app).with_state(app).merge(files).merge(health)
 }
 
 /// `/-/readyz`: whether requests should be sent here; no longer once the service was asked to stop.

@@ -15,7 +15,9 @@ async fn app() -> App {
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
     let archive = Archive::in_memory(1 << 20).await.unwrap();
     let samples = Samples::new(&args.place.data_dir);
-    App::new(Channels::new(client, archive, args.cache_size, freshness, 0, samples), &args)
+    let good_for = args.own_media.good_for();
+    let channels = Channels::new(client, archive, args.cache_size, freshness, 0, good_for, samples);
+    App::new(channels, crate::media::of_this_run().unwrap(), &args).unwrap()
 }
 
 async fn status(router: &Router, path: &str) -> (StatusCode, bool) {

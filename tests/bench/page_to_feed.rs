@@ -8,10 +8,12 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use telewire::feed::options::FeedOptions;
 use telewire::feed::{self, Format};
+use telewire::media::{Links, MediaKeys};
 use telewire::telegram::address::MEDIA_HOSTS;
 use telewire::telegram::page::{self, Source};
 
@@ -43,10 +45,19 @@ fn pages() -> Vec<String> {
     pages.map(|page| String::from_utf8_lossy(&page).into_owned()).filter(is_preview).collect()
 }
 
+/// Files under addresses of the service's own, as by default.
+fn links() -> Links {
+    let keys: MediaKeys = "0123456789abcdef0123456789abcdef".parse().expect("a key");
+    Links {
+        hosts: MEDIA_HOSTS.parse().expect("the default list is good"),
+        own: Some(("https://feeds.example.org".to_owned(), Arc::new(keys))),
+    }
+}
+
 fn to_feed(page: &str, formats: &[Format]) {
     let options = FeedOptions {
         self_url: "https://feeds.example.org/channel/rss".to_owned(),
-        media_hosts: MEDIA_HOSTS.parse().expect("the default list is good"),
+        media: links(),
         ..FeedOptions::default()
     };
     let page = page::parse(page, Source::Saved(None)).expect("a page with posts");

@@ -54,10 +54,12 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
     let archive = Archive::in_memory(1 << 20).await.expect("some memory");
     let samples = Samples::new(&args.place.data_dir);
-    let channels = Channels::new(client, archive, args.cache_size, freshness, 0, samples);
+    let channels =
+        Channels::new(client, archive, args.cache_size, freshness, 0, args.own_media.good_for(), samples);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(web::serve(listener, App::new(channels, &args), std::future::pending::<()>));
+    let app = App::new(channels, telewire::media::of_this_run().expect("a key"), &args).expect("a client");
+    tokio::spawn(web::serve(listener, app, std::future::pending::<()>));
     address
 }
 

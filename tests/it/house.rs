@@ -9,7 +9,11 @@ use crate::support::{app, assert_none, root};
 const HOMES: [(&str, &[&str], &str); 13] = [
     ("t.me", &["telegram/"], "only `telegram` knows Telegram's addresses"),
     ("scraper", &["telegram/"], "only `telegram` reads Telegram's markup"),
-    ("reqwest::Client", &["telegram/client.rs"], "only the client asks, since it has limits"),
+    (
+        "reqwest::Client",
+        &["guard.rs", "telegram/client.rs", "media/client.rs"],
+        "only the clients ask, since they have limits",
+    ),
     ("sqlx", &["archive/"], "only the archive speaks to databases"),
     ("axum", &["web/"], "only `web` speaks HTTP"),
     ("atom_syndication", &["feed/atom.rs"], "only the format's own file names the crate"),

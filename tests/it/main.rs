@@ -9,6 +9,7 @@
 //! - [`commands`]: `get`, `check`, `healthcheck`, their output and exit codes.
 //! - [`service`]: what readers get over HTTP, also when Telegram fails.
 //! - [`archive`]: what was published stays, whatever happens.
+//! - [`media`]: pictures and videos under addresses that stay good.
 //! - [`house`]: rules of the code base that a search through its files can keep.
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on in a test ends it")]
@@ -16,6 +17,7 @@
 mod archive;
 mod commands;
 mod house;
+mod media;
 mod pages;
 mod real_pages;
 mod service;

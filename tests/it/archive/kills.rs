@@ -14,6 +14,7 @@ use crate::support::app::{self, App};
 use crate::support::fake::Fake;
 use crate::support::history::History;
 use crate::support::http;
+use crate::support::watched::Watched;
 
 /// How often it is killed on SQLite, where it writes itself; and on PostgreSQL, which is not the one that is killed.
 const KILLS: [(&str, u32); 2] = [("SQLite", 200), ("PostgreSQL", 20)];
@@ -34,9 +35,10 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
             let lost: Vec<u32> = given.lock().unwrap().difference(&archived).copied().collect();
             assert!(lost.is_empty(), "{} after {n} kills: {lost:?} are lost", kind.name);
             let is_over = Arc::new(AtomicBool::new(false));
+            let n_answers = Arc::<Watched<usize>>::default();
             let reader = {
-                let (is_over, history, given) =
-                    (Arc::clone(&is_over), Arc::clone(&history), Arc::clone(&given));
+                let (is_over, history, given, n_answers) =
+                    (Arc::clone(&is_over), Arc::clone(&history), Arc::clone(&given), Arc::clone(&n_answers));
                 let address = app.address;
                 thread::spawn(move || {
                     while !is_over.load(Ordering::SeqCst) {
@@ -54,16 +56,21 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
                             http::ask(address, "GET", "/busy_pier/rss?limit=200", &[])
                         });
                         let Ok(answer) = answer else { return };
+                        assert_eq!(answer.status, 200, "{}", answer.text());
                         given.lock().unwrap().extend(ids(answer.text()));
+                        n_answers.change(|n| *n += 1);
                     }
                 })
             };
+            // At any moment of the first answer, or of those after it.
+            if n % 2 == 1 {
+                assert!(n_answers.wait(|n| *n > 0), "{}: no answer", kind.name);
+            }
             thread::sleep(Duration::from_micros(fastrand::u64(..30_000)));
             folder = app.kill();
             is_over.store(true, Ordering::SeqCst);
             reader.join().unwrap();
         }
-        assert!(!given.lock().unwrap().is_empty());
         let app = App::start_in(folder, &fake.url(), &[&flags[..], &kind.flags()].concat());
         assert_eq!(app.get("/busy_pier/rss").status, 200);
         assert_eq!(app.log_times("damaged"), 0, "{}", kind.name);

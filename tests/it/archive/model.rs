@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use telewire::archive::{Archive, ArchiveError, Depth, Reach, Wait};
 use telewire::channel::ChannelName;
+use telewire::guard::Way;
 use telewire::post::Post;
 use telewire::refresh;
 use telewire::telegram::address::Which;
@@ -85,8 +86,7 @@ fn play(kind: &Kind) {
             burst: u32::MAX.try_into().unwrap(),
             ..Politeness::default()
         },
-        proxy: None,
-        user_agent: "test".to_owned(),
+        way: Way { user_agent: "test".to_owned(), proxy: None, dns: Vec::new() },
     };
     let client = Client::new(options).unwrap();
     let open = || async {

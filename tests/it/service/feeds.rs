@@ -12,7 +12,7 @@ use crate::support::{page, page_names, pages_folder};
 
 #[test]
 fn a_channel_is_served_in_three_formats() {
-    let (fake, app) = service(&["--public-url", "https://feeds.example.org"]);
+    let (fake, app) = service(&["--public-url", "https://feeds.example.org", "--media", "direct"]);
     for (format, content_type) in [
         (Format::Rss, "application/rss+xml; charset=utf-8"),
         (Format::Atom, "application/atom+xml; charset=utf-8"),
@@ -42,10 +42,13 @@ fn a_feed_says_what_it_is_and_how_long_it_keeps() {
     assert!((500..=660).contains(&age.parse::<u32>().unwrap()), "{age}");
 }
 
+/// Addresses of pictures are the same on services with the same key.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
 #[test]
 fn etags_are_the_same_after_a_restart() {
     let of_a_new_service = || {
-        let (_fake, app) = service(&["--public-url", "https://feeds.example.org"]);
+        let (_fake, app) = service(&["--public-url", "https://feeds.example.org", "--media-key", KEY]);
         let feed = app.get(RSS);
         (feed.header("ETag").map(str::to_owned), feed.header("Last-Modified").map(str::to_owned), feed.body)
     };
@@ -125,7 +128,8 @@ fn the_next_upstream_is_asked_when_one_cannot_be_reached() {
 fn every_preview_page_is_served_as_the_feeds_beside_it() {
     for name in page_names(&pages_folder()) {
         let fake = Fake::start();
-        let app = App::start(&fake.url(), &["--public-url", "https://feeds.example.org"]);
+        let direct = ["--public-url", "https://feeds.example.org", "--media", "direct"];
+        let app = App::start(&fake.url(), &direct);
         let html = page(&name);
         let Ok(page) = page::parse(&html, Source::Saved(None)) else { continue };
         let channel = page.snapshot.channel.name;

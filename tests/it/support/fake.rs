@@ -63,6 +63,25 @@ impl Answer {
         self
     }
 
+    /// A file, or the part of it that the head of a request asks for.
+    pub(crate) fn file(bytes: &[u8], request: &str) -> Self {
+        let range = request
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+        let Some(range) = range else { return Self { body: bytes.to_vec(), ..Self::status(200) } };
+        let (first, last) = range.split_once('-').unwrap();
+        let (first, last) = match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), last) => (first, last.map_or(bytes.len(), |last| last + 1).min(bytes.len())),
+            (Err(_), Ok(n)) => (bytes.len().saturating_sub(n), bytes.len()),
+            (Err(_), Err(_)) => (0, bytes.len()),
+        };
+        if first >= last {
+            return Self::status(416).with("Content-Range", &format!("bytes */{}", bytes.len()));
+        }
+        let answer = Self { body: bytes[first..last].to_vec(), ..Self::status(206) };
+        answer.with("Content-Range", &format!("bytes {first}-{}/{}", last - 1, bytes.len()))
+    }
+
     /// A status with an empty body.
     pub(crate) fn status(status: u16) -> Self {
         let framing = Framing::ContentLength;
@@ -155,6 +174,20 @@ impl Fake {
         history
     }
 
+    /// Its host and port, for `--media-hosts`.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Requests for paths that begin so.
+    pub(crate) fn paths(&self, start: &str) -> Vec<String> {
+        let of = |requests: &Vec<Request>| {
+            let paths = requests.iter().map(|request| request.path.clone());
+            paths.filter(|path| path.starts_with(start)).collect()
+        };
+        self.shared.requests.look(of)
+    }
+
     /// Follows the script again.
     pub(crate) fn on_all_no_more(&self) {
         *self.shared.instead.lock().unwrap() = None;
@@ -211,6 +244,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let answer = shared.instead.lock().unwrap().clone();
         let answer = answer.or_else(|| shared.script.lock().unwrap().get(&request.path).cloned());
         let answer = answer.or_else(|| page_of_channel(shared, &request.path));
+        let answer = answer.or_else(|| file_of_channel(shared, &request));
         shared.requests.change(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
@@ -237,6 +271,24 @@ fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
         return Some(Answer::page(&channels.get(second)?.lock().unwrap().page(before)));
     }
     Some(Answer::page(&channels.get(first)?.lock().unwrap().single(second.parse().ok()?)))
+}
+
+/// `/file/NAME-ITEM.jpg?token=N` of a channel with a history, or the part of it that is asked for.
+fn file_of_channel(shared: &Shared, request: &Request) -> Option<Answer> {
+    let (name, rest) = request.path.strip_prefix("/file/")?.split_once('-')?;
+    let (item, token) = rest.split_once(".jpg?token=")?;
+    let token_now = shared.channels.lock().unwrap().get(name)?.lock().unwrap().token;
+    if token.parse() != Ok(token_now) {
+        return Some(Answer::status(404));
+    }
+    Some(Answer::file(&picture(name, item.parse().ok()?), &request.head))
+}
+
+/// A picture, as far as its first bytes tell; every one is another.
+pub(crate) fn picture(channel: &str, item: u32) -> Vec<u8> {
+    let mut bytes = b"\xff\xd8\xff\xe0".to_vec();
+    bytes.extend(format!("{channel} {item} ").bytes().cycle().take(1000 + usize::try_from(item).unwrap()));
+    bytes
 }
 
 fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {

@@ -12,6 +12,10 @@ pub(crate) struct History {
     pub(crate) places: usize,
     /// By id.
     pub(crate) posts: BTreeMap<u32, Published>,
+    /// Where its pictures are: at a place whose addresses nobody asks, unless a test has one.
+    pub(crate) files_at: String,
+    /// What addresses of pictures end with, and are good for as long as it is this.
+    pub(crate) token: u32,
     /// Ids are never used twice.
     pub(crate) next_id: u32,
 }
@@ -31,7 +35,8 @@ pub(crate) struct Published {
 
 impl History {
     pub(crate) fn new(name: &str, places: usize) -> Self {
-        Self { name: name.to_owned(), places, posts: BTreeMap::new(), next_id: 1 }
+        let files_at = "https://cdn4.telesco.pe".to_owned();
+        Self { name: name.to_owned(), places, posts: BTreeMap::new(), files_at, token: 0, next_id: 1 }
     }
 
     /// So many posts with a text, a minute apart, the first at `start`.
@@ -104,9 +109,11 @@ impl History {
         let picture = |item: &u32| {
             format!(
                 "<a class=\"tgme_widget_message_photo_wrap {}\" href=\"https://t.me/{name}/{item}?single\" \
-                 style=\"width:800px;background-image:url('https://cdn4.telesco.pe/file/{name}-{item}.jpg')\">\
+                 style=\"width:800px;background-image:url('{}/file/{name}-{item}.jpg?token={}')\">\
                  <div class=\"tgme_widget_message_photo\" style=\"padding-top:75%\"></div></a>",
-                if post.n_pictures > 1 { "grouped_media_wrap" } else { "" }
+                if post.n_pictures > 1 { "grouped_media_wrap" } else { "" },
+                self.files_at,
+                self.token,
             )
         };
         out.extend(items.iter().filter(|_| post.n_pictures > 0).map(picture));

@@ -4,15 +4,20 @@ use feed_rs::model::Entry;
 use telewire::feed::options::FeedOptions;
 use telewire::feed::sanitize::sanitize;
 use telewire::feed::{self, Feed, Format};
+use telewire::media::Links;
 use telewire::post::Snapshot;
 use telewire::telegram::address::MEDIA_HOSTS;
 
 /// The feed of a snapshot as a service at feeds.example.org gives it.
 pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
     let self_url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
-    let options =
-        FeedOptions { self_url, media_hosts: MEDIA_HOSTS.parse().unwrap(), ..FeedOptions::default() };
+    let options = FeedOptions { self_url, media: direct(), ..FeedOptions::default() };
     feed::build(snapshot, &options)
+}
+
+/// Files as Telegram addresses them.
+fn direct() -> Links {
+    Links { hosts: MEDIA_HOSTS.parse().unwrap(), own: None }
 }
 
 /// What all formats must tell a reader of an entry.

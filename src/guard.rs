@@ -1,13 +1,20 @@
-//! Which addresses of the internet may be asked: public ones only, whatever a name resolves to.
+//! The way out, and which addresses of the internet may be asked: public ones only, whatever a name resolves to.
 //!
 //! Names are checked where they are resolved, so that there is no moment between check and connection. Addresses
 //! written as numbers never pass a resolver and are checked where they are configured.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use thiserror::Error;
+use url::Url;
 
 /// Ranges that are nobody's server: IANA's special-purpose registries, multicast, and the reserved rest.
 static NOT_PUBLIC_V4: LazyLock<Vec<Ipv4Net>> = LazyLock::new(|| {
@@ -75,23 +82,99 @@ fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// A resolver that keeps to public addresses, but for names that a person has configured to be elsewhere.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
-    pub(super) trusted: Vec<String>,
+struct Guard {
+    trusted: Vec<String>,
+    /// In place of the system's.
+    resolver: Option<TokioResolver>,
+}
+
+/// What asks these name servers.
+fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        server.connections.iter_mut().for_each(|connection| connection.port = address.port());
+        server
+    };
+    let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build()
 }
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let trusted = self.trusted.iter().any(|trusted| trusted == name.as_str());
+        let resolver = self.resolver.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| trusted || is_public(address.ip())).collect();
+            let found: Vec<SocketAddr> = match resolver {
+                Some(resolver) => {
+                    let found = resolver.lookup_ip(name.as_str()).await?;
+                    found.iter().map(|ip| SocketAddr::new(ip, 0)).collect()
+                }
+                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            };
+            let is_allowed = |address: &SocketAddr| trusted || is_public(address.ip());
+            let allowed: Vec<SocketAddr> = found.into_iter().filter(is_allowed).collect();
             if allowed.is_empty() {
                 return Err(format!("{} has no public address", name.as_str()).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
+}
+
+/// Who asks, and how the connections are made.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// A proxy that makes the connections: `http`, `https`, `socks5` or `socks5h`.
+    pub proxy: Option<Url>,
+    /// Name servers; the system's when there are none.
+    pub dns: Vec<SocketAddr>,
+}
+
+/// Why connections cannot be made at all.
+#[derive(Debug, Error)]
+pub enum WayError {
+    /// TLS or the proxy cannot be set up.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// The name servers cannot be asked.
+    #[error(transparent)]
+    Dns(#[from] NetError),
+}
+
+impl Way {
+    /// A client that reaches public addresses and these names, follows no redirects, and heeds no environment.
+    /// Whoever uses it sets deadlines.
+    ///
+    /// # Errors
+    ///
+    /// See [`WayError`].
+    pub fn client(&self, mut trusted: Vec<String>) -> Result<reqwest::ClientBuilder, WayError> {
+        // An error says that a provider is installed already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        trusted.extend(self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)));
+        let resolver = (!self.dns.is_empty()).then(|| resolver(&self.dns)).transpose()?;
+        let client = reqwest::Client::builder()
+            .user_agent(&self.user_agent)
+            .redirect(Policy::none())
+            .dns_resolver(Arc::new(Guard { trusted, resolver }))
+            .no_proxy();
+        Ok(match &self.proxy {
+            Some(proxy) => client.proxy(reqwest::Proxy::all(proxy.clone())?),
+            None => client,
+        })
+    }
+}
+
+/// What in the end was the cause of a failure.
+#[must_use]
+pub fn innermost(err: &reqwest::Error) -> String {
+    let mut why: &dyn std::error::Error = err;
+    while let Some(cause) = why.source() {
+        why = cause;
+    }
+    why.to_string()
 }
 
 #[cfg(test)]

@@ -1,0 +1,252 @@
+//! The files that a post shows, each under a name that stays: Telegram's own addresses of them do not.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::channel::{Channel, ChannelName};
+use crate::post::{Media, Post, PostId, StickerFormat};
+
+/// A file of a channel: what never changes about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The post that shows it; `None` for the channel's own photo.
+    pub post: Option<PostId>,
+    /// Which one of the post's.
+    pub name: FileName,
+}
+
+impl fmt::Display for FileId {
+    /// As it stands in addresses: `durov/42/0.jpg`. The channel is in small letters, since t.me's spelling of it may
+    /// change; its own photo belongs to post 0.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let post = self.post.map_or(0, PostId::get);
+        write!(f, "{}/{post}/{}", self.channel.as_str().to_ascii_lowercase(), self.name)
+    }
+}
+
+impl FromStr for FileId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (channel, rest) = text.split_once('/').ok_or(())?;
+        let (post, name) = rest.split_once('/').ok_or(())?;
+        let channel = ChannelName::new(channel).ok_or(())?;
+        Ok(Self { channel, post: PostId::new(post.parse().map_err(drop)?), name: name.parse()? })
+    }
+}
+
+/// The name of a file among those of its post: `0.mp4`, `0.jpg` for the still picture of that video, `link.jpg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileName {
+    /// What shows it.
+    pub slot: Slot,
+    /// What kind it is, which tells a video from its still picture.
+    pub kind: FileKind,
+    /// How often the post was changed to show something else. It is part of the name so that whoever has kept the file
+    /// asks again; what is sent is always what the post shows now.
+    pub edition: u32,
+}
+
+/// The part of a post that shows a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// Its n-th medium, from 0.
+    Medium(usize),
+    /// The preview of a link.
+    Preview,
+}
+
+/// A kind of file, as Telegram uses it; what is sent is told by the file's own bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// Photos, still pictures of videos.
+    Jpeg,
+    /// Videos.
+    Mp4,
+    /// Voice messages.
+    Ogg,
+    /// Stickers.
+    Webp,
+    /// Moving stickers.
+    Webm,
+}
+
+impl FileKind {
+    const ALL: [Self; 5] = [Self::Jpeg, Self::Mp4, Self::Ogg, Self::Webp, Self::Webm];
+
+    /// What stands behind the point of its name.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Mp4 => "mp4",
+            Self::Ogg => "ogg",
+            Self::Webp => "webp",
+            Self::Webm => "webm",
+        }
+    }
+
+    /// Its MIME type.
+    #[must_use]
+    pub fn mime_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Mp4 => "video/mp4",
+            Self::Ogg => "audio/ogg",
+            Self::Webp => "image/webp",
+            Self::Webm => "video/webm",
+        }
+    }
+}
+
+impl FileName {
+    /// The name of a channel's photo.
+    pub const PHOTO: Self = Self { slot: Slot::Medium(0), kind: FileKind::Jpeg, edition: 0 };
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.slot {
+            Slot::Medium(n) => write!(f, "{n}")?,
+            Slot::Preview => f.write_str("link")?,
+        }
+        if self.edition > 0 {
+            write!(f, "-{}", self.edition)?;
+        }
+        write!(f, ".{}", self.kind.extension())
+    }
+}
+
+impl FromStr for FileName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (stem, extension) = text.split_once('.').ok_or(())?;
+        let kind = FileKind::ALL.into_iter().find(|kind| kind.extension() == extension).ok_or(())?;
+        let (slot, edition) = stem.split_once('-').unwrap_or((stem, "0"));
+        let slot = match slot {
+            "link" => Slot::Preview,
+            n => Slot::Medium(n.parse().map_err(drop)?),
+        };
+        Ok(Self { slot, kind, edition: edition.parse().map_err(drop)? })
+    }
+}
+
+/// The addresses of a post's files, as Telegram told them one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(Vec<(Slot, FileKind, Box<str>)>);
+
+impl Files {
+    /// The files of a post.
+    #[must_use]
+    pub fn of(post: &Post) -> Self {
+        let mut files = Self::default();
+        for (n, medium) in post.media.iter().enumerate() {
+            files.add_medium(Slot::Medium(n), medium);
+        }
+        if let Some(preview) = &post.preview {
+            files.add(Slot::Preview, FileKind::Mp4, preview.video.as_deref());
+            files.add(Slot::Preview, FileKind::Jpeg, preview.image.as_deref());
+        }
+        files
+    }
+
+    /// The one file of a channel itself.
+    #[must_use]
+    pub fn of_channel(channel: &Channel) -> Self {
+        let mut files = Self::default();
+        files.add(FileName::PHOTO.slot, FileName::PHOTO.kind, channel.photo.as_deref());
+        files
+    }
+
+    /// The address of a file; its edition does not matter.
+    #[must_use]
+    pub fn address(&self, name: FileName) -> Option<&str> {
+        let found = self.0.iter().find(|(slot, kind, _)| (*slot, *kind) == (name.slot, name.kind));
+        found.map(|(_, _, url)| &**url)
+    }
+
+    fn add(&mut self, slot: Slot, kind: FileKind, url: Option<&str>) {
+        self.0.extend(url.map(|url| (slot, kind, url.into())));
+    }
+
+    /// What a medium shows, and a still picture of that.
+    fn add_medium(&mut self, slot: Slot, medium: &Media) {
+        match medium {
+            Media::Photo { url, .. } => self.add(slot, FileKind::Jpeg, Some(url)),
+            Media::Video(video) => {
+                self.add(slot, FileKind::Mp4, video.url.as_deref());
+                self.add(slot, FileKind::Jpeg, video.poster.as_deref());
+            }
+            Media::Voice { url, .. } => self.add(slot, FileKind::Ogg, Some(url)),
+            Media::Sticker { url, format, still } => {
+                match format {
+                    StickerFormat::Webp => self.add(slot, FileKind::Webp, Some(url)),
+                    StickerFormat::Webm => self.add(slot, FileKind::Webm, Some(url)),
+                    StickerFormat::Tgs => {}
+                }
+                self.add(slot, FileKind::Jpeg, still.as_deref());
+            }
+            Media::Location { map, .. } => self.add(slot, FileKind::Jpeg, map.as_deref()),
+            Media::Game(offer) | Media::Invoice(offer) => {
+                self.add(slot, FileKind::Jpeg, offer.image.as_deref());
+            }
+            Media::Contact { .. } => {}
+        }
+    }
+}
+
+/// A post with every address of a file left blank: these change without the post's being changed.
+#[must_use]
+pub fn without_addresses(mut post: Post) -> Post {
+    let blank = |url: &mut Option<String>| url.iter_mut().for_each(String::clear);
+    for medium in &mut post.media {
+        match medium {
+            Media::Photo { url, .. } | Media::Voice { url, .. } => url.clear(),
+            Media::Video(video) => {
+                blank(&mut video.url);
+                blank(&mut video.poster);
+            }
+            Media::Sticker { url, still, .. } => {
+                url.clear();
+                blank(still);
+            }
+            Media::Location { map, .. } => blank(map),
+            Media::Game(offer) | Media::Invoice(offer) => blank(&mut offer.image),
+            Media::Contact { .. } => {}
+        }
+    }
+    if let Some(preview) = &mut post.preview {
+        blank(&mut preview.image);
+        blank(&mut preview.video);
+    }
+    post
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for text in
+            ["durov/42/0.jpg", "durov/42/12.mp4", "durov/42/link.jpg", "durov/42/3-2.webp", "durov/0/0.jpg"]
+        {
+            assert_eq!(text.parse::<FileId>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "durov",
+            "durov/42",
+            "durov/x/0.jpg",
+            "durov/42/0.svg",
+            "durov/42/.jpg",
+            "d/42/0.jpg",
+            "durov/42/0",
+        ] {
+            assert!(text.parse::<FileId>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The hosts that pictures and videos may come from.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+use crate::guard;
+
+/// The hosts whose pictures and videos feeds embed; a reader's device contacts them without being asked.
+///
+/// Written as a list of host names with optional ports, separated by commas: `example.org, 127.0.0.1:8081`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaHosts(Vec<MediaHost>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MediaHost {
+    host: Host<String>,
+    port: Option<u16>,
+}
+
+/// Why a list of hosts can't be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MediaHostsError {
+    /// Two commas in a row, or one at an end.
+    #[error("the list of media hosts has an empty entry")]
+    Empty,
+    /// More than a host.
+    #[error(
+        "media host `{0}`: give only the host name and, if need be, its port, without scheme, path or user"
+    )]
+    NotOnlyHost(String),
+    /// An address that is nobody's server on the internet.
+    #[error("media host `{0}` is not on the public internet")]
+    Inner(IpAddr),
+    /// No host at all.
+    #[error("media host `{entry}`: {reason}")]
+    Malformed {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        reason: url::ParseError,
+    },
+}
+
+impl FromStr for MediaHosts {
+    type Err = MediaHostsError;
+
+    fn from_str(list: &str) -> Result<Self, Self::Err> {
+        if list.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        list.split(',').map(|entry| media_host(entry.trim())).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn media_host(entry: &str) -> Result<MediaHost, MediaHostsError> {
+    if entry.is_empty() {
+        return Err(MediaHostsError::Empty);
+    }
+    if entry.contains(['/', '\\', '@', '?', '#', '*']) {
+        return Err(MediaHostsError::NotOnlyHost(entry.to_owned()));
+    }
+    let malformed = |reason| MediaHostsError::Malformed { entry: entry.to_owned(), reason };
+    let url = Url::parse(&format!("https://{entry}/")).map_err(malformed)?;
+    let host = url.host().ok_or_else(|| malformed(url::ParseError::EmptyHost))?.to_owned();
+    // A host that is written as a number never passes the resolver, which would keep to public ones.
+    let is_inner = |ip: IpAddr| !ip.is_loopback() && !guard::is_public(ip);
+    match host {
+        Host::Ipv4(ip) if is_inner(ip.into()) => Err(MediaHostsError::Inner(ip.into())),
+        Host::Ipv6(ip) if is_inner(ip.into()) => Err(MediaHostsError::Inner(ip.into())),
+        host => Ok(MediaHost { host, port: url.port() }),
+    }
+}
+
+impl MediaHosts {
+    /// The address as it may stand in a feed, if the medium there may be embedded: over https from a listed
+    /// host or a subdomain of one, on its listed port or else the usual one. Plain http is only for tests on
+    /// this machine: from a loopback host listed with its port.
+    #[must_use]
+    pub fn admit(&self, address: &str) -> Option<String> {
+        let url = Url::parse(address).ok()?;
+        let host = url.host()?;
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" if is_loopback(&host) => false,
+            _ => return None,
+        };
+        let is_listed = |listed: &MediaHost| {
+            let port = if secure { listed.port.or(Some(443)) } else { listed.port };
+            port.is_some() && port == url.port_or_known_default() && is_within(&host, &listed.host)
+        };
+        let is_anonymous = url.username().is_empty() && url.password().is_none();
+        (is_anonymous && self.0.iter().any(is_listed)).then(|| url.into())
+    }
+
+    /// Names among them that a person has chosen on this machine, as the resolver sees them.
+    pub(super) fn loopback_names(&self) -> Vec<String> {
+        let name = |listed: &MediaHost| match &listed.host {
+            Host::Domain(name) if is_loopback(&Host::Domain(name)) => Some(name.clone()),
+            _ => None,
+        };
+        self.0.iter().filter_map(name).collect()
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
+        Host::Ipv6(address) => Ipv6Addr::is_loopback(address),
+    }
+}
+
+/// Whether the host is the listed one or a subdomain of it.
+fn is_within(host: &Host<&str>, listed: &Host<String>) -> bool {
+    match (host, listed) {
+        (Host::Domain(host), Host::Domain(listed)) => {
+            host.strip_suffix(listed.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        }
+        (Host::Ipv4(host), Host::Ipv4(listed)) => host == listed,
+        (Host::Ipv6(host), Host::Ipv6(listed)) => host == listed,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_hosts_are_admitted() {
+        let hosts: MediaHosts = "Example.org, 127.0.0.1:8081, [::1]:9, cdn.example.net:8443".parse().unwrap();
+        for address in [
+            "https://example.org/a.jpg",
+            "https://cdn4.example.org/a.mp4?token=x&y",
+            "https://EXAMPLE.org:443/",
+            "http://127.0.0.1:8081/a",
+            "https://127.0.0.1:8081/a",
+            "http://[::1]:9/a",
+            "https://cdn.example.net:8443/",
+        ] {
+            assert!(hosts.admit(address).is_some(), "{address}");
+        }
+        for address in [
+            "http://example.org/a.jpg",
+            "https://notexample.org/",
+            "https://example.org.evil.com/",
+            "https://example.org@evil.com/",
+            "https://user@example.org/",
+            "https://example.org:8443/",
+            "https://cdn.example.net/",
+            "http://127.0.0.1/",
+            "http://127.0.0.2:8081/",
+            "ftp://example.org/",
+            "data:image/png,x",
+            "javascript:alert(1)",
+            "/relative",
+        ] {
+            assert_eq!(hosts.admit(address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_spelled_so_that_xml_and_html_can_hold_it() {
+        let hosts: MediaHosts = "example.org".parse().unwrap();
+        assert_eq!(
+            hosts.admit("https://example.org/a b\"<").as_deref(),
+            Some("https://example.org/a%20b%22%3C")
+        );
+    }
+
+    #[test]
+    fn a_wrong_list_is_told_what_is_wrong() {
+        assert_eq!(" ".parse(), Ok(MediaHosts::default()));
+        assert_eq!("a.org,,b.org".parse::<MediaHosts>(), Err(MediaHostsError::Empty));
+        for entry in ["https://a.org", "a.org/x", "me@a.org", "*.a.org"] {
+            assert_eq!(entry.parse::<MediaHosts>(), Err(MediaHostsError::NotOnlyHost(entry.to_owned())));
+        }
+        let error = "a.org:port".parse::<MediaHosts>().unwrap_err();
+        assert_eq!(error.to_string(), "media host `a.org:port`: invalid port number");
+    }
+}

@@ -1,0 +1,236 @@
+//! Where a file of a post is at Telegram now: addresses expire, and the page that shows the post has new ones.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use moka::sync::Cache;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use super::channels::{Channels, now};
+use super::{RefreshError, hidden, read_page};
+use crate::archive::{Lease, MAX_ALBUM, Reach, SeenFiles, Wait};
+use crate::cache::Flights;
+use crate::channel::{Channel, ChannelName};
+use crate::files::{FileId, Files};
+use crate::post::PostId;
+use crate::telegram::address::Which;
+use crate::telegram::page::Page;
+
+/// Pages that are read at a time for files: what feeds need is never behind more than these.
+const MAX_READING: usize = 2;
+
+/// How long whoever asks for a file waits for pages.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Posts whose pages were read, which are remembered beside the archive.
+const MAX_READ: u64 = 10_000;
+
+/// How long it is remembered that a post is gone, and that its page could not be read.
+const GONE: Duration = Duration::from_mins(10);
+const FAILED: Duration = Duration::from_secs(30);
+
+/// How long the page that another copy of the program reads is waited for, and how often it is looked for.
+const ELSEWHERE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_millis(100));
+
+/// An address at Telegram.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The address.
+    pub url: String,
+    /// When Telegram gave it.
+    pub seen: Timestamp,
+}
+
+/// Why there is no address of a file.
+#[derive(Clone, Debug, Error)]
+pub enum FileError {
+    /// The post does not show it any more, or is not there.
+    #[error("there is no such file any more")]
+    Gone,
+    /// The page that would tell cannot be had.
+    #[error("Telegram cannot be asked where the file is now: {0}")]
+    Page(RefreshError),
+    /// Others are asking for too many.
+    #[error("too many files are asked for at the moment")]
+    Busy,
+}
+
+/// What reading the page of a post has shown.
+#[derive(Clone, Debug)]
+struct Read {
+    at: Instant,
+    outcome: Result<SeenFiles, FileError>,
+}
+
+/// What is read for files.
+pub(super) struct Reading {
+    flights: Arc<Flights<ChannelName, ()>>,
+    read: Cache<(ChannelName, Option<PostId>), Read>,
+    permits: Semaphore,
+    /// For how long an address is good without being tried.
+    good_for: Duration,
+}
+
+impl Reading {
+    pub(super) fn new(good_for: Duration) -> Self {
+        Self {
+            flights: Flights::new(),
+            read: Cache::builder().max_capacity(MAX_READ).time_to_live(good_for.max(GONE)).build(),
+            permits: Semaphore::new(MAX_READING),
+            good_for,
+        }
+    }
+}
+
+impl Channels {
+    /// Where a file is now. The page of its post is read when the address that is known is too old, or was `refused`:
+    /// that is the time when Telegram gave the address which it no longer knows.
+    ///
+    /// # Errors
+    ///
+    /// See [`FileError`].
+    pub async fn address(
+        self: &Arc<Self>,
+        file: &FileId,
+        refused: Option<Timestamp>,
+    ) -> Result<Address, FileError> {
+        let (begun, until) = (now(), Instant::now() + PATIENCE);
+        let owner = (file.channel.clone(), file.post);
+        loop {
+            let known = self.seen_files(file).await;
+            let known = known.filter(|known| refused.is_none_or(|refused| known.seen > refused));
+            let age = |known: &SeenFiles| now().duration_since(known.seen).unsigned_abs();
+            let is_good = |known: &&SeenFiles| known.seen >= begun || age(known) < self.reading.good_for;
+            if let Some(known) = known.as_ref().filter(is_good) {
+                return address_in(known, file);
+            }
+            let failed = match self.reading.read.get(&owner) {
+                Some(Read { at, outcome: Err(FileError::Gone) }) if at.elapsed() < GONE => {
+                    return Err(FileError::Gone);
+                }
+                Some(Read { at, outcome: Err(err) }) if at.elapsed() < FAILED => Some(err),
+                _ if Instant::now() >= until => Some(FileError::Busy),
+                _ => None,
+            };
+            if let Some(err) = failed {
+                // An address that is only old may still be good.
+                return known.ok_or(err).and_then(|known| address_in(&known, file));
+            }
+            let (channels, asked) = (Arc::clone(self), file.clone());
+            // The page that is being read now may show this post too.
+            let flight = self.reading.flights.start(file.channel.clone(), || async move {
+                channels.read_again(&asked, refused).await;
+            });
+            let left = until.saturating_duration_since(Instant::now());
+            drop(tokio::time::timeout(left, flight).await);
+        }
+    }
+
+    /// The addresses that were given last, of the archive and of pages that were read for files.
+    async fn seen_files(self: &Arc<Self>, file: &FileId) -> Option<SeenFiles> {
+        let read = self.reading.read.get(&(file.channel.clone(), file.post));
+        let read = read.and_then(|read| read.outcome.ok());
+        let archived = match self.archive.files(&file.channel, file.post, Wait::Reader).await {
+            Ok(archived) => archived,
+            Err(err) => {
+                tracing::debug!(channel = %file.channel, "files are looked for in memory alone: {err}");
+                self.files_in_memory(file)
+            }
+        };
+        archived.into_iter().chain(read).max_by_key(|files| files.seen)
+    }
+
+    fn files_in_memory(self: &Arc<Self>, file: &FileId) -> Option<SeenFiles> {
+        let served = self.known(&file.channel)?;
+        let snapshot = served.snapshot.unpack().ok()?;
+        let files = match file.post {
+            Some(id) => Files::of(snapshot.posts.iter().find(|post| post.id == id)?),
+            None => Files::of_channel(&snapshot.channel),
+        };
+        Some(SeenFiles { files, seen: now().saturating_sub(served.age).unwrap_or_default() })
+    }
+
+    /// Reads the page that shows a post, and keeps what it tells of all posts that it shows.
+    async fn read_again(self: &Arc<Self>, file: &FileId, refused: Option<Timestamp>) {
+        let (name, post) = (&file.channel, file.post);
+        let Ok(_permit) = self.reading.permits.acquire().await else { return };
+        let lease = format!("{name}/files");
+        if self.is_read_elsewhere(file, &lease, refused).await {
+            return;
+        }
+        let seen = now();
+        let keep = |post: Option<PostId>, outcome: Result<Files, FileError>| {
+            let outcome = outcome.map(|files| SeenFiles { files, seen });
+            self.reading.read.insert((name.clone(), post), Read { at: Instant::now(), outcome });
+        };
+        // With the album that may begin with it.
+        let above = post.and_then(|post| PostId::new(post.get().saturating_add(MAX_ALBUM)));
+        let page = read_page(&self.client, name, above.map_or(Which::Newest, Which::Before), None).await;
+        match page {
+            Ok(page) => {
+                let Page { snapshot, .. } = &page;
+                for shown in snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none()) {
+                    keep(Some(shown.id), Ok(Files::of(shown)));
+                }
+                keep(None, Ok(Files::of_channel(&snapshot.channel)));
+                if let Some(id) = post.filter(|id| !snapshot.posts.iter().any(|post| post.id == *id)) {
+                    keep(post, self.files_alone(&snapshot.channel, id).await);
+                }
+                tracing::info!(channel = %name, posts = snapshot.posts.len(), "read again for its files");
+                let reach = Reach::Again(above.unwrap_or(PostId::MAX));
+                let merged = self.archive.merge(name, Arc::new(page), reach, seen, Duration::ZERO).await;
+                if let Err(err) = merged {
+                    tracing::warn!(channel = %name, "new addresses of files are in memory alone: {err}");
+                }
+            }
+            Err(err) => {
+                tracing::warn!(channel = %name, "files cannot be looked for: {err}");
+                keep(post, Err(FileError::Page(err)));
+            }
+        }
+        self.archive.release(&lease).await;
+    }
+
+    /// Files of a post that the preview page does not show, by the post's widget.
+    async fn files_alone(&self, channel: &Channel, id: PostId) -> Result<Files, FileError> {
+        match hidden::widget(&self.client, channel, id).await {
+            Ok(Some(post)) => Ok(Files::of(&post)),
+            Ok(None) => Err(FileError::Gone),
+            Err(err) => Err(FileError::Page(err.into())),
+        }
+    }
+
+    /// Waits while another copy of the program reads this channel again. Tells whether that has helped.
+    async fn is_read_elsewhere(
+        self: &Arc<Self>,
+        file: &FileId,
+        lease: &str,
+        refused: Option<Timestamp>,
+    ) -> bool {
+        if !self.archive.is_shared() {
+            return false;
+        }
+        let until = Instant::now() + ELSEWHERE.0;
+        let since = refused.unwrap_or(Timestamp::MIN);
+        let before = self.archive.files(&file.channel, file.post, Wait::Reader).await;
+        let before = before.ok().flatten().map_or(since, |files| files.seen.max(since));
+        while let Ok(Lease::Theirs) = self.archive.lease(lease).await {
+            if Instant::now() > until {
+                return false;
+            }
+            tokio::time::sleep(ELSEWHERE.1).await;
+            let archived = self.archive.files(&file.channel, file.post, Wait::Reader).await;
+            if archived.is_ok_and(|files| files.is_some_and(|files| files.seen > before)) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn address_in(known: &SeenFiles, file: &FileId) -> Result<Address, FileError> {
+    let url = known.files.address(file.name).ok_or(FileError::Gone)?;
+    Ok(Address { url: url.to_owned(), seen: known.seen })
+}

@@ -1,0 +1,167 @@
+//! Telegram's addresses die; the service's own do not.
+
+use std::collections::BTreeMap;
+
+use super::{CHANNEL, KEY, channel, get_all, item_of, links, service};
+use crate::support::app::App;
+use crate::support::fake::{Answer, Fake, picture};
+use crate::support::postgres::Postgres;
+
+const POSTS: u32 = 500;
+const AT_A_TIME: usize = 200;
+
+/// Every link gives its picture, and no page was read twice for that.
+fn assert_all_good(app: &App, fake: &Fake, links: &[String]) {
+    let before = fake.paths("/s/").len();
+    for (path, answer) in get_all(app, links, AT_A_TIME) {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert!(answer.body == picture(CHANNEL, item_of(&path)), "{path} is another picture");
+        assert_eq!(answer.header("Content-Type"), Some("image/jpeg"));
+    }
+    let mut pages = BTreeMap::<String, usize>::new();
+    for page in fake.paths("/s/").into_iter().skip(before) {
+        *pages.entry(page).or_default() += 1;
+    }
+    assert!(pages.values().all(|n| *n == 1), "{pages:?}");
+    assert!(pages.len() <= links.len() / 5, "a page has 20 posts, and {} were read", pages.len());
+    assert_eq!(fake.paths(&format!("/{CHANNEL}/")), [""; 0], "no post was asked for alone");
+}
+
+#[test]
+fn five_hundred_old_links_give_their_pictures() {
+    let fake = Fake::start();
+    let history = channel(&fake, POSTS);
+    let app = service(&fake, &[]);
+    let links = links(&app);
+    assert_eq!(links.len(), POSTS as usize);
+    assert_all_good(&app, &fake, &links);
+    history.lock().unwrap().token += 1;
+    assert_all_good(&app, &fake, &links);
+    let folder = app.stop();
+    history.lock().unwrap().token += 1;
+    let flags = ["--media-hosts", &fake.host(), "--rate", "10000", "--burst", "10000", "--media-key", KEY];
+    let app = App::start_in(folder, &fake.url(), &flags);
+    assert_all_good(&app, &fake, &links);
+}
+
+#[test]
+fn they_do_so_from_every_copy_of_the_program() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let fake = Fake::start();
+    let history = channel(&fake, 100);
+    let database = postgres.database();
+    let flags = ["--database", &database, "--public-url", "https://feeds.example.org"];
+    let (one, two) = (service(&fake, &flags), service(&fake, &flags));
+    let links = links(&one);
+    history.lock().unwrap().token += 1;
+    // Both at once.
+    let before = fake.paths("/s/").len();
+    std::thread::scope(|scope| {
+        for app in [&one, &two] {
+            scope.spawn(|| {
+                for (path, answer) in get_all(app, &links, 50) {
+                    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+                    assert!(answer.body == picture(CHANNEL, item_of(&path)), "{path} is another picture");
+                }
+            });
+        }
+    });
+    let n_pages = fake.paths("/s/").len() - before;
+    assert!(n_pages <= links.len(), "{n_pages} pages for {} posts", links.len());
+    // What one has read the other one knows.
+    let before = fake.paths("/s/").len();
+    assert!(get_all(&two, &links, 50).iter().all(|(_, answer)| answer.status == 200));
+    assert_eq!(fake.paths("/s/").len(), before);
+}
+
+#[test]
+fn feeds_do_not_change_when_addresses_do() {
+    let fake = Fake::start();
+    let history = channel(&fake, 20);
+    let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
+    let feed = |format: &str| {
+        let answer = app.get(&format!("/{CHANNEL}/{format}"));
+        let header = |name| answer.header(name).map(str::to_owned);
+        (header("ETag"), header("Last-Modified"), answer.body.clone())
+    };
+    let before = ["rss", "atom", "json"].map(feed);
+    for n in 1..=3 {
+        history.lock().unwrap().token += 1;
+        let refreshed = app.log_times("refreshed");
+        // A stale feed is refreshed behind the answer.
+        feed("rss");
+        app.wait_for_log_times("refreshed", refreshed + 1);
+        assert!(["rss", "atom", "json"].map(feed) == before, "after {n} rotations");
+    }
+    let etag = before[0].0.clone().unwrap();
+    let answer = app.ask("GET", &format!("/{CHANNEL}/rss"), &[("If-None-Match", &etag)]);
+    assert_eq!(answer.status, 304);
+}
+
+#[test]
+fn what_was_deleted_is_gone_and_is_not_asked_for_again() {
+    let fake = Fake::start();
+    let history = channel(&fake, 30);
+    let app = service(&fake, &[]);
+    let links = links(&app);
+    {
+        let mut history = history.lock().unwrap();
+        history.posts.remove(&15);
+        history.token += 1;
+    }
+    let error =
+        "<!DOCTYPE html><body><div class=\"tgme_widget_message_error\">Post not found</div></body></html>";
+    fake.on(&format!("/{CHANNEL}/15?embed=1&mode=tme"), Answer::page(error));
+    let path = links.iter().find(|path| item_of(path) == 15).unwrap();
+    assert_eq!(app.get(path).status, 404);
+    let before = fake.paths("/").len();
+    for _ in 0..5 {
+        assert_eq!(app.get(path).status, 404);
+    }
+    let asked = fake.paths("/").split_off(before);
+    assert!(
+        asked.iter().all(|path| path.starts_with("/file/")),
+        "only the address that may be good: {asked:?}"
+    );
+}
+
+#[test]
+fn files_are_had_though_the_preview_page_is_not() {
+    let fake = Fake::start();
+    let history = channel(&fake, 20);
+    let app = service(&fake, &["--media-refresh", "0s"]);
+    let links = links(&app);
+    fake.on_all(Answer::status(500));
+    let path = links.first().unwrap();
+    let answer = app.get(path);
+    assert!((500..505).contains(&answer.status) && answer.header("Retry-After").is_some(), "{answer:?}");
+    fake.on_all_no_more();
+    // An address that is only old is tried when there is no newer one.
+    fake.on(&format!("/s/{CHANNEL}?before={}", item_of(path) + 10), Answer::status(500));
+    assert_eq!(app.get(links.last().unwrap()).status, 200);
+    history.lock().unwrap().token += 1;
+    assert_eq!(app.get(path).status, 502, "the old one is dead, and nobody tells the new one");
+}
+
+#[test]
+fn an_edit_that_shows_something_else_has_another_address() {
+    let fake = Fake::start();
+    let history = channel(&fake, 3);
+    let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
+    let before = links(&app);
+    history.lock().unwrap().posts.get_mut(&3).unwrap().n_pictures = 2;
+    history.lock().unwrap().posts.get_mut(&3).unwrap().n_shown = 2;
+    let refreshed = app.log_times("refreshed");
+    app.get(&format!("/{CHANNEL}/rss"));
+    app.wait_for_log_times("refreshed", refreshed + 1);
+    let after = links(&app);
+    let of_3 = |links: &[String]| links.iter().filter(|link| item_of(link) == 3).cloned().collect::<Vec<_>>();
+    assert!(of_3(&before)[0].ends_with("/3/0.jpg"), "{before:?}");
+    let mut names: Vec<_> =
+        of_3(&after).iter().map(|link| link.rsplit('/').next().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["0-1.jpg", "1-1.jpg"]);
+    for link in of_3(&before).iter().chain(&of_3(&after)) {
+        assert_eq!(app.get(link).status, 200, "{link}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Players: programs of other people that seek in what is streamed.

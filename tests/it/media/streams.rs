@@ -1,0 +1,276 @@
+//! Files pass through as they are, in whole or in part, and what is broken ends as broken.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::thread;
+
+use super::{CHANNEL, FAST, KEY, channel, links, service};
+use crate::support::app::App;
+use crate::support::fake::{Answer, Fake, Framing, Gate, picture};
+use crate::support::http;
+
+fn first_link(app: &App) -> String {
+    links(app).first().unwrap().clone()
+}
+
+/// Where Telegram has the picture of the only post.
+fn at_telegram() -> String {
+    format!("/file/{CHANNEL}-1.jpg?token=0")
+}
+
+#[test]
+fn parts_are_had_as_rfc_9110_has_them() {
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let app = service(&fake, &[]);
+    let (link, whole) = (first_link(&app), picture(CHANNEL, 1));
+    let n = whole.len();
+    let get = |headers: &[(&str, &str)]| app.ask("GET", &link, headers);
+    let answer = get(&[]);
+    let etag = answer.header("ETag").unwrap().to_owned();
+    assert_eq!((answer.status, answer.body.len()), (200, n));
+    for (name, value) in [
+        ("Content-Type", "image/jpeg"),
+        ("Accept-Ranges", "bytes"),
+        ("Cache-Control", "public, max-age=2592000, immutable"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'; sandbox"),
+        ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    assert_eq!(
+        answer.headers.len(),
+        10,
+        "no header but these, its length, its tag, the date and the connection's: {:?}",
+        answer.headers
+    );
+    for (range, first, last) in [
+        ("bytes=0-0", 0, 0),
+        ("bytes=10-19", 10, 19),
+        ("bytes=500-", 500, n - 1),
+        ("bytes=-7", n - 7, n - 1),
+        ("bytes=0-99999", 0, n - 1),
+        ("bytes=-99999", 0, n - 1),
+    ] {
+        let answer = get(&[("Range", range)]);
+        assert_eq!(answer.status, 206, "{range}");
+        assert_eq!(answer.body, &whole[first..=last], "{range}");
+        assert_eq!(answer.header("Content-Range"), Some(format!("bytes {first}-{last}/{n}").as_str()));
+        assert_eq!(answer.header("ETag"), Some(etag.as_str()));
+    }
+    for range in ["bytes=5-2", "bytes=0-1,3-4", "lines=0-1", "bytes=x-"] {
+        assert_eq!(get(&[("Range", range)]).body, whole, "{range} is no range, and is not heeded");
+    }
+    let answer = get(&[("Range", "bytes=99999-")]);
+    assert_eq!((answer.status, answer.header("Content-Range")), (416, Some(format!("bytes */{n}").as_str())));
+    for (condition, status) in
+        [(etag.as_str(), 206), ("\"other\"", 200), ("Wed, 21 Oct 2026 07:28:00 GMT", 200)]
+    {
+        assert_eq!(get(&[("Range", "bytes=1-2"), ("If-Range", condition)]).status, status, "{condition}");
+    }
+    let before = fake.paths("/file/").len();
+    for (tags, status) in [(etag.as_str(), 304), ("*", 304), ("\"other\"", 200)] {
+        assert_eq!(get(&[("If-None-Match", tags)]).status, status, "{tags}");
+    }
+    assert_eq!(fake.paths("/file/").len(), before + 1, "what a reader has is not asked for");
+    let head = app.ask("HEAD", &link, &[("Range", "bytes=0-1")]);
+    assert_eq!((head.status, head.header("Content-Length")), (200, Some(n.to_string().as_str())));
+    assert_eq!(app.ask("POST", &link, &[]).status, 405);
+}
+
+#[test]
+fn telegram_learns_nothing_of_who_asks() {
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let app = service(&fake, &[]);
+    let said = [
+        ("Cookie", "secret=1"),
+        ("X-Forwarded-For", "192.0.2.77"),
+        ("Referer", "https://reader.example/"),
+        ("Authorization", "Basic c2VjcmV0"),
+        ("User-Agent", "Reader/1"),
+        ("Accept-Language", "tlh"),
+    ];
+    fake.on(
+        &at_telegram(),
+        Answer { body: picture(CHANNEL, 1), ..Answer::status(200) }
+            .with("Set-Cookie", "stel=1")
+            .with("X-Powered-By", "them")
+            .with("Content-Type", "text/html"),
+    );
+    let answer = app.ask("GET", &first_link(&app), &said);
+    assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("image/jpeg")));
+    assert!(answer.header("Set-Cookie").is_none() && answer.header("X-Powered-By").is_none());
+    let head = fake.heads(&at_telegram()).remove(0).to_ascii_lowercase();
+    for (name, value) in said {
+        assert!(!head.contains(&value.to_ascii_lowercase()), "{name}: {head}");
+    }
+    let names = head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    assert_eq!(names.collect::<Vec<_>>(), ["accept-encoding", "accept", "user-agent", "host"], "{head}");
+}
+
+#[test]
+fn what_lies_or_hangs_ends_as_an_error() {
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let app = service(&fake, &["--media-max-size", "100KB"]);
+    let link = first_link(&app);
+    let jpeg = |length: usize| {
+        let mut bytes = picture(CHANNEL, 1);
+        bytes.resize(length, 7);
+        Answer { body: bytes, ..Answer::status(200) }
+    };
+    let typed =
+        |body: &[u8]| Answer { body: body.to_vec(), ..Answer::status(200) }.with("Content-Type", "image/png");
+    for (what, answer, status) in [
+        ("a page", Answer::page("<html></html>"), 502),
+        ("a script that is called a picture", typed(b"alert(document.cookie)"), 502),
+        ("an SVG that is called a picture", typed(b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"), 502),
+        ("nothing", typed(b""), 502),
+        ("one that is too large", jpeg(200_000), 502),
+        ("an encoded one", jpeg(100).with("Content-Encoding", "gzip"), 502),
+        (
+            "a part that nobody asked for",
+            Answer { status: 206, ..jpeg(100) }.with("Content-Range", "bytes 0-99/100"),
+            502,
+        ),
+        ("a failure", Answer::status(500), 503),
+        ("no time", Answer::status(503), 503),
+        ("no answer", Answer { framing: Framing::Nothing, ..Answer::status(200) }, 504),
+        ("a redirect to itself", Answer::redirect(&at_telegram()), 502),
+    ] {
+        fake.on(&at_telegram(), answer);
+        let answer = app.get(&link);
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{what}");
+    }
+    let whole = jpeg(50_000);
+    for (what, answer) in [
+        ("one that ends too early", Answer { cut: Some(40_000), ..whole.clone() }),
+        (
+            "one in chunks that ends too early",
+            Answer { cut: Some(40_000), framing: Framing::Chunked, ..whole },
+        ),
+        ("one without end", Answer { framing: Framing::Chunked, ..jpeg(400_000) }),
+    ] {
+        fake.on(&at_telegram(), answer);
+        let mut stream = http::send(app.address, "GET", &link, &[]);
+        let mut sent = Vec::new();
+        // Broken off by a reset, or without what ends a body of this framing.
+        let end = stream.read_to_end(&mut sent);
+        assert!(sent.starts_with(b"HTTP/1.1 200"), "{what}");
+        let text = String::from_utf8_lossy(&sent).to_ascii_lowercase();
+        let is_whole = if text.contains("transfer-encoding: chunked") {
+            text.ends_with("\r\n0\r\n\r\n")
+        } else {
+            sent.len() >= 50_000
+        };
+        assert!(end.is_err() || !is_whole, "{what} ends as if it were whole");
+        assert!(sent.len() < 210_000, "{what}: {} bytes", sent.len());
+    }
+    fake.forget(&at_telegram());
+    assert_eq!(app.get(&link).status, 200);
+}
+
+/// The upstream sends the beginning, and then nothing more.
+#[test]
+fn a_file_that_hangs_is_broken_off() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = upstream.local_addr().unwrap().to_string();
+    let fake = Fake::start();
+    channel(&fake, 1).lock().unwrap().files_at = format!("http://{host}");
+    let hanging = thread::spawn(move || {
+        let (mut stream, _) = upstream.accept().unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").unwrap();
+        stream.write_all(&picture(CHANNEL, 1)[..500]).unwrap();
+        // Until the service hangs up.
+        drop(stream.read(&mut head));
+    });
+    let app = App::start(&fake.url(), &[&FAST[..], &["--media-hosts", &host]].concat());
+    let mut stream = http::send(app.address, "GET", &first_link(&app), &[]);
+    let mut sent = Vec::new();
+    let end = stream.read_to_end(&mut sent);
+    assert!(sent.starts_with(b"HTTP/1.1 200") && sent.len() < 5000, "{end:?}");
+    app.wait_for_log("a file is broken off");
+    hanging.join().unwrap();
+}
+
+#[test]
+fn feeds_go_on_while_everybody_waits_for_files() {
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let gate = Gate::default();
+    let app = service(&fake, &[]);
+    let link = first_link(&app);
+    fake.on(
+        &at_telegram(),
+        Answer { gate: Some(gate.clone()), body: picture(CHANNEL, 1), ..Answer::status(200) },
+    );
+    let waiting: Vec<_> = (0..200).map(|_| http::send(app.address, "GET", &link, &[])).collect();
+    fake.wait_for(&at_telegram());
+    for _ in 0..200 {
+        assert_eq!(app.get(&format!("/{CHANNEL}/rss")).status, 200);
+    }
+    for stream in &waiting {
+        stream.shutdown(Shutdown::Both).unwrap();
+    }
+    gate.open();
+}
+
+#[test]
+fn a_service_can_lead_to_telegram_instead() {
+    let fake = Fake::start();
+    let history = channel(&fake, 5);
+    let app = service(&fake, &["--media", "redirect"]);
+    let links = links(&app);
+    let location = |link: &str| {
+        let answer = app.get(link);
+        assert_eq!((answer.status, answer.header("Cache-Control")), (302, Some("no-store")));
+        answer.header("Location").unwrap().to_owned()
+    };
+    let at = |token: u32| format!("{}/file/{CHANNEL}-1.jpg?token={token}", fake.url());
+    let link = links.first().unwrap();
+    assert_eq!(location(link), at(0));
+    history.lock().unwrap().token += 1;
+    drop(app);
+    let app = service(&fake, &["--media", "redirect", "--media-refresh", "0s"]);
+    assert_eq!(app.get(link).header("Location"), Some(at(1).as_str()), "too old to be believed");
+    drop(app);
+    let app = service(&fake, &["--media", "direct"]);
+    let feed = app.get(&format!("/{CHANNEL}/json"));
+    assert!(feed.text().contains(&at(1)) && !feed.text().contains("/-/media/"), "{}", feed.text());
+    assert!(feed.header("Last-Modified").is_none() && feed.header("ETag").is_some());
+    assert_eq!(app.get(link).status, 302, "old links still lead there");
+}
+
+#[test]
+fn keys_are_made_once_or_given_and_can_be_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let hosts = ["--media-hosts", &fake.host()];
+    let app = App::start(&fake.url(), &hosts);
+    let made = first_link(&app);
+    let file = app.folder.join("data/media.key");
+    let permissions = std::fs::metadata(&file).unwrap().permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
+    let folder = app.stop();
+    let app = App::start_in(folder, &fake.url(), &hosts);
+    assert_eq!(first_link(&app), made, "the key is kept");
+    let own = std::fs::read_to_string(&file).unwrap();
+    let folder = app.stop();
+    let both = format!("{KEY},{}", own.trim());
+    let app = App::start_in(folder, &fake.url(), &[&hosts[..], &["--media-key", &both]].concat());
+    let given = first_link(&app);
+    assert!(given != made);
+    for link in [&given, &made] {
+        assert_eq!(app.get(link).status, 200);
+    }
+    drop(app);
+    let app = App::start(&fake.url(), &[&hosts[..], &["--media-key", KEY]].concat());
+    assert_eq!((app.get(&given).status, app.get(&made).status), (200, 403));
+    assert_eq!(app.log_times(KEY), 0);
+}
