@@ -110,8 +110,8 @@ pub struct ServeArgs {
     /// Requests to an upstream that may be under way at a time
     #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N")]
     pub in_flight: NonZeroU32,
-    /// Addresses of proxies in front of telewire, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-Host and
-    /// X-Forwarded-Proto are believed
+    /// Addresses of proxies in front of telewire, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and
+    /// -Proto are believed
     #[arg(long, env = "TELEWIRE_TRUSTED_PROXIES", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
     /// Where channels are read.

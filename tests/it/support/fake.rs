@@ -119,6 +119,8 @@ struct Shared {
     script: Mutex<HashMap<String, Answer>>,
     /// Channels with a history, whose pages are made when they are asked for.
     channels: Mutex<HashMap<String, Arc<Mutex<History>>>>,
+    /// Files by their paths, of which parts can be had.
+    files: Mutex<HashMap<String, Arc<[u8]>>>,
     /// The answer to everything, whatever the script says.
     instead: Mutex<Option<Answer>>,
     /// Connections are refused.
@@ -160,6 +162,11 @@ impl Fake {
     /// Scripts the answer to requests for a path, in place of the one before.
     pub(crate) fn on(&self, path: &str, answer: Answer) {
         self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// Has a file.
+    pub(crate) fn on_file(&self, path: &str, bytes: Vec<u8>) {
+        self.shared.files.lock().unwrap().insert(path.to_owned(), bytes.into());
     }
 
     /// Takes the answer to a path out of the script.
@@ -245,6 +252,8 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let answer = answer.or_else(|| shared.script.lock().unwrap().get(&request.path).cloned());
         let answer = answer.or_else(|| page_of_channel(shared, &request.path));
         let answer = answer.or_else(|| file_of_channel(shared, &request));
+        let file = || shared.files.lock().unwrap().get(&request.path).cloned();
+        let answer = answer.or_else(|| Some(Answer::file(&file()?, &request.head)));
         shared.requests.change(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
