@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 use moka::sync::Cache;
+use tracing::Instrument;
 
 use crate::channel::ChannelName;
 use crate::post::Snapshot;
@@ -113,6 +114,7 @@ pub struct Packed {
     bytes: Box<[u8]>,
     /// When something changed that no post tells.
     changed: Option<Timestamp>,
+    channel: ChannelName,
 }
 
 impl Packed {
@@ -124,7 +126,17 @@ impl Packed {
     pub fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
         serde_json::to_writer(&mut deflated, snapshot)?;
-        Ok(Self { bytes: deflated.finish()?.into_boxed_slice(), changed })
+        Ok(Self {
+            bytes: deflated.finish()?.into_boxed_slice(),
+            changed,
+            channel: snapshot.channel.name.clone(),
+        })
+    }
+
+    /// Whose posts they are, by the name that is the channel's own.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
     }
 
     /// When something changed that no post tells.
@@ -188,6 +200,8 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         let flights = Arc::clone(self);
+        // It is told in the log on whose behalf it began.
+        let work = work.in_current_span();
         let task = tokio::spawn(async move {
             let _landing = Landing { flights, key };
             work.await

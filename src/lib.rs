@@ -14,6 +14,7 @@
 //! - [`guard`]: which addresses of the internet may be asked.
 //! - [`telegram`]: the only code that knows what t.me looks like. It asks for a page and reads it.
 //! - [`backoff`]: how long to wait before trying again what failed.
+//! - [`meter`]: what is counted, for Prometheus.
 //! - [`work`]: what keeps a core busy, done beside the answers.
 //! - [`cache`]: snapshots in memory, bounded in bytes; one task at a time for the same work.
 //! - [`archive`]: every post ever seen, in SQLite or PostgreSQL.
@@ -51,6 +52,7 @@ pub mod feed;
 pub mod files;
 pub mod guard;
 pub mod media;
+pub mod meter;
 pub mod post;
 pub mod refresh;
 pub mod telegram;

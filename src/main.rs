@@ -3,14 +3,19 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use telewire::cli;
-use telewire::config::{Cli, Command, LogArgs, LogFormat};
+use telewire::config::{self, Cli, Command, LogArgs, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command, serve } = Cli::parse();
+    let Cli { command, serve, settings, .. } = match config::from_arguments() {
+        Ok(cli) => cli,
+        Err(err) => {
+            complain(&err);
+            return ExitCode::from(2);
+        }
+    };
     let command = command.unwrap_or(Command::Serve(Box::new(serve)));
     if let Command::Serve(args) = &command
         && let Err(err) = start_logging(&args.log)
@@ -18,7 +23,7 @@ async fn main() -> ExitCode {
         complain(&err);
         return ExitCode::from(2);
     }
-    match cli::run(command).await {
+    match cli::run(command, &settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             complain(&err);
@@ -35,8 +40,9 @@ fn complain(err: &dyn std::fmt::Display) {
 fn start_logging(args: &LogArgs) -> Result<(), String> {
     let filter = EnvFilter::try_new(&args.log).map_err(|err| format!("--log {:?}: {err}", args.log))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match args.log_format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+    let is_terminal = io::stderr().is_terminal();
+    match args.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json }) {
+        LogFormat::Text => lines.with_ansi(is_terminal).init(),
         LogFormat::Json => lines.json().init(),
     }
     Ok(())

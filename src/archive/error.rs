@@ -56,6 +56,24 @@ pub enum ArchiveError {
     Database(String),
 }
 
+impl ArchiveError {
+    /// What it is in a word, as metrics have it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Resting => "resting",
+            Self::Slow => "slow",
+            Self::Busy => "busy",
+            Self::Full => "full",
+            Self::Damaged(_) => "damaged",
+            Self::Newer { .. } => "newer",
+            Self::InUse(_) => "in-use",
+            Self::Unwritable { .. } => "unwritable",
+            Self::Absent(_) => "absent",
+            Self::Database(_) => "database",
+        }
+    }
+}
+
 impl From<sqlx::Error> for ArchiveError {
     fn from(err: sqlx::Error) -> Self {
         let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();

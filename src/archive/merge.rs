@@ -221,6 +221,8 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         post.views = hidden.views;
     } else if before.rules == RULES && known.only_in_telegram.is_none() && !same_content(known, &post) {
         post.updated = Some(now);
+    }
+    if before.rules == RULES && known.only_in_telegram.is_none() {
         post.edition += u32::from(!same_media(known, &post) || !same_preview(known, &post));
     }
     let is_back = before.missing > 0 || before.gone.is_some();

@@ -27,6 +27,7 @@ use tokio::sync::{Notify, broadcast};
 use url::Url;
 
 use crate::channel::ChannelName;
+use crate::meter;
 use crate::post::{PostId, Snapshot};
 use database::{Database, Place};
 use folder::Folder;
@@ -326,6 +327,12 @@ impl Archive {
         }
     }
 
+    /// Whether it is not being left alone after a failure.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.rest().all.is_none_or(|until| Instant::now() >= until) && self.has_room().is_ok()
+    }
+
     /// How long a reader waits for it.
     #[must_use]
     pub fn patience(&self) -> Duration {
@@ -383,6 +390,9 @@ impl Archive {
             work(database).await
         };
         let outcome = tokio::time::timeout(limit, attempt).await.unwrap_or(Err(ArchiveError::Slow));
+        if let Err(err) = &outcome {
+            meter::archive_failed(err.word());
+        }
         match outcome.as_ref().err().cloned() {
             None => {}
             // That a reader has no time to wait says nothing yet of those who have.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::database::{Database, Place};
 use super::merge::{self, MAX_ALBUM, Part, Record};
@@ -220,12 +220,15 @@ async fn see(
     part: &Part,
     seen: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let Some((first, last)) = part.posts.first().zip(part.posts.last()) else { return Ok(()) };
-    let see = sqlx::query(
-        "UPDATE post SET seen = $4 WHERE channel = $1 AND id BETWEEN $2 AND $3 AND missing = 0 AND gone IS NULL",
-    );
-    let see = see.bind(key).bind(i64::from(first.id.get())).bind(i64::from(last.id.get()));
-    see.bind(seen.as_millisecond()).execute(connection).await.map(drop)
+    let is_shown = |post: &&Post| post.only_in_telegram.is_none();
+    let ids: Vec<String> = part.posts.iter().filter(is_shown).map(|post| post.id.to_string()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // Numbers, which need no quotes; a database may be too far away for one question each.
+    let see = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
+    let see = sqlx::query(AssertSqlSafe(see)).bind(key).bind(seen.as_millisecond());
+    see.execute(connection).await.map(drop)
 }
 
 /// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells

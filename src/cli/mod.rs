@@ -2,12 +2,16 @@
 
 mod archive;
 mod check;
+mod config;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory;
+use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -15,11 +19,13 @@ use tokio::time::Instant;
 use crate::archive::{Archive, ArchiveError, Retention};
 use crate::channel::ChannelName;
 use crate::config::{
-    CheckArgs, Command, GetArgs, HealthcheckArgs, PlaceArgs, PublicUrl, ServeArgs, UpstreamArgs,
+    CheckArgs, Cli, Command, FileError, GetArgs, HealthcheckArgs, PlaceArgs, PublicUrl, ServeArgs, Setting,
+    UpstreamArgs,
 };
 use crate::feed;
 use crate::feed::options::FeedOptions;
 use crate::media::{self, Links, MediaKeys};
+use crate::meter::Meter;
 use crate::refresh::{self, Channels, Freshness, RefreshError, Samples};
 use crate::telegram::address::{self, AddressError, Which};
 use crate::telegram::client::{Client, Politeness};
@@ -55,6 +61,9 @@ pub enum CliError {
         /// The cause.
         err: io::Error,
     },
+    /// The file with settings is wrong.
+    #[error(transparent)]
+    Config(#[from] FileError),
     /// The archive cannot be used.
     #[error("{0}")]
     Archive(ArchiveError),
@@ -75,6 +84,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotCarried | Self::Unhealthy(..) | Self::CannotServe(_) => 1,
+            Self::Config(_) => 2,
             Self::Address(_) => 3,
             Self::Refresh(_, RefreshError::NoPosts(why)) if why.is_telegrams_word() => 4,
             Self::NotArchived(_) => 4,
@@ -85,35 +95,44 @@ impl CliError {
     }
 }
 
-/// Runs one command to its end.
+/// Runs one command to its end. `settings` are those in effect.
 ///
 /// # Errors
 ///
 /// What kept it from its end; to be printed with its exit code.
-pub async fn run(command: Command) -> Result<(), CliError> {
-    match run_to_end(command).await {
+pub async fn run(command: Command, settings: &[Setting]) -> Result<(), CliError> {
+    match run_to_end(command, settings).await {
         // Whoever reads the output has had enough of it.
         Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         end => end,
     }
 }
 
-async fn run_to_end(command: Command) -> Result<(), CliError> {
+async fn run_to_end(command: Command, settings: &[Setting]) -> Result<(), CliError> {
     match command {
         Command::Serve(args) => serve(*args).await,
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
         Command::Archive(command) => archive::run(command).await,
+        Command::Config(command) => config::run(command, settings),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "telewire", &mut text);
+            Ok(io::stdout().write_all(&text)?)
+        }
+        Command::Manual => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
         Command::Healthcheck(args) => healthcheck(&args).await,
     }
 }
 
 async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let cannot = |err: &dyn std::error::Error| CliError::CannotServe(err.to_string());
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|err| CliError::CannotServe(format!("{} cannot be listened on: {err}", args.listen)))?;
-    args.listen = listener.local_addr().map_err(|err| cannot(&err))?;
+    if args.no_archive && args.place.database.is_some() {
+        return Err(CliError::CannotServe("--no-archive and --database cannot go together".to_owned()));
+    }
+    let meter = Arc::new(Meter::install().map_err(|err| cannot(&err))?);
+    let listener = listen(args.listen).await?;
+    args.listen = address_of(&listener)?;
     let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
     let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
     let samples = Samples::new(&args.place.data_dir);
@@ -128,11 +147,34 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let channels =
         Channels::new(client, Arc::clone(&archive), args.cache_size, freshness, gap_pages, good_for, samples);
     let keys = media_keys(&args).map_err(|err| cannot(&err))?;
-    let app = web::App::new(channels, keys, &args).map_err(|err| cannot(&err))?;
+    let app = web::App::new(channels, keys, meter, &args).map_err(|err| cannot(&err))?;
+    if let Some(address) = args.metrics_listen {
+        let listener = listen(address).await?;
+        tracing::info!("metrics on http://{}/-/metrics", address_of(&listener)?);
+        tokio::spawn(web::serve_metrics(listener, app.clone()));
+    }
     tracing::info!("serving on http://{}", args.listen);
+    notify(&[NotifyState::Ready]);
     web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))?;
     archive.close().await;
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
+    let cannot = |err| CliError::CannotServe(format!("{address} cannot be listened on: {err}"));
+    TcpListener::bind(address).await.map_err(cannot)
+}
+
+/// Where it listens, which it chooses itself when the port is 0.
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, CliError> {
+    listener.local_addr().map_err(|err| CliError::CannotServe(err.to_string()))
+}
+
+/// Tells systemd, when it has started the service and wants to know.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(err) = sd_notify::notify(state) {
+        tracing::debug!("systemd cannot be told: {err}");
+    }
 }
 
 /// The keys that sign addresses of files.
@@ -141,16 +183,13 @@ fn media_keys(args: &ServeArgs) -> io::Result<MediaKeys> {
         return Ok(keys.clone());
     }
     if args.place.database.is_some() {
-        tracing::info!("every copy of telewire on this database must be given the same --media-key");
+        tracing::warn!("every copy of telewire on this database must be given the same --media-key");
     }
-    let folder = &args.place.data_dir;
-    media::in_folder(folder).or_else(|err| {
-        let file = folder.display();
-        tracing::warn!(
-            "addresses of pictures and videos end with this run, since {file} cannot hold their key: {err}"
-        );
-        media::of_this_run()
-    })
+    if let Some(keys) = media::in_folder(&args.place.data_dir)? {
+        return Ok(keys);
+    }
+    tracing::warn!("so addresses of pictures and videos are good until the end of this run");
+    media::of_this_run()
 }
 
 /// Deletes what is not to be kept, soon after the start and every hour.
@@ -193,6 +232,7 @@ async fn shutdown() {
         _ = terminate => {}
     }
     tracing::info!("stopping");
+    notify(&[NotifyState::Stopping]);
 }
 
 async fn get(args: GetArgs) -> Result<(), CliError> {

@@ -15,6 +15,7 @@ use super::MediaHosts;
 use super::kind;
 use super::range::{ContentRange, Range};
 use crate::guard::{Way, WayError, innermost};
+use crate::meter;
 
 /// Until the connection stands.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -34,6 +35,9 @@ const MAX_REDIRECTS: usize = 3;
 /// What is asked for to learn what a file is.
 const START: Range = Range::From(0, Some(511));
 
+/// Connections that are kept for the next file.
+const MAX_IDLE: usize = 16;
+
 /// Files whose kind is remembered.
 const MAX_KNOWN: u64 = 10_000;
 
@@ -44,19 +48,22 @@ pub enum MediaError {
     #[error("Telegram does not know this address any more (status {0})")]
     Expired(u16),
     /// It leads to a host that files may not come from.
-    #[error("the file is at a host that is not among --media-hosts")]
+    #[error("the file is at a place from where this service passes nothing on")]
     NotAdmitted,
     /// The server does not answer, or not in time.
-    #[error("Telegram's file server cannot be reached: {0}")]
+    #[error("Telegram's file server cannot be reached")]
     Unreachable(String),
     /// The server is busy, fails, or wants to be left alone.
     #[error("Telegram's file server gives no file at the moment (status {0})")]
     Refused(u16),
     /// The server sent what was not asked for, or broke off.
-    #[error("Telegram's file server sent no file: {0}")]
+    #[error("Telegram's file server sent something else than this file")]
     Broken(String),
+    /// The file has no such part, only so many bytes.
+    #[error("the file has {0} bytes")]
+    NoSuchPart(u64),
     /// It is larger than allowed.
-    #[error("the file is larger than --media-max-size")]
+    #[error("the file is larger than this service passes on")]
     TooLarge,
     /// It is something else than a picture, a video or a recording.
     #[error("the file is no picture, video or recording")]
@@ -102,16 +109,11 @@ impl MediaClient {
             .connect_timeout(CONNECT)
             // On a connection that several files share, one that nobody takes would hold up the others.
             .http1_only()
+            .pool_max_idle_per_host(MAX_IDLE)
             .no_gzip()
             .no_brotli();
         let known = Cache::builder().max_capacity(MAX_KNOWN).build();
         Ok(Self { http: http.build()?, hosts, max_size, known })
-    }
-
-    /// An address as it may be given to others.
-    #[must_use]
-    pub fn admit(&self, url: &str) -> Option<String> {
-        self.hosts.admit(url)
     }
 
     /// What a file is, without having it sent.
@@ -126,19 +128,19 @@ impl MediaClient {
         }
     }
 
-    /// A file, or the part of it that is asked for. `Err` within `Ok` is the length of a file that has no such part.
+    /// A file, or the part of it that is asked for.
     ///
     /// # Errors
     ///
     /// See [`MediaError`].
-    pub async fn open(&self, url: String, range: Option<Range>) -> Result<Result<Opened, u64>, MediaError> {
-        let Some(range) = range else { return self.open_anew(url, None).await.map(Ok) };
+    pub async fn open(&self, url: String, range: Option<Range>) -> Result<Opened, MediaError> {
+        let Some(range) = range else { return self.open_anew(url, None).await };
         // Only its beginning tells what it is.
         let kind = self.kind(url.clone()).await?;
         let response = self.ask(url.clone(), Some(range)).await?;
         match response.status() {
             StatusCode::RANGE_NOT_SATISFIABLE => match kind.total {
-                Some(total) => Ok(Err(total)),
+                Some(total) => Err(MediaError::NoSuchPart(total)),
                 None => Err(MediaError::Broken(
                     "it has no part of what it does not know the length of".to_owned(),
                 )),
@@ -148,10 +150,10 @@ impl MediaClient {
                 self.check_size(Some(part.total))?;
                 let kind = Kind { total: Some(part.total), ..kind };
                 let body = self.body(response, VecDeque::new(), Some(part.length()));
-                Ok(Ok(Opened { kind, part: Some(part), body }))
+                Ok(Opened { kind, part: Some(part), body })
             }
             // A server may send the whole in place of a part.
-            _ => self.whole(url, response).await.map(Ok),
+            _ => self.whole(url, response).await,
         }
     }
 
@@ -303,6 +305,7 @@ impl Body {
             };
         };
         self.n_sent += chunk.len() as u64;
+        meter::media_sent(chunk.len());
         let is_slow = self.waited > MIN_RATE.1 && self.n_sent / self.waited.as_secs().max(1) < MIN_RATE.0;
         if self.n_sent > self.length.unwrap_or(self.max_size) {
             Err("it is longer than it may be".to_owned())

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::guard;
 
-/// The hosts whose pictures and videos feeds embed; a reader's device contacts them without being asked.
+/// The hosts whose pictures and videos feeds show.
 ///
 /// Written as a list of host names with optional ports, separated by commas: `example.org, 127.0.0.1:8081`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,28 +12,38 @@ const FILE: &str = "media.key";
 /// Bytes of a new key.
 const LENGTH: usize = 32;
 
-/// The keys in a data folder; a new one is put there when there is none. Only its owner may read the file.
+/// The keys in a data folder; a new one is put there when there is none. Only its owner may read the file. `None` when
+/// it cannot be put there.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or made, or holds no keys.
-pub fn in_folder(folder: &Path) -> io::Result<MediaKeys> {
+/// When a file is there that cannot be read, or holds no keys: with another one every address would be dead.
+pub fn in_folder(folder: &Path) -> io::Result<Option<MediaKeys>> {
     let file = folder.join(FILE);
+    let wrong = |why: String| io::Error::other(format!("{}: {why}", file.display()));
     match fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map_err(io::Error::other),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            let key = generate()?;
-            fs::create_dir_all(folder)?;
-            // Whole or not at all: a program that ends meanwhile must not leave half a key.
-            let part = folder.join(format!("{FILE}.part"));
-            let mut new = private(&part)?;
-            new.write_all(format!("{key}\n").as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&part, &file)?;
-            key.parse().map_err(io::Error::other)
-        }
-        Err(err) => Err(err),
+        Ok(text) => text.trim().parse().map(Some).map_err(wrong),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => match make(folder, &file) {
+            Ok(keys) => Ok(Some(keys)),
+            Err(err) => {
+                tracing::warn!("{} cannot be made: {err}", file.display());
+                Ok(None)
+            }
+        },
+        Err(err) => Err(wrong(err.to_string())),
     }
+}
+
+fn make(folder: &Path, file: &Path) -> io::Result<MediaKeys> {
+    let key = generate()?;
+    fs::create_dir_all(folder)?;
+    // Whole or not at all: a program that ends meanwhile must not leave half a key.
+    let part = folder.join(format!("{FILE}.part"));
+    let mut new = private(&part)?;
+    new.write_all(format!("{key}\n").as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&part, file)?;
+    key.parse().map_err(io::Error::other)
 }
 
 /// A key for this run alone.

@@ -18,6 +18,7 @@ use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach, Wait};
 use crate::backoff::{grown, spread};
 use crate::cache::{Flights, Lookup, Packed, Snapshots};
 use crate::channel::ChannelName;
+use crate::meter;
 use crate::post::Snapshot;
 use crate::telegram::address::Which;
 use crate::telegram::client::{Client, FetchError};
@@ -219,6 +220,18 @@ impl Channels {
         }
     }
 
+    /// Tells how upstreams and the archive are.
+    pub fn meter(&self) {
+        self.client.meter();
+        meter::archive_is(self.archive_is_up());
+    }
+
+    /// Whether the archive can be used at the moment.
+    #[must_use]
+    pub fn archive_is_up(&self) -> bool {
+        self.archive.is_up()
+    }
+
     fn flight(self: &Arc<Self>, name: &ChannelName) -> impl Future<Output = Option<Landed>> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
         self.flights.start(name.clone(), || async move {
@@ -265,12 +278,14 @@ impl Channels {
         }
         match self.fetch(name, known.clone()).await {
             Ok(packed) => {
+                meter::refreshed("ok".to_owned());
                 self.failures.invalidate(name);
                 Ok((packed, Origin::Upstream))
             }
             Err(error) => {
                 self.archive.release(name.as_str()).await;
                 let known = known.is_some();
+                meter::refreshed(error.word());
                 let failure = self.failure(name, error, knowledge);
                 let error = &failure.error;
                 if error.is_telegrams_word() {

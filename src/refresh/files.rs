@@ -34,15 +34,6 @@ const FAILED: Duration = Duration::from_secs(30);
 /// How long the page that another copy of the program reads is waited for, and how often it is looked for.
 const ELSEWHERE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_millis(100));
 
-/// An address at Telegram.
-#[derive(Clone, Debug)]
-pub struct Address {
-    /// The address.
-    pub url: String,
-    /// When Telegram gave it.
-    pub seen: Timestamp,
-}
-
 /// Why there is no address of a file.
 #[derive(Clone, Debug, Error)]
 pub enum FileError {
@@ -69,6 +60,8 @@ pub(super) struct Reading {
     flights: Arc<Flights<ChannelName, ()>>,
     read: Cache<(ChannelName, Option<PostId>), Read>,
     permits: Semaphore,
+    /// Files whose addresses were refused though they were new.
+    dead: Cache<FileId, ()>,
     /// For how long an address is good without being tried.
     good_for: Duration,
 }
@@ -78,6 +71,7 @@ impl Reading {
         Self {
             flights: Flights::new(),
             read: Cache::builder().max_capacity(MAX_READ).time_to_live(good_for.max(GONE)).build(),
+            dead: Cache::builder().max_capacity(MAX_READ).time_to_live(GONE).build(),
             permits: Semaphore::new(MAX_READING),
             good_for,
         }
@@ -85,8 +79,8 @@ impl Reading {
 }
 
 impl Channels {
-    /// Where a file is now. The page of its post is read when the address that is known is too old, or was `refused`:
-    /// that is the time when Telegram gave the address which it no longer knows.
+    /// The file's address at Telegram. The page of its post is read when the one that is known is too old, or was
+    /// `refused`.
     ///
     /// # Errors
     ///
@@ -94,13 +88,18 @@ impl Channels {
     pub async fn address(
         self: &Arc<Self>,
         file: &FileId,
-        refused: Option<Timestamp>,
-    ) -> Result<Address, FileError> {
+        refused: Option<&str>,
+    ) -> Result<String, FileError> {
+        if self.reading.dead.contains_key(file) {
+            return Err(FileError::Gone);
+        }
         let (begun, until) = (now(), Instant::now() + PATIENCE);
         let owner = (file.channel.clone(), file.post);
         loop {
             let known = self.seen_files(file).await;
-            let known = known.filter(|known| refused.is_none_or(|refused| known.seen > refused));
+            let is_refused =
+                |known: &SeenFiles| refused.is_some() && known.files.address(file.name) == refused;
+            let known = known.filter(|known| known.seen >= begun || !is_refused(known));
             let age = |known: &SeenFiles| now().duration_since(known.seen).unsigned_abs();
             let is_good = |known: &&SeenFiles| known.seen >= begun || age(known) < self.reading.good_for;
             if let Some(known) = known.as_ref().filter(is_good) {
@@ -121,11 +120,16 @@ impl Channels {
             let (channels, asked) = (Arc::clone(self), file.clone());
             // The page that is being read now may show this post too.
             let flight = self.reading.flights.start(file.channel.clone(), || async move {
-                channels.read_again(&asked, refused).await;
+                channels.read_again(&asked).await;
             });
             let left = until.saturating_duration_since(Instant::now());
             drop(tokio::time::timeout(left, flight).await);
         }
+    }
+
+    /// A new address of a file was refused as well: it is not looked for again for a while.
+    pub fn give_up(&self, file: &FileId) {
+        self.reading.dead.insert(file.clone(), ());
     }
 
     /// The addresses that were given last, of the archive and of pages that were read for files.
@@ -153,13 +157,13 @@ impl Channels {
     }
 
     /// Reads the page that shows a post, and keeps what it tells of all posts that it shows.
-    async fn read_again(self: &Arc<Self>, file: &FileId, refused: Option<Timestamp>) {
+    async fn read_again(self: &Arc<Self>, file: &FileId) {
         let (name, post) = (&file.channel, file.post);
-        let Ok(_permit) = self.reading.permits.acquire().await else { return };
         let lease = format!("{name}/files");
-        if self.is_read_elsewhere(file, &lease, refused).await {
+        if self.is_read_elsewhere(file, &lease).await {
             return;
         }
+        let Ok(_permit) = self.reading.permits.acquire().await else { return };
         let seen = now();
         let keep = |post: Option<PostId>, outcome: Result<Files, FileError>| {
             let outcome = outcome.map(|files| SeenFiles { files, seen });
@@ -171,12 +175,19 @@ impl Channels {
         match page {
             Ok(page) => {
                 let Page { snapshot, .. } = &page;
-                for shown in snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none()) {
-                    keep(Some(shown.id), Ok(Files::of(shown)));
+                let shown = || snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none());
+                // An album may be cut at both ends of a page, but not the one that was asked for.
+                let n_cut = usize::from(snapshot.has_older);
+                for whole in shown().skip(n_cut).filter(|shown| post.is_none_or(|post| shown.id <= post)) {
+                    keep(Some(whole.id), Ok(Files::of(whole)));
                 }
                 keep(None, Ok(Files::of_channel(&snapshot.channel)));
-                if let Some(id) = post.filter(|id| !snapshot.posts.iter().any(|post| post.id == *id)) {
-                    keep(post, self.files_alone(&snapshot.channel, id).await);
+                if let Some(id) = post {
+                    let files = match shown().find(|shown| shown.id == id) {
+                        Some(shown) => Ok(Files::of(shown)),
+                        None => self.files_alone(&snapshot.channel, id).await,
+                    };
+                    keep(post, files);
                 }
                 tracing::info!(channel = %name, posts = snapshot.posts.len(), "read again for its files");
                 let reach = Reach::Again(above.unwrap_or(PostId::MAX));
@@ -203,19 +214,14 @@ impl Channels {
     }
 
     /// Waits while another copy of the program reads this channel again. Tells whether that has helped.
-    async fn is_read_elsewhere(
-        self: &Arc<Self>,
-        file: &FileId,
-        lease: &str,
-        refused: Option<Timestamp>,
-    ) -> bool {
-        if !self.archive.is_shared() {
+    async fn is_read_elsewhere(self: &Arc<Self>, file: &FileId, lease: &str) -> bool {
+        // When a channel's own photo was seen is not archived.
+        if !self.archive.is_shared() || file.post.is_none() {
             return false;
         }
         let until = Instant::now() + ELSEWHERE.0;
-        let since = refused.unwrap_or(Timestamp::MIN);
         let before = self.archive.files(&file.channel, file.post, Wait::Reader).await;
-        let before = before.ok().flatten().map_or(since, |files| files.seen.max(since));
+        let before = before.ok().flatten().map_or(Timestamp::MIN, |files| files.seen);
         while let Ok(Lease::Theirs) = self.archive.lease(lease).await {
             if Instant::now() > until {
                 return false;
@@ -230,7 +236,6 @@ impl Channels {
     }
 }
 
-fn address_in(known: &SeenFiles, file: &FileId) -> Result<Address, FileError> {
-    let url = known.files.address(file.name).ok_or(FileError::Gone)?;
-    Ok(Address { url: url.to_owned(), seen: known.seen })
+fn address_in(known: &SeenFiles, file: &FileId) -> Result<String, FileError> {
+    known.files.address(file.name).map(str::to_owned).ok_or(FileError::Gone)
 }

@@ -11,6 +11,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::channel::ChannelName;
+use crate::meter;
 use crate::post::Snapshot;
 use crate::telegram::address::Which;
 use crate::telegram::client::{Client, FetchError};
@@ -19,7 +20,7 @@ use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
 pub use channels::{Channels, Failure, Freshness, Origin, STALE, Served, now};
-pub use files::{Address, FileError};
+pub use files::FileError;
 pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 
@@ -61,6 +62,25 @@ impl RefreshError {
     #[must_use]
     pub fn is_telegrams_word(&self) -> bool {
         matches!(self, Self::NoPosts(why) if why.is_telegrams_word())
+    }
+
+    /// What went wrong in a word, as caches and metrics have it.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let word = match self {
+            Self::Fetch(FetchError::Refused { status, .. } | FetchError::Status { status, .. }) => {
+                return format!("upstream-{status}");
+            }
+            Self::Fetch(FetchError::Unreachable { .. }) => "upstream-unreachable",
+            Self::Fetch(FetchError::TimedOut(_)) => "upstream-timeout",
+            Self::Fetch(FetchError::Resting { .. }) => "upstream-resting",
+            Self::Fetch(FetchError::Busy(_)) => "upstream-busy",
+            Self::Fetch(_) => "upstream-broken",
+            Self::NoPosts(why) if why.is_telegrams_word() => "no-posts",
+            Self::NoPosts(_) => "page-not-trusted",
+            Self::NotNow | Self::Broken => "internal",
+        };
+        word.to_owned()
     }
 }
 
@@ -107,10 +127,12 @@ pub async fn read_page(
 fn report(name: &ChannelName, page: &Page) {
     let Snapshot { posts, .. } = &page.snapshot;
     for skipped in &page.skipped {
+        meter::skipped_post();
         tracing::warn!(channel = %name, text = skipped.text, "a post was skipped: {}", skipped.why);
     }
     for post in posts {
         for part in &post.unknown {
+            meter::unknown_markup(&part.markup);
             tracing::warn!(channel = %name, post = %post.id, markup = part.markup, "unknown markup, kept as its text");
         }
     }

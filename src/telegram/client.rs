@@ -146,6 +146,11 @@ impl Client {
         Ok(Self { http: http.build()?, hosts: hosts.collect() })
     }
 
+    /// Tells how the upstreams are.
+    pub fn meter(&self) {
+        self.hosts.iter().for_each(Host::meter);
+    }
+
     /// Fetches a page of a channel, or the page that Telegram shows in its place.
     ///
     /// An upstream that cannot be reached, or fails, is followed by the next; one that refuses is not, since the
@@ -238,6 +243,21 @@ impl FetchError {
             Self::Refused { retry_after, .. } => *retry_after,
             Self::Resting { left, .. } => Some(*left),
             _ => None,
+        }
+    }
+
+    /// What went wrong in a word, as metrics have it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut(_) => "timeout",
+            Self::Refused { .. } => "refused",
+            Self::Resting { .. } => "resting",
+            Self::Busy(_) => "busy",
+            Self::Status { .. } => "status",
+            Self::TooLarge { .. } => "too-large",
+            Self::Broken { .. } => "broken",
+            Self::NoPosts(_) => "elsewhere",
         }
     }
 

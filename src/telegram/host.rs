@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::breaker::{Breaker, Rest};
 use super::client::FetchError;
 use super::upstream::Upstream;
+use crate::meter;
 
 /// Requests that may wait for their turn.
 const MAX_WAITING: usize = 64;
@@ -92,9 +93,16 @@ impl Host {
         self.breaker().rest(Instant::now()).map(|(_, left)| left)
     }
 
+    /// Tells how it is.
+    pub(super) fn meter(&self) {
+        let n_waiting = MAX_WAITING - self.waiting.available_permits();
+        meter::upstream_is(self.upstream.host(), n_waiting, self.rest().is_some());
+    }
+
     /// Draws the conclusions for requests to come.
     pub(super) fn learn(&self, outcome: Result<(), &FetchError>) {
         let (now, jitter) = (Instant::now(), fastrand::f64());
+        meter::upstream_answered(self.upstream.host(), outcome.err().map_or("ok", FetchError::word));
         let mut breaker = self.breaker();
         match outcome {
             Ok(()) => breaker.succeeded(),

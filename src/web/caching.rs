@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
-use crate::refresh::{Origin, RefreshError, Served};
-use crate::telegram::client::FetchError;
+use crate::refresh::{Origin, Served};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -89,24 +88,8 @@ fn cache_status(served: &Served) -> String {
         Origin::Cache => format!("telewire; hit; ttl={}", served.max_age.as_secs()),
         Origin::Stale(over, failure) => {
             let detail =
-                failure.as_ref().map(|failure| format!("; detail={}", detail(failure))).unwrap_or_default();
+                failure.as_ref().map(|failure| format!("; detail={}", failure.word())).unwrap_or_default();
             format!("telewire; hit; ttl=-{}{detail}", over.as_secs().max(1))
         }
-    }
-}
-
-/// Why the last refresh failed, in a word.
-fn detail(failure: &RefreshError) -> String {
-    match failure {
-        RefreshError::Fetch(FetchError::Refused { status, .. } | FetchError::Status { status, .. }) => {
-            format!("upstream-{status}")
-        }
-        RefreshError::Fetch(FetchError::Unreachable { .. }) => "upstream-unreachable".to_owned(),
-        RefreshError::Fetch(FetchError::TimedOut(_)) => "upstream-timeout".to_owned(),
-        RefreshError::Fetch(FetchError::Resting { .. }) => "upstream-resting".to_owned(),
-        RefreshError::Fetch(FetchError::Busy(_)) => "upstream-busy".to_owned(),
-        RefreshError::Fetch(_) => "upstream-broken".to_owned(),
-        RefreshError::NoPosts(_) => "page-not-trusted".to_owned(),
-        RefreshError::NotNow | RefreshError::Broken => "internal".to_owned(),
     }
 }

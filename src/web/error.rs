@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
@@ -42,6 +42,20 @@ pub(super) enum Error {
     /// The channel cannot be had.
     #[error("{0}")]
     Channel(#[from] Failure),
+    /// The request has no token.
+    #[error(
+        "this service is not open to everybody: give its token as the password, or as ?token=… in the address"
+    )]
+    NoToken,
+    /// The request has a token that is none.
+    #[error("this token is not one of this service's")]
+    WrongToken,
+    /// The client has made too many requests.
+    #[error("these are too many requests")]
+    TooOften(Duration),
+    /// The channel may not be served.
+    #[error("this service does not carry that channel")]
+    NotServed,
     /// The address of a file was not made by this service.
     #[error("this address was not made here: it has no signature, or one of other keys")]
     Signature,
@@ -69,16 +83,18 @@ impl Error {
             Self::Address(_) | Self::Host | Self::Query | Self::Limit | Self::Before => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NothingOlder => StatusCode::NOT_FOUND,
-            Self::Signature => StatusCode::FORBIDDEN,
+            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Signature | Self::NotServed => StatusCode::FORBIDDEN,
+            Self::Media(MediaError::NoSuchPart(_)) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Channel(failure) => of_refresh(&failure.error),
             Self::File(FileError::Page(error)) => of_refresh(error),
-            Self::File(FileError::Gone) | Self::Media(MediaError::Expired(_) | MediaError::NotAdmitted) => {
+            Self::NothingOlder | Self::File(FileError::Gone) | Self::Media(MediaError::Expired(_)) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Media(MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Media(
+                MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType | MediaError::NotAdmitted,
+            ) => StatusCode::BAD_GATEWAY,
             Self::Overloaded | Self::File(FileError::Busy) | Self::Media(MediaError::Refused(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -91,10 +107,12 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Channel(failure) if !failure.error.is_telegrams_word() => Some(failure.left()),
-            Self::Overloaded | Self::TooSlow | Self::File(FileError::Busy | FileError::Page(_)) => {
-                Some(RETRY)
-            }
-            Self::Media(MediaError::Unreachable(_) | MediaError::Refused(_)) => Some(RETRY),
+            Self::TooOften(left) => Some(*left),
+            Self::File(FileError::Page(error)) if !error.is_telegrams_word() => Some(RETRY),
+            Self::Overloaded
+            | Self::TooSlow
+            | Self::File(FileError::Busy)
+            | Self::Media(MediaError::Unreachable(_) | MediaError::Refused(_)) => Some(RETRY),
             _ => None,
         }
     }
@@ -110,6 +128,9 @@ impl Error {
         set(CACHE_CONTROL, "no-store");
         if let Some(retry_after) = self.retry_after() {
             set(RETRY_AFTER, &(retry_after.as_secs() + 1).to_string());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            set(WWW_AUTHENTICATE, "Basic realm=\"telewire\", charset=\"UTF-8\"");
         }
         let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         // Browsers name HTML first; feed readers name it last, if at all.

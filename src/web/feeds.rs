@@ -25,9 +25,9 @@ use crate::cache::{Flights, Packed};
 use crate::channel::ChannelName;
 use crate::feed::options::FeedOptions;
 use crate::feed::{self, Format};
+use crate::meter::{self, Found};
 use crate::post::{PostId, Snapshot};
-use crate::refresh::{self, STALE, Served};
-use crate::telegram::address;
+use crate::refresh::{self, Origin, STALE, Served};
 use crate::work;
 
 /// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
@@ -46,7 +46,7 @@ pub(super) async fn answer(
                 Some(query) => page(&app, typed, format, (url, query), peer, &headers).await,
             }
         }
-        _ => pages::channel(&app.base(&headers, peer), path.trim_end_matches('/')),
+        _ => pages::channel(&app, &app.base(&headers, peer), path.trim_end_matches('/')),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
@@ -70,8 +70,10 @@ async fn feed(
     peer: Peer,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let name = address::parse_channel(typed)?;
+    let name = app.channel(typed)?;
     let served = app.0.channels.get(&name).await?;
+    // It may have another name, by which it is not.
+    app.check_served(served.snapshot.channel())?;
     let media = app.0.media.links(&app.base(headers, peer));
     let options = FeedOptions { self_url, media, ..FeedOptions::default() };
     let rendered = app.0.rendered.get(name, &served.snapshot, format, options).await?;
@@ -87,9 +89,10 @@ async fn page(
     peer: Peer,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let name = address::parse_channel(typed)?;
+    let name = app.channel(typed)?;
     let depth = depth(query)?;
     let (view, mut served) = app.0.channels.view(&name, depth).await?;
+    app.check_served(served.snapshot.channel())?;
     if view.gap.is_some() {
         // There is more to come.
         served.max_age = served.max_age.min(STALE);
@@ -201,6 +204,11 @@ fn respond(
     served: &Served,
     request: &HeaderMap,
 ) -> Response {
+    meter::looked_up(match served.origin {
+        Origin::Cache => Found::Fresh,
+        Origin::Stale(..) => Found::Stale,
+        Origin::Upstream => Found::Nothing,
+    });
     let mut answer = Response::new(Body::empty());
     let headers = answer.headers_mut();
     validators.write(headers, served);

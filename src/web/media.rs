@@ -1,7 +1,8 @@
 //! Files of posts: `/-/media/{tag}/{channel}/{post}/{n}.{ext}`.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Extension;
@@ -15,16 +16,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use futures_util::StreamExt;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
+use super::access::network_of;
 use super::error::Error;
 use super::server::Peer;
 use crate::config::{MediaMode, PublicUrl, ServeArgs};
 use crate::files::FileId;
 use crate::guard::WayError;
 use crate::media::{Links, MediaClient, MediaError, MediaHosts, MediaKeys, Opened, Range};
+use crate::meter;
 
 /// For the head of an answer, with all that may have to be read before.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,15 +38,17 @@ const MAX_STREAMS_OF_CLIENT: usize = 64;
 /// How long a client waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
 
-/// Clients whose streams are counted; one without any for so long is forgotten.
-const MAX_CLIENTS: u64 = 10_000;
-const FORGOTTEN: Duration = Duration::from_mins(10);
+/// Clients from which on those that have ended are cleared away.
+const MANY_CLIENTS: usize = 1000;
 
 /// The file never changes under this address: one that does has another edition.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=2592000, immutable");
 
 /// A channel's photo may change, and has the same address then.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+
+/// The right to send one file.
+type Turn = [OwnedSemaphorePermit; 2];
 
 /// What all answers with files are about, and what sends them.
 pub(super) struct Media {
@@ -53,7 +57,8 @@ pub(super) struct Media {
     keys: Arc<MediaKeys>,
     mode: MediaMode,
     streams: Arc<Semaphore>,
-    of_client: Cache<IpAddr, Arc<Semaphore>>,
+    /// Each as long as it sends something.
+    of_client: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
 impl Media {
@@ -66,7 +71,7 @@ impl Media {
             keys: Arc::new(keys),
             mode: args.own_media.media,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
-            of_client: Cache::builder().max_capacity(MAX_CLIENTS).time_to_idle(FORGOTTEN).build(),
+            of_client: Mutex::default(),
         })
     }
 
@@ -76,9 +81,28 @@ impl Media {
         Links { hosts: self.hosts.clone(), own }
     }
 
+    /// Tells how many files are being sent.
+    pub(super) fn meter(&self) {
+        meter::media_streams(MAX_STREAMS - self.streams.available_permits());
+    }
+
+    /// What one client may be sent at a time.
+    fn streams_of(&self, client: IpAddr) -> Arc<Semaphore> {
+        let mut of_client = self.of_client.lock().unwrap_or_else(PoisonError::into_inner);
+        if of_client.len() > MANY_CLIENTS {
+            of_client.retain(|_, streams| streams.strong_count() > 0);
+        }
+        let streams = of_client.entry(network_of(client)).or_default();
+        streams.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Semaphore::new(MAX_STREAMS_OF_CLIENT));
+            *streams = Arc::downgrade(&new);
+            new
+        })
+    }
+
     /// The right to send a file, for as long as it is held.
-    async fn turn(&self, client: IpAddr) -> Result<[OwnedSemaphorePermit; 2], Error> {
-        let of_client = self.of_client.get_with(client, || Arc::new(Semaphore::new(MAX_STREAMS_OF_CLIENT)));
+    async fn turn(&self, client: IpAddr) -> Result<Turn, Error> {
+        let of_client = self.streams_of(client);
         let turn = async {
             Ok::<_, tokio::sync::AcquireError>([
                 of_client.acquire_owned().await?,
@@ -99,7 +123,12 @@ pub(super) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let answer = tokio::time::timeout(DEADLINE, file(&app, peer, &method, &uri, &headers)).await;
-    answer.unwrap_or(Err(Error::TooSlow)).unwrap_or_else(|err| err.answer(&headers))
+    answer.unwrap_or(Err(Error::TooSlow)).unwrap_or_else(|err| {
+        if let Error::Media(err) = &err {
+            tracing::warn!(path = uri.path(), "a file cannot be passed on: {err:?}");
+        }
+        err.answer(&headers)
+    })
 }
 
 async fn file(
@@ -113,11 +142,12 @@ async fn file(
     // Nothing may be added to what was signed.
     let path = Some(uri.path()).filter(|_| uri.query().is_none());
     let file = path.and_then(|path| media.keys.verify(path)).ok_or(Error::Signature)?;
+    app.check_served(&file.channel)?;
     if media.mode != MediaMode::Proxy {
         return redirect(app, &file).await;
     }
-    // The address is for ever, and so is what it says: it identifies the content.
-    let etag = format!("\"{}\"", file.to_string().replace('/', "."));
+    // The address is for ever, and so is what it says: it identifies the content. A channel's photo may change.
+    let etag = Some(format!("\"{}\"", file.to_string().replace('/', ".")));
     let mut answer = Response::new(Body::empty());
     let headers = answer.headers_mut();
     headers.extend([
@@ -127,23 +157,23 @@ async fn file(
         (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
     ]);
-    headers.extend(HeaderValue::try_from(&etag).map(|etag| (ETAG, etag)));
-    if is_known(&etag, request) {
+    let etag = etag.filter(|_| file.post.is_some());
+    headers.extend(etag.iter().filter_map(|etag| Some((ETAG, HeaderValue::try_from(etag).ok()?))));
+    if etag.as_ref().is_some_and(|etag| is_known(etag, request)) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(answer);
     }
-    let turn = media.turn(app.client(request, peer)).await?;
+    let client = app.client(request, peer);
     if *method == Method::HEAD {
-        let kind = fetch(app, &file, |url| media.client.kind(url)).await?;
+        let (kind, _) = fetch(app, &file, client, |url| media.client.kind(url)).await?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
         headers.extend(kind.total.map(|total| (CONTENT_LENGTH, total.into())));
         return Ok(answer);
     }
-    let range = range(&etag, request);
-    let opened = fetch(app, &file, |url| media.client.open(url, range)).await?;
-    let Opened { kind, part, body } = match opened {
-        Ok(opened) => opened,
-        Err(total) => {
+    let range = range(etag.as_deref(), request);
+    let opened = fetch(app, &file, client, |url| media.client.open(url, range)).await;
+    let (Opened { kind, part, body }, turn) = match opened {
+        Err(Error::Media(MediaError::NoSuchPart(total))) => {
             *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             let headers = answer.headers_mut();
             headers.extend(
@@ -152,6 +182,7 @@ async fn file(
             headers.remove(CACHE_CONTROL);
             return Ok(answer);
         }
+        opened => opened?,
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
     headers.extend(body.length().map(|length| (CONTENT_LENGTH, length.into())));
@@ -171,7 +202,7 @@ async fn file(
 /// Leads to the file's present address.
 async fn redirect(app: &App, file: &FileId) -> Result<Response, Error> {
     let address = app.0.channels.address(file, None).await?;
-    let url = app.0.media.client.admit(&address.url).ok_or(MediaError::NotAdmitted)?;
+    let url = app.0.media.hosts.admit(&address).ok_or(MediaError::NotAdmitted)?;
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::FOUND;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -179,19 +210,34 @@ async fn redirect(app: &App, file: &FileId) -> Result<Response, Error> {
     Ok(answer)
 }
 
-/// Does something with a file's address, and once more with a new one when Telegram does not know the first any more.
-async fn fetch<T, F>(app: &App, file: &FileId, ask: impl Fn(String) -> F) -> Result<T, Error>
+/// Does something with a file's address when its turn has come, and once more with a new one when Telegram does not know
+/// the first any more.
+async fn fetch<T, F>(
+    app: &App,
+    file: &FileId,
+    client: IpAddr,
+    ask: impl Fn(String) -> F,
+) -> Result<(T, Turn), Error>
 where
     F: Future<Output = Result<T, MediaError>>,
 {
-    let address = app.0.channels.address(file, None).await?;
-    match ask(address.url).await {
+    let App(shared) = app;
+    let address = shared.channels.address(file, None).await?;
+    let turn = shared.media.turn(client).await?;
+    match ask(address.clone()).await {
         Err(MediaError::Expired(status)) => {
             tracing::debug!(%file, status, "its address has expired");
-            let renewed = app.0.channels.address(file, Some(address.seen)).await?;
-            Ok(ask(renewed.url).await?)
+            // Others may have their turn while a page is read.
+            drop(turn);
+            let renewed = shared.channels.address(file, Some(&address)).await?;
+            let turn = shared.media.turn(client).await?;
+            let answer = ask(renewed).await;
+            if matches!(answer, Err(MediaError::Expired(_))) {
+                shared.channels.give_up(file);
+            }
+            Ok((answer?, turn))
         }
-        answer => Ok(answer?),
+        answer => Ok((answer?, turn)),
     }
 }
 
@@ -202,7 +248,8 @@ fn is_known(etag: &str, request: &HeaderMap) -> bool {
 }
 
 /// The part that is asked for, unless it is of another file than this has become (RFC 9110, section 13.1.5).
-fn range(etag: &str, request: &HeaderMap) -> Option<Range> {
+fn range(etag: Option<&str>, request: &HeaderMap) -> Option<Range> {
     let range = Range::parse(request.get(RANGE)?.to_str().ok()?)?;
-    request.get(IF_RANGE).is_none_or(|condition| condition == etag).then_some(range)
+    let is_same = |condition: &HeaderValue| etag.is_some_and(|etag| condition == etag);
+    request.get(IF_RANGE).is_none_or(is_same).then_some(range)
 }

@@ -29,14 +29,14 @@ pub(super) async fn home(
 ) -> Response {
     let base = app.base(&headers, peer);
     match form.channel.filter(|typed| !typed.trim().is_empty()) {
-        Some(typed) => channel(&base, &typed).unwrap_or_else(|err| err.answer(&headers)),
+        Some(typed) => channel(&app, &base, &typed).unwrap_or_else(|err| err.answer(&headers)),
         None => html(page("telewire", "", &usage(&base.to_string()))),
     }
 }
 
 /// `/{channel}`: the addresses of a channel's feeds, for people and for readers that look for them.
-pub(super) fn channel(base: &PublicUrl, typed: &str) -> Result<Response, Error> {
-    let name = address::parse_channel(typed)?;
+pub(super) fn channel(app: &App, base: &PublicUrl, typed: &str) -> Result<Response, Error> {
+    let name = app.channel(typed)?;
     let url = |format: Format| escape(&format!("{base}/{name}/{}", format.name()));
     let links: String = Format::ALL
         .iter()

@@ -3,13 +3,19 @@
 //! axum's own loop has no deadline for a request's head, so a client that never finishes one would keep its
 //! connection for ever.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,8 +25,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
+use tracing::Instrument;
 
 use super::{App, base, feeds};
+use crate::meter::{self, Route};
 
 /// For the head of a request, from the moment the connection is idle.
 const HEAD: Duration = Duration::from_secs(10);
@@ -37,11 +45,14 @@ const MAX_HEADERS: usize = 100;
 /// Connections at a time, if the system allows as many open files.
 const MAX_CONNECTIONS: u64 = 4096;
 
-/// Open files for everything else: asking upstreams, resolving names, the data folder.
-const OTHER_FILES: u64 = 192;
+/// Open files for everything else: asking upstreams for pages and files, resolving names, the data folder.
+const OTHER_FILES: u64 = 512;
 
 /// For the requests under way when the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// How often what grows with requests is cleared away.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// When accepting fails, as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -65,6 +76,7 @@ where
     let connections = Arc::new(Semaphore::new(max_connections));
     let (draining, drained) = watch::channel(false);
     let ended = Arc::new(Notify::new());
+    let tidying = tokio::spawn(tidy(app.clone()));
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
@@ -99,7 +111,49 @@ where
         }
     };
     accept(&mut Box::pin(enough)).await;
+    tidying.abort();
     Ok(())
+}
+
+/// Clears away what grows with the number of requests and clients.
+async fn tidy(app: App) {
+    let mut times = tokio::time::interval(TIDY);
+    loop {
+        times.tick().await;
+        app.tidy();
+    }
+}
+
+/// Gives metrics at an address of their own.
+pub async fn serve_metrics(listener: TcpListener, app: App) {
+    if let Err(err) = axum::serve(listener, super::router_of_metrics(app)).await {
+        tracing::error!("metrics are not given any more: {err}");
+    }
+}
+
+/// The header that has a request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What tells a request from others, in log lines and answers.
+#[derive(Clone, Copy, Debug)]
+struct RequestId(u64);
+
+impl RequestId {
+    /// Numbers rise by one, from where no other run of the program has begun.
+    fn next() -> Self {
+        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64(..) & !0xff_ffff));
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn header(self) -> HeaderValue {
+        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 /// As many as there may be open files for. Without any left, asking an upstream fails as if it were the upstream's
@@ -151,16 +205,28 @@ async fn connection(
     let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         asking.notify_one();
+        let begun = Instant::now();
         // Listening on every address, IPv4 comes as IPv6.
         let peer = Peer(peer.ip().to_canonical());
-        if let Err(err) = base::settle_host(&mut request) {
-            return Either::Left(ready(Ok(err.answer(request.headers()))));
+        let admitted = base::settle_host(&mut request).and_then(|()| app.admit(&mut request, peer));
+        // What proves that the client may read is not part of the path any more.
+        let route = Route::of(request.uri().path());
+        let id = RequestId::next();
+        let finish = move |mut answer: Response| {
+            meter::answered(route, answer.status().as_u16(), begun.elapsed());
+            answer.headers_mut().insert(REQUEST_ID, id.header());
+            Ok::<_, Infallible>(answer)
+        };
+        if let Err(err) = admitted {
+            return Either::Left(ready(finish(err.answer(request.headers()))));
         }
         if let Some(answer) = feeds::kept(&app, &request, peer) {
-            return Either::Left(ready(Ok(answer)));
+            return Either::Left(ready(finish(answer)));
         }
         request.extensions_mut().insert(peer);
-        Either::Right(router.clone().call(request))
+        let span = tracing::info_span!("request", id = %id);
+        let answer = router.clone().call(request).instrument(span);
+        Either::Right(answer.map(move |answer| answer.and_then(finish)))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

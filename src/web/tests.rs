@@ -7,7 +7,11 @@ use crate::refresh::{Freshness, Samples};
 use crate::telegram::client::{Client, Politeness};
 use axum::body::Body;
 use clap::Parser;
+use std::sync::LazyLock;
 use tower::Service;
+
+/// A program has one.
+static METER: LazyLock<Arc<Meter>> = LazyLock::new(|| Arc::new(Meter::install().unwrap()));
 
 async fn app() -> App {
     let args = Cli::parse_from(["telewire", "--upstream", "http://127.0.0.1:9"]).serve;
@@ -17,7 +21,7 @@ async fn app() -> App {
     let samples = Samples::new(&args.place.data_dir);
     let good_for = args.own_media.good_for();
     let channels = Channels::new(client, archive, args.cache_size, freshness, 0, good_for, samples);
-    App::new(channels, crate::media::of_this_run().unwrap(), &args).unwrap()
+    App::new(channels, crate::media::of_this_run().unwrap(), Arc::clone(&METER), &args).unwrap()
 }
 
 async fn status(router: &Router, path: &str) -> (StatusCode, bool) {

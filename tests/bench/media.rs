@@ -180,7 +180,7 @@ impl Service {
                 "--fresh-min",
                 "1h",
             ])
-            .args(["--log", "telewire::cli=info"])
+            .args(["--log", "telewire::cli=info", "--log-format", "text"])
             .arg("--data-dir")
             .arg(&data)
             .stderr(Stdio::piped())

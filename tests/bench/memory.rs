@@ -83,7 +83,7 @@ impl Service {
         let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
             .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
             .args(["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"])
-            .args(["--fresh-min", "1h", "--log", "telewire::cli=info"])
+            .args(["--fresh-min", "1h", "--log", "telewire::cli=info", "--log-format", "text"])
             .arg("--data-dir")
             .arg(&data)
             .stderr(Stdio::piped())

@@ -58,7 +58,9 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
         Channels::new(client, archive, args.cache_size, freshness, 0, args.own_media.good_for(), samples);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let app = App::new(channels, telewire::media::of_this_run().expect("a key"), &args).expect("a client");
+    let meter = telewire::meter::Meter::install().expect("the only one");
+    let app = App::new(channels, telewire::media::of_this_run().expect("a key"), Arc::new(meter), &args)
+        .expect("a client");
     tokio::spawn(web::serve(listener, app, std::future::pending::<()>));
     address
 }

@@ -27,9 +27,14 @@ const HOMES: [(&str, &[&str], &str); 13] = [
 ];
 
 /// The files that are pure, and words that would betray that they are not.
-const PURE: [&str; 11] = [
+const PURE: [&str; 16] = [
     "channel.rs",
     "post.rs",
+    "files.rs",
+    "media/address.rs",
+    "media/hosts.rs",
+    "media/kind.rs",
+    "media/range.rs",
     "text.rs",
     "feed/",
     "telegram/address.rs",

@@ -125,6 +125,45 @@ fn what_was_deleted_is_gone_and_is_not_asked_for_again() {
     );
 }
 
+/// Albums one after another, so that any page cuts some of them.
+#[test]
+fn albums_are_found_whole_whatever_page_they_are_read_from() {
+    let fake = Fake::start();
+    let history = channel(&fake, 0);
+    let start: jiff::Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
+    for n in 0..30 {
+        history.lock().unwrap().publish(3 + n % 5, start + jiff::SignedDuration::from_mins(n.into()));
+    }
+    let app = service(&fake, &[]);
+    let links = links(&app);
+    assert_eq!(links.len(), 150);
+    for turn in [links.clone(), links.iter().rev().cloned().collect()] {
+        history.lock().unwrap().token += 1;
+        for (path, answer) in get_all(&app, &turn, 1) {
+            let n: u32 = path.rsplit('/').next().unwrap().split('.').next().unwrap().parse().unwrap();
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            assert!(answer.body == picture(CHANNEL, item_of(&path) + n), "{path} is another picture");
+        }
+    }
+}
+
+/// The page goes on naming an address that the file server does not know.
+#[test]
+fn a_file_that_is_refused_everywhere_costs_one_page() {
+    let fake = Fake::start();
+    channel(&fake, 5);
+    let app = service(&fake, &[]);
+    let link = links(&app).first().unwrap().clone();
+    for status in [403, 404, 410] {
+        fake.on(&format!("/file/{CHANNEL}-{}.jpg?token=0", item_of(&link)), Answer::status(status));
+    }
+    let before = fake.paths("/s/").len();
+    for _ in 0..20 {
+        assert_eq!(app.get(&link).status, 404);
+    }
+    assert_eq!(fake.paths("/s/").len(), before + 1);
+}
+
 #[test]
 fn files_are_had_though_the_preview_page_is_not() {
     let fake = Fake::start();

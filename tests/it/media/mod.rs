@@ -2,6 +2,7 @@
 
 mod expiry;
 mod fences;
+mod links;
 mod players;
 mod streams;
 

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::thread;
 
 use super::{CHANNEL, FAST, KEY, channel, links, service};
-use crate::support::app::App;
+use crate::support::app::{App, run_in};
 use crate::support::fake::{Answer, Fake, Framing, Gate, picture};
 use crate::support::http;
 
@@ -41,8 +41,8 @@ fn parts_are_had_as_rfc_9110_has_them() {
     }
     assert_eq!(
         answer.headers.len(),
-        10,
-        "no header but these, its length, its tag, the date and the connection's: {:?}",
+        11,
+        "no header but these, its length, its tag, the date, the request's and the connection's: {:?}",
         answer.headers
     );
     for (range, first, last) in [
@@ -273,4 +273,17 @@ fn keys_are_made_once_or_given_and_can_be_changed() {
     let app = App::start(&fake.url(), &[&hosts[..], &["--media-key", KEY]].concat());
     assert_eq!((app.get(&given).status, app.get(&made).status), (200, 403));
     assert_eq!(app.log_times(KEY), 0);
+    let folder = app.kill();
+    std::fs::write(folder.join("data/media.key"), "half a k").unwrap();
+    let refused = run_in(&folder, &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 1, "with another key every address would be dead");
+    assert!(refused.stderr.contains("media.key: a key must have"), "{}", refused.stderr);
+    let refused = run_in(&folder, &["serve", "--media-key", "my-short-key"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("at least 32") && !refused.stderr.contains("my-short-key"),
+        "{}",
+        refused.stderr
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
 }

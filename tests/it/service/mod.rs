@@ -1,11 +1,13 @@
 //! The service over HTTP, between real sockets: what readers and browsers get, also when Telegram fails.
 
+mod access;
 mod addresses;
 mod conditional;
 mod crowd;
 mod failures;
 mod feeds;
 mod limits;
+mod metrics;
 mod outages;
 mod stale;
 mod stopping;

@@ -33,6 +33,7 @@ impl App {
     pub(crate) fn start_in(folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut child = telewire()
             .args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream])
+            .env("TELEWIRE_LOG_FORMAT", "text")
             .args(flags)
             .current_dir(&folder)
             .stdout(Stdio::null())
@@ -44,7 +45,8 @@ impl App {
         let mut app = Self { address: ([127, 0, 0, 1], 0).into(), child, log, folder };
         let line = app.wait_for_log("serving on http://");
         let (_, address) = line.split_once("http://").unwrap();
-        app.address = address.trim().parse().unwrap();
+        let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
+        app.address = address[..end.unwrap_or(address.len())].parse().unwrap();
         app
     }
 

@@ -1,0 +1,30 @@
+//! `config`: look at settings.
+
+use std::io::{self, Write};
+
+use super::CliError;
+use crate::config::{self, ConfigCommand, Setting};
+
+/// Runs one of the commands. `settings` are those in effect.
+pub(super) fn run(command: ConfigCommand, settings: &[Setting]) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match command {
+        ConfigCommand::Check { file } => {
+            let n = config::check(&file)?;
+            writeln!(out, "{}: {n} settings, all of them right", file.display())?;
+        }
+        ConfigCommand::Show(_) => {
+            let widest = settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
+            for Setting { name, value, origin, is_secret } in settings {
+                let value = match value {
+                    Some(_) if *is_secret => "(not shown)",
+                    Some(value) => value,
+                    None => "-",
+                };
+                writeln!(out, "{name:widest$}  {origin:8}  {value}")?;
+            }
+        }
+        ConfigCommand::Example => out.write_all(config::example().as_bytes())?,
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,59 @@
+//! What feeds name is what the service finds: no link leads to a file that its post does not have.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use telewire::feed::options::FeedOptions;
+use telewire::feed::{self, Format};
+use telewire::files::Files;
+use telewire::media::{Links, MediaHosts, MediaKeys};
+use telewire::telegram::address::MEDIA_HOSTS;
+use telewire::telegram::page::{self, Source};
+
+use super::KEY;
+use crate::support::{page, page_names, pages_folder};
+
+const BASE: &str = "https://feeds.example.org";
+
+/// The addresses in a feed that begin so.
+fn addresses(json: &str, start: &str) -> BTreeSet<String> {
+    let ends = |c: char| matches!(c, '"' | '\\' | '\'' | '<');
+    let found = json.match_indices(start).map(|(at, _)| json[at..].split(ends).next().unwrap());
+    found.map(|url| url.replace("&amp;", "&")).collect()
+}
+
+#[test]
+fn every_link_of_every_page_leads_to_the_file_that_the_post_shows() {
+    let keys: Arc<MediaKeys> = Arc::new(KEY.parse().unwrap());
+    let hosts: MediaHosts = MEDIA_HOSTS.parse().unwrap();
+    let mut kinds = BTreeSet::new();
+    for name in page_names(&pages_folder()) {
+        let Ok(page) = page::parse(&page(&name), Source::Saved(None)) else { continue };
+        let json = |own| {
+            let media = Links { hosts: hosts.clone(), own };
+            let options = FeedOptions { self_url: format!("{BASE}/x/json"), media, ..FeedOptions::default() };
+            String::from_utf8(feed::render(&feed::build(&page.snapshot, &options), Format::Json)).unwrap()
+        };
+        let signed = addresses(
+            &json(Some((BASE.to_owned(), Arc::clone(&keys)))),
+            "https://feeds.example.org/-/media/",
+        );
+        let mut found = BTreeSet::new();
+        for link in &signed {
+            let file = keys.verify(&link[BASE.len()..]).unwrap_or_else(|| panic!("{name}: {link}"));
+            let files = match file.post {
+                Some(id) => Files::of(page.snapshot.posts.iter().find(|post| post.id == id).unwrap()),
+                None => Files::of_channel(&page.snapshot.channel),
+            };
+            let url = files.address(file.name).unwrap_or_else(|| panic!("{name}: {link} leads to nothing"));
+            found.insert(hosts.admit(url).unwrap());
+            kinds.insert(
+                link.rsplit('/').next().unwrap().trim_start_matches(|c: char| c.is_ascii_digit()).to_owned(),
+            );
+        }
+        let direct = addresses(&json(None), "https://");
+        assert!(found.is_subset(&direct), "{name}: {:?}", found.difference(&direct));
+    }
+    let all = [".jpg", ".mp4", ".ogg", ".webm", ".webp", "link.jpg", "link.mp4"];
+    assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}

@@ -1,0 +1,184 @@
+//! Who may read, what, and how often.
+
+use std::fs;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{PREVIEW, RSS, service};
+use crate::support::app::{App, run, run_with};
+use crate::support::fake::{Answer, Fake};
+use crate::support::{CHANNEL, assert_none, page};
+
+const TOKEN: &str = "0123456789abcdef";
+const OTHER: &str = "an-other-secret-of-mine";
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}
+
+#[test]
+fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
+    let (fake, app) = service(&["--token", &format!("{TOKEN},{OTHER}")]);
+    let as_password = basic("me", TOKEN);
+    let as_name = basic(OTHER, "");
+    let bearer = format!("Bearer {TOKEN}");
+    let good: [(String, Vec<(&str, &str)>); 7] = [
+        (format!("{RSS}?token={TOKEN}"), vec![]),
+        (format!("{RSS}?token={OTHER}&limit=5"), vec![]),
+        (format!("{RSS}?limit=5&token={TOKEN}"), vec![]),
+        (format!("/-/token/{TOKEN}{RSS}"), vec![]),
+        (RSS.to_owned(), vec![("Authorization", &as_password)]),
+        (RSS.to_owned(), vec![("Authorization", &as_name)]),
+        (RSS.to_owned(), vec![("Authorization", &bearer)]),
+    ];
+    let wrong = TOKEN.replace('0', "1");
+    let (wrong_password, nonsense) = (basic("me", &wrong), format!("Basic {TOKEN}"));
+    let bad: [(String, Vec<(&str, &str)>); 9] = [
+        (RSS.to_owned(), vec![]),
+        ("/".to_owned(), vec![]),
+        (format!("/{CHANNEL}"), vec![]),
+        ("/-/metrics".to_owned(), vec![]),
+        (format!("{RSS}?token={wrong}"), vec![]),
+        (format!("{RSS}?token="), vec![]),
+        (format!("/-/token/{wrong}{RSS}"), vec![]),
+        (RSS.to_owned(), vec![("Authorization", &wrong_password)]),
+        (RSS.to_owned(), vec![("Authorization", &nonsense)]),
+    ];
+    let refused = |what: &str| {
+        let mut failures = Vec::new();
+        for (target, headers) in &bad {
+            let answer = app.ask("GET", target, headers);
+            let is_asked = answer.header("WWW-Authenticate").is_some_and(|asked| asked.starts_with("Basic"));
+            if answer.status != 401 || !is_asked || answer.text().contains(CHANNEL) {
+                failures.push(format!("{what} {target} {headers:?}: {answer:?}"));
+            }
+        }
+        assert_none(&failures);
+    };
+    refused("before anything is known");
+    assert_eq!(fake.paths("/"), [""; 0], "nobody is asked for it");
+    let mut bodies = Vec::new();
+    for (target, headers) in &good {
+        let answer = app.ask("GET", target, headers);
+        assert_eq!(answer.status, 200, "{target} {headers:?}: {}", answer.text());
+        if !target.contains("limit") {
+            bodies.push(answer.body);
+        }
+    }
+    assert!(bodies.windows(2).all(|two| two[0] == two[1]), "no answer tells which token it was");
+    assert!(!String::from_utf8_lossy(&bodies[0]).contains(TOKEN));
+    refused("when it is in the cache");
+    for open in ["/-/healthz", "/-/readyz"] {
+        assert_eq!(app.get(open).status, 200, "{open}");
+    }
+    let metrics = app.get(&format!("/-/metrics?token={TOKEN}"));
+    assert_eq!(metrics.status, 200);
+    assert!(!metrics.text().contains(CHANNEL) && !metrics.text().contains(TOKEN), "{}", metrics.text());
+    for secret in [TOKEN, OTHER] {
+        assert_eq!(app.log_times(secret), 0);
+    }
+}
+
+#[test]
+fn pictures_need_no_token_since_their_addresses_are_secret() {
+    let fake = Fake::start();
+    let html = page("photo").replace("https://cdn4.telesco.pe", &fake.url());
+    let name = html.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap();
+    fake.on(&format!("/s/{name}"), Answer::page(&html));
+    let app = App::start(&fake.url(), &["--token", TOKEN, "--media-hosts", &fake.host()]);
+    let feed = app.get(&format!("/{name}/rss?token={TOKEN}"));
+    let link = feed.text().split("/-/media/").nth(1).unwrap().split(['"', '<']).next().unwrap();
+    // The fake has no such file.
+    assert_eq!(app.get(&format!("/-/media/{link}")).status, 503);
+    assert_eq!(app.get(&format!("/-/media/x{link}")).status, 403);
+}
+
+#[test]
+fn channels_can_be_allowed_and_denied_by_any_of_their_names() {
+    let alias = page("channel_alias");
+    let own = alias.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    for (flag, allowed, status) in [
+        ("--allow-channels", "harbour_*", 200),
+        ("--allow-channels", "other_*,HARBOUR_news", 200),
+        ("--allow-channels", "other_*", 403),
+        ("--deny-channels", "other_*", 200),
+        ("--deny-channels", "*_news", 403),
+    ] {
+        let (fake, app) = service(&[flag, allowed]);
+        for target in [RSS, "/harbour_news", "/?channel=@harbour_news", "/harbour_news/json?limit=3"] {
+            let answer = app.get(target);
+            assert_eq!(answer.status, status, "{flag} {allowed}: {target}: {}", answer.text());
+        }
+        assert_eq!(fake.count(PREVIEW) == 0, status == 403);
+    }
+    let (fake, app) = service(&["--deny-channels", &own]);
+    fake.on("/s/saltmill_alias", Answer::page(&alias));
+    assert_eq!(app.get("/saltmill_alias/rss").status, 403, "it is {own}");
+    assert_eq!(app.get("/saltmill_alias/rss?limit=2").status, 403);
+    assert_eq!(run(&["serve", "--deny-channels", "a b"]).code, 2);
+}
+
+/// Behind a proxy that is trusted each client has its own limit; without one, nobody on this machine has any.
+#[test]
+fn a_client_that_asks_too_often_is_told_when_to_come_back() {
+    let flags = ["--client-rate", "1", "--client-burst", "3", "--trusted-proxies", "127.0.0.1"];
+    let (_fake, app) = service(&flags);
+    let ask = |from: &str| {
+        let answer = app.ask("GET", RSS, &[("X-Forwarded-For", from)]);
+        (answer.status, answer.header("Retry-After").is_some())
+    };
+    for _ in 0..3 {
+        assert_eq!(ask("192.0.2.7"), (200, false));
+    }
+    assert_eq!(ask("192.0.2.7"), (429, true));
+    assert_eq!(ask("198.51.100.99, 192.0.2.7"), (429, true), "what it says before that is not believed");
+    assert_eq!(ask("192.0.2.8"), (200, false));
+    for n in 0..3 {
+        assert_eq!(ask(&format!("2001:db8:1:2::{n}")), (200, false));
+    }
+    assert_eq!(ask("2001:db8:1:2:ffff::1"), (429, true), "a network is one client");
+    assert_eq!(ask("2001:db8:1:3::1"), (200, false));
+    for _ in 0..10 {
+        assert_eq!(app.get(RSS).status, 200);
+    }
+}
+
+#[test]
+fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
+    let (fake, app) = service(&[]);
+    let file = app.folder.join("telewire.toml");
+    let path = file.to_str().unwrap();
+    fs::write(&file, format!("token = {TOKEN:?}\nclient-rate = 7\nfresh-min = \"9m\"\nlog = \"debug\"\n"))
+        .unwrap();
+    let checked = run(&["config", "check", path]);
+    assert_eq!(
+        (checked.code, checked.stdout.as_str()),
+        (0, format!("{path}: 4 settings, all of them right\n").as_str())
+    );
+    let arguments = ["config", "show", "--config", path, "--fresh-min", "2m"];
+    let shown = run_with(&arguments, &[("TELEWIRE_LOG", "warn")], std::process::Stdio::piped());
+    let line = |name: &str| {
+        let line = shown.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.unwrap().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    for (name, told) in [
+        ("client-rate", "file 7"),
+        ("fresh-min", "flag 2m"),
+        ("log", "variable warn"),
+        ("burst", "default 5"),
+        ("token", "file (not shown)"),
+        ("database", "default -"),
+    ] {
+        assert_eq!(line(name), told, "{name}");
+    }
+    assert!(!shown.stdout.contains(TOKEN));
+    let app = App::start(&fake.url(), &["--config", path]);
+    assert_eq!(app.get(RSS).status, 401);
+    fs::write(&file, "rate = 1\n\n\nfresh-min = \"soon\"\n").unwrap();
+    for command in [&["config", "check", path][..], &["serve", "--config", path]] {
+        let wrong = run(command);
+        assert_eq!(wrong.code, 2);
+        assert_eq!(wrong.stderr, format!("telewire: {path}:4: fresh-min: write it as 90s, 10m or 1h\n"));
+    }
+}

@@ -1,0 +1,79 @@
+//! What is counted, and what the log says.
+
+use super::{PREVIEW, RSS, service};
+use crate::support::app::App;
+use crate::support::fake::Answer;
+use crate::support::{CHANNEL, http};
+
+/// The value of a metric, by its name with its labels.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
+}
+
+#[test]
+fn a_cold_and_a_warm_request_are_counted() {
+    let (fake, app) = service(&["--fresh-min", "1h"]);
+    assert_eq!(app.get(RSS).status, 200);
+    let etag = app.get(RSS).header("ETag").unwrap().to_owned();
+    assert_eq!(app.ask("GET", RSS, &[("If-None-Match", &etag)]).status, 304);
+    assert_eq!(app.get("/no_such_name/rss").status, 502);
+    assert_eq!(app.get("/harbour_news").status, 200);
+    let answer = app.get("/-/metrics");
+    assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4"));
+    let metrics = answer.text();
+    let host = fake.host();
+    for (name, wanted) in [
+        ("telewire_requests_total{route=\"feed\",status=\"200\"}", 2.0),
+        ("telewire_requests_total{route=\"feed\",status=\"304\"}", 1.0),
+        ("telewire_requests_total{route=\"feed\",status=\"502\"}", 1.0),
+        ("telewire_requests_total{route=\"channel\",status=\"200\"}", 1.0),
+        ("telewire_request_seconds_count{route=\"feed\"}", 4.0),
+        ("telewire_cache_total{state=\"miss\"}", 1.0),
+        ("telewire_cache_total{state=\"hit\"}", 2.0),
+        ("telewire_cache_total{state=\"stale\"}", 0.0),
+        ("telewire_refreshes_total{outcome=\"ok\"}", 1.0),
+        ("telewire_refreshes_total{outcome=\"upstream-500\"}", 1.0),
+        (&format!("telewire_upstream_requests_total{{host=\"{host}\",outcome=\"ok\"}}"), 1.0),
+        (&format!("telewire_upstream_requests_total{{host=\"{host}\",outcome=\"status\"}}"), 1.0),
+        (&format!("telewire_upstream_waiting{{host=\"{host}\"}}"), 0.0),
+        (&format!("telewire_upstream_resting{{host=\"{host}\"}}"), 0.0),
+        ("telewire_archive_up", 1.0),
+        ("telewire_media_streams", 0.0),
+        (&format!("telewire_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
+    ] {
+        assert_eq!(value(metrics, name), Some(wanted), "{name}: {metrics}");
+    }
+    assert!(value(metrics, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{metrics}");
+    assert!(!metrics.contains(CHANNEL) && !metrics.contains("no_such_name"), "{metrics}");
+}
+
+#[test]
+fn metrics_can_have_an_address_of_their_own() {
+    let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0", "--token", "0123456789abcdef"]);
+    let line = app.wait_for_log("metrics on http://");
+    let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    assert_eq!(http::ask(address, "GET", "/-/metrics", &[]).status, 200);
+    assert_eq!(http::ask(address, "GET", RSS, &[]).status, 404, "nothing else is there");
+    let answer = app.get("/-/metrics?token=0123456789abcdef");
+    assert_eq!(answer.status, 400, "they are not where feeds are: {}", answer.text());
+}
+
+#[test]
+fn a_failure_is_logged_once_with_the_id_of_the_request() {
+    let (fake, app) = service(&["--log-format", "json"]);
+    fake.on(PREVIEW, Answer::status(404));
+    let answer = app.get(RSS);
+    let id = answer.header("X-Request-Id").unwrap().to_owned();
+    assert_eq!((answer.status, id.len()), (502, 16));
+    let line = app.wait_for_log("cannot be read");
+    assert_eq!(app.log_times("cannot be read"), 1);
+    let logged: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(logged["level"], "WARN", "{line}");
+    assert_eq!(logged["fields"]["channel"], CHANNEL, "{line}");
+    assert_eq!(logged["span"]["id"], id.as_str(), "{line}");
+    assert_ne!(app.get(RSS).header("X-Request-Id"), Some(id.as_str()));
+    let app = App::start(&fake.url(), &["--log-format", "json"]);
+    app.get(RSS);
+    assert_eq!(app.log_times("127.0.0.1:0"), 0, "nobody's address");
+}
