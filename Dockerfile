@@ -13,8 +13,9 @@ RUN set -eu; \
     echo 'fn main() {}' > src/main.rs; \
     touch src/lib.rs tests/it/main.rs; \
     for bench in page_to_feed serving memory media archive; do echo 'fn main() {}' > tests/bench/$bench.rs; done
-# Static, so that it needs no system around it. The target is named so that only the program itself is built so.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# Static, so that it needs no system around it, and random numbers come from the kernel, without a file in /dev. The
+# target is named so that only the program itself is built so.
+ENV RUSTFLAGS="-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\""
 RUN cargo build --release --locked --bin telewire --target "$(rustc -vV | sed -n 's/^host: //p')"
 COPY src src
 # What was just made must be older than what has been copied.

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use clap::CommandFactory;
+use telewire::config::Cli;
+
 use crate::support::{app, assert_none, root};
 
 /// Words of the code, where they may stand, and why nowhere else.
@@ -124,15 +127,36 @@ fn every_dependency_says_what_it_is_for() {
 #[test]
 fn the_readme_explains_every_flag_of_the_service() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let help = app::run(&["serve", "--help"]).stdout;
-    let flags: Vec<&str> = help
-        .split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|word| word.starts_with("--") && word.len() > 2 && *word != "--help")
-        .collect();
-    assert!(flags.contains(&"--listen"), "{help}");
-    let is_missing = |flag: &&str| !readme.contains(&format!("`{flag}`"));
-    assert_none(
-        &flags.into_iter().filter(is_missing).map(|flag| format!("README.md: {flag}")).collect::<Vec<_>>(),
+    let table = readme.split("| flag | variable |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().skip(2).map(|row| row.split(" | ").collect()).collect();
+    let command = Cli::command();
+    let flags: Vec<_> = command.get_arguments().filter(|flag| flag.get_env().is_some()).collect();
+    let mut wrong = Vec::new();
+    for flag in flags.iter().filter(|flag| flag.get_long() != Some("config")) {
+        let (name, variable) = (flag.get_long().unwrap(), flag.get_env().unwrap().to_str().unwrap());
+        let expected = [format!("| `--{name}`"), format!("`{variable}`"), format!("`{name}`")];
+        let Some(row) = rows.iter().find(|row| row[..3] == expected) else {
+            wrong.push(format!("README.md has no row {expected:?}"));
+            continue;
+        };
+        let default = flag.get_default_values().first().map(|value| value.to_str().unwrap());
+        let is_told =
+            default.is_none_or(|default| row[3] == format!("`{default}`") || !row[3].starts_with('`'));
+        if !is_told {
+            wrong.push(format!("README.md: the default of --{name} is {default:?}, not {}", row[3]));
+        }
+    }
+    assert_eq!(rows.len(), flags.len() - 1, "each row is a flag");
+    assert_none(&wrong);
+}
+
+#[test]
+fn the_example_of_settings_is_what_the_program_writes() {
+    let example = fs::read_to_string(root().join("deploy/telewire.toml")).unwrap();
+    assert_eq!(
+        example,
+        app::run(&["config", "example"]).stdout,
+        "telewire config example > deploy/telewire.toml"
     );
 }
 
