@@ -1,9 +1,13 @@
 //! What is counted, and what the log says.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake::Answer;
-use crate::support::{CHANNEL, http};
+use crate::support::{CHANNEL, http, root, say};
 
 /// The value of a metric, by its name with its labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
@@ -46,6 +50,56 @@ fn a_cold_and_a_warm_request_are_counted() {
     }
     assert!(value(metrics, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{metrics}");
     assert!(!metrics.contains(CHANNEL) && !metrics.contains("no_such_name"), "{metrics}");
+}
+
+/// What a service says of itself while Telegram is down, as Prometheus would see it for twenty minutes.
+#[test]
+fn the_alert_fires_when_telegram_is_down() {
+    if !Path::new("/usr/bin/promtool").exists() {
+        return say("promtool is not here, so it is not checked that the alerts fire");
+    }
+    let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
+    let alerts = root().join("deploy/alerts.yaml");
+    let fires = |what: &str, expected: &str| {
+        let metrics = app.get("/-/metrics");
+        let series = metrics.text().lines().filter(|line| line.starts_with("telewire_")).map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let name = match name.split_once('{') {
+                Some((name, labels)) => format!("{name}{{instance=\"a\",{labels}"),
+                None => format!("{name}{{instance=\"a\"}}"),
+            };
+            format!("      - series: '{name}'\n        values: {value}x20\n")
+        });
+        let test = format!(
+            "rule_files: [{}]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n{}\
+             \x20   alert_rule_test:\n      - alertname: TelegramLeftAlone\n        eval_time: 15m\n        exp_alerts: [{expected}]\n",
+            alerts.display(),
+            series.collect::<String>()
+        );
+        let file = app.folder.join("alerts.yaml");
+        fs::write(&file, test).unwrap();
+        let outcome = Command::new("promtool").args(["test", "rules"]).arg(&file).output().unwrap();
+        let words = String::from_utf8_lossy(&outcome.stdout) + String::from_utf8_lossy(&outcome.stderr);
+        assert!(outcome.status.success(), "{what}: {words}");
+    };
+    assert_eq!(app.get(RSS).status, 200);
+    fires("while all is well", "");
+    fake.vanish();
+    // It is left alone when it cannot be reached, or has failed some times.
+    for n in 0..6 {
+        app.get(&format!("/other_{n}/rss"));
+    }
+    let summary = "No upstream can be asked: a serves what it has";
+    let description = fs::read_to_string(&alerts).unwrap();
+    let description = description.split("description: ").nth(1).unwrap().lines().next().unwrap();
+    fires(
+        "while Telegram is down",
+        &format!(
+            "{{exp_labels: {{severity: warning, instance: a}}, \
+             exp_annotations: {{summary: \"{summary}\", description: {description}}}}}"
+        ),
+    );
+    assert_eq!(app.get(RSS).status, 200, "readers notice nothing");
 }
 
 #[test]

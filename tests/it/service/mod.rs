@@ -9,6 +9,7 @@ mod feeds;
 mod limits;
 mod metrics;
 mod outages;
+mod restarts;
 mod stale;
 mod stopping;
 

@@ -31,8 +31,13 @@ impl App {
 
     /// The same in a folder that another service may have left.
     pub(crate) fn start_in(folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", folder, upstream, flags)
+    }
+
+    /// The same at an address that is known before.
+    pub(crate) fn start_at(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut child = telewire()
-            .args(["serve", "--listen", "127.0.0.1:0", "--upstream", upstream])
+            .args(["serve", "--listen", listen, "--upstream", upstream])
             .env("TELEWIRE_LOG_FORMAT", "text")
             .args(flags)
             .current_dir(&folder)
