@@ -12,7 +12,7 @@ RUN set -eu; \
     mkdir -p src tests/it tests/bench; \
     echo 'fn main() {}' > src/main.rs; \
     touch src/lib.rs tests/it/main.rs; \
-    for bench in page_to_feed serving memory media archive; do echo 'fn main() {}' > tests/bench/$bench.rs; done
+    for bench in page_to_feed serving memory media secrets archive; do echo 'fn main() {}' > tests/bench/$bench.rs; done
 # Static, so that it needs no system around it, and random numbers come from the kernel, without a file in /dev. The
 # target is named so that only the program itself is built so.
 ENV RUSTFLAGS="-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\""
