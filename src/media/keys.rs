@@ -23,13 +23,15 @@ pub fn in_folder(folder: &Path) -> io::Result<Option<MediaKeys>> {
     let wrong = |why: String| io::Error::other(format!("{}: {why}", file.display()));
     match fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map(Some).map_err(wrong),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => match make(folder, &file) {
-            Ok(keys) => Ok(Some(keys)),
-            Err(err) => {
-                tracing::warn!("{} cannot be made: {err}", file.display());
-                Ok(None)
+        Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            match make(folder, &file) {
+                Ok(keys) => Ok(Some(keys)),
+                Err(err) => {
+                    tracing::warn!("{} cannot be made: {err}", file.display());
+                    Ok(None)
+                }
             }
-        },
+        }
         Err(err) => Err(wrong(err.to_string())),
     }
 }
