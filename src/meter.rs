@@ -43,6 +43,14 @@ impl Meter {
         let process = Collector::default();
         process.describe();
         describe();
+        // What is not there yet cannot be seen to rise.
+        counter!("telewire_panics_total").increment(0);
+        counter!("telewire_skipped_posts_total").increment(0);
+        for outcome in
+            ["ok", "no-posts", "page-not-trusted", "upstream-unreachable", "upstream-timeout", "internal"]
+        {
+            counter!("telewire_refreshes_total", "outcome" => outcome).increment(0);
+        }
         gauge!("telewire_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self { handle, process })
     }
@@ -176,6 +184,14 @@ pub fn refreshed(outcome: String) {
 /// An upstream was asked.
 pub fn upstream_answered(host: String, outcome: &'static str) {
     counter!("telewire_upstream_requests_total", "host" => host, "outcome" => outcome).increment(1);
+}
+
+/// An upstream will be asked.
+pub fn upstream_known(host: &str, outcomes: &[&'static str]) {
+    for outcome in outcomes {
+        counter!("telewire_upstream_requests_total", "host" => host.to_owned(), "outcome" => *outcome)
+            .increment(0);
+    }
 }
 
 /// How an upstream is at this moment.

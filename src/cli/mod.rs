@@ -84,13 +84,13 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotCarried | Self::Unhealthy(..) | Self::CannotServe(_) => 1,
-            Self::Config(_) => 2,
+            Self::Config(FileError::Wrong { .. }) => 2,
             Self::Address(_) => 3,
             Self::Refresh(_, RefreshError::NoPosts(why)) if why.is_telegrams_word() => 4,
             Self::NotArchived(_) => 4,
             Self::Refresh(..) | Self::Backfill(..) => 5,
             Self::Archive(_) => 7,
-            Self::File { .. } | Self::Output(_) => 6,
+            Self::File { .. } | Self::Config(FileError::Unreadable { .. }) | Self::Output(_) => 6,
         }
     }
 }

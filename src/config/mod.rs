@@ -49,7 +49,7 @@ the file that --config names. A flag wins over a variable, and that over the fil
 Exit codes:
   0  done
   1  check: something that a person would see is not carried; healthcheck: not healthy; serve: cannot start
-  2  the command line is wrong
+  2  the command line, a variable or the file with settings is wrong
   3  what was typed is not a channel
   4  there is no such channel, it has no public posts, or nothing of it is archived
   5  Telegram cannot be reached, or its answer cannot be trusted: try again later

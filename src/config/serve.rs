@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    HeaderText, Patterns, PublicUrl, Secrets, database, duration, name_server, network, proxy,
+    HeaderText, Patterns, PublicUrl, Secrets, database, duration, log_filter, name_server, network, proxy,
 };
 use crate::archive::Retention;
 use crate::channel::ChannelName;
@@ -157,7 +157,7 @@ pub struct UpstreamArgs {
         value_parser = Upstream::new)]
     pub upstream: Vec<Upstream>,
     /// Proxy through which they are reached: http, https, socks5, or socks5h to have names resolved there too
-    #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL", value_parser = proxy)]
+    #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL", value_parser = proxy, hide_env_values = true)]
     pub proxy: Option<Url>,
     /// Name servers that are asked where they are, such as 9.9.9.9 or 127.0.0.1:5353; the system's when left out
     #[arg(long, env = "TELEWIRE_DNS", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = name_server)]
@@ -233,7 +233,7 @@ pub enum MediaMode {
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
     /// What is logged: error, warn, info, debug, trace, or a filter such as telewire=debug
-    #[arg(long, env = "TELEWIRE_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(long, env = "TELEWIRE_LOG", default_value = "info", value_name = "LEVEL", value_parser = log_filter)]
     pub log: String,
     /// How log lines are written; text on a terminal and json elsewhere when left out
     #[arg(long, env = "TELEWIRE_LOG_FORMAT", value_name = "FORMAT")]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::channel::ChannelName;
@@ -71,6 +72,12 @@ pub(super) fn proxy(address: &str) -> Result<Url, String> {
         return Err("it must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned());
     }
     Ok(url)
+}
+
+/// What is logged, as `tracing` reads it.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let read = EnvFilter::try_new(text);
+    read.map(|_| text.to_owned()).map_err(|err| err.to_string())
 }
 
 pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {

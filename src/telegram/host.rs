@@ -48,6 +48,10 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(upstream: Upstream, politeness: Politeness) -> Self {
+        meter::upstream_known(
+            &upstream.host(),
+            &["ok", "unreachable", "timeout", "refused", "status", "broken"],
+        );
         let quota = Quota::per_second(politeness.rate).allow_burst(politeness.burst);
         Self {
             upstream,

@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{Request, Uri};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::App;
+use super::base::FORWARDED_FOR;
 use super::error::Error;
 use super::server::Peer;
 use crate::channel::ChannelName;
@@ -22,8 +23,9 @@ use crate::telegram::address::parse_channel;
 /// What a token in the path stands behind: `/-/token/SECRET/durov/rss`.
 const TOKEN_PATH: &str = "/-/token/";
 
-/// What needs no token: health, and files, whose addresses are secrets themselves.
-const OPEN: [&str; 3] = ["/-/healthz", "/-/readyz", address::PATH];
+/// What is asked about the service's health is asked by nobody who could give a token, and often. (Files need no token
+/// either: their addresses are secrets themselves.)
+const HEALTH: [&str; 2] = ["/-/healthz", "/-/readyz"];
 
 /// Who may read, and how often.
 pub(super) struct Access {
@@ -45,13 +47,16 @@ impl Access {
         }
     }
 
+    /// Keeps caches on the way from giving to everybody what was for one reader.
+    pub(super) fn close(&self, answer: &mut HeaderMap) {
+        let Some(said) = answer.get(CACHE_CONTROL).filter(|_| self.tokens.is_some()) else { return };
+        let private = said.to_str().unwrap_or_default().replace("public", "private");
+        answer.extend(HeaderValue::try_from(private).map(|private| (CACHE_CONTROL, private)));
+    }
+
     /// Whether a client asks too often; then in how long it may again.
     fn limit(&self, client: IpAddr) -> Result<(), Error> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
-        // Everybody who comes through a proxy that is not trusted would share one limit.
-        if client.is_loopback() {
-            return Ok(());
-        }
         limiter.check_key(&network_of(client)).map_err(|refused| {
             Error::TooOften(refused.wait_time_from(DefaultClock::default().now()).max(Duration::from_secs(1)))
         })
@@ -60,9 +65,6 @@ impl Access {
     /// Whether a request has a token, which is taken out of it: no answer depends on which one it was.
     fn identify<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         let Some(tokens) = &self.tokens else { return Ok(()) };
-        if OPEN.iter().any(|open| request.uri().path().starts_with(open)) {
-            return Ok(());
-        }
         let in_address = take_from_path(request).or_else(|| take_from_query(request));
         let given = in_address.or_else(|| from_header(request)).ok_or(Error::NoToken)?;
         if tokens.contain(&given) { Ok(()) } else { Err(Error::WrongToken) }
@@ -85,10 +87,18 @@ impl App {
     /// Lets a request in, without what proves that it may.
     pub(super) fn admit<B>(&self, request: &mut Request<B>, peer: Peer) -> Result<(), Error> {
         let access = &self.0.access;
-        if access.limiter.is_some() {
+        let path = request.uri().path();
+        if HEALTH.contains(&path) {
+            return Ok(());
+        }
+        let needs_no_token = path.starts_with(address::PATH);
+        // Everybody who comes through a proxy on this machine that is not trusted would share one limit.
+        let Peer(from) = peer;
+        let is_of_this_machine = from.is_loopback() && !request.headers().contains_key(FORWARDED_FOR);
+        if !is_of_this_machine && access.limiter.is_some() {
             access.limit(self.client(request.headers(), peer))?;
         }
-        access.identify(request)
+        if needs_no_token { Ok(()) } else { access.identify(request) }
     }
 }
 
@@ -102,7 +112,8 @@ pub(super) fn network_of(client: IpAddr) -> IpAddr {
 
 fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PATH)?.split_once('/')?;
-    let (token, rest) = (decoded(token), format!("/{rest}"));
+    // Channels only: what a proxy keeps from strangers is not to be had by this way around it.
+    let (token, rest) = (decoded(token), format!("/{}", Some(rest).filter(|rest| !rest.starts_with("-/"))?));
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     *request.uri_mut() = format!("{rest}{query}").parse().ok()?;
     Some(token)

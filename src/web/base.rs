@@ -3,12 +3,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderValue, Request, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 
 use super::App;
 use super::error::Error;
 use super::server::Peer;
 use crate::config::PublicUrl;
+
+/// Whom proxies have passed a request on for.
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl App {
     /// As configured, else as the request says, else where the service listens.
@@ -45,7 +48,7 @@ impl App {
     /// where it comes from stands before that, and is not believed.
     pub(super) fn client(&self, headers: &HeaderMap, Peer(peer): Peer) -> IpAddr {
         let is_trusted = |ip: &IpAddr| self.0.trusted_proxies.iter().any(|network| network.contains(ip));
-        let chain = headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok());
+        let chain = headers.get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
         let chain: Vec<&str> = chain.flat_map(|list| list.split(',')).collect();
         let mut client = peer;
         for hop in chain.iter().rev() {

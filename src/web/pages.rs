@@ -71,7 +71,7 @@ fn usage(base: &str) -> String {
         .collect();
     format!(
         "<h1>telewire</h1>\n<p>Follow public Telegram channels in a feed reader.</p>\n\
-         <form action=\"{base}/\" method=\"get\">\n\
+         <form method=\"get\">\n\
          <p><label>Channel: <input name=\"channel\" placeholder=\"name, @name or {me}\" size=\"40\" autofocus>\
          </label> <button>Show its feeds</button></p>\n</form>\n\
          <p>Or write the address yourself:</p>\n<ul>\n{examples}</ul>\n"

@@ -212,7 +212,11 @@ async fn connection(
         // What proves that the client may read is not part of the path any more.
         let route = Route::of(request.uri().path());
         let id = RequestId::next();
+        let closing = app.clone();
         let finish = move |mut answer: Response| {
+            if route != Route::Media {
+                closing.close(answer.headers_mut());
+            }
             meter::answered(route, answer.status().as_u16(), begun.elapsed());
             answer.headers_mut().insert(REQUEST_ID, id.header());
             Ok::<_, Infallible>(answer)

@@ -67,7 +67,6 @@ fn each_failure_has_its_exit_code_and_its_sentence() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not well: "),
         (&["serve", "--listen", &listen], 1, "cannot be listened on: "),
-        (&["serve", "--log", "telewire=loud"], 2, "--log \"telewire=loud\": "),
         (&["get", "not a channel"], 3, "\"not a channel\" is not a channel: type its name"),
         (&["check", "t.me/+AbCdEfGhIjKl"], 3, "\"t.me/+AbCdEfGhIjKl\" leads to a private chat: "),
         (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: nobody on Telegram has this name"),

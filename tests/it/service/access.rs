@@ -34,11 +34,13 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
     ];
     let wrong = TOKEN.replace('0', "1");
     let (wrong_password, nonsense) = (basic("me", &wrong), format!("Basic {TOKEN}"));
-    let bad: [(String, Vec<(&str, &str)>); 9] = [
+    let bad: [(String, Vec<(&str, &str)>); 10] = [
         (RSS.to_owned(), vec![]),
         ("/".to_owned(), vec![]),
         (format!("/{CHANNEL}"), vec![]),
         ("/-/metrics".to_owned(), vec![]),
+        // What a proxy keeps from strangers is not to be had by another way.
+        (format!("/-/token/{TOKEN}/-/metrics"), vec![]),
         (format!("{RSS}?token={wrong}"), vec![]),
         (format!("{RSS}?token="), vec![]),
         (format!("/-/token/{wrong}{RSS}"), vec![]),
@@ -62,6 +64,8 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
     for (target, headers) in &good {
         let answer = app.ask("GET", target, headers);
         assert_eq!(answer.status, 200, "{target} {headers:?}: {}", answer.text());
+        let keeping = answer.header("Cache-Control").unwrap();
+        assert!(keeping.starts_with("private, max-age="), "{target}: {keeping}");
         if !target.contains("limit") {
             bodies.push(answer.body);
         }

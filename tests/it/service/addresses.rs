@@ -114,7 +114,7 @@ fn the_home_page_leads_to_a_channels_page_and_that_to_its_feeds() {
     let home = app.get("/");
     assert_eq!((home.status, home.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
     assert!(
-        home.text().contains("<form action=") && home.text().contains("name=\"channel\""),
+        home.text().contains("<form method=\"get\">") && home.text().contains("name=\"channel\""),
         "{}",
         home.text()
     );

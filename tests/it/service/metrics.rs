@@ -60,19 +60,22 @@ fn the_alert_fires_when_telegram_is_down() {
     }
     let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
     let alerts = root().join("deploy/alerts.yaml");
-    let fires = |what: &str, expected: &str| {
-        let metrics = app.get("/-/metrics");
-        let series = metrics.text().lines().filter(|line| line.starts_with("telewire_")).map(|line| {
-            let (name, value) = line.rsplit_once(' ').unwrap();
+    let scrape = || app.get("/-/metrics").text().to_owned();
+    let fires = |what: &str, before: &str, now: &str, expected: &str| {
+        let series = now.lines().filter(|line| line.starts_with("telewire_")).map(|line| {
+            let (key, value) = line.rsplit_once(' ').unwrap();
+            let first =
+                before.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).unwrap_or("_");
+            let name = key;
             let name = match name.split_once('{') {
                 Some((name, labels)) => format!("{name}{{instance=\"a\",{labels}"),
                 None => format!("{name}{{instance=\"a\"}}"),
             };
-            format!("      - series: '{name}'\n        values: {value}x20\n")
+            format!("      - series: '{name}'\n        values: {first}x5 {value}x30\n")
         });
         let test = format!(
             "rule_files: [{}]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n{}\
-             \x20   alert_rule_test:\n      - alertname: TelegramLeftAlone\n        eval_time: 15m\n        exp_alerts: [{expected}]\n",
+             \x20   alert_rule_test:\n      - alertname: TelegramGivesNothing\n        eval_time: 18m\n        exp_alerts: [{expected}]\n",
             alerts.display(),
             series.collect::<String>()
         );
@@ -83,17 +86,20 @@ fn the_alert_fires_when_telegram_is_down() {
         assert!(outcome.status.success(), "{what}: {words}");
     };
     assert_eq!(app.get(RSS).status, 200);
-    fires("while all is well", "");
+    let well = scrape();
+    fires("while all is well", &well, &well, "");
     fake.vanish();
     // It is left alone when it cannot be reached, or has failed some times.
     for n in 0..6 {
         app.get(&format!("/other_{n}/rss"));
     }
-    let summary = "No upstream can be asked: a serves what it has";
+    let summary = "Telegram gives nothing: a serves what it has";
     let description = fs::read_to_string(&alerts).unwrap();
     let description = description.split("description: ").nth(1).unwrap().lines().next().unwrap();
     fires(
         "while Telegram is down",
+        &well,
+        &scrape(),
         &format!(
             "{{exp_labels: {{severity: warning, instance: a}}, \
              exp_annotations: {{summary: \"{summary}\", description: {description}}}}}"
