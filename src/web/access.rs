@@ -51,7 +51,10 @@ impl Access {
     pub(super) fn close(&self, answer: &mut HeaderMap) {
         let Some(said) = answer.get(CACHE_CONTROL).filter(|_| self.tokens.is_some()) else { return };
         let private = said.to_str().unwrap_or_default().replace("public", "private");
-        answer.extend(HeaderValue::try_from(private).map(|private| (CACHE_CONTROL, private)));
+        answer.insert(
+            CACHE_CONTROL,
+            HeaderValue::try_from(private).unwrap_or(HeaderValue::from_static("private")),
+        );
     }
 
     /// Whether a client asks too often; then in how long it may again.

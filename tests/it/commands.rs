@@ -103,6 +103,7 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
         (&["serve", "--public-url", "feeds.example.org"], "it is no address"),
         (&["serve", "--fresh-min", "soon"], "write it as 90s, 10m or 1h"),
         (&["serve", "--listen", "8080"], "--listen"),
+        (&["serve", "--log", "telewire=loud"], "error parsing level filter"),
         (&["fetch"], "fetch"),
     ];
     for (args, part) in cases {
