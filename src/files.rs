@@ -136,13 +136,17 @@ impl FromStr for FileName {
 
 /// The addresses of a post's files, as Telegram told them one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Files(Vec<(Slot, FileKind, Box<str>)>);
+pub struct Files {
+    all: Vec<(Slot, FileKind, Box<str>)>,
+    /// As in [`FileName::edition`], the present one.
+    edition: u32,
+}
 
 impl Files {
     /// The files of a post.
     #[must_use]
     pub fn of(post: &Post) -> Self {
-        let mut files = Self::default();
+        let mut files = Self { edition: post.edition, all: Vec::new() };
         for (n, medium) in post.media.iter().enumerate() {
             files.add_medium(Slot::Medium(n), medium);
         }
@@ -164,12 +168,18 @@ impl Files {
     /// The address of a file; its edition does not matter.
     #[must_use]
     pub fn address(&self, name: FileName) -> Option<&str> {
-        let found = self.0.iter().find(|(slot, kind, _)| (*slot, *kind) == (name.slot, name.kind));
+        let found = self.all.iter().find(|(slot, kind, _)| (*slot, *kind) == (name.slot, name.kind));
         found.map(|(_, _, url)| &**url)
     }
 
+    /// Whether the post has not changed to show something else since a file had this name.
+    #[must_use]
+    pub fn is_present(&self, name: FileName) -> bool {
+        self.edition == name.edition
+    }
+
     fn add(&mut self, slot: Slot, kind: FileKind, url: Option<&str>) {
-        self.0.extend(url.map(|url| (slot, kind, url.into())));
+        self.all.extend(url.map(|url| (slot, kind, url.into())));
     }
 
     /// What a medium shows, and a still picture of that.

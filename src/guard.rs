@@ -218,4 +218,40 @@ mod tests {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
     }
+
+    /// A name that has a public address when it is looked at, and an inner one when it is connected to, or both at once.
+    #[tokio::test]
+    async fn a_name_that_changes_its_mind_leads_nowhere_inside() {
+        let (public, inner) = ([149_u8, 154, 167, 99], [127, 0, 0, 1]);
+        let answers = [vec![public], vec![inner], vec![inner, public], vec![public, inner]];
+        let names = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server = names.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut packet, mut turns) = ([0; 512], answers.into_iter());
+            loop {
+                let (n, from) = names.recv_from(&mut packet).await.unwrap();
+                let question = &packet[12..n];
+                let end = question.iter().position(|byte| *byte == 0).unwrap() + 5;
+                // It has no IPv6, which is asked for at the same time.
+                let is_v4 = question[end - 3] == 1;
+                let given = if is_v4 { turns.next().unwrap_or_default() } else { Vec::new() };
+                let n_given = u8::try_from(given.len()).unwrap();
+                let mut answer =
+                    [&packet[..2], &[0x81, 0x80, 0, 1, 0, n_given, 0, 0, 0, 0], &question[..end]].concat();
+                for ip in given {
+                    answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+                    answer.extend(ip);
+                }
+                names.send_to(&answer, from).await.unwrap();
+            }
+        });
+        let guard = Guard { trusted: Vec::new(), resolver: Some(resolver(&[server]).unwrap()) };
+        let look = async || guard.resolve("files.example.org".parse().unwrap()).await;
+        for turn in ["public", "inner", "both", "both"] {
+            let found: Option<Vec<_>> = look().await.ok().map(Iterator::collect);
+            let allowed = (turn != "inner").then(|| vec![SocketAddr::from((public, 0))]);
+            // What is connected to are these addresses: a name is not looked up twice.
+            assert_eq!(found, allowed, "{turn}");
+        }
+    }
 }

@@ -159,6 +159,8 @@ pub(super) async fn merge(
         Reach::Again(from) => {
             part.leave_out_cut(0);
             part.leave_out_cut_end(from);
+            // Such pages come one upon the other: what one of them lacks another one lacks as well.
+            part.is_whole = false;
         }
     }
     let known = records(connection, key, &part).await?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::CommandFactory;
 use sd_notify::NotifyState;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::archive::{Archive, ArchiveError, Retention};
@@ -34,6 +34,13 @@ use crate::web;
 
 /// When a service prunes its archive: so long after its start, and so often.
 const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
+
+/// Bytes of an answer that wait in the system for a client to take them. Left to itself it is megabytes, and a client
+/// that takes those slowly looks for minutes as if it took nothing.
+const SEND_BUFFER: u32 = 256 << 10;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Why a command did not do what it was asked. Each has its exit code, listed in `--help`.
 #[derive(Debug, Error)]
@@ -131,7 +138,7 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
         return Err(CliError::CannotServe("--no-archive and --database cannot go together".to_owned()));
     }
     let meter = Arc::new(Meter::install().map_err(|err| cannot(&err))?);
-    let listener = listen(args.listen).await?;
+    let listener = listen(args.listen)?;
     args.listen = address_of(&listener)?;
     let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
     let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
@@ -149,7 +156,7 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let keys = media_keys(&args).map_err(|err| cannot(&err))?;
     let app = web::App::new(channels, keys, meter, &args).map_err(|err| cannot(&err))?;
     if let Some(address) = args.metrics_listen {
-        let listener = listen(address).await?;
+        let listener = listen(address)?;
         tracing::info!("metrics on http://{}/-/metrics", address_of(&listener)?);
         tokio::spawn(web::serve_metrics(listener, app.clone()));
     }
@@ -160,9 +167,16 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
+fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
     let cannot = |err| CliError::CannotServe(format!("{address} cannot be listened on: {err}"));
-    TcpListener::bind(address).await.map_err(cannot)
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let listen = |socket: TcpSocket| {
+        socket.set_reuseaddr(true)?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    socket.and_then(listen).map_err(cannot)
 }
 
 /// Where it listens, which it chooses itself when the port is 0.

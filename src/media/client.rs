@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use moka::sync::Cache;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use thiserror::Error;
+use url::Url;
 
 use super::MediaHosts;
 use super::kind;
@@ -28,6 +29,9 @@ const IDLE: Duration = Duration::from_secs(15);
 
 /// Bytes a second that a server has to send, once it was waited for so long altogether.
 const MIN_RATE: (u64, Duration) = (1024, Duration::from_secs(10));
+
+/// For how long a host is left alone that has asked for it, at least and at most.
+const REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -95,6 +99,8 @@ pub struct MediaClient {
     hosts: MediaHosts,
     max_size: u64,
     known: Cache<String, Kind>,
+    /// Hosts that want to be left alone, and until when.
+    resting: Cache<String, Instant>,
 }
 
 impl MediaClient {
@@ -113,7 +119,8 @@ impl MediaClient {
             .no_gzip()
             .no_brotli();
         let known = Cache::builder().max_capacity(MAX_KNOWN).build();
-        Ok(Self { http: http.build()?, hosts, max_size, known })
+        let resting = Cache::builder().max_capacity(MAX_KNOWN).time_to_live(REST.1).build();
+        Ok(Self { http: http.build()?, hosts, max_size, known, resting })
     }
 
     /// What a file is, without having it sent.
@@ -213,14 +220,24 @@ impl MediaClient {
     async fn ask(&self, mut url: String, range: Option<Range>) -> Result<Response, MediaError> {
         for _ in 0..=MAX_REDIRECTS {
             let admitted = self.hosts.admit(&url).ok_or(MediaError::NotAdmitted)?;
+            let host = Url::parse(&admitted)
+                .ok()
+                .and_then(|url| url.host_str().map(str::to_owned))
+                .unwrap_or_default();
+            if self.resting.get(&host).is_some_and(|until| Instant::now() < until) {
+                return Err(MediaError::Refused(StatusCode::TOO_MANY_REQUESTS.as_u16()));
+            }
             let mut request = self.http.get(admitted).header(ACCEPT_ENCODING, "identity");
             if let Some(range) = range {
                 request = request.header(RANGE, range.to_string());
             }
-            let response = tokio::time::timeout(HEAD, request.send())
-                .await
-                .map_err(|_| MediaError::Unreachable("it does not answer in time".to_owned()))?
-                .map_err(|err| MediaError::Unreachable(innermost(&err)))?;
+            // A connection that was kept may have ended meanwhile; then a new one is made.
+            let again = request.try_clone();
+            let mut sent = send(request).await;
+            if let (Err(_), Some(again)) = (&sent, again) {
+                sent = send(again).await;
+            }
+            let response = sent?;
             let status = response.status();
             if status.is_redirection() {
                 let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
@@ -237,14 +254,26 @@ impl MediaClient {
                 StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
                     Err(MediaError::Expired(status.as_u16()))
                 }
-                status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    let said =
+                        response.headers().get(RETRY_AFTER).and_then(|said| said.to_str().ok()?.parse().ok());
+                    let rest = said.map_or(REST.0, Duration::from_secs).clamp(REST.0, REST.1);
+                    self.resting.insert(host, Instant::now() + rest);
                     Err(MediaError::Refused(status.as_u16()))
                 }
+                status if status.is_server_error() => Err(MediaError::Refused(status.as_u16())),
                 _ => Err(MediaError::Broken(format!("status {status}"))),
             };
         }
         Err(MediaError::Broken("too many redirects".to_owned()))
     }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, MediaError> {
+    tokio::time::timeout(HEAD, request.send())
+        .await
+        .map_err(|_| MediaError::Unreachable("it does not answer in time".to_owned()))?
+        .map_err(|err| MediaError::Unreachable(innermost(&err)))
 }
 
 /// Bytes are passed on as they come, so they must be the file's own.

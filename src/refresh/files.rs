@@ -31,8 +31,20 @@ const MAX_READ: u64 = 10_000;
 const GONE: Duration = Duration::from_mins(10);
 const FAILED: Duration = Duration::from_secs(30);
 
+/// An address that was found so short a time ago and is refused is not looked for again.
+const NEW: Duration = Duration::from_mins(1);
+
 /// How long the page that another copy of the program reads is waited for, and how often it is looked for.
 const ELSEWHERE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_millis(100));
+
+/// Where a file is.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Its address at Telegram.
+    pub url: String,
+    /// It is what the post showed when the file was named, as far as is known.
+    pub is_present: bool,
+}
 
 /// Why there is no address of a file.
 #[derive(Clone, Debug, Error)]
@@ -60,8 +72,10 @@ pub(super) struct Reading {
     flights: Arc<Flights<ChannelName, ()>>,
     read: Cache<(ChannelName, Option<PostId>), Read>,
     permits: Semaphore,
-    /// Files whose addresses were refused though they were new.
-    dead: Cache<FileId, ()>,
+    /// Channels whose pages could not be read.
+    failed: Cache<ChannelName, (Instant, RefreshError)>,
+    /// Files whose addresses were refused though they were new, with these.
+    dead: Cache<FileId, String>,
     /// For how long an address is good without being tried.
     good_for: Duration,
 }
@@ -71,6 +85,7 @@ impl Reading {
         Self {
             flights: Flights::new(),
             read: Cache::builder().max_capacity(MAX_READ).time_to_live(good_for.max(GONE)).build(),
+            failed: Cache::builder().max_capacity(MAX_READ).time_to_live(GONE).build(),
             dead: Cache::builder().max_capacity(MAX_READ).time_to_live(GONE).build(),
             permits: Semaphore::new(MAX_READING),
             good_for,
@@ -89,27 +104,36 @@ impl Channels {
         self: &Arc<Self>,
         file: &FileId,
         refused: Option<&str>,
-    ) -> Result<String, FileError> {
-        if self.reading.dead.contains_key(file) {
-            return Err(FileError::Gone);
-        }
+    ) -> Result<Address, FileError> {
         let (begun, until) = (now(), Instant::now() + PATIENCE);
         let owner = (file.channel.clone(), file.post);
         loop {
             let known = self.seen_files(file).await;
-            let is_refused =
-                |known: &SeenFiles| refused.is_some() && known.files.address(file.name) == refused;
+            let (read, dead) = (self.reading.read.get(&owner), self.reading.dead.get(file));
+            let is =
+                |known: &SeenFiles, url: Option<&str>| url.is_some() && known.files.address(file.name) == url;
+            let is_dead = known.as_ref().is_some_and(|known| is(known, dead.as_deref()));
+            let is_new = |read: &Read| {
+                read.at.elapsed() < NEW && read.outcome.as_ref().is_ok_and(|found| is(found, refused))
+            };
+            if is_dead || read.as_ref().is_some_and(is_new) {
+                return Err(FileError::Gone);
+            }
+            let is_refused = |known: &SeenFiles| is(known, refused);
             let known = known.filter(|known| known.seen >= begun || !is_refused(known));
             let age = |known: &SeenFiles| now().duration_since(known.seen).unsigned_abs();
             let is_good = |known: &&SeenFiles| known.seen >= begun || age(known) < self.reading.good_for;
             if let Some(known) = known.as_ref().filter(is_good) {
                 return address_in(known, file);
             }
-            let failed = match self.reading.read.get(&owner) {
-                Some(Read { at, outcome: Err(FileError::Gone) }) if at.elapsed() < GONE => {
+            let failed = match (read, self.reading.failed.get(&file.channel)) {
+                (Some(Read { at, outcome: Err(FileError::Gone) }), _) if at.elapsed() < GONE => {
                     return Err(FileError::Gone);
                 }
-                Some(Read { at, outcome: Err(err) }) if at.elapsed() < FAILED => Some(err),
+                (Some(Read { at, outcome: Err(err) }), _) if at.elapsed() < FAILED => Some(err),
+                (_, Some((at, err))) if at.elapsed() < FAILED || err.is_telegrams_word() => {
+                    Some(FileError::Page(err))
+                }
                 _ if Instant::now() >= until => Some(FileError::Busy),
                 _ => None,
             };
@@ -128,8 +152,8 @@ impl Channels {
     }
 
     /// A new address of a file was refused as well: it is not looked for again for a while.
-    pub fn give_up(&self, file: &FileId) {
-        self.reading.dead.insert(file.clone(), ());
+    pub fn give_up(&self, file: &FileId, refused: String) {
+        self.reading.dead.insert(file.clone(), refused);
     }
 
     /// The addresses that were given last, of the archive and of pages that were read for files.
@@ -176,9 +200,13 @@ impl Channels {
             Ok(page) => {
                 let Page { snapshot, .. } = &page;
                 let shown = || snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none());
-                // An album may be cut at both ends of a page, but not the one that was asked for.
-                let n_cut = usize::from(snapshot.has_older);
-                for whole in shown().skip(n_cut).filter(|shown| post.is_none_or(|post| shown.id <= post)) {
+                // The albums at both ends of a page may be cut, but not the one that was asked for.
+                let (first, last) = (snapshot.posts.first(), snapshot.posts.last());
+                let may_be_cut = |id| {
+                    snapshot.has_older && first.is_some_and(|first| first.id == id)
+                        || post.is_some_and(|post| id > post) && last.is_some_and(|last| last.id == id)
+                };
+                for whole in shown().filter(|shown| !may_be_cut(shown.id)) {
                     keep(Some(whole.id), Ok(Files::of(whole)));
                 }
                 keep(None, Ok(Files::of_channel(&snapshot.channel)));
@@ -190,18 +218,25 @@ impl Channels {
                     keep(post, files);
                 }
                 tracing::info!(channel = %name, posts = snapshot.posts.len(), "read again for its files");
+                // What the archive does about it whoever waits for a file need not wait for.
+                let (channels, name) = (Arc::clone(self), name.clone());
                 let reach = Reach::Again(above.unwrap_or(PostId::MAX));
-                let merged = self.archive.merge(name, Arc::new(page), reach, seen, Duration::ZERO).await;
-                if let Err(err) = merged {
-                    tracing::warn!(channel = %name, "new addresses of files are in memory alone: {err}");
-                }
+                let merging = tokio::spawn(async move {
+                    let merged =
+                        channels.archive.merge(&name, Arc::new(page), reach, seen, Duration::ZERO).await;
+                    if let Err(err) = merged {
+                        tracing::warn!(channel = %name, "new addresses of files are in memory alone: {err}");
+                    }
+                    channels.archive.release(&lease).await;
+                });
+                drop(tokio::time::timeout(self.archive.patience(), merging).await);
             }
             Err(err) => {
                 tracing::warn!(channel = %name, "files cannot be looked for: {err}");
-                keep(post, Err(FileError::Page(err)));
+                self.reading.failed.insert(name.clone(), (Instant::now(), err));
+                self.archive.release(&lease).await;
             }
         }
-        self.archive.release(&lease).await;
     }
 
     /// Files of a post that the preview page does not show, by the post's widget.
@@ -236,6 +271,7 @@ impl Channels {
     }
 }
 
-fn address_in(known: &SeenFiles, file: &FileId) -> Result<String, FileError> {
-    known.files.address(file.name).map(str::to_owned).ok_or(FileError::Gone)
+fn address_in(known: &SeenFiles, file: &FileId) -> Result<Address, FileError> {
+    let url = known.files.address(file.name).ok_or(FileError::Gone)?;
+    Ok(Address { url: url.to_owned(), is_present: known.files.is_present(file.name) })
 }

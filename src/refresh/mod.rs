@@ -20,7 +20,7 @@ use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
 pub use channels::{Channels, Failure, Freshness, Origin, STALE, Served, now};
-pub use files::FileError;
+pub use files::{Address, FileError};
 pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 

@@ -43,6 +43,7 @@ pub(super) struct Host {
     limiter: DefaultDirectRateLimiter,
     in_flight: Semaphore,
     waiting: Semaphore,
+    order: tokio::sync::Mutex<()>,
     breaker: Mutex<Breaker>,
 }
 
@@ -58,6 +59,7 @@ impl Host {
             limiter: RateLimiter::direct(quota),
             in_flight: Semaphore::new(politeness.in_flight.get() as usize),
             waiting: Semaphore::new(MAX_WAITING),
+            order: tokio::sync::Mutex::default(),
             breaker: Mutex::default(),
         }
     }
@@ -77,6 +79,8 @@ impl Host {
         let waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         let turn = async {
             let permit = self.in_flight.acquire().await;
+            // First come, first served: the limiter itself lets anybody through who happens to ask at the moment.
+            let _order = self.order.lock().await;
             self.limiter.until_ready().await;
             permit
         };

@@ -87,6 +87,11 @@ impl App {
         if self.0.channels_served.serves(name) { Ok(()) } else { Err(Error::NotServed) }
     }
 
+    /// Whether readers must give a token.
+    pub(super) fn needs_token(&self) -> bool {
+        self.0.access.tokens.is_some()
+    }
+
     /// Lets a request in, without what proves that it may.
     pub(super) fn admit<B>(&self, request: &mut Request<B>, peer: Peer) -> Result<(), Error> {
         let access = &self.0.access;

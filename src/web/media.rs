@@ -27,6 +27,7 @@ use crate::files::FileId;
 use crate::guard::WayError;
 use crate::media::{Links, MediaClient, MediaError, MediaHosts, MediaKeys, Opened, Range};
 use crate::meter;
+use crate::refresh::Address;
 
 /// For the head of an answer, with all that may have to be read before.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -167,14 +168,15 @@ async fn file(
     }
     let client = app.client(request, peer);
     if *method == Method::HEAD {
-        let (kind, _) = fetch(app, &file, client, |url| media.client.kind(url)).await?;
+        let (kind, _, is_present) = fetch(app, &file, client, |url| media.client.kind(url)).await?;
+        without_promises_unless(is_present, headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
         headers.extend(kind.total.map(|total| (CONTENT_LENGTH, total.into())));
         return Ok(answer);
     }
     let range = range(etag.as_deref(), request);
     let opened = fetch(app, &file, client, |url| media.client.open(url, range)).await;
-    let (Opened { kind, part, body }, turn) = match opened {
+    let (Opened { kind, part, body }, turn, is_present) = match opened {
         Err(Error::Media(MediaError::NoSuchPart(total))) => {
             *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             let headers = answer.headers_mut();
@@ -186,6 +188,7 @@ async fn file(
         }
         opened => opened?,
     };
+    without_promises_unless(is_present, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
     headers.extend(body.length().map(|length| (CONTENT_LENGTH, length.into())));
     if let Some(part) = part {
@@ -201,10 +204,18 @@ async fn file(
     Ok(answer)
 }
 
+/// What a post shows now in place of what it showed when the file was named is no part of that, nor will it stay.
+fn without_promises_unless(is_present: bool, headers: &mut HeaderMap) {
+    if !is_present {
+        headers.remove(ETAG);
+        headers.insert(CACHE_CONTROL, FOR_A_DAY);
+    }
+}
+
 /// Leads to the file's present address.
 async fn redirect(app: &App, file: &FileId) -> Result<Response, Error> {
     let address = app.0.channels.address(file, None).await?;
-    let url = app.0.media.hosts.admit(&address).ok_or(MediaError::NotAdmitted)?;
+    let url = app.0.media.hosts.admit(&address.url).ok_or(MediaError::NotAdmitted)?;
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::FOUND;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -219,27 +230,27 @@ async fn fetch<T, F>(
     file: &FileId,
     client: IpAddr,
     ask: impl Fn(String) -> F,
-) -> Result<(T, Turn), Error>
+) -> Result<(T, Turn, bool), Error>
 where
     F: Future<Output = Result<T, MediaError>>,
 {
     let App(shared) = app;
-    let address = shared.channels.address(file, None).await?;
+    let Address { url, is_present } = shared.channels.address(file, None).await?;
     let turn = shared.media.turn(client).await?;
-    match ask(address.clone()).await {
+    match ask(url.clone()).await {
         Err(MediaError::Expired(status)) => {
             tracing::debug!(%file, status, "its address has expired");
             // Others may have their turn while a page is read.
             drop(turn);
-            let renewed = shared.channels.address(file, Some(&address)).await?;
+            let Address { url, is_present } = shared.channels.address(file, Some(&url)).await?;
             let turn = shared.media.turn(client).await?;
-            let answer = ask(renewed).await;
+            let answer = ask(url.clone()).await;
             if matches!(answer, Err(MediaError::Expired(_))) {
-                shared.channels.give_up(file);
+                shared.channels.give_up(file, url);
             }
-            Ok((answer?, turn))
+            Ok((answer?, turn, is_present))
         }
-        answer => Ok((answer?, turn)),
+        answer => Ok((answer?, turn, is_present)),
     }
 }
 

@@ -52,8 +52,9 @@ pub(super) fn channel(app: &App, base: &PublicUrl, typed: &str) -> Result<Respon
         .iter()
         .map(|format| format!("<li>{0}: <a href=\"{1}\">{1}</a></li>\n", label(*format), url(*format)))
         .collect();
+    let with = if app.needs_token() { ", with your token as the password" } else { "" };
     let body = format!(
-        "<h1>@{name}</h1>\n<p>Give one of these addresses to your feed reader:</p>\n<ul>\n{list}</ul>\n\
+        "<h1>@{name}</h1>\n<p>Give one of these addresses to your feed reader{with}:</p>\n<ul>\n{list}</ul>\n\
          <p><a href=\"{}/\">Another channel</a></p>\n",
         escape(&base.to_string())
     );

@@ -136,7 +136,6 @@ fn what_lies_or_hangs_ends_as_an_error() {
             502,
         ),
         ("a failure", Answer::status(500), 503),
-        ("no time", Answer::status(503), 503),
         ("no answer", Answer { framing: Framing::Nothing, ..Answer::status(200) }, 504),
         ("a redirect to itself", Answer::redirect(&at_telegram()), 502),
     ] {
@@ -171,6 +170,13 @@ fn what_lies_or_hangs_ends_as_an_error() {
     }
     fake.forget(&at_telegram());
     assert_eq!(app.get(&link).status, 200);
+    fake.on(&at_telegram(), Answer::status(429).with("Retry-After", "30"));
+    let before = fake.count(&at_telegram());
+    for _ in 0..20 {
+        let answer = app.get(&link);
+        assert!(answer.status == 503 && answer.header("Retry-After").is_some(), "{answer:?}");
+    }
+    assert_eq!(fake.count(&at_telegram()), before + 1, "what wants to be left alone is");
 }
 
 /// The upstream sends the beginning, and then nothing more.
