@@ -127,9 +127,21 @@ async fn run_to_end(command: Command, settings: &[Setting]) -> Result<(), CliErr
             clap_complete::generate(shell, &mut Cli::command(), "telewire", &mut text);
             Ok(io::stdout().write_all(&text)?)
         }
-        Command::Manual => Ok(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?),
+        Command::Manual => {
+            let (mut command, mut text) = (Cli::command(), Vec::new());
+            command.build();
+            manual(command, &mut text)?;
+            Ok(io::stdout().write_all(&text)?)
+        }
         Command::Healthcheck(args) => healthcheck(&args).await,
     }
+}
+
+/// The manual page of a command, with those of its own commands behind it.
+fn manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
+    let own: Vec<_> = command.get_subcommands().filter(|own| own.get_name() != "help").cloned().collect();
+    clap_mangen::Man::new(command).render(out)?;
+    own.into_iter().try_for_each(|own| manual(own, out))
 }
 
 async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
