@@ -47,16 +47,6 @@ impl Access {
         }
     }
 
-    /// Keeps caches on the way from giving to everybody what was for one reader.
-    pub(super) fn close(&self, answer: &mut HeaderMap) {
-        let Some(said) = answer.get(CACHE_CONTROL).filter(|_| self.tokens.is_some()) else { return };
-        let private = said.to_str().unwrap_or_default().replace("public", "private");
-        answer.insert(
-            CACHE_CONTROL,
-            HeaderValue::try_from(private).unwrap_or(HeaderValue::from_static("private")),
-        );
-    }
-
     /// Whether a client asks too often; then in how long it may again.
     fn limit(&self, client: IpAddr) -> Result<(), Error> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
@@ -108,6 +98,14 @@ impl App {
         }
         if needs_no_token { Ok(()) } else { access.identify(request) }
     }
+}
+
+/// Keeps caches on the way from giving to everybody what was for one reader.
+pub(super) fn close(answer: &mut HeaderMap) {
+    let Some(said) = answer.get(CACHE_CONTROL) else { return };
+    let private = said.to_str().unwrap_or_default().replace("public", "private");
+    answer
+        .insert(CACHE_CONTROL, HeaderValue::try_from(private).unwrap_or(HeaderValue::from_static("private")));
 }
 
 /// Whoever has one address of IPv6 has a network of them.

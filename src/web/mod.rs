@@ -95,11 +95,6 @@ impl App {
         })))
     }
 
-    /// Keeps caches on the way from giving to everybody what was for one reader.
-    fn close(&self, answer: &mut HeaderMap) {
-        self.0.access.close(answer);
-    }
-
     /// Clears away what grows with the number of requests and clients.
     fn tidy(&self) {
         self.0.access.tidy();

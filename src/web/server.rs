@@ -27,7 +27,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 use tracing::Instrument;
 
-use super::{App, base, feeds};
+use super::{App, access, base, feeds};
 use crate::meter::{self, Route};
 
 /// For the head of a request, from the moment the connection is idle.
@@ -212,10 +212,10 @@ async fn connection(
         // What proves that the client may read is not part of the path any more.
         let route = Route::of(request.uri().path());
         let id = RequestId::next();
-        let closing = app.clone();
+        let is_private = app.needs_token() && route != Route::Media;
         let finish = move |mut answer: Response| {
-            if route != Route::Media {
-                closing.close(answer.headers_mut());
+            if is_private {
+                access::close(answer.headers_mut());
             }
             meter::answered(route, answer.status().as_u16(), begun.elapsed());
             answer.headers_mut().insert(REQUEST_ID, id.header());
