@@ -108,8 +108,8 @@ impl Channels {
         let (begun, until) = (now(), Instant::now() + PATIENCE);
         let owner = (file.channel.clone(), file.post);
         loop {
-            let known = self.seen_files(file).await;
             let (read, dead) = (self.reading.read.get(&owner), self.reading.dead.get(file));
+            let known = self.seen_files(file, read.as_ref()).await;
             let is =
                 |known: &SeenFiles, url: Option<&str>| url.is_some() && known.files.address(file.name) == url;
             let is_dead = known.as_ref().is_some_and(|known| is(known, dead.as_deref()));
@@ -157,9 +157,8 @@ impl Channels {
     }
 
     /// The addresses that were given last, of the archive and of pages that were read for files.
-    async fn seen_files(self: &Arc<Self>, file: &FileId) -> Option<SeenFiles> {
-        let read = self.reading.read.get(&(file.channel.clone(), file.post));
-        let read = read.and_then(|read| read.outcome.ok());
+    async fn seen_files(self: &Arc<Self>, file: &FileId, read: Option<&Read>) -> Option<SeenFiles> {
+        let read = read.and_then(|read| read.outcome.clone().ok());
         let archived = match self.archive.files(&file.channel, file.post, Wait::Reader).await {
             Ok(archived) => archived,
             Err(err) => {
@@ -203,19 +202,17 @@ impl Channels {
                 // The albums at both ends of a page may be cut, but not the one that was asked for.
                 let (first, last) = (snapshot.posts.first(), snapshot.posts.last());
                 let may_be_cut = |id| {
-                    snapshot.has_older && first.is_some_and(|first| first.id == id)
-                        || post.is_some_and(|post| id > post) && last.is_some_and(|last| last.id == id)
+                    let is_first = snapshot.has_older && first.is_some_and(|first| first.id == id);
+                    let is_last =
+                        post.is_some_and(|post| id > post) && last.is_some_and(|last| last.id == id);
+                    Some(id) != post && (is_first || is_last)
                 };
                 for whole in shown().filter(|shown| !may_be_cut(shown.id)) {
                     keep(Some(whole.id), Ok(Files::of(whole)));
                 }
                 keep(None, Ok(Files::of_channel(&snapshot.channel)));
-                if let Some(id) = post {
-                    let files = match shown().find(|shown| shown.id == id) {
-                        Some(shown) => Ok(Files::of(shown)),
-                        None => self.files_alone(&snapshot.channel, id).await,
-                    };
-                    keep(post, files);
+                if let Some(id) = post.filter(|id| !shown().any(|shown| shown.id == *id)) {
+                    keep(post, self.files_alone(&snapshot.channel, id).await);
                 }
                 tracing::info!(channel = %name, posts = snapshot.posts.len(), "read again for its files");
                 // What the archive does about it whoever waits for a file need not wait for.

@@ -150,7 +150,7 @@ async fn file(
         return redirect(app, &file).await;
     }
     // The address is for ever, and so is what it says: it identifies the content. A channel's photo may change.
-    let etag = Some(format!("\"{}\"", file.to_string().replace('/', ".")));
+    let etag = file.post.map(|_| format!("\"{}\"", file.to_string().replace('/', ".")));
     let mut answer = Response::new(Body::empty());
     let headers = answer.headers_mut();
     headers.extend([
@@ -160,7 +160,6 @@ async fn file(
         (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
     ]);
-    let etag = etag.filter(|_| file.post.is_some());
     headers.extend(etag.iter().filter_map(|etag| Some((ETAG, HeaderValue::try_from(etag).ok()?))));
     if etag.as_ref().is_some_and(|etag| is_known(etag, request)) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;

@@ -6,14 +6,16 @@
 //! `cargo bench --bench media`
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
+mod service;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use service::Service;
 
 const MEGABYTE: u64 = 1_000_000;
 const FILE: u64 = 200 * MEGABYTE;
@@ -24,15 +26,19 @@ const FEED: &str = "/bench_pier/rss";
 
 fn main() {
     let upstream = upstream();
-    let service = Service::start(upstream);
+    let service = Service::start(
+        "media",
+        upstream,
+        &["--media-hosts", &upstream.to_string(), "--trusted-proxies", "127.0.0.1"],
+    );
     let link = link(service.address);
-    let before = service.resident();
+    let before = service.kilobytes("VmRSS:");
     let watching = AtomicBool::new(true);
     let (sent, most, took) = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut most = 0;
             while watching.load(Ordering::Relaxed) {
-                most = most.max(service.resident());
+                most = most.max(service.kilobytes("VmRSS:"));
                 thread::sleep(Duration::from_millis(2));
             }
             most
@@ -158,53 +164,6 @@ impl SlowClients {
         for thread in self.threads.lock().expect("nobody panicked").drain(..) {
             thread.join().expect("a thread that ends");
         }
-    }
-}
-
-struct Service {
-    data: PathBuf,
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Service {
-    fn start(upstream: SocketAddr) -> Self {
-        let data = std::env::temp_dir().join(format!("telewire-bench-media-{}", std::process::id()));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
-            .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
-            .args([
-                "--media-hosts",
-                &upstream.to_string(),
-                "--trusted-proxies",
-                "127.0.0.1",
-                "--fresh-min",
-                "1h",
-            ])
-            .args(["--log", "telewire::cli=info", "--log-format", "text"])
-            .arg("--data-dir")
-            .arg(&data)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the service");
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
-        let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
-        Self { child, data, address: address.expect("an address in its first line") }
-    }
-
-    /// Kilobytes that are resident now.
-    fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the line");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.child.kill().expect("a service that can be ended");
-        self.child.wait().expect("its end");
-        std::fs::remove_dir_all(&self.data).expect("a folder that can be removed");
     }
 }
 

@@ -9,10 +9,13 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 #![expect(clippy::format_push_string, reason = "a page is made once")]
 
+mod service;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::thread;
+
+use service::Service;
 
 const CHANNELS: usize = 10_000;
 const POSTS: usize = 20;
@@ -21,21 +24,16 @@ const CLIENTS: usize = 16;
 
 fn main() {
     let upstream = upstream();
-    let mut service = Service::start(upstream);
-    println!("started: {} MB", service.resident());
+    let flags = ["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"];
+    let service = Service::start("memory", upstream, &flags);
+    let (resident, peak) = (|| service.kilobytes("VmRSS:") >> 10, || service.kilobytes("VmHWM:") >> 10);
+    println!("started: {} MB", resident());
     let n = ask_all(service.address, CHANNELS, "channel_");
-    println!("{n} of {CHANNELS} channels read: {} MB", service.resident());
+    println!("{n} of {CHANNELS} channels read: {} MB", resident());
     ask_all(service.address, JUNK, "junk_");
-    println!("{JUNK} junk names asked: {} MB", service.resident());
+    println!("{JUNK} junk names asked: {} MB", resident());
     let n = ask_all(service.address, CHANNELS, "channel_");
-    println!(
-        "{n} of {CHANNELS} channels asked again: {} MB, at most {} MB",
-        service.resident(),
-        service.peak()
-    );
-    service.child.kill().expect("a service that can be ended");
-    service.child.wait().expect("its end");
-    std::fs::remove_dir_all(&service.data).expect("a folder that can be removed");
+    println!("{n} of {CHANNELS} channels asked again: {} MB, at most {} MB", resident(), peak());
 }
 
 /// Asks for so many names, and says how many had a feed.
@@ -69,47 +67,6 @@ fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
     }
     std::io::copy(&mut stream.take(length), &mut std::io::sink()).expect("a body");
     status
-}
-
-struct Service {
-    data: std::path::PathBuf,
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Service {
-    fn start(upstream: SocketAddr) -> Self {
-        let data = std::env::temp_dir().join(format!("telewire-bench-memory-{}", std::process::id()));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
-            .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
-            .args(["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"])
-            .args(["--fresh-min", "1h", "--log", "telewire::cli=info", "--log-format", "text"])
-            .arg("--data-dir")
-            .arg(&data)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the service");
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
-        let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
-        Self { child, data, address: address.expect("an address in its first line") }
-    }
-
-    /// Megabytes that are resident now.
-    fn resident(&self) -> usize {
-        self.status("VmRSS:")
-    }
-
-    /// Megabytes that were resident at most.
-    fn peak(&self) -> usize {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, key: &str) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("the line");
-        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") >> 10
-    }
 }
 
 /// A t.me where every `channel_…` has a page, and nobody else has.
