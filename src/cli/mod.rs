@@ -3,6 +3,7 @@
 mod archive;
 mod check;
 mod config;
+mod stop;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory;
+use futures_util::StreamExt;
 use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -172,9 +174,14 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
         tracing::info!("metrics on http://{}/-/metrics", address_of(&listener)?);
         tokio::spawn(web::serve_metrics(listener, app.clone()));
     }
+    let stops = stop::stops().map_err(|err| cannot(&err))?;
     tracing::info!("serving on http://{}", args.listen);
     notify(&[NotifyState::Ready]);
-    web::serve(listener, app, shutdown).await.map_err(|err| cannot(&err))?;
+    let stops = stops.inspect(|()| {
+        tracing::info!("stopping");
+        notify(&[NotifyState::Stopping]);
+    });
+    web::serve(listener, app, stops).await.map_err(|err| cannot(&err))?;
     archive.close().await;
     Ok(())
 }
@@ -238,27 +245,6 @@ async fn open_archive(args: &ServeArgs) -> Result<Arc<Archive>, ArchiveError> {
         PlaceArgs { .. } if args.no_archive => Archive::in_memory(args.cache_size.as_u64()).await,
         PlaceArgs { data_dir, .. } => Archive::in_folder(data_dir).await,
     }
-}
-
-/// Ends when the program is asked to stop.
-async fn shutdown() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<Option<()>>();
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate => {}
-    }
-    tracing::info!("stopping");
-    notify(&[NotifyState::Stopping]);
 }
 
 async fn get(args: GetArgs) -> Result<(), CliError> {

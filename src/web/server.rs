@@ -15,8 +15,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
+use futures_util::{FutureExt, Stream, StreamExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -61,15 +61,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// Serves until `stop` resolves, and then until the requests under way have ended: so long, the service is not
-/// ready, but still answers. When `stop` resolves a second time, or after 20 seconds, it ends at once.
+/// Serves until `stops` has an item, and then until the requests under way have ended: so long, the service is not
+/// ready, but still answers. At a second item, or after 20 seconds, it ends at once.
 ///
 /// # Errors
 ///
 /// None so far: a listener that fails is tried again.
-pub async fn serve<S>(listener: TcpListener, app: App, mut stop: impl FnMut() -> S + Send) -> io::Result<()>
+pub async fn serve<S>(listener: TcpListener, app: App, mut stops: S) -> io::Result<()>
 where
-    S: Future<Output = ()> + Send,
+    S: Stream<Item = ()> + Send + Unpin,
 {
     let router = super::router(app.clone());
     let max_connections = max_connections();
@@ -95,7 +95,7 @@ where
             }
         }
     };
-    accept(&mut Box::pin(stop())).await;
+    accept(&mut stops.next().map(drop)).await;
     app.stop_being_ready();
     draining.send_replace(true);
     let all_ended = async {
@@ -107,7 +107,7 @@ where
         tokio::select! {
             () = all_ended => {}
             () = tokio::time::sleep(DRAIN) => tracing::warn!("requests are still under way after {DRAIN:?}"),
-            () = stop() => tracing::warn!("asked to stop again: requests under way are dropped"),
+            _ = stops.next() => tracing::warn!("asked to stop again: requests under way are dropped"),
         }
     };
     accept(&mut Box::pin(enough)).await;

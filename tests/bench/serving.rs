@@ -61,7 +61,7 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
     let meter = telewire::meter::Meter::install().expect("the only one");
     let app = App::new(channels, telewire::media::of_this_run().expect("a key"), Arc::new(meter), &args)
         .expect("a client");
-    tokio::spawn(web::serve(listener, app, std::future::pending::<()>));
+    tokio::spawn(web::serve(listener, app, futures_util::stream::pending()));
     address
 }
 

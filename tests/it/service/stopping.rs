@@ -25,6 +25,17 @@ fn a_request_under_way_is_finished_before_the_program_ends() {
 }
 
 #[test]
+fn a_program_that_says_it_serves_can_be_stopped_in_the_next_moment() {
+    let start_and_stop = || {
+        let (_fake, mut app) = service(&[]);
+        app.terminate();
+        assert_eq!(app.exit_code(), Some(0));
+    };
+    // Many at a time: the fewer cores are free, the longer a program stands between its words and its next step.
+    thread::scope(|scope| (0..40).for_each(|_| drop(scope.spawn(start_and_stop))));
+}
+
+#[test]
 fn an_idle_program_ends_at_once() {
     let (_fake, mut app) = service(&[]);
     let kept = http::send(app.address, "GET", "/-/healthz", &[("Connection", "keep-alive")]);
