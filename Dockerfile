@@ -2,7 +2,7 @@
 # The image has one static binary and the root certificates, and nothing else.
 
 # Any image with Rust 1.95 or newer, a C compiler and Debian's ca-certificates.
-ARG RUST=docker.io/library/rust:1.95-slim-bookworm
+ARG RUST=docker.io/library/rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 FROM ${RUST} AS build
 WORKDIR /src
 # Dependencies have a layer of their own, which stays while they do. Benchmarks and tests are named by the manifest,
