@@ -167,14 +167,17 @@ async fn file(
     }
     let client = app.client(request, peer);
     if *method == Method::HEAD {
-        let (kind, _, is_present) = fetch(app, &file, client, |url| media.client.kind(url)).await?;
+        let (kind, _, is_present) =
+            fetch(app, &file, client, |Address { url, .. }| media.client.kind(url)).await?;
         without_promises_unless(is_present, headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
         headers.extend(kind.total.map(|total| (CONTENT_LENGTH, total.into())));
         return Ok(answer);
     }
-    let range = range(etag.as_deref(), request);
-    let opened = fetch(app, &file, client, |url| media.client.open(url, range)).await;
+    let opened = fetch(app, &file, client, |Address { url, is_present }| {
+        media.client.open(url, range(etag.as_deref().filter(|_| is_present), request))
+    })
+    .await;
     let (Opened { kind, part, body }, turn, is_present) = match opened {
         Err(Error::Media(MediaError::NoSuchPart(total))) => {
             *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
@@ -228,28 +231,28 @@ async fn fetch<T, F>(
     app: &App,
     file: &FileId,
     client: IpAddr,
-    ask: impl Fn(String) -> F,
+    ask: impl Fn(Address) -> F,
 ) -> Result<(T, Turn, bool), Error>
 where
     F: Future<Output = Result<T, MediaError>>,
 {
     let App(shared) = app;
-    let Address { url, is_present } = shared.channels.address(file, None).await?;
+    let address = shared.channels.address(file, None).await?;
     let turn = shared.media.turn(client).await?;
-    match ask(url.clone()).await {
+    match ask(address.clone()).await {
         Err(MediaError::Expired(status)) => {
             tracing::debug!(%file, status, "its address has expired");
             // Others may have their turn while a page is read.
             drop(turn);
-            let Address { url, is_present } = shared.channels.address(file, Some(&url)).await?;
+            let address = shared.channels.address(file, Some(&address.url)).await?;
             let turn = shared.media.turn(client).await?;
-            let answer = ask(url.clone()).await;
+            let answer = ask(address.clone()).await;
             if matches!(answer, Err(MediaError::Expired(_))) {
-                shared.channels.give_up(file, url);
+                shared.channels.give_up(file, address.url);
             }
-            Ok((answer?, turn, is_present))
+            Ok((answer?, turn, address.is_present))
         }
-        answer => Ok((answer?, turn, is_present)),
+        answer => Ok((answer?, turn, address.is_present)),
     }
 }
 

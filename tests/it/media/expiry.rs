@@ -222,23 +222,30 @@ fn an_edit_that_shows_something_else_has_another_address() {
     let history = channel(&fake, 3);
     let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
     let before = links(&app);
+    let tags = |links: &[String]| {
+        links.iter().map(|link| app.get(link).header("ETag").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let of_3 = |links: &[String]| links.iter().filter(|link| item_of(link) == 3).cloned().collect::<Vec<_>>();
+    let tags_before = tags(&of_3(&before));
     history.lock().unwrap().posts.get_mut(&3).unwrap().n_pictures = 2;
     history.lock().unwrap().posts.get_mut(&3).unwrap().n_shown = 2;
     let refreshed = app.log_times("refreshed");
     app.get(&format!("/{CHANNEL}/rss"));
     app.wait_for_log_times("refreshed", refreshed + 1);
     let after = links(&app);
-    let of_3 = |links: &[String]| links.iter().filter(|link| item_of(link) == 3).cloned().collect::<Vec<_>>();
     assert!(of_3(&before)[0].ends_with("/3/0.jpg"), "{before:?}");
     let mut names: Vec<_> =
         of_3(&after).iter().map(|link| link.rsplit('/').next().unwrap().to_owned()).collect();
     names.sort();
     assert_eq!(names, ["0-1.jpg", "1-1.jpg"]);
-    for (links, is_present) in [(of_3(&before), false), (of_3(&after), true)] {
-        for link in links {
-            let answer = app.ask("GET", &link, &[("Range", "bytes=0-9")]);
+    let tags_after = tags(&of_3(&after));
+    for (links, tags, is_present) in [(of_3(&before), tags_before, false), (of_3(&after), tags_after, true)] {
+        for (link, tag) in links.iter().zip(tags) {
+            let answer = app.ask("GET", link, &[("Range", "bytes=0-9")]);
             assert_eq!(answer.status, 206, "{link}");
             // What an old link leads to now is not joined to what it led to before.
+            let rest = app.ask("GET", link, &[("Range", "bytes=1-"), ("If-Range", &tag.unwrap())]);
+            assert_eq!(rest.status, if is_present { 206 } else { 200 }, "{link}");
             assert_eq!(answer.header("ETag").is_some(), is_present, "{link}");
             assert_eq!(answer.header("Cache-Control").unwrap().contains("immutable"), is_present, "{link}");
         }
