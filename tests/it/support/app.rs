@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::http::{self, Response};
 use super::watched::Watched;
@@ -19,9 +19,16 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Arc<Watched<Vec<String>>>,
+    /// Keeps the log, to its end.
+    keeping: Option<JoinHandle<()>>,
     /// Where it runs, and keeps its data.
     pub(crate) folder: PathBuf,
+    /// What it was told, and must not tell.
+    secrets: Vec<String>,
 }
+
+/// Flags whose values are secrets.
+const SECRETS: [&str; 2] = ["--token", "--media-key"];
 
 impl App {
     /// Starts the service on a free port in a folder of its own, and returns when it listens.
@@ -46,8 +53,10 @@ impl App {
             .spawn()
             .unwrap();
         let log = Arc::default();
-        keep(child.stderr.take().unwrap(), &log);
-        let mut app = Self { address: ([127, 0, 0, 1], 0).into(), child, log, folder };
+        let keeping = Some(keep(child.stderr.take().unwrap(), &log));
+        let secrets = flags.windows(2).filter(|pair| SECRETS.contains(&pair[0]));
+        let secrets = secrets.flat_map(|pair| pair[1].split(',')).map(str::to_owned).collect();
+        let mut app = Self { address: ([127, 0, 0, 1], 0).into(), child, log, keeping, folder, secrets };
         let line = app.wait_for_log("serving on http://");
         let (_, address) = line.split_once("http://").unwrap();
         let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
@@ -120,6 +129,13 @@ impl Drop for App {
         // Nothing is left to be done if one of these fails: the test is over.
         drop(self.child.kill());
         drop(self.child.wait());
+        if !thread::panicking() {
+            self.keeping.take().unwrap().join().unwrap();
+            self.log.look(|log| {
+                let told = |line: &&String| self.secrets.iter().any(|secret| line.contains(secret));
+                assert_eq!(log.iter().find(told), None, "a secret is in the log");
+            });
+        }
         if self.folder != Path::new("") {
             drop(fs::remove_dir_all(&self.folder));
         }
@@ -135,13 +151,13 @@ pub(crate) fn new_folder() -> PathBuf {
     folder
 }
 
-fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) {
+fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) -> JoinHandle<()> {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             log.change(|lines| lines.push(line));
         }
-    });
+    })
 }
 
 /// What a command left behind.
