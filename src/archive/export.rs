@@ -10,7 +10,8 @@ use sqlx::Row;
 
 use super::database::{Database, Place};
 use super::folder::{self, Folder};
-use super::{Archive, ArchiveError, FILE, absolute, rows};
+use super::open::{FILE, absolute};
+use super::{Archive, ArchiveError, rows};
 use crate::channel::{Channel, ChannelName};
 use crate::post::Post;
 

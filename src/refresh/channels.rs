@@ -8,41 +8,21 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use moka::sync::Cache;
-use thiserror::Error;
 use tokio::sync::broadcast;
 
+use super::failures::{Failure, Failures, Knowledge};
 use super::files::Reading;
+use super::freshness::Freshness;
 use super::{RefreshError, Samples, follow_up, read_page};
 use crate::archive::{self, Archive, ArchiveError, Known, Lease, Reach, Wait};
-use crate::backoff::{grown, spread};
 use crate::cache::{Flights, Lookup, Packed, Snapshots};
 use crate::channel::ChannelName;
 use crate::meter;
 use crate::post::Snapshot;
 use crate::telegram::address::Which;
-use crate::telegram::client::{Client, FetchError};
-use crate::telegram::landing::NoPosts;
+use crate::telegram::client::Client;
 use crate::telegram::page::Page;
 use crate::work;
-
-/// How long it is remembered that Telegram has no posts to give under a name.
-const NO_SUCH_CHANNEL: Duration = Duration::from_mins(10);
-
-/// How long a failure is remembered, the first time; doubled with each further one.
-const FAILURE: Duration = Duration::from_secs(30);
-
-/// The longest that a failure is remembered.
-const MAX_FAILURE: Duration = Duration::from_mins(15);
-
-/// Names of which a failure is remembered.
-const MAX_FAILURES: u64 = 10_000;
-
-/// A failure nobody has met for so long is forgotten, and with it how often it came.
-const FORGOTTEN: Duration = Duration::from_hours(2);
-
-/// How often, and over how long, Telegram has to say that a known channel is gone before it is believed.
-const CONFIRMED: (u32, Duration) = (3, Duration::from_hours(1));
 
 /// How long what another copy of the program reads is waited for.
 const ELSEWHERE: Duration = Duration::from_secs(6);
@@ -52,24 +32,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// For how long a reader may keep what is stale: by then it has been refreshed, or not.
 pub const STALE: Duration = Duration::from_mins(1);
-
-/// Between which times a channel is served without asking again.
-#[derive(Clone, Copy, Debug)]
-pub struct Freshness {
-    /// At least; for channels that publish all the time.
-    pub min: Duration,
-    /// At most; for channels that have fallen silent.
-    pub max: Duration,
-}
-
-impl Freshness {
-    /// A tenth of the time since the newest post, within the bounds, a tenth more or less: what was fetched
-    /// together is not fetched together again. `jitter` is from 0 to 1.
-    fn of(self, newest: Timestamp, now: Timestamp, jitter: f64) -> Duration {
-        let silent = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
-        (silent / 10).clamp(self.min, self.max.max(self.min)).mul_f64(0.9 + 0.2 * jitter)
-    }
-}
 
 /// The channels of a service.
 pub struct Channels {
@@ -81,40 +43,10 @@ pub struct Channels {
     follow_ups: Arc<Flights<ChannelName, ()>>,
     freshness: Freshness,
     snapshots: Snapshots,
-    failures: Cache<ChannelName, Failure>,
+    failures: Failures,
     flights: Arc<Flights<ChannelName, Landed>>,
     pub(super) reading: Reading,
     samples: Samples,
-}
-
-/// A refresh that failed, remembered so that it is not tried again at once.
-#[derive(Clone, Debug, Error)]
-#[error("{error}")]
-pub struct Failure {
-    /// What went wrong.
-    pub error: RefreshError,
-    /// When it may be tried again.
-    until: Instant,
-    /// How often in a row.
-    times: u32,
-    /// When Telegram said for the first time that a known channel is gone, and how often it has.
-    gone: Option<(Instant, u32)>,
-    /// The channel may be archived all the same.
-    may_be_archived: bool,
-}
-
-impl Failure {
-    /// What is asked for cannot be had at the moment, and may be asked again soon.
-    pub(super) fn not_now() -> Self {
-        let until = Instant::now() + FAILURE / 10;
-        Self { error: RefreshError::NotNow, until, times: 0, gone: None, may_be_archived: true }
-    }
-
-    /// In how long it may be tried again.
-    #[must_use]
-    pub fn left(&self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
-    }
 }
 
 /// A channel as it is served.
@@ -162,7 +94,7 @@ impl Channels {
             follow_ups: Flights::new(),
             freshness,
             snapshots: Snapshots::new(cache_size.as_u64()),
-            failures: Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(FORGOTTEN).build(),
+            failures: Failures::new(),
             flights: Flights::new(),
             reading: Reading::new(files_good_for),
             samples,
@@ -182,7 +114,7 @@ impl Channels {
         if let Some(served) = self.known(name) {
             return Ok(served);
         }
-        if let Some(failure) = self.remembered(name).filter(|failure| !failure.may_be_archived) {
+        if let Some(failure) = self.failures.remembered(name).filter(|failure| !failure.may_be_archived) {
             return Err(failure);
         }
         let broken = || self.failure(name, RefreshError::Broken, Knowledge::None);
@@ -240,11 +172,6 @@ impl Channels {
         })
     }
 
-    /// The failure for which a channel is not tried again yet.
-    fn remembered(&self, name: &ChannelName) -> Option<Failure> {
-        self.failures.get(name).filter(|failure| !failure.left().is_zero())
-    }
-
     /// Looks a channel up in the archive, or fetches it anew and remembers the outcome, whichever it is.
     async fn refresh(self: &Arc<Self>, name: &ChannelName) -> Landed {
         let known = match self.snapshots.lookup(name) {
@@ -270,7 +197,7 @@ impl Channels {
             }
         }
         // As has one that failed.
-        if let Some(failure) = self.remembered(name) {
+        if let Some(failure) = self.failures.remembered(name) {
             return Err(failure);
         }
         if let Some(snapshot) = self.read_elsewhere(name).await {
@@ -279,7 +206,7 @@ impl Channels {
         match self.fetch(name, known.clone()).await {
             Ok(packed) => {
                 meter::refreshed("ok".to_owned());
-                self.failures.invalidate(name);
+                self.failures.forget(name);
                 Ok((packed, Origin::Upstream))
             }
             Err(error) => {
@@ -429,57 +356,14 @@ impl Channels {
         self.freshness.of(newest, now(), fastrand::f64())
     }
 
-    /// Remembers a failure, and decides whether a known channel is gone.
+    /// Remembers a failure. What is gone is not served any more.
     fn failure(&self, name: &ChannelName, error: RefreshError, knowledge: Knowledge) -> Failure {
-        let known = knowledge == Knowledge::Posts;
-        let now = Instant::now();
-        let before = self.failures.get(name);
-        // That an upstream is busy or left alone says nothing of the channel, and how long it lasts.
-        let of_upstream = match &error {
-            RefreshError::Fetch(FetchError::Busy(_)) => Some(FAILURE / 10),
-            RefreshError::Fetch(FetchError::Resting { left, .. }) => Some((*left).max(FAILURE / 30)),
-            RefreshError::Fetch(FetchError::Refused { retry_after, .. }) => *retry_after,
-            _ => None,
-        };
-        let times_before = before.as_ref().map_or(0, |before| before.times);
-        let times = times_before.saturating_add(of_upstream.is_none().into());
-        let is_said_gone = known && error.is_telegrams_word();
-        let gone_before = before.and_then(|before| before.gone);
-        let gone = if is_said_gone {
-            let (since, n) = gone_before.unwrap_or((now, 0));
-            Some((since, n + 1))
-        } else {
-            gone_before.filter(|_| of_upstream.is_some())
-        };
-        let confirmed =
-            is_said_gone && gone.is_some_and(|(since, n)| n >= CONFIRMED.0 && now - since >= CONFIRMED.1);
-        if confirmed {
+        let failure = self.failures.add(name, error, knowledge, Instant::now());
+        if failure.error.is_telegrams_word() {
             self.snapshots.remove(name);
         }
-        // Telegram also says so when it is asked too often.
-        let error = if is_said_gone && !confirmed { RefreshError::NoPosts(NoPosts::SoftBan) } else { error };
-        let rest = if error.is_telegrams_word() {
-            NO_SUCH_CHANNEL
-        } else {
-            let grown = grown(FAILURE, times.saturating_sub(1), MAX_FAILURE);
-            of_upstream.unwrap_or_else(|| spread(grown, fastrand::f64()))
-        };
-        let may_be_archived = knowledge != Knowledge::None && !confirmed;
-        let failure = Failure { error, until: now + rest, times, gone, may_be_archived };
-        self.failures.insert(name.clone(), failure.clone());
         failure
     }
-}
-
-/// What is known of a channel before it is refreshed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Knowledge {
-    /// Its posts.
-    Posts,
-    /// Nothing, and the archive has nothing either.
-    None,
-    /// Nothing, but the archive could not be asked.
-    Unasked,
 }
 
 fn log_unless_resting(name: &ChannelName, err: &ArchiveError) {
@@ -510,29 +394,6 @@ async fn heed(channels: Weak<Channels>, mut notices: broadcast::Receiver<Channel
         let Some(channels) = channels.upgrade() else { return };
         if !matches!(channels.snapshots.lookup(&name), Lookup::Miss) {
             channels.reload(&name).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn freshness_follows_the_channel() {
-        let freshness = Freshness { min: Duration::from_mins(5), max: Duration::from_hours(1) };
-        let now: Timestamp = "2026-08-01T12:00:00Z".parse().unwrap();
-        for (newest, fresh_for) in [
-            ("2026-08-01T11:59:00Z", 300),
-            ("2026-08-01T10:00:00Z", 720),
-            ("2026-07-01T10:00:00Z", 3600),
-            // A clock that is wrong, ours or theirs.
-            ("2030-01-01T00:00:00Z", 300),
-            ("0001-01-01T00:00:00Z", 3600),
-        ] {
-            let of = |jitter| freshness.of(newest.parse().unwrap(), now, jitter).as_secs();
-            assert_eq!(of(0.5), fresh_for, "{newest}");
-            assert_eq!((of(0.0), of(1.0)), (fresh_for * 9 / 10, fresh_for * 11 / 10));
         }
     }
 }

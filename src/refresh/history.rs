@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::channels::{Channels, Failure, Served, now};
+use super::channels::{Channels, Served, now};
+use super::failures::Failure;
 use super::{RefreshError, hidden, read_page};
 use crate::archive::{Archive, ArchiveError, Depth, Gap, MAX_ALBUM, Newer, Reach, View, Wait};
 use crate::backoff::grown;

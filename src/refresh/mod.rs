@@ -1,7 +1,9 @@
 //! Fetch a channel's page, parse it, decide whether to believe it, and keep the snapshot: alone writes the cache.
 
 mod channels;
+mod failures;
 mod files;
+mod freshness;
 mod hidden;
 mod history;
 mod samples;
@@ -19,8 +21,10 @@ use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
 use crate::work;
 
-pub use channels::{Channels, Failure, Freshness, Origin, STALE, Served, now};
+pub use channels::{Channels, Origin, STALE, Served, now};
+pub use failures::Failure;
 pub use files::{Address, FileError};
+pub use freshness::Freshness;
 pub use history::{StepError, follow_up, step};
 pub use samples::Samples;
 

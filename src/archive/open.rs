@@ -1,0 +1,187 @@
+//! Opening an archive, and beginning a new one in the place of one that is damaged or gone.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, broadcast};
+use url::Url;
+
+use super::database::{Database, Place};
+use super::folder::{self, Folder};
+use super::{Archive, ArchiveError, BEHIND, NOTICES, replicas};
+
+/// The file in the data folder.
+pub(super) const FILE: &str = "archive.sqlite";
+
+impl Archive {
+    /// The archive in a data folder, which is made when needed, for a service: no other one may use it meanwhile. A
+    /// damaged one is set aside.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Newer`]. That the disk is full is none.
+    pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        let file = absolute(folder).join(FILE);
+        let archive = Self::new(Place::File(file), Some(Folder::take(folder)?));
+        match archive.open_with_room(folder).await {
+            Err(ArchiveError::Damaged(why)) => {
+                archive.set_aside(None, &why).await;
+                archive.open().await?;
+            }
+            Err(ArchiveError::Full) => tracing::error!("{}", ArchiveError::Full),
+            Err(ArchiveError::Database(why)) => {
+                return Err(ArchiveError::Unwritable { folder: folder.to_owned(), why });
+            }
+            opened => drop(opened?),
+        }
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a data folder, to look at or to trim; a service may be using it.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Absent`] when there is none, and others.
+    pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        let file = absolute(folder).join(FILE);
+        if !file.exists() {
+            return Err(ArchiveError::Absent(file));
+        }
+        let archive = Self::new(Place::File(file), None);
+        archive.open_with_room(folder).await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a data folder, made when it is not there, to add to; a service may be using it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
+        let archive = Self::new(Place::File(absolute(folder).join(FILE)), None);
+        archive.open().await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// An archive in memory, of at most so many bytes; it forgets the channels that nobody reads.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub async fn in_memory(max_bytes: u64) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Self::new(Place::Memory(max_bytes), None);
+        archive.open().await?;
+        Ok(Arc::new(archive))
+    }
+
+    /// The archive in a PostgreSQL database that other copies of the program may share.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Newer`]. That it cannot be reached is no error for `patient` ones, which are services: it is
+    /// tried again whenever it is needed.
+    pub async fn shared(url: &Url, patient: bool) -> Result<Arc<Self>, ArchiveError> {
+        let keeper = patient.then(Notify::new);
+        let archive = Arc::new(Self { keeper, ..Self::new(Place::Postgres(url.clone()), None) });
+        match tokio::time::timeout(Duration::from_secs(3), archive.open()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(err @ ArchiveError::Newer { .. })) => return Err(err),
+            Ok(Err(err)) if !patient => return Err(err),
+            Err(_) if !patient => return Err(ArchiveError::Slow),
+            failed => {
+                let why =
+                    failed.map_or(ArchiveError::Slow, |failed| failed.err().unwrap_or(ArchiveError::Slow));
+                tracing::error!("the shared archive cannot be opened yet: {why}");
+            }
+        }
+        if patient {
+            replicas::listen(&archive);
+            replicas::look_after(&archive);
+        }
+        Ok(archive)
+    }
+
+    fn new(place: Place, folder: Option<Folder>) -> Self {
+        Self {
+            place,
+            folder,
+            database: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            examining: tokio::sync::Mutex::default(),
+            round_trip: AtomicU64::new(u64::MAX),
+            keeper: None,
+            rest: Mutex::default(),
+            notices: broadcast::Sender::new(NOTICES),
+        }
+    }
+
+    /// Opens the database, unless that has happened.
+    pub(super) async fn open(&self) -> Result<Arc<Database>, ArchiveError> {
+        let _alone = self.changing.lock().await;
+        if let Some(database) = self.database() {
+            return Ok(database);
+        }
+        let database = Arc::new(Database::open(&self.place).await?);
+        self.swap(Some(Arc::clone(&database)));
+        Ok(database)
+    }
+
+    /// The same; when the disk is full, with what is held back for that.
+    async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
+        match self.open().await {
+            Err(ArchiveError::Full | ArchiveError::Database(_)) if folder::is_full(folder) => {
+                folder::release_ballast(folder);
+                self.open().await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Makes room for a new archive in place of one that was removed while it was in use.
+    pub(super) async fn begin_anew(&self, folder: &Path) -> Result<(), ArchiveError> {
+        let _alone = self.changing.lock().await;
+        let Place::File(file) = &self.place else { return Ok(()) };
+        if file.exists() {
+            return Ok(());
+        }
+        tracing::error!(
+            "the archive was removed from {} while it is in use: a new one is begun",
+            folder.display()
+        );
+        if let Some(database) = self.swap(None) {
+            // When somebody still reads from it, that ends with its connections.
+            drop(tokio::time::timeout(BEHIND, database.close()).await);
+        }
+        std::fs::create_dir_all(folder)
+            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })
+    }
+
+    /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
+    pub(super) async fn set_aside(&self, used: Option<&Arc<Database>>, why: &str) {
+        let _alone = self.changing.lock().await;
+        let current = self.database();
+        let is_used = |current: &Arc<Database>| used.is_none_or(|used| Arc::ptr_eq(used, current));
+        let Place::File(file) = &self.place else { return };
+        if current.as_ref().is_some_and(|current| !is_used(current)) {
+            return;
+        }
+        self.swap(None);
+        // Its last connection removes files by their names, so it must be gone before there are others.
+        if let Some(current) = current
+            && tokio::time::timeout(BEHIND, current.close()).await.is_err()
+        {
+            tracing::error!("the damaged archive is still in use");
+            return;
+        }
+        folder::set_aside(file, why);
+    }
+}
+
+/// SQLite takes some names for more than a path, unless they begin with a slash.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
