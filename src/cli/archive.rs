@@ -14,7 +14,7 @@ use crate::channel::ChannelName;
 use crate::config::{ArchiveCommand, BackfillArgs, PlaceArgs, PruneArgs};
 use crate::refresh::{self, RefreshError, StepError};
 use crate::telegram::address::{self, Which};
-use crate::telegram::client::{Client, Politeness};
+use crate::telegram::client::{Client, Line, Politeness};
 
 /// How often in a row a page may fail before a backfill gives up, and how long it waits after the first failure and at
 /// most.
@@ -146,7 +146,7 @@ async fn walk(
     most: Option<u64>,
 ) -> Result<End, CliError> {
     let refused = |err| CliError::Refresh(name.to_string(), err);
-    let newest = refresh::read_page(client, name, Which::Newest, None).await.map_err(refused)?;
+    let newest = refresh::read_page(client, name, Which::Newest, Line::Known, None).await.map_err(refused)?;
     archive.merge(name, Arc::new(newest), Reach::Newest, refresh::now(), Duration::ZERO).await?;
     let (mut n_pages, mut n_failures) = (1, 0);
     while let Some(gap) = archive.newest_gap(name).await? {

@@ -30,7 +30,7 @@ use crate::media::{self, Links, MediaKeys};
 use crate::meter::Meter;
 use crate::refresh::{self, Channels, Freshness, RefreshError, Samples};
 use crate::telegram::address::{self, AddressError, Which};
-use crate::telegram::client::{Client, Politeness};
+use crate::telegram::client::{Client, Line, Politeness};
 use crate::telegram::page::{self, Page, Source};
 use crate::web;
 
@@ -287,7 +287,7 @@ async fn read(typed: Option<&str>, file: Option<&Path>, upstream: &UpstreamArgs)
     };
     let client = Client::new(upstream.client_options(Politeness::default()))
         .map_err(|err| CliError::CannotServe(err.to_string()))?;
-    refresh::read_page(&client, &name, Which::Newest, None)
+    refresh::read_page(&client, &name, Which::Newest, Line::New, None)
         .await
         .map_err(|err| CliError::Refresh(name.to_string(), err))
 }

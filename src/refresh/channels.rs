@@ -20,7 +20,7 @@ use crate::channel::ChannelName;
 use crate::meter;
 use crate::post::Snapshot;
 use crate::telegram::address::Which;
-use crate::telegram::client::Client;
+use crate::telegram::client::{Client, Line};
 use crate::telegram::page::Page;
 use crate::work;
 
@@ -276,7 +276,8 @@ impl Channels {
         name: &ChannelName,
         known: Option<Arc<Packed>>,
     ) -> Result<Arc<Packed>, RefreshError> {
-        let page = read_page(&self.client, name, Which::Newest, Some(&self.samples)).await?;
+        let line = if known.is_some() { Line::Known } else { Line::New };
+        let page = read_page(&self.client, name, Which::Newest, line, Some(&self.samples)).await?;
         let (n_posts, fresh_for, fetched) =
             (page.snapshot.posts.len(), self.fresh_for(&page.snapshot), now());
         let has_hidden = page.snapshot.posts.iter().any(|post| post.only_in_telegram.is_some());

@@ -16,6 +16,7 @@ use crate::channel::{Channel, ChannelName};
 use crate::files::{FileId, Files};
 use crate::post::PostId;
 use crate::telegram::address::Which;
+use crate::telegram::client::Line;
 use crate::telegram::page::Page;
 
 /// Pages that are read at a time for files: what feeds need is never behind more than these.
@@ -194,7 +195,9 @@ impl Channels {
         };
         // With the album that may begin with it.
         let above = post.and_then(|post| PostId::new(post.get().saturating_add(MAX_ALBUM)));
-        let page = read_page(&self.client, name, above.map_or(Which::Newest, Which::Before), None).await;
+        let page =
+            read_page(&self.client, name, above.map_or(Which::Newest, Which::Before), Line::Known, None)
+                .await;
         match page {
             Ok(page) => {
                 let Page { snapshot, .. } = &page;

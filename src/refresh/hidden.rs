@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::post::{Post, PostId};
 use crate::telegram::address::Which;
-use crate::telegram::client::{Client, FetchError};
+use crate::telegram::client::{Client, FetchError, Line};
 use crate::telegram::single;
 use crate::text::RichText;
 use crate::work;
@@ -44,7 +44,7 @@ pub(super) async fn widget(
 }
 
 async fn page(client: &Client, channel: &Channel, which: Which) -> Result<String, FetchError> {
-    let mut fetched = client.page(&channel.name, which).await?;
+    let mut fetched = client.page(&channel.name, which, Line::Known).await?;
     let html = std::mem::take(&mut fetched.html);
     fetched.judge(true);
     Ok(html)

@@ -14,7 +14,7 @@ use crate::backoff::grown;
 use crate::channel::ChannelName;
 use crate::post::{PostId, Snapshot};
 use crate::telegram::address::Which;
-use crate::telegram::client::{Client, FetchError};
+use crate::telegram::client::{Client, FetchError, Line};
 use crate::telegram::landing::NoPosts;
 
 /// For how long a gap that could not be filled is left, the first time, and at most.
@@ -63,7 +63,7 @@ pub async fn step(
     now: Timestamp,
 ) -> Result<Option<Gap>, StepError> {
     let attempt = async {
-        let page = match read_page(client, name, Which::Before(from), None).await {
+        let page = match read_page(client, name, Which::Before(from), Line::Known, None).await {
             Ok(page) => page,
             // That there is nothing Telegram also says when it is asked too often. It is believed the second time where
             // nothing says otherwise, no link and no older post; else when it has been said for many hours.

@@ -16,7 +16,7 @@ use crate::channel::ChannelName;
 use crate::meter;
 use crate::post::Snapshot;
 use crate::telegram::address::Which;
-use crate::telegram::client::{Client, FetchError};
+use crate::telegram::client::{Client, FetchError, Line};
 use crate::telegram::landing::NoPosts;
 use crate::telegram::page::{self, Page, Source};
 use crate::work;
@@ -99,9 +99,10 @@ pub async fn read_page(
     client: &Client,
     name: &ChannelName,
     which: Which,
+    line: Line,
     samples: Option<&Samples>,
 ) -> Result<Page, RefreshError> {
-    let mut fetched = client.page(name, which).await?;
+    let mut fetched = client.page(name, which, line).await?;
     let html = std::mem::take(&mut fetched.html);
     let (asked, samples) = (name.clone(), samples.cloned());
     let parse = move || {

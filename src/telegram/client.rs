@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::address::{self, Which};
 use super::host::Host;
-pub use super::host::Politeness;
+pub use super::host::{Line, Politeness};
 use super::landing::NoPosts;
 use super::upstream::Upstream;
 use crate::channel::ChannelName;
@@ -159,7 +159,12 @@ impl Client {
     /// # Errors
     ///
     /// The error of the last upstream that was tried, when none gave a page.
-    pub async fn page(&self, name: &ChannelName, which: Which) -> Result<Fetched<'_>, FetchError> {
+    pub async fn page(
+        &self,
+        name: &ChannelName,
+        which: Which,
+        line: Line,
+    ) -> Result<Fetched<'_>, FetchError> {
         let deadline = Instant::now() + ALTOGETHER;
         let mut last = FetchError::Busy("nobody".to_owned());
         for (n_before, host) in self.hosts.iter().enumerate() {
@@ -170,7 +175,7 @@ impl Client {
             // Half of the time for the beginning of an answer, while there is another upstream to ask.
             let patience = if n_before + 1 < self.hosts.len() { left / 2 } else { left };
             let busy = || FetchError::Busy(host.upstream.host());
-            let turn = tokio::time::timeout(left, host.turn()).await.unwrap_or_else(|_| Err(busy()));
+            let turn = tokio::time::timeout(left, host.turn(line)).await.unwrap_or_else(|_| Err(busy()));
             let answer = match turn {
                 // Time that passed in the queue is not the upstream's.
                 Ok(_under_way) => tokio::time::timeout(left, self.page_from(host, name, which, patience))

@@ -12,11 +12,25 @@ use super::client::FetchError;
 use super::upstream::Upstream;
 use crate::meter;
 
-/// Requests that may wait for their turn.
+/// Requests that may wait for their turn, in each line.
 const MAX_WAITING: usize = 64;
+
+/// Requests for new names among those whose turn comes next.
+const MAX_NEW: usize = 2;
 
 /// How long one may wait.
 const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// The line in which a request waits for its turn.
+///
+/// Anybody can make up names, as many as they like; the channels that are read must stay fresh all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// For a channel that was read before.
+    Known,
+    /// For a name that was not.
+    New,
+}
 
 /// How politely an upstream is asked.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +56,9 @@ pub(super) struct Host {
     pub(super) upstream: Upstream,
     limiter: DefaultDirectRateLimiter,
     in_flight: Semaphore,
-    waiting: Semaphore,
+    /// Places in each line.
+    waiting: [Semaphore; 2],
+    new: Semaphore,
     order: tokio::sync::Mutex<()>,
     breaker: Mutex<Breaker>,
 }
@@ -58,7 +74,8 @@ impl Host {
             upstream,
             limiter: RateLimiter::direct(quota),
             in_flight: Semaphore::new(politeness.in_flight.get() as usize),
-            waiting: Semaphore::new(MAX_WAITING),
+            waiting: [MAX_WAITING; 2].map(Semaphore::new),
+            new: Semaphore::new(MAX_NEW),
             order: tokio::sync::Mutex::default(),
             breaker: Mutex::default(),
         }
@@ -70,14 +87,18 @@ impl Host {
     ///
     /// [`FetchError::Resting`] while the upstream is left alone, [`FetchError::Busy`] when too many wait already,
     /// or the wait takes too long.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, FetchError> {
+    pub(super) async fn turn(&self, line: Line) -> Result<SemaphorePermit<'_>, FetchError> {
         let busy = || FetchError::Busy(self.upstream.host());
         // Whoever comes during a rest need not wait for its end.
         if let Some((why, left)) = self.breaker().rest(Instant::now()) {
             return Err(self.resting(why, left));
         }
-        let waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        let waiting = self.waiting[line as usize].try_acquire().map_err(|_| busy())?;
         let turn = async {
+            let _among_the_next = match line {
+                Line::New => Some(self.new.acquire().await),
+                Line::Known => None,
+            };
             let permit = self.in_flight.acquire().await;
             // First come, first served: the limiter itself lets anybody through who happens to ask at the moment.
             let _order = self.order.lock().await;
@@ -103,7 +124,7 @@ impl Host {
 
     /// Tells how it is.
     pub(super) fn meter(&self) {
-        let n_waiting = MAX_WAITING - self.waiting.available_permits();
+        let n_waiting = self.waiting.iter().map(|line| MAX_WAITING - line.available_permits()).sum();
         meter::upstream_is(self.upstream.host(), n_waiting, self.rest().is_some());
     }
 

@@ -15,7 +15,7 @@ use telewire::guard::Way;
 use telewire::post::Post;
 use telewire::refresh;
 use telewire::telegram::address::Which;
-use telewire::telegram::client::{Client, ClientOptions, Politeness};
+use telewire::telegram::client::{Client, ClientOptions, Line, Politeness};
 use telewire::telegram::upstream::Upstream;
 use tokio::runtime::Runtime;
 
@@ -214,7 +214,8 @@ impl<'a> Play<'a> {
             }
             Event::Outage => {
                 self.fake.on_all(Answer::page(&page("landing_nobody")));
-                let page = refresh::read_page(self.client, &self.name, Which::Newest, None).await;
+                let page =
+                    refresh::read_page(self.client, &self.name, Which::Newest, Line::Known, None).await;
                 prop_assert!(page.is_err());
                 self.fake.on_all_no_more();
             }
@@ -230,7 +231,7 @@ impl<'a> Play<'a> {
     }
 
     async fn refresh(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
-        let page = refresh::read_page(self.client, &self.name, Which::Newest, None).await;
+        let page = refresh::read_page(self.client, &self.name, Which::Newest, Line::Known, None).await;
         let page = page.map_err(|err| TestCaseError::fail(err.to_string()))?;
         let merged = archive.merge(&self.name, Arc::new(page), Reach::Newest, self.now, Duration::ZERO).await;
         prop_assert!(merged.is_ok(), "{merged:?}");

@@ -36,6 +36,31 @@ fn a_channel_that_fails_is_not_asked_for_again_at_once() {
 }
 
 #[test]
+fn made_up_names_do_not_keep_a_channel_from_being_fresh() {
+    let (fake, app) = service(&["--rate", "10", "--burst", "1", "--fresh-min", "0s", "--fresh-max", "0s"]);
+    assert_eq!(app.get(RSS).status, 200);
+    let address = app.address;
+    let strangers: Vec<_> = (0..100)
+        .map(|n| thread::spawn(move || http::ask(address, "GET", &format!("/made_up_{n}/rss"), &[])))
+        .collect();
+    let waiting = || {
+        let metrics = app.get("/-/metrics");
+        let line =
+            metrics.text().lines().find(|line| line.starts_with("telewire_upstream_waiting{")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert!((0..1000).any(|_| waiting() > 50), "so many wait");
+    let refreshed = app.log_times("refreshed");
+    app.get(RSS);
+    app.wait_for_log_times("refreshed", refreshed + 1);
+    let served = fake.paths("/s/made_up_").len();
+    assert!(served < 40, "it waited for {served} strangers");
+    for stranger in strangers {
+        assert!(matches!(stranger.join().unwrap().status, 502 | 503));
+    }
+}
+
+#[test]
 fn an_upstream_that_asks_for_it_is_left_alone() {
     let (before, after) = (Duration::from_secs(1), Duration::from_hours(1));
     for (said, at_least) in [
