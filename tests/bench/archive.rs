@@ -7,10 +7,11 @@
 //! `cargo bench --bench archive`
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod service;
+
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use telewire::channel::ChannelName;
 use telewire::post::{Post, PostId};
 use telewire::telegram::page::{self, Page, Source};
 use telewire::text::RichText;
+
+use service::{Folder, Service};
 
 /// Channels, and how many posts each of them has: a million altogether.
 const CHANNELS: [(&str, u32, u32); 2] = [("large", 1, 100_000), ("small", 90, 10_000)];
@@ -34,15 +37,14 @@ const TEXT: usize = 500;
 const FEEDS: usize = 51;
 
 fn main() {
-    let folder = std::env::temp_dir().join(format!("telewire-bench-archive-{}", std::process::id()));
-    let data = folder.join("data");
-    let n_posts = fill(&data);
-    let file = std::fs::metadata(data.join("archive.sqlite")).expect("an archive").len();
+    let data = Folder::new("archive");
+    let n_posts = fill(data.path());
+    let file = std::fs::metadata(data.path().join("archive.sqlite")).expect("an archive").len();
     println!("{n_posts} posts take {} MB, {} bytes each", file >> 20, file / n_posts);
-    let mut starts: Vec<Duration> = (0..5).map(|_| Service::start(&folder).1).collect();
+    let mut starts: Vec<Duration> = (0..5).map(|_| start(&data).1).collect();
     starts.sort();
     println!("ready after {:?} to {:?}", starts[0], starts[4]);
-    let (service, _) = Service::start(&folder);
+    let (service, _) = start(&data);
     for format in ["rss", "atom", "json"] {
         let mut times: Vec<Duration> = (0..FEEDS).map(|n| feed(service.address, n, format)).collect();
         times.sort();
@@ -51,8 +53,7 @@ fn main() {
     let begun = Instant::now();
     let (n_pages, n_posts) = walk(service.address);
     println!("{n_posts} posts of one channel on {n_pages} pages, {:?} a page", begun.elapsed() / n_pages);
-    drop(service);
-    std::fs::remove_dir_all(&folder).expect("a folder that can be removed");
+    println!("it took at most {} MB of memory", service.kilobytes("VmHWM:") >> 10);
 }
 
 /// Fills an archive, and says with how many posts.
@@ -155,41 +156,10 @@ fn ask(service: SocketAddr, target: &str) -> (u16, String) {
     (head[9..12].parse().expect("a status"), body.to_owned())
 }
 
-/// The real program.
-struct Service {
-    address: SocketAddr,
-    child: Child,
-}
-
-impl Service {
-    /// Starts it, and says how long that took until it was ready.
-    fn start(folder: &PathBuf) -> (Self, Duration) {
-        let begun = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:1"])
-            .current_dir(folder)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let mut log = BufReader::new(child.stderr.take().expect("its log"));
-        let mut line = String::new();
-        while !line.contains("serving on http://") {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("a line") > 0, "it has ended");
-        }
-        let (_, address) = line.split_once("http://").expect("an address");
-        let address = address.trim().parse().expect("an address");
-        let (status, _) = ask(address, "/-/readyz");
-        assert_eq!(status, 200);
-        let taken = begun.elapsed();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        (Self { address, child }, taken)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.child.kill().expect("a service that can be ended");
-        self.child.wait().expect("its end");
-    }
+/// Starts the service, whose upstream refuses, and says how long that took until it was ready.
+fn start(data: &Folder) -> (Service, Duration) {
+    let begun = Instant::now();
+    let service = Service::start(data, SocketAddr::from(([127, 0, 0, 1], 1)), &[]);
+    assert_eq!(ask(service.address, "/-/readyz").0, 200);
+    (service, begun.elapsed())
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use service::Service;
+use service::{Folder, Service};
 
 const MEGABYTE: u64 = 1_000_000;
 const FILE: u64 = 200 * MEGABYTE;
@@ -26,8 +26,9 @@ const FEED: &str = "/bench_pier/rss";
 
 fn main() {
     let upstream = upstream();
+    let data = Folder::new("media");
     let service = Service::start(
-        "media",
+        &data,
         upstream,
         &["--media-hosts", &upstream.to_string(), "--trusted-proxies", "127.0.0.1"],
     );

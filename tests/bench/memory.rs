@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use service::Service;
+use service::{Folder, Service};
 
 const CHANNELS: usize = 10_000;
 const POSTS: usize = 20;
@@ -25,7 +25,8 @@ const CLIENTS: usize = 16;
 fn main() {
     let upstream = upstream();
     let flags = ["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"];
-    let service = Service::start("memory", upstream, &flags);
+    let data = Folder::new("memory");
+    let service = Service::start(&data, upstream, &flags);
     let (resident, peak) = (|| service.kilobytes("VmRSS:") >> 10, || service.kilobytes("VmHWM:") >> 10);
     println!("started: {} MB", resident());
     let n = ask_all(service.address, CHANNELS, "channel_");

@@ -1,34 +1,32 @@
-//! The real binary as a service of its own, for benchmarks that look at its memory (Linux only, from `/proc`).
+//! The real binary as a service of its own. What it says of its memory comes from `/proc`, on Linux only.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A service that runs until it is dropped.
 pub(crate) struct Service {
-    data: PathBuf,
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Service {
-    /// Starts it on a free port, in a folder that has the benchmark's name.
-    pub(crate) fn start(benchmark: &str, upstream: SocketAddr, flags: &[&str]) -> Self {
-        let data = std::env::temp_dir().join(format!("telewire-bench-{benchmark}-{}", std::process::id()));
+    /// Starts it on a free port.
+    pub(crate) fn start(data: &Folder, upstream: SocketAddr, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
             .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
             .args(["--fresh-min", "1h", "--log", "telewire::cli=info", "--log-format", "text"])
             .args(flags)
             .arg("--data-dir")
-            .arg(&data)
+            .arg(data.path())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the service");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
         let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
-        Self { child, data, address: address.expect("an address in its first line") }
+        Self { child, address: address.expect("an address in its first line") }
     }
 
     /// A line of its status in kilobytes: `VmRSS:` is what is resident now, `VmHWM:` what was at most.
@@ -43,6 +41,26 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.child.kill().expect("a service that can be ended");
         self.child.wait().expect("its end");
-        std::fs::remove_dir_all(&self.data).expect("a folder that can be removed");
+    }
+}
+
+/// A data folder for this run of a benchmark, removed at its end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// A folder that has the benchmark's name.
+    pub(crate) fn new(benchmark: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("telewire-bench-{benchmark}-{}", std::process::id())))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A benchmark that failed may not have come as far as to use it.
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
