@@ -278,6 +278,21 @@ pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
     verdict
 }
 
+/// Whether a SQLite file, which is there, has an archive in it rather than something else, or nothing.
+///
+/// # Errors
+///
+/// [`ArchiveError::Damaged`] also when it is no such file at all.
+pub(super) async fn is_archive(file: &Path) -> Result<bool, ArchiveError> {
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut connection = options.disable_statement_logging().connect().await?;
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('channel', 'alias', 'post')";
+    let n: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(n == 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,14 @@ pub enum ArchiveError {
         /// The cause.
         why: String,
     },
+    /// The file that was to be restored is none.
+    #[error("{} is no copy of an archive, or a damaged one: {why}", file.display())]
+    NoBackup {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        why: String,
+    },
     /// There is no archive in this place.
     #[error("there is no archive at {}", .0.display())]
     Absent(PathBuf),
@@ -68,6 +76,7 @@ impl ArchiveError {
             Self::Newer { .. } => "newer",
             Self::InUse(_) => "in-use",
             Self::Unwritable { .. } => "unwritable",
+            Self::NoBackup { .. } => "no-backup",
             Self::Absent(_) => "absent",
             Self::Database(_) => "database",
         }

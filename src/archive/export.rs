@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::database::{Database, Place};
+use super::database::{self, Database, Place};
 use super::folder::{self, Folder};
 use super::open::{FILE, absolute};
 use super::{Archive, ArchiveError, rows};
@@ -117,12 +117,20 @@ impl Archive {
         let file = absolute(folder).join(FILE);
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
-        let opened = Database::open(&Place::File(part.clone())).await;
-        match opened {
+        let opened = async {
+            if !database::is_archive(&part).await? {
+                return Err(ArchiveError::Damaged("it has no channels and no posts".to_owned()));
+            }
+            Database::open(&Place::File(part.clone())).await
+        };
+        match opened.await {
             Ok(database) => database.close().await,
             Err(err) => {
                 folder::remove(&part);
-                return Err(err);
+                return Err(match err {
+                    ArchiveError::Damaged(why) => ArchiveError::NoBackup { file: backup.to_owned(), why },
+                    err => err,
+                });
             }
         }
         // The log of the old one would be taken for the new one's.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use moka::sync::Cache;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use thiserror::Error;
 use url::Url;
@@ -247,9 +249,13 @@ impl MediaClient {
             }
             return match status {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-                    is_plain(&response)
-                        .then_some(response)
-                        .ok_or_else(|| MediaError::Broken("it is encoded".to_owned()))
+                    if !is_plain(&response) {
+                        Err(MediaError::Broken("it is encoded".to_owned()))
+                    } else if !has_end(&response) {
+                        Err(MediaError::Broken("it does not say where it ends".to_owned()))
+                    } else {
+                        Ok(response)
+                    }
                 }
                 StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
                     Err(MediaError::Expired(status.as_u16()))
@@ -281,9 +287,17 @@ fn is_plain(response: &Response) -> bool {
     response.headers().get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
 }
 
+/// Whether an end that comes too early can be told from the true one: a body may also end with its connection, as those
+/// do that are cut (RFC 9112, section 6.3).
+fn has_end(response: &Response) -> bool {
+    response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING)
+}
+
 fn part_of(response: &Response, asked: Range) -> Result<ContentRange, MediaError> {
     let header = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-    let part = header.and_then(ContentRange::parse).filter(|part| part.answers(asked));
+    let is_as_long = |part: &ContentRange| response.content_length().is_none_or(|n| n == part.length());
+    let part = header.and_then(ContentRange::parse);
+    let part = part.filter(|part| part.answers(asked) && is_as_long(part));
     part.ok_or_else(|| MediaError::Broken("another part than was asked for".to_owned()))
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::pages;
 use crate::archive::MAX_PAGE;
+use crate::channel::ChannelName;
 use crate::media::MediaError;
 use crate::refresh::{Failure, FileError, RefreshError};
 use crate::telegram::address::AddressError;
@@ -24,6 +25,9 @@ pub(super) enum Error {
     /// What stands for the channel is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The channel has no feed of that name.
+    #[error("{:?} is not one of a channel's feeds: they are called rss, atom and json, as in /{}/rss", .0, .1)]
+    NoSuchFeed(String, ChannelName),
     /// The request does not say, or not clearly, which host it asks.
     #[error("the request must name one host")]
     Host,
@@ -89,9 +93,10 @@ impl Error {
             Self::Media(MediaError::NoSuchPart(_)) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Channel(failure) => of_refresh(&failure.error),
             Self::File(FileError::Page(error)) => of_refresh(error),
-            Self::NothingOlder | Self::File(FileError::Gone) | Self::Media(MediaError::Expired(_)) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoSuchFeed(..)
+            | Self::NothingOlder
+            | Self::File(FileError::Gone)
+            | Self::Media(MediaError::Expired(_)) => StatusCode::NOT_FOUND,
             Self::Media(
                 MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType | MediaError::NotAdmitted,
             ) => StatusCode::BAD_GATEWAY,

@@ -28,6 +28,7 @@ use crate::feed::{self, Format};
 use crate::meter::{self, Found};
 use crate::post::{PostId, Snapshot};
 use crate::refresh::{self, Origin, STALE, Served};
+use crate::telegram::address::{AddressError, parse_channel};
 use crate::work;
 
 /// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
@@ -46,9 +47,21 @@ pub(super) async fn answer(
                 Some(query) => page(&app, typed, format, (url, query), peer, &headers).await,
             }
         }
-        _ => pages::channel(&app, &app.base(&headers, peer), path.trim_end_matches('/')),
+        _ => channel_page(&app, path.trim_end_matches('/'), peer, &headers),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+/// The page of a channel, by whatever a person may type for it.
+fn channel_page(app: &App, typed: &str, peer: Peer, headers: &HeaderMap) -> Result<Response, Error> {
+    pages::channel(app, &app.base(headers, peer), typed).map_err(|err| {
+        let guess =
+            typed.rsplit_once('/').filter(|_| matches!(err, Error::Address(AddressError::NotAChannel(_))));
+        match guess.and_then(|(name, feed)| Some((parse_channel(name).ok()?, feed))) {
+            Some((name, feed)) => Error::NoSuchFeed(feed.to_owned(), name),
+            None => err,
+        }
+    })
 }
 
 /// The answer to a request for a feed that is kept as it is asked for, which nearly all requests are.

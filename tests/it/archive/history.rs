@@ -433,10 +433,12 @@ fn the_archive_is_copied_trimmed_and_read_back() {
             let app = App::start_in(folder, &fake.url(), &CALM);
             assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=90")), down_to(100, 11), "the copy is whole");
             assert_eq!(app.log_times("damaged"), 0);
-            fs::write(app.folder.join("nonsense"), "nonsense").unwrap();
             let folder = app.kill();
-            let refused = app::run_in(&folder, &["archive", "restore", "nonsense"]);
-            assert!(refused.code == 7 && refused.stderr.contains("damaged"), "{refused:?}");
+            for nonsense in ["nonsense", ""] {
+                fs::write(folder.join("nonsense"), nonsense).unwrap();
+                let refused = app::run_in(&folder, &["archive", "restore", "nonsense"]);
+                assert!(refused.code == 7 && refused.stderr.contains("nonsense is no copy"), "{refused:?}");
+            }
             let app = App::start_in(folder, &fake.url(), &CALM);
             assert_eq!(
                 ids(&feed(&app, "/old_harbour/json?limit=90")),

@@ -135,6 +135,7 @@ fn what_lies_or_hangs_ends_as_an_error() {
             Answer { status: 206, ..jpeg(100) }.with("Content-Range", "bytes 0-99/100"),
             502,
         ),
+        ("one that says nowhere how long it is", Answer { framing: Framing::Close, ..jpeg(100) }, 502),
         ("a failure", Answer::status(500), 503),
         ("no answer", Answer { framing: Framing::Nothing, ..Answer::status(200) }, 504),
         ("a redirect to itself", Answer::redirect(&at_telegram()), 502),
@@ -144,6 +145,11 @@ fn what_lies_or_hangs_ends_as_an_error() {
         assert_eq!(answer.status, status, "{what}: {answer:?}");
         assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{what}");
     }
+    // The first question is what the file is, the second one for the part.
+    let part = Answer { status: 206, ..jpeg(100) };
+    fake.on(&at_telegram(), part.with("Content-Range", "bytes 0-511/1000"));
+    let answer = app.ask("GET", &link, &[("Range", "bytes=0-511")]);
+    assert_eq!(answer.status, 502, "a part of two lengths");
     let whole = jpeg(50_000);
     for (what, answer) in [
         ("one that ends too early", Answer { cut: Some(40_000), ..whole.clone() }),

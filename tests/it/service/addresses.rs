@@ -69,6 +69,7 @@ fn what_is_no_channel_is_told_so() {
     let (fake, app) = service(&[]);
     for (target, sentence) in [
         ("/abc/rss", "\"abc\" is not a channel: type its name"),
+        ("/abc/feed", "\"abc/feed\" is not a channel: type its name"),
         ("/addstickers/rss", "\"addstickers\" is not a channel"),
         ("/%D0%B4%D1%83%D1%80%D0%BE%D0%B2/json", "\"дуров\" is not a channel"),
         ("/a,b/rss", "is not a channel"),
@@ -85,8 +86,6 @@ fn what_is_no_channel_is_told_so() {
         ("/harbour_news/rss?limit=0", "a number from 1 to 200"),
         ("/harbour_news/rss?limit=201", "a number from 1 to 200"),
         ("/harbour_news/rss?before=x", "before is the number of a post"),
-        ("/harbour_news/xml", "is not a channel"),
-        ("/harbour_news/RSS", "is not a channel"),
     ] {
         let answer = app.get(target);
         assert_eq!(answer.status, 400, "{target}: {}", answer.text());
@@ -96,6 +95,20 @@ fn what_is_no_channel_is_told_so() {
             answer.text()
         );
         assert_eq!(answer.header("Content-Type"), Some("text/plain; charset=utf-8"), "{target}");
+    }
+    assert_eq!(fake.count(PREVIEW), 0);
+}
+
+#[test]
+fn what_is_no_feed_is_told_so() {
+    let (fake, app) = service(&[]);
+    for (target, feed) in
+        [("/harbour_news/xml", "xml"), ("/harbour_news/RSS", "RSS"), ("/@harbour_news/feed", "feed")]
+    {
+        let answer = app.get(target);
+        let sentence = format!("\"{feed}\" is not one of a channel's feeds");
+        assert_eq!(answer.status, 404, "{target}: {}", answer.text());
+        assert!(answer.text().contains(&sentence) && answer.text().contains("/harbour_news/rss"), "{target}");
     }
     assert_eq!(fake.count(PREVIEW), 0);
 }
