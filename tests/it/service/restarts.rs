@@ -80,6 +80,9 @@ fn twenty_restarts_fail_no_answer() {
     }
     assert_eq!(http::ask(site, "GET", "/-/metrics", &[]).status, 404, "not for everybody");
     let (is_over, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // A copy that gets no answer from the database in time, as on a busy machine, reads for itself.
+    let mut n_alone = 0;
+    let is_alone = |copy: &App| copy.log_times("cannot be read from the archive") > 0;
     let failed: Vec<String> = thread::scope(|scope| {
         let read = || {
             let mut failed = Vec::new();
@@ -97,6 +100,7 @@ fn twenty_restarts_fail_no_answer() {
             let before = n_answers.load(Ordering::SeqCst);
             let copy = copies.remove(0);
             let address = copy.address.to_string();
+            n_alone += usize::from(is_alone(&copy));
             copies.push(start(&address, copy.stop()));
             // Some are answered by the new one, too.
             let until = Instant::now() + PATIENCE;
@@ -111,6 +115,11 @@ fn twenty_restarts_fail_no_answer() {
     let n = n_answers.load(Ordering::SeqCst);
     say(&format!("{RESTARTS} restarts behind caddy: {n} answers, {} failed", failed.len()));
     assert_eq!(failed, [""; 0]);
-    assert_eq!(fake.count(PREVIEW), 1, "it was read once for all copies");
+    n_alone += copies.iter().filter(|copy| is_alone(copy)).count();
+    let n_reads = fake.count(PREVIEW);
+    assert!(
+        (1..=1 + n_alone).contains(&n_reads),
+        "read {n_reads} times, by {n_alone} copies for themselves alone"
+    );
     fs::remove_dir_all(&folder).unwrap();
 }
