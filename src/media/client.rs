@@ -248,7 +248,8 @@ impl MediaClient {
                 continue;
             }
             return match status {
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
                     if !is_plain(&response) {
                         Err(MediaError::Broken("it is encoded".to_owned()))
                     } else if !has_end(&response) {

@@ -28,7 +28,7 @@ use crate::feed::{self, Format};
 use crate::meter::{self, Found};
 use crate::post::{PostId, Snapshot};
 use crate::refresh::{self, Origin, STALE, Served};
-use crate::telegram::address::{AddressError, parse_channel};
+use crate::telegram::address::AddressError;
 use crate::work;
 
 /// Answers every address that is not the service's own: a feed of a channel, or the channel's page.
@@ -55,11 +55,11 @@ pub(super) async fn answer(
 /// The page of a channel, by whatever a person may type for it.
 fn channel_page(app: &App, typed: &str, peer: Peer, headers: &HeaderMap) -> Result<Response, Error> {
     pages::channel(app, &app.base(headers, peer), typed).map_err(|err| {
-        let guess =
-            typed.rsplit_once('/').filter(|_| matches!(err, Error::Address(AddressError::NotAChannel(_))));
-        match guess.and_then(|(name, feed)| Some((parse_channel(name).ok()?, feed))) {
-            Some((name, feed)) => Error::NoSuchFeed(feed.to_owned(), name),
-            None => err,
+        let is_none = matches!(err, Error::Address(AddressError::NotAChannel(_)));
+        match typed.rsplit_once('/').filter(|_| is_none).map(|(typed, feed)| (app.channel(typed), feed)) {
+            // As long as a name may be.
+            Some((Ok(name), feed)) => Error::NoSuchFeed(feed.chars().take(32).collect(), name),
+            _ => err,
         }
     })
 }
