@@ -57,7 +57,7 @@ fn channel_page(app: &App, typed: &str, peer: Peer, headers: &HeaderMap) -> Resu
     pages::channel(app, &app.base(headers, peer), typed).map_err(|err| {
         let is_none = matches!(err, Error::Address(AddressError::NotAChannel(_)));
         match typed.rsplit_once('/').filter(|_| is_none).map(|(typed, feed)| (app.channel(typed), feed)) {
-            // As long as a name may be.
+            // It is quoted, but not at any length.
             Some((Ok(name), feed)) => Error::NoSuchFeed(feed.chars().take(32).collect(), name),
             _ => err,
         }
