@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -44,6 +45,9 @@ const MAX_HEADERS: usize = 100;
 
 /// Connections at a time, if the system allows as many open files.
 const MAX_CONNECTIONS: u64 = 4096;
+
+/// Connections at a time that only ask for metrics.
+const MAX_SCRAPERS: usize = 16;
 
 /// Open files for everything else: asking upstreams for pages and files, resolving names, the data folder.
 const OTHER_FILES: u64 = 512;
@@ -124,10 +128,20 @@ async fn tidy(app: App) {
     }
 }
 
-/// Gives metrics at an address of their own.
+/// Gives metrics at an address of their own, for as long as the program runs.
 pub async fn serve_metrics(listener: TcpListener, app: App) {
-    if let Err(err) = axum::serve(listener, super::router_of_metrics(app)).await {
-        tracing::error!("metrics are not given any more: {err}");
+    let router = super::router_of_metrics(app);
+    let connections = Arc::new(Semaphore::new(MAX_SCRAPERS));
+    loop {
+        let (stream, _, permit) = next(&listener, &connections).await;
+        let router = router.clone();
+        let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
+        tokio::spawn(async move {
+            if let Err(err) = http().serve_connection(patient(stream), service).await {
+                tracing::debug!("a connection for metrics ended: {err}");
+            }
+            drop(permit);
+        });
     }
 }
 
@@ -188,6 +202,22 @@ async fn next(
     }
 }
 
+/// How connections are served.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    http
+}
+
+/// A connection that ends when its client takes nothing any more.
+fn patient(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+    // Answers are written at once and whole: waiting to fill packets only delays them.
+    drop(stream.set_nodelay(true));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL));
+    TokioIo::new(Box::pin(stream))
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -195,12 +225,8 @@ async fn connection(
     router: Router,
     mut drained: watch::Receiver<bool>,
 ) {
-    // Answers are written at once and whole: waiting to fill packets only delays them.
-    drop(stream.set_nodelay(true));
     // While the service ends, a connection is good for one request.
     let keep_alive = !*drained.borrow_and_update();
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_STALL));
     let asked = Arc::new(Notify::new());
     let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -232,13 +258,7 @@ async fn connection(
         let answer = router.clone().call(request).instrument(span);
         Either::Right(answer.map(move |answer| answer.and_then(finish)))
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .keep_alive(keep_alive)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let connection = http().keep_alive(keep_alive).serve_connection(patient(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -206,13 +206,20 @@ fn only_a_trusted_proxy_says_what_was_asked_before_it() {
 /// Takes as long as the program waits for the head of a request, ten seconds.
 #[test]
 fn a_client_that_never_finishes_its_request_is_let_go() {
-    let (_fake, app) = service(&[]);
-    let mut slow = TcpStream::connect(app.address).unwrap();
-    slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    slow.write_all(b"GET /harbour_news/rss HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0"]);
+    let line = app.wait_for_log("metrics on http://");
+    let metrics = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let slow = [app.address, metrics].map(|address| {
+        let mut slow = TcpStream::connect(address).unwrap();
+        slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        slow.write_all(b"GET /harbour_news/rss HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+        slow
+    });
     assert_eq!(app.get(RSS).status, 200, "nobody else waits");
-    let mut rest = Vec::new();
-    assert!(slow.read_to_end(&mut rest).is_ok(), "the connection is closed");
+    assert_eq!(http::ask(metrics, "GET", "/-/metrics", &[]).status, 200);
+    for mut slow in slow {
+        assert!(slow.read_to_end(&mut Vec::new()).is_ok(), "the connection is closed");
+    }
 }
 
 #[test]
