@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -11,7 +10,7 @@ use super::{Kind, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake::{Answer, Fake};
 use crate::support::history::History;
-use crate::support::watched::PATIENCE;
+use crate::support::watched::wait_until;
 
 /// Always stale, and as fast as may be.
 const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
@@ -53,19 +52,9 @@ fn ids(feed: &Value) -> Vec<u32> {
         .collect()
 }
 
-/// Lets the service read the channel as it is now: of three refreshes the first may have begun before, and the second
-/// be about to end when the third is asked for.
-fn refresh(app: &App) {
-    let n_before = app.log_times("refreshed");
-    wait_for_feed(app, "refreshed", |_| app.log_times("refreshed") >= n_before + 3);
-}
-
 /// Asks for the feed until it is as wanted, which it has to become soon.
 fn wait_for_feed(app: &App, what: &str, wanted: impl Fn(&Value) -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !wanted(&feed(app, FEED)) {
-        assert!(Instant::now() < until, "{what}: {:?}", ids(&feed(app, FEED)));
-    }
+    wait_until(what, || wanted(&feed(app, FEED)));
 }
 
 fn down_to(highest: u32, lowest: u32) -> Vec<u32> {
@@ -81,7 +70,7 @@ fn what_was_published_between_two_visits_is_read_from_older_pages() {
         for n in 30..100 {
             history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
         }
-        refresh(&app);
+        app.refresh(&fake, NAME);
         // All of them are of the same day.
         wait_for_feed(&app, kind.name, |feed| ids(feed) == down_to(100, 11));
         assert_eq!(fake.count("/s/old_harbour?before=81"), 1);
@@ -104,7 +93,7 @@ fn a_gap_that_cannot_be_closed_is_remembered() {
             history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
         }
         fake.on("/s/old_harbour?before=91", Answer::status(404));
-        refresh(&app);
+        app.refresh(&fake, NAME);
         app.wait_for_log("posts are missing, which will be tried again");
         assert_eq!(ids(&feed(&app, FEED)), down_to(110, 91), "{}: a page ends at a gap", kind.name);
         // The program ends, and the next one finds the gap. It is left alone for a minute, but not if asked for.
@@ -227,11 +216,11 @@ fn an_album_that_a_page_cuts_is_there_once_and_whole() {
         }
         let app = service(&kind, &fake, &HASTY);
         feed(&app, FEED);
-        refresh(&app);
+        app.refresh(&fake, NAME);
         let whole: Vec<u32> = down_to(72, 56).into_iter().chain([51]).chain(down_to(50, 29)).collect();
         assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=40")), whole, "{}", kind.name);
         history.lock().unwrap().publish(0, at(73));
-        refresh(&app);
+        app.refresh(&fake, NAME);
         let whole: Vec<u32> = [73].into_iter().chain(whole).take(40).collect();
         assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=40")), whole, "{}", kind.name);
     }
@@ -273,7 +262,7 @@ fn an_edit_moves_updated_and_nothing_else() {
         let answer = app.get("/old_harbour/atom");
         history.lock().unwrap().edit(3);
         let now = Timestamp::from_second(jiff_now().as_second()).unwrap();
-        refresh(&app);
+        app.refresh(&fake, NAME);
         let after = feed(&app, FEED);
         for (before, after) in
             before["items"].as_array().unwrap().iter().zip(after["items"].as_array().unwrap())
@@ -309,7 +298,7 @@ fn a_deleted_post_leaves_the_feed_when_it_is_missing_twice_and_stays_in_the_arch
         feed(&app, FEED);
         let old = app.get("/old_harbour/rss");
         history.lock().unwrap().posts.remove(&3);
-        refresh(&app);
+        app.refresh(&fake, NAME);
         assert_eq!(ids(&feed(&app, FEED)), [5, 4, 2, 1], "{}", kind.name);
         let since = [("If-Modified-Since", old.header("Last-Modified").unwrap())];
         assert_eq!(app.ask("GET", "/old_harbour/rss", &since).status, 200, "that it is gone is news");
@@ -337,7 +326,7 @@ fn after_a_restart_feeds_are_the_same_without_telegram() {
         feed(&app, FEED);
         history.lock().unwrap().edit(50);
         history.lock().unwrap().publish(4, start() + SignedDuration::from_hours(9));
-        refresh(&app);
+        app.refresh(&fake, NAME);
         let formats = ["rss", "atom", "json"];
         let flags = [&HASTY[..], &kind.flags(), &["--public-url", "https://feeds.example.org"]].concat();
         // What is older is archived once it was asked for.
@@ -374,7 +363,7 @@ fn a_post_that_only_opens_in_telegram_gets_its_text_from_its_own_page() {
             feed["items"][1]["content_html"].as_str().unwrap().contains("Post 2 of old_harbour")
         };
         wait_for_feed(&app, kind.name, is_found);
-        refresh(&app);
+        app.refresh(&fake, NAME);
         assert!(is_found(&feed(&app, FEED)), "{}: it stays", kind.name);
         assert_eq!(fake.count("/old_harbour/2"), 1, "{}: once", kind.name);
     }
@@ -466,7 +455,7 @@ fn a_name_that_another_channel_has_taken_does_not_mix_the_two() {
         let app = service(&kind, &fake, &HASTY);
         feed(&app, FEED);
         fake.on(PREVIEW, Answer::page(&page("222", "The second one's")));
-        refresh(&app);
+        app.refresh(&fake, NAME);
         app.wait_for_log("the name belongs to another channel now");
         let after = feed(&app, FEED);
         assert_eq!(after["items"][0]["title"], "The second one's", "{}", kind.name);
@@ -481,7 +470,7 @@ fn without_an_archive_everything_is_in_memory() {
     assert_eq!(ids(&feed(&app, FEED)), down_to(30, 11));
     history.lock().unwrap().edit(25);
     history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(31));
-    refresh(&app);
+    app.refresh(&fake, NAME);
     assert_eq!(ids(&feed(&app, FEED)), down_to(31, 11), "what was known stays");
     assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=200")), down_to(31, 1));
     let written: Vec<_> = fs::read_dir(app.folder.join("data")).unwrap().collect();

@@ -12,7 +12,7 @@ use crate::support::app::App;
 use crate::support::fake::{Answer, Fake, Gate};
 use crate::support::history::History;
 use crate::support::postgres::Postgres;
-use crate::support::watched::{PATIENCE, Watched};
+use crate::support::watched::{Watched, wait_until};
 use crate::support::{http, say};
 
 const READERS: usize = 1000;
@@ -30,13 +30,6 @@ fn replicas(fake: &Fake, database: &str, flags: &[&str]) -> Vec<App> {
     let flags =
         [&FAST[..], flags, &["--database", database, "--public-url", "https://feeds.example.org"]].concat();
     (0..REPLICAS).map(|_| App::start(&fake.url(), &flags)).collect()
-}
-
-fn wait_until(what: &str, wanted: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !wanted() {
-        assert!(Instant::now() < until, "{what}");
-    }
 }
 
 #[test]

@@ -164,9 +164,7 @@ fn nothing_leads_inside_directly_or_by_a_redirect() {
     }
     for inner in canary.spellings() {
         history.lock().unwrap().files_at = inner.trim_end_matches("/x.jpg").to_owned();
-        let refreshed = app.log_times("refreshed");
-        app.get(&format!("/{CHANNEL}/rss"));
-        app.wait_for_log_times("refreshed", refreshed + 1);
+        app.refresh(&fake, CHANNEL);
         let feed = app.get(&format!("/{CHANNEL}/json"));
         assert!(!feed.text().contains("\"attachments\""), "{inner} is not shown: {}", feed.text());
         // The address that was signed before leads to what the post shows now.
@@ -204,9 +202,7 @@ fn nothing_leads_inside_by_a_name() {
     let link = links(&app).first().unwrap().clone();
     for (n, ip) in INNER.iter().enumerate() {
         history.lock().unwrap().files_at = format!("https://n{n}.cdn.example:{}", canary.port);
-        let refreshed = app.log_times("refreshed");
-        app.get(&format!("/{CHANNEL}/rss"));
-        app.wait_for_log_times("refreshed", refreshed + 1);
+        app.refresh(&fake, CHANNEL);
         let answer = app.get(&link);
         assert_eq!(answer.status, 504, "{ip}: {answer:?}");
     }

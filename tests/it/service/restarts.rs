@@ -6,13 +6,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use super::{PREVIEW, RSS};
 use crate::support::app::{App, new_folder};
 use crate::support::fake::{Answer, Fake};
 use crate::support::postgres::Postgres;
-use crate::support::watched::PATIENCE;
+use crate::support::watched::wait_until;
 use crate::support::{http, page, root, say};
 
 const COPIES: usize = 3;
@@ -73,11 +72,7 @@ fn twenty_restarts_fail_no_answer() {
         .spawn()
         .unwrap();
     let _caddy = Caddy(caddy);
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(site).is_err() {
-        assert!(Instant::now() < until, "caddy does not listen");
-        thread::yield_now();
-    }
+    wait_until("caddy listens", || TcpStream::connect(site).is_ok());
     assert_eq!(http::ask(site, "GET", "/-/metrics", &[]).status, 404, "not for everybody");
     let (is_over, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     // A copy that gets no answer from the database in time, as on a busy machine, reads for itself.
@@ -103,11 +98,9 @@ fn twenty_restarts_fail_no_answer() {
             n_alone += usize::from(is_alone(&copy));
             copies.push(start(&address, copy.stop()));
             // Some are answered by the new one, too.
-            let until = Instant::now() + PATIENCE;
-            while n_answers.load(Ordering::SeqCst) < before + 50 {
-                assert!(Instant::now() < until, "nobody is answered after {n} restarts");
-                thread::yield_now();
-            }
+            wait_until(&format!("answers after {n} restarts"), || {
+                n_answers.load(Ordering::SeqCst) >= before + 50
+            });
         }
         is_over.store(true, Ordering::SeqCst);
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
+use super::fake::Fake;
 use super::http::{self, Response};
-use super::watched::Watched;
+use super::watched::{Watched, wait_until};
 
 /// A service that runs until it is dropped.
 pub(crate) struct App {
@@ -70,6 +71,17 @@ impl App {
 
     pub(crate) fn get(&self, target: &str) -> Response {
         self.ask("GET", target, &[])
+    }
+
+    /// Lets the service, to which every feed is stale at once, read a channel as it is now.
+    pub(crate) fn refresh(&self, fake: &Fake, channel: &str) {
+        let page = format!("/s/{channel}");
+        let before = fake.count(&page);
+        // The first page may have been made before this; once the third is asked for, the second one is taken over.
+        wait_until("a channel is read three times", || {
+            assert_eq!(self.get(&format!("/{channel}/rss")).status, 200);
+            fake.count(&page) >= before + 3
+        });
     }
 
     /// Waits for the first log line that contains `part`.

@@ -1,7 +1,8 @@
 //! A value that some threads change and others wait for, so that no test sleeps in hope.
 
 use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long anything may take that a test waits for. Longer than the program's own deadlines, on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,5 +31,14 @@ impl<T> Watched<T> {
         let value = self.value.lock().unwrap();
         let (_value, end) = self.changed.wait_timeout_while(value, PATIENCE, |value| !wanted(value)).unwrap();
         !end.timed_out()
+    }
+}
+
+/// Looks again and again until something is as wanted, which it has to become in time.
+pub(crate) fn wait_until(what: &str, wanted: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        thread::yield_now();
     }
 }
