@@ -1,7 +1,7 @@
 //! Addresses that somebody has made up, and addresses that lead inside: nothing is asked for them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,16 +10,22 @@ use super::{CHANNEL, FAST, channel, links, service};
 use crate::support::app::App;
 use crate::support::assert_none;
 use crate::support::fake::{Answer, Fake};
+use crate::support::names::{self, Kind};
 
 /// Counts who connects.
-struct Canary {
+pub(super) struct Canary {
     port: u16,
     n_connections: Arc<AtomicUsize>,
 }
 
 impl Canary {
+    /// At every address of this machine.
     fn start() -> Self {
-        let listener = TcpListener::bind("[::]:0").unwrap();
+        Self::at(TcpListener::bind("[::]:0").unwrap())
+    }
+
+    /// At one address.
+    pub(super) fn at(listener: TcpListener) -> Self {
         let port = listener.local_addr().unwrap().port();
         let n_connections = Arc::<AtomicUsize>::default();
         let counting = Arc::clone(&n_connections);
@@ -30,6 +36,11 @@ impl Canary {
             }
         });
         Self { port, n_connections }
+    }
+
+    /// How many have connected.
+    pub(super) fn n_connections(&self) -> usize {
+        self.n_connections.load(Ordering::SeqCst)
     }
 
     /// Spellings of addresses at which it listens, or something else inside does.
@@ -171,27 +182,22 @@ fn nothing_leads_inside_directly_or_by_a_redirect() {
         let answer = app.get(&link);
         assert!([404, 502, 504].contains(&answer.status), "{inner}: {answer:?}");
     }
-    assert_eq!(canary.n_connections.load(Ordering::SeqCst), 0);
+    assert_eq!(canary.n_connections(), 0);
 }
 
 /// A name server on this machine, which gives the names of a listed host every kind of inner address.
 #[test]
 fn nothing_leads_inside_by_a_name() {
     let canary = Canary::start();
-    let names = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let server = names.local_addr().unwrap();
-    let inner: Vec<IpAddr> = INNER.iter().map(|ip| ip.parse().unwrap()).collect();
     let answered = Arc::<Mutex<BTreeSet<IpAddr>>>::default();
     let answering = Arc::clone(&answered);
-    thread::spawn(move || {
-        let mut packet = [0; 512];
-        while let Ok((n, from)) = names.recv_from(&mut packet) {
-            let (answer, ip) = dns_answer(&packet[..n], &inner);
-            answering.lock().unwrap().extend(ip);
-            if names.send_to(&answer, from).is_err() {
-                return;
-            }
+    let server = names::serve(move |name, kind| {
+        let n: usize = name.strip_suffix(".cdn.example").unwrap()[1..].parse().unwrap();
+        let ip: IpAddr = INNER[n].parse().unwrap();
+        if ip.is_ipv4() == (kind == Kind::V4) {
+            answering.lock().unwrap().insert(ip);
         }
+        vec![ip]
     });
     let fake = Fake::start();
     let history = channel(&fake, 1);
@@ -207,7 +213,7 @@ fn nothing_leads_inside_by_a_name() {
         assert_eq!(answer.status, 504, "{ip}: {answer:?}");
     }
     assert_eq!(answered.lock().unwrap().len(), INNER.len());
-    assert_eq!(canary.n_connections.load(Ordering::SeqCst), 0);
+    assert_eq!(canary.n_connections(), 0);
 }
 
 /// Inner addresses of every range, as a name server can give them.
@@ -273,28 +279,3 @@ const INNER: [&str; 60] = [
     "ff02::1",
     "ff0e::1",
 ];
-
-/// The answer to a question for the address of `nN.cdn.example`: the N-th of these, if it is of the kind that is asked
-/// for. Nothing is to be kept of it.
-fn dns_answer(question: &[u8], inner: &[IpAddr]) -> (Vec<u8>, Option<IpAddr>) {
-    let label = &question[13..13 + usize::from(question[12])];
-    let n: usize = str::from_utf8(label).unwrap()[1..].parse().unwrap();
-    let name_end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
-    let kind = u16::from_be_bytes([question[name_end], question[name_end + 1]]);
-    let (answer, data) = match (kind, inner[n]) {
-        (1, IpAddr::V4(ip)) => (Some(inner[n]), ip.octets().to_vec()),
-        (28, IpAddr::V6(ip)) => (Some(inner[n]), ip.octets().to_vec()),
-        _ => (None, Vec::new()),
-    };
-    let mut packet = question[..2].to_vec();
-    packet.extend([0x81, 0x80, 0, 1, 0, u8::from(answer.is_some()), 0, 0, 0, 0]);
-    packet.extend_from_slice(&question[12..name_end + 4]);
-    if answer.is_some() {
-        packet.extend([0xc0, 0x0c]);
-        packet.extend(kind.to_be_bytes());
-        packet.extend([0, 1, 0, 0, 0, 0]);
-        packet.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
-        packet.extend(data);
-    }
-    (packet, answer)
-}

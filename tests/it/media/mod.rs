@@ -4,6 +4,7 @@ mod expiry;
 mod fences;
 mod links;
 mod players;
+mod rebinding;
 mod streams;
 
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ pub(crate) mod fake;
 pub(crate) mod golden;
 pub(crate) mod history;
 pub(crate) mod http;
+pub(crate) mod names;
 pub(crate) mod postgres;
 pub(crate) mod reader;
 pub(crate) mod watched;
