@@ -67,7 +67,11 @@ impl Database {
                 Self { reads: only.clone(), writes: only, is_postgres: false }
             }
             Place::File(file) => {
-                // First, since a pool tries again and again what cannot be opened.
+                // Before anything in it is changed.
+                if file.exists() && content(file).await?.is_foreign() {
+                    return Err(ArchiveError::Foreign(file.clone()));
+                }
+                // Before a pool, which tries again and again what cannot be opened.
                 examine(file).await?;
                 let url = file_url(file);
                 let (reads, writes) = (sqlite(&url, READERS).await?, sqlite(&url, 1).await?);
@@ -278,19 +282,41 @@ pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
     verdict
 }
 
-/// Whether a SQLite file, which is there, has an archive in it rather than something else, or nothing.
+/// What a SQLite file has in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    n_tables: i64,
+    /// Those among them that every archive has had from its first version on.
+    n_ours: i64,
+}
+
+impl Content {
+    const OURS: i64 = 3;
+
+    /// Whether it is an archive.
+    pub(super) fn is_archive(self) -> bool {
+        self.n_ours == Self::OURS
+    }
+
+    /// Whether it has nothing of an archive, not even of a damaged one, but something else.
+    fn is_foreign(self) -> bool {
+        self.n_tables > 0 && self.n_ours == 0
+    }
+}
+
+/// Looks what is in a SQLite file, which must be there.
 ///
 /// # Errors
 ///
 /// [`ArchiveError::Damaged`] also when it is no such file at all.
-pub(super) async fn is_archive(file: &Path) -> Result<bool, ArchiveError> {
+pub(super) async fn content(file: &Path) -> Result<Content, ArchiveError> {
     let options = SqliteConnectOptions::new().filename(file);
     let mut connection = options.disable_statement_logging().connect().await?;
-    let tables =
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('channel', 'alias', 'post')";
-    let n: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await?;
+    let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
+        FROM sqlite_schema WHERE type = 'table'";
+    let (n_tables, n_ours) = sqlx::query_as(tables).fetch_one(&mut connection).await?;
     connection.close().await?;
-    Ok(n == 3)
+    Ok(Content { n_tables, n_ours })
 }
 
 #[cfg(test)]

@@ -33,6 +33,12 @@ pub enum ArchiveError {
         /// The newest version that is known here.
         newest: i64,
     },
+    /// The file has something else in it.
+    #[error(
+        "{} is another program's database, and no archive: choose another folder with --data-dir",
+        .0.display()
+    )]
+    Foreign(PathBuf),
     /// Another program has the data folder.
     #[error("another telewire is running on the data folder {}: stop it, or use another folder", .0.display())]
     InUse(PathBuf),
@@ -74,6 +80,7 @@ impl ArchiveError {
             Self::Full => "full",
             Self::Damaged(_) => "damaged",
             Self::Newer { .. } => "newer",
+            Self::Foreign(_) => "foreign",
             Self::InUse(_) => "in-use",
             Self::Unwritable { .. } => "unwritable",
             Self::NoBackup { .. } => "no-backup",

@@ -105,20 +105,21 @@ impl Archive {
         }
     }
 
-    /// Puts a backup in the place of the archive in a data folder, which no service may be using. Returns where the
+    /// Puts a backup in the place of the archive in a data folder, which nobody may be using. Returns where the
     /// archive is that was there before.
     ///
     /// # Errors
     ///
     /// When the folder is in use, or the backup is damaged, or of a newer program; then everything is as it was.
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
-        let _alone = Folder::take(folder)?;
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
+        fs::metadata(backup).map_err(cannot)?;
+        let _alone = (Folder::take(folder)?, folder::replace_archive(folder)?);
         let file = absolute(folder).join(FILE);
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {
-            if !database::is_archive(&part).await? {
+            if !database::content(&part).await?.is_archive() {
                 return Err(ArchiveError::Damaged("it has no channels and no posts".to_owned()));
             }
             Database::open(&Place::File(part.clone())).await

@@ -16,7 +16,13 @@ const LOW_WATER: u64 = 64 << 20;
 /// What is held back so that a full disk leaves room to delete: SQLite needs some for that too.
 const BALLAST: u64 = 4 << 20;
 
+/// Held by a service: there is one on a folder.
 const LOCK_FILE: &str = "telewire.lock";
+
+/// Held, together with others, by a command that uses the archive beside a service; alone, by who puts another archive
+/// in its place.
+const USE_FILE: &str = "archive.lock";
+
 const BALLAST_FILE: &str = "ballast";
 
 /// A data folder that no other service uses.
@@ -24,23 +30,15 @@ const BALLAST_FILE: &str = "ballast";
 pub(super) struct Folder {
     path: PathBuf,
     is_full: AtomicBool,
-    /// Held as long as the program runs; the system lets go of it when that is killed.
+    /// Held as long as the program runs.
     _lock: File,
 }
 
 impl Folder {
     /// Takes a folder, which is made when it is not there.
     pub(super) fn take(path: &Path) -> Result<Self, ArchiveError> {
-        let unwritable =
-            |err: io::Error| ArchiveError::Unwritable { folder: path.to_owned(), why: err.to_string() };
-        fs::create_dir_all(path).map_err(unwritable)?;
-        let lock = path.join(LOCK_FILE);
-        let lock = File::options().create(true).append(true).open(lock).map_err(unwritable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ArchiveError::InUse(path.to_owned())),
-            Err(TryLockError::Error(err)) => return Err(unwritable(err)),
-        }
+        make(path)?;
+        let lock = lock(path, LOCK_FILE, File::try_lock)?;
         let folder = Self { path: path.to_owned(), is_full: AtomicBool::new(false), _lock: lock };
         if folder.has_room().is_ok() {
             restore_ballast(path);
@@ -74,6 +72,40 @@ impl Folder {
         }
         if is_full { Err(ArchiveError::Full) } else { Ok(()) }
     }
+}
+
+/// Makes a data folder, unless it is there.
+pub(super) fn make(path: &Path) -> Result<(), ArchiveError> {
+    fs::create_dir_all(path).map_err(|err| unwritable(path, &err))
+}
+
+/// Keeps others from putting another archive in the place of the one in a folder, until it is dropped.
+pub(super) fn use_archive(path: &Path) -> Result<File, ArchiveError> {
+    lock(path, USE_FILE, File::try_lock_shared)
+}
+
+/// Keeps commands from using the archive in a folder, until it is dropped.
+pub(super) fn replace_archive(path: &Path) -> Result<File, ArchiveError> {
+    lock(path, USE_FILE, File::try_lock)
+}
+
+/// The system lets go of a lock when the program is killed.
+fn lock(
+    folder: &Path,
+    name: &str,
+    how: impl Fn(&File) -> Result<(), TryLockError>,
+) -> Result<File, ArchiveError> {
+    let options = File::options().create(true).append(true).open(folder.join(name));
+    let file = options.map_err(|err| unwritable(folder, &err))?;
+    match how(&file) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ArchiveError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(err)) => Err(unwritable(folder, &err)),
+    }
+}
+
+fn unwritable(folder: &Path, err: &io::Error) -> ArchiveError {
+    ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() }
 }
 
 /// Bytes that are free, and how many should be.
@@ -128,12 +160,20 @@ pub(super) fn set_aside(file: &Path, why: &str) {
     }
 }
 
-/// Renames an archive with its logs, after what became of it and when. Returns its new name.
+/// Renames an archive with its logs, after what became of it and when. Returns its new name, which no other file had.
 #[expect(clippy::disallowed_methods, reason = "the name says when it was put aside")]
 pub(super) fn put_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let aside = file.with_extension(format!("{why}-{time}.sqlite"));
-    fs::rename(file, &aside)?;
+    let names = (1..).map(|n| match n {
+        1 => file.with_extension(format!("{why}-{time}.sqlite")),
+        n => file.with_extension(format!("{why}-{time}-{n}.sqlite")),
+    });
+    let mut claims = names.map(|aside| File::create_new(&aside).map(|_| aside));
+    let is_taken =
+        |claim: &io::Result<_>| matches!(claim, Err(err) if err.kind() == io::ErrorKind::AlreadyExists);
+    let aside =
+        claims.find(|claim| !is_taken(claim)).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
+    fs::rename(file, &aside).inspect_err(|_| drop(fs::remove_file(&aside)))?;
     for (log, aside) in logs(file).iter().zip(logs(&aside)) {
         // It need not be there.
         drop(fs::rename(log, aside));

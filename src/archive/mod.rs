@@ -18,6 +18,7 @@ mod schema;
 mod views;
 mod writes;
 
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -168,6 +169,8 @@ struct Rest {
 pub struct Archive {
     place: Place,
     folder: Option<Folder>,
+    /// Held by a command, so that no other archive is put in the place of this one meanwhile.
+    _used: Option<File>,
     database: RwLock<Option<Arc<Database>>>,
     /// Held by who opens the database, or puts another one in its place.
     changing: tokio::sync::Mutex<()>,

@@ -49,7 +49,12 @@ impl Archive {
         if !file.exists() {
             return Err(ArchiveError::Absent(file));
         }
-        let archive = Self::new(Place::File(file), None);
+        let used = match folder::use_archive(folder) {
+            Ok(used) => Some(used),
+            Err(ArchiveError::Unwritable { .. }) => None,
+            Err(err) => return Err(err),
+        };
+        let archive = Self { _used: used, ..Self::new(Place::File(file), None) };
         archive.open_with_room(folder).await?;
         Ok(Arc::new(archive))
     }
@@ -60,9 +65,9 @@ impl Archive {
     ///
     /// When it cannot be opened.
     pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })?;
-        let archive = Self::new(Place::File(absolute(folder).join(FILE)), None);
+        folder::make(folder)?;
+        let used = Some(folder::use_archive(folder)?);
+        let archive = Self { _used: used, ..Self::new(Place::File(absolute(folder).join(FILE)), None) };
         archive.open().await?;
         Ok(Arc::new(archive))
     }
@@ -109,6 +114,7 @@ impl Archive {
         Self {
             place,
             folder,
+            _used: None,
             database: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             examining: tokio::sync::Mutex::default(),
@@ -156,8 +162,7 @@ impl Archive {
             // When somebody still reads from it, that ends with its connections.
             drop(tokio::time::timeout(BEHIND, database.close()).await);
         }
-        std::fs::create_dir_all(folder)
-            .map_err(|err| ArchiveError::Unwritable { folder: folder.to_owned(), why: err.to_string() })
+        folder::make(folder)
     }
 
     /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::support::app::{self, App};
 use crate::support::fake::{Answer, Fake};
@@ -120,6 +122,27 @@ fn a_damaged_file_is_set_aside_and_feeds_go_on() {
             "{damage}: the new one is good"
         );
     }
+}
+
+#[test]
+fn a_file_of_another_program_is_left_as_it_is() {
+    let folder = app::new_folder();
+    let file = folder.join("data/archive.sqlite");
+    fs::create_dir(folder.join("data")).unwrap();
+    let tables = async {
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        connection.execute("CREATE TABLE bookmarks (url TEXT)").await.unwrap();
+        connection.close().await.unwrap();
+    };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(tables);
+    let before = fs::read(&file).unwrap();
+    let looked = app::run_in(&folder, &["archive", "stats"]);
+    assert_eq!(looked.code, 7, "{looked:?}");
+    for said in [refused(&folder, &[]), looked.stderr] {
+        assert!(said.contains("is another program's database"), "{said}");
+    }
+    assert!(fs::read(&file).unwrap() == before);
 }
 
 #[test]

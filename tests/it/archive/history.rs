@@ -1,14 +1,16 @@
 //! What readers get of a channel with a past: everything, once, in order, with what became of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Kind, kinds};
 use crate::support::app::{self, App};
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake::{Answer, Fake, Gate};
 use crate::support::history::History;
 use crate::support::watched::wait_until;
 
@@ -416,8 +418,14 @@ fn the_archive_is_copied_trimmed_and_read_back() {
                 "{refused:?}"
             );
             let folder = app.kill();
-            let restored = app::run_in(&folder, &["archive", "restore", "copy.sqlite"]);
-            assert!(restored.code == 0 && restored.stderr.contains("replaced-"), "{restored:?}");
+            let replaced = (0..4).map(|_| {
+                let restored = app::run_in(&folder, &["archive", "restore", "copy.sqlite"]);
+                assert_eq!(restored.code, 0, "{restored:?}");
+                restored.stderr.split_once("before is ").unwrap().1.trim_end().to_owned()
+            });
+            let replaced: BTreeSet<_> = replaced.collect();
+            assert_eq!(replaced.len(), 4, "what was replaced is kept, also within a second: {replaced:?}");
+            assert!(replaced.iter().all(|file| file.contains("replaced-") && folder.join(file).exists()));
             fake.on_all(Answer::status(500));
             let app = App::start_in(folder, &fake.url(), &CALM);
             assert_eq!(ids(&feed(&app, "/old_harbour/json?limit=90")), down_to(100, 11), "the copy is whole");
@@ -436,6 +444,29 @@ fn the_archive_is_copied_trimmed_and_read_back() {
             );
         }
     }
+}
+
+#[test]
+fn an_archive_that_a_command_works_on_is_not_replaced() {
+    let (fake, history) = channel(60);
+    let folder = App::start(&fake.url(), &CALM).stop();
+    assert_eq!(app::run_in(&folder, &["archive", "backup", "copy.sqlite"]).code, 0);
+    let gate = Gate::default();
+    let older = "/s/old_harbour?before=41";
+    let page = Answer::page(&history.lock().unwrap().page(Some(41)));
+    fake.on(older, Answer { gate: Some(gate.clone()), ..page });
+    let backfill = {
+        let (folder, upstream) = (folder.clone(), fake.url());
+        thread::spawn(move || app::run_in(&folder, &["archive", "backfill", NAME, "--upstream", &upstream]))
+    };
+    fake.wait_for(older);
+    let restore = || app::run_in(&folder, &["archive", "restore", "copy.sqlite"]);
+    let refused = restore();
+    assert!(refused.code == 7 && refused.stderr.contains("another telewire is"), "{refused:?}");
+    assert_eq!(app::run_in(&folder, &["archive", "stats"]).code, 0, "it may be looked at");
+    gate.open();
+    assert_eq!(backfill.join().unwrap().code, 0);
+    assert_eq!(restore().code, 0);
 }
 
 #[test]
