@@ -53,6 +53,9 @@ pub enum CliError {
     /// The service does not answer, or not well.
     #[error("the service at {0} is not well: {1}")]
     Unhealthy(String, String),
+    /// Settings do not go together.
+    #[error("{0}")]
+    Settings(&'static str),
     /// The service cannot start.
     #[error("cannot serve: {0}")]
     CannotServe(String),
@@ -93,7 +96,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotCarried | Self::Unhealthy(..) | Self::CannotServe(_) => 1,
-            Self::Config(FileError::Wrong { .. }) => 2,
+            Self::Settings(_) | Self::Config(FileError::Wrong { .. }) => 2,
             Self::Address(_) => 3,
             Self::Refresh(_, RefreshError::NoPosts(why)) if why.is_telegrams_word() => 4,
             Self::NotArchived(_) => 4,
@@ -148,8 +151,8 @@ fn manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
 
 async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let cannot = |err: &dyn std::error::Error| CliError::CannotServe(err.to_string());
-    if args.no_archive && args.place.database.is_some() {
-        return Err(CliError::CannotServe("--no-archive and --database cannot go together".to_owned()));
+    if let Some(why) = args.contradiction() {
+        return Err(CliError::Settings(why));
     }
     let meter = Arc::new(Meter::install().map_err(|err| cannot(&err))?);
     let listener = listen(args.listen)?;

@@ -173,9 +173,11 @@ fn unknown(name: &str, flags: &[Arg]) -> String {
 fn as_text(value: &Spanned<DeValue<'_>>) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string())
-        }
+        // One that is too large is left to the flag to refuse.
+        DeValue::Integer(number) => Some(
+            i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.as_str().to_owned(), |n| n.to_string()),
+        ),
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         DeValue::Boolean(is_so) => Some(is_so.to_string()),
         DeValue::Array(values) => {
@@ -195,10 +197,12 @@ fn check_value(flag: &Arg, value: &str) -> Result<(), String> {
     match alone.try_get_matches_from([argument]) {
         Ok(_) => Ok(()),
         Err(err) => {
-            // clap's sentence is about a flag: what matters of it is behind that.
+            // clap's sentence is about a flag: what matters of it is its cause.
+            let one_of = err.get(ContextKind::ValidValue).map(|values| format!("it is one of {values}"));
+            let cause = err.source().map(ToString::to_string).or(one_of);
             let sentence = err.to_string();
-            let line = sentence.lines().next().unwrap_or_default();
-            Err(line.split_once(">': ").map_or(line, |(_, why)| why).trim_start_matches("error: ").to_owned())
+            let line = sentence.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            Err(cause.unwrap_or_else(|| line.to_owned()))
         }
     }
 }
@@ -301,6 +305,9 @@ mod tests {
     fn a_mistake_is_said_with_what_to_write() {
         assert_eq!(wrong("fresh-min = \"soon\""), "fresh-min: write it as 90s, 10m or 1h");
         assert_eq!(wrong("no-archive = \"x\""), "no-archive: it is true or false");
+        assert_eq!(wrong("media = \"x\""), "media: it is one of proxy, redirect, direct");
+        assert_eq!(wrong("rate = 99999999999999999999"), "rate: it is too large");
+        assert_eq!(wrong("fresh-min = \"a\\nb\""), "fresh-min: write it as 90s, 10m or 1h");
         assert_eq!(wrong("fresh_min = \"1m\""), "there is no fresh_min; write it as its flag: fresh-min");
         assert!(wrong("freshness = 1").starts_with("there is no setting freshness"));
         assert_eq!(

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::feed::Format;
-use values::format;
+use values::{format, listen, number};
 
 pub use file::{FileError, Origin, Setting, check, example, from_arguments};
 pub use serve::{
@@ -155,7 +155,7 @@ pub struct BackfillArgs {
     /// The channel: durov, @durov, t.me/durov, or any address of it
     pub channel: String,
     /// Stop when so many of its posts are archived
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>)]
     pub posts: Option<u64>,
     /// Where the archive is.
     #[command(flatten)]
@@ -206,7 +206,8 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct HealthcheckArgs {
     /// Address and port on which the service listens
-    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS",
+        value_parser = listen)]
     pub listen: SocketAddr,
 }
 

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    HeaderText, Patterns, PublicUrl, Secrets, database, duration, log_filter, name_server, network, proxy,
+    HeaderText, Patterns, PublicUrl, Secrets, database, duration, listen, log_filter, name_server, network,
+    number, proxy, size,
 };
 use crate::archive::Retention;
 use crate::channel::ChannelName;
@@ -25,7 +26,7 @@ use crate::telegram::upstream::Upstream;
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Address and port to listen on
-    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "TELEWIRE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen)]
     pub listen: SocketAddr,
     /// Base address under which readers reach the service, such as `https://feeds.example.org`; what the request
     /// says when left out
@@ -45,23 +46,23 @@ pub struct ServeArgs {
     /// of the time since its newest post
     #[arg(long, env = "TELEWIRE_FRESH_MIN", default_value = "5m", value_name = "TIME", value_parser = duration)]
     pub fresh_min: Duration,
-    /// How long a channel is served without asking Telegram again, at most
+    /// How long a channel is served without asking Telegram again, at most, give or take a tenth
     #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
     pub fresh_max: Duration,
     /// Pages of older posts that are read, at most, to close a gap between the newest page and what is archived
-    #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N", value_parser = number::<u16>)]
     pub gap_pages: u16,
     /// Memory for channels; feeds made from them take up to a fifth of it more
-    #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES")]
+    #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES", value_parser = size)]
     pub cache_size: ByteSize,
     /// Requests a second to each upstream, in the long run
-    #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub rate: NonZeroU32,
     /// Requests that may go to an upstream at once after a pause
-    #[arg(long, env = "TELEWIRE_BURST", default_value = "5", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_BURST", default_value = "5", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub burst: NonZeroU32,
     /// Requests to an upstream that may be under way at a time
-    #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub in_flight: NonZeroU32,
     /// Addresses of proxies in front of telewire, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For, -Host and
     /// -Proto are believed
@@ -80,11 +81,22 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub access: AccessArgs,
     /// Address and port at which metrics are given, rather than where feeds are
-    #[arg(long, env = "TELEWIRE_METRICS_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "TELEWIRE_METRICS_LISTEN", value_name = "ADDRESS", value_parser = listen)]
     pub metrics_listen: Option<SocketAddr>,
     /// Log lines.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+impl ServeArgs {
+    /// What is wrong with settings that are right each for itself.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if self.no_archive && self.place.database.is_some() {
+            return Some("--no-archive and --database cannot go together");
+        }
+        (self.fresh_min > self.fresh_max).then_some("--fresh-min is longer than --fresh-max")
+    }
 }
 
 /// Where posts are archived.
@@ -103,10 +115,10 @@ pub struct PlaceArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RetentionArgs {
     /// Delete archived posts that were published more than so many days ago; the newest 20 of a channel stay
-    #[arg(long, env = "TELEWIRE_KEEP_DAYS", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_KEEP_DAYS", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub keep_days: Option<NonZeroU32>,
     /// Keep only the newest so many posts of each channel, but at least 20
-    #[arg(long, env = "TELEWIRE_KEEP_POSTS", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_KEEP_POSTS", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub keep_posts: Option<NonZeroU32>,
 }
 
@@ -133,10 +145,10 @@ pub struct AccessArgs {
     #[arg(long, env = "TELEWIRE_DENY_CHANNELS", value_name = "NAME,…")]
     pub deny_channels: Option<Patterns>,
     /// Requests a second of one client in the long run; 0 for as many as it likes
-    #[arg(long, env = "TELEWIRE_CLIENT_RATE", default_value = "20", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_CLIENT_RATE", default_value = "20", value_name = "N", value_parser = number::<u32>)]
     pub client_rate: u32,
     /// Requests that a client may make at once after a pause
-    #[arg(long, env = "TELEWIRE_CLIENT_BURST", default_value = "2000", value_name = "N")]
+    #[arg(long, env = "TELEWIRE_CLIENT_BURST", default_value = "2000", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub client_burst: NonZeroU32,
 }
 
@@ -204,7 +216,7 @@ pub struct OwnMediaArgs {
     #[arg(long, env = "TELEWIRE_MEDIA_REFRESH", value_name = "TIME", value_parser = duration)]
     pub media_refresh: Option<Duration>,
     /// The largest file that is passed on
-    #[arg(long, env = "TELEWIRE_MEDIA_MAX_SIZE", default_value = "200MB", value_name = "BYTES")]
+    #[arg(long, env = "TELEWIRE_MEDIA_MAX_SIZE", default_value = "200MB", value_name = "BYTES", value_parser = size)]
     pub media_max_size: ByteSize,
 }
 

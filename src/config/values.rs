@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::channel::ChannelName;
@@ -74,8 +77,19 @@ pub(super) fn proxy(address: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// What is logged, as `tracing` reads it.
+/// What is logged, as `tracing` reads it; but that takes a word that is no level for a part of the program, of which
+/// alone everything is logged then, so that a slip of the hand silences all the rest.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let is_level =
+        |part: &str| part.parse::<LevelFilter>().is_ok() && !part.bytes().all(|byte| byte.is_ascii_digit());
+    for part in text.split(',').map(str::trim) {
+        if !part.contains(['=', '[']) && !is_level(part) {
+            return Err(format!(
+                "{part:?} is none of error, warn, info, debug, trace and off; a part of the program is given \
+                 with its level, as in telewire=debug"
+            ));
+        }
+    }
     let read = EnvFilter::try_new(text);
     read.map(|_| text.to_owned()).map_err(|err| err.to_string())
 }
@@ -98,6 +112,27 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let single = |_| text.parse::<IpAddr>().map(IpNet::from);
     text.parse::<IpNet>().or_else(single).map_err(|_| "it must look like 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+/// Where to listen.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "it must look like 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080".to_owned())
+}
+
+/// A whole number, of those that fit.
+pub(super) fn number<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|err: ParseIntError| {
+        let why = match err.kind() {
+            IntErrorKind::PosOverflow => "it is too large",
+            IntErrorKind::Zero => "it must be 1 or more",
+            _ => "write a whole number, such as 1 or 200",
+        };
+        why.to_owned()
+    })
+}
+
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "write it as 500kB, 200MB, 64MiB or 1GB".to_owned())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

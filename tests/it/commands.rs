@@ -102,14 +102,31 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
         (&["get", CHANNEL, "--media-hosts", "https://t.me"], "give only the host name"),
         (&["serve", "--public-url", "feeds.example.org"], "it is no address"),
         (&["serve", "--fresh-min", "soon"], "write it as 90s, 10m or 1h"),
-        (&["serve", "--listen", "8080"], "--listen"),
+        (&["serve", "--listen", "8080"], "it must look like 127.0.0.1:8080"),
+        (&["serve", "--rate", "1.5"], "write a whole number"),
+        (&["serve", "--burst", "0"], "it must be 1 or more"),
+        (&["serve", "--cache-size", "much"], "write it as 500kB, 200MB"),
         (&["serve", "--log", "telewire=loud"], "error parsing level filter"),
+        (&["serve", "--log", "inof"], "\"inof\" is none of error, warn, info"),
+        (&["serve", "--log", ""], "is none of error, warn, info"),
         (&["fetch"], "fetch"),
     ];
     for (args, part) in cases {
         let out = run(args);
         assert_eq!((out.code, out.stdout.as_str()), (2, ""), "{args:?}: {out:?}");
         assert!(out.stderr.starts_with("error: ") && out.stderr.contains(part), "{args:?}: {}", out.stderr);
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    for (flags, why) in [
+        (["--no-archive", "--database=postgres://x/y"], "--no-archive and --database cannot go together"),
+        (["--fresh-min=2h", "--fresh-max=1h"], "--fresh-min is longer than --fresh-max"),
+    ] {
+        let out = run(&[&["serve"], &flags[..]].concat());
+        assert_eq!(out.code, 2, "{out:?}");
+        assert_is_sentence(&out, why);
     }
 }
 
