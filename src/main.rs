@@ -7,8 +7,21 @@ use telewire::cli;
 use telewire::config::{self, Cli, Command, LogArgs, LogFormat};
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(err) => {
+            complain(&err);
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run());
+    // The system may still be looking for a name, which nobody waits for any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     let Cli { command, serve, settings, .. } = match config::from_arguments() {
         Ok(cli) => cli,
         Err(err) => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::CliError;
+use super::{CliError, cannot_serve, stop};
 use crate::archive::{Archive, ArchiveError, Exported, Gap, Reach};
 use crate::backoff::grown;
 use crate::channel::ChannelName;
@@ -106,8 +107,8 @@ async fn prune(args: &PruneArgs) -> Result<(), CliError> {
 
 async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let name = address::parse_channel(&args.channel)?;
-    let client = Client::new(args.upstream.client_options(Politeness::default()))
-        .map_err(|err| CliError::CannotServe(err.to_string()))?;
+    let mut stops = stop::stops().map_err(cannot_serve)?;
+    let client = Client::new(args.upstream.client_options(Politeness::default())).map_err(cannot_serve)?;
     let archive = match &args.place.database {
         Some(url) => Archive::shared(url, false).await?,
         None => Archive::beside(&args.place.data_dir).await?,
@@ -115,7 +116,7 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let walk = walk(&client, &archive, &name, args.posts);
     let end = tokio::select! {
         end = walk => end,
-        _ = tokio::signal::ctrl_c() => Ok(End::Stopped),
+        _ = stops.next() => Ok(End::Stopped),
     };
     let n_posts = archive.count(&name).await?;
     archive.close().await;

@@ -149,19 +149,44 @@ fn manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
     own.into_iter().try_for_each(|own| manual(own, out))
 }
 
-async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
-    let cannot = |err: &dyn std::error::Error| CliError::CannotServe(err.to_string());
+async fn serve(args: ServeArgs) -> Result<(), CliError> {
     if let Some(why) = args.contradiction() {
         return Err(CliError::Settings(why));
     }
-    let meter = Arc::new(Meter::install().map_err(|err| cannot(&err))?);
+    // First of all: a start can take a while, as when the database is away.
+    let mut stops = stop::stops().map_err(cannot_serve)?.inspect(|()| {
+        tracing::info!("stopping");
+        notify(&[NotifyState::Stopping]);
+    });
+    let Started { listener, address, app, archive } = tokio::select! {
+        started = start(args) => started?,
+        _ = stops.next() => return Ok(()),
+    };
+    tracing::info!("serving on http://{address}");
+    notify(&[NotifyState::Ready]);
+    web::serve(listener, app, stops).await.map_err(cannot_serve)?;
+    archive.close().await;
+    Ok(())
+}
+
+/// A service that is ready to accept connections.
+struct Started {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: web::App,
+    archive: Arc<Archive>,
+}
+
+async fn start(mut args: ServeArgs) -> Result<Started, CliError> {
+    let meter = Arc::new(Meter::install().map_err(cannot_serve)?);
     let listener = listen(args.listen)?;
-    args.listen = address_of(&listener)?;
+    let address = address_of(&listener)?;
+    args.listen = address;
     let politeness = Politeness { rate: args.rate, burst: args.burst, in_flight: args.in_flight };
-    let client = Client::new(args.upstream.client_options(politeness)).map_err(|err| cannot(&err))?;
+    let client = Client::new(args.upstream.client_options(politeness)).map_err(cannot_serve)?;
     let samples = Samples::new(&args.place.data_dir);
     let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
-    let archive = open_archive(&args).await.map_err(|err| cannot(&err))?;
+    let archive = open_archive(&args).await.map_err(cannot_serve)?;
     let gap_pages = usize::from(args.gap_pages);
     let retention = args.retention.retention();
     if retention != Retention::default() {
@@ -170,23 +195,18 @@ async fn serve(mut args: ServeArgs) -> Result<(), CliError> {
     let good_for = args.own_media.good_for();
     let channels =
         Channels::new(client, Arc::clone(&archive), args.cache_size, freshness, gap_pages, good_for, samples);
-    let keys = media_keys(&args).map_err(|err| cannot(&err))?;
-    let app = web::App::new(channels, keys, meter, &args).map_err(|err| cannot(&err))?;
+    let keys = media_keys(&args).map_err(cannot_serve)?;
+    let app = web::App::new(channels, keys, meter, &args).map_err(cannot_serve)?;
     if let Some(address) = args.metrics_listen {
         let listener = listen(address)?;
         tracing::info!("metrics on http://{}/-/metrics", address_of(&listener)?);
         tokio::spawn(web::serve_metrics(listener, app.clone()));
     }
-    let stops = stop::stops().map_err(|err| cannot(&err))?;
-    tracing::info!("serving on http://{}", args.listen);
-    notify(&[NotifyState::Ready]);
-    let stops = stops.inspect(|()| {
-        tracing::info!("stopping");
-        notify(&[NotifyState::Stopping]);
-    });
-    web::serve(listener, app, stops).await.map_err(|err| cannot(&err))?;
-    archive.close().await;
-    Ok(())
+    Ok(Started { listener, address, app, archive })
+}
+
+fn cannot_serve(err: impl std::error::Error) -> CliError {
+    CliError::CannotServe(err.to_string())
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
@@ -203,7 +223,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
 
 /// Where it listens, which it chooses itself when the port is 0.
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, CliError> {
-    listener.local_addr().map_err(|err| CliError::CannotServe(err.to_string()))
+    listener.local_addr().map_err(cannot_serve)
 }
 
 /// Tells systemd, when it has started the service and wants to know.
@@ -288,8 +308,7 @@ async fn read(typed: Option<&str>, file: Option<&Path>, upstream: &UpstreamArgs)
         // Without a page clap demands a channel.
         return Err(AddressError::NotAChannel(String::new()).into());
     };
-    let client = Client::new(upstream.client_options(Politeness::default()))
-        .map_err(|err| CliError::CannotServe(err.to_string()))?;
+    let client = Client::new(upstream.client_options(Politeness::default())).map_err(cannot_serve)?;
     refresh::read_page(&client, &name, Which::Newest, Line::New, None)
         .await
         .map_err(|err| CliError::Refresh(name.to_string(), err))

@@ -11,8 +11,7 @@ use tokio::signal::windows::ctrl_c;
 
 /// An item each time the program is asked to stop: by Ctrl-C, or by the signal that systemd and containers send.
 ///
-/// From this call on the program is not ended by them. It comes before the service says that it serves, since whoever
-/// has read that may ask it to stop in the next moment.
+/// From this call on the program is not ended by them.
 pub(super) fn stops() -> io::Result<impl Stream<Item = ()> + Send + Unpin> {
     #[cfg(unix)]
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

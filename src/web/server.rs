@@ -52,6 +52,9 @@ const MAX_SCRAPERS: usize = 16;
 /// Open files for everything else: asking upstreams for pages and files, resolving names, the data folder.
 const OTHER_FILES: u64 = 512;
 
+/// For a connection that has not asked for anything, when the service is asked to stop: what is on its way is heard.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
 /// For the requests under way when the service is asked to stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -226,7 +229,7 @@ async fn connection(
     mut drained: watch::Receiver<bool>,
 ) {
     // While the service ends, a connection is good for one request.
-    let keep_alive = !*drained.borrow_and_update();
+    let keep_alive = !*drained.borrow();
     let asked = Arc::new(Notify::new());
     let asking = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -262,8 +265,13 @@ async fn connection(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        // Whoever has just come is still heard.
-        () = async { drop(drained.changed().await); asked.notified().await } => {
+        has_asked = async {
+            drop(drained.wait_for(|is_drained| *is_drained).await);
+            tokio::time::timeout(LAST_CALL, asked.notified()).await.is_ok()
+        } => {
+            if !has_asked {
+                return;
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }

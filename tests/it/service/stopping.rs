@@ -1,11 +1,18 @@
 //! A stop that nobody notices: what is under way is finished.
 
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{PREVIEW, RSS, service};
+use crate::support::app::{self, App};
 use crate::support::fake::{Answer, Gate};
 use crate::support::http;
 use crate::support::page;
+
+/// For so long a service waits for the head of a request, while it runs.
+const DEADLINE_OF_A_HEAD: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_request_under_way_is_finished_before_the_program_ends() {
@@ -36,10 +43,29 @@ fn a_program_that_says_it_serves_can_be_stopped_in_the_next_moment() {
 }
 
 #[test]
-fn an_idle_program_ends_at_once() {
-    let (_fake, mut app) = service(&[]);
-    let kept = http::send(app.address, "GET", "/-/healthz", &[("Connection", "keep-alive")]);
+fn a_program_that_is_still_starting_can_be_stopped() {
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://telewire@{}/telewire", database.local_addr().unwrap());
+    let folder = app::new_folder();
+    let mut app = App::launch("127.0.0.1:0", folder, "http://127.0.0.1:1", &["--database", &url]);
+    let waits_in_vain = database.accept().unwrap();
     app.terminate();
     assert_eq!(app.exit_code(), Some(0));
-    drop(kept);
+    assert_eq!(app.log_times("serving on"), 0);
+    drop(waits_in_vain);
+}
+
+#[test]
+fn whoever_asks_for_nothing_keeps_no_program_from_ending() {
+    let (_fake, mut app) = service(&[]);
+    let kept = http::send(app.address, "GET", "/-/healthz", &[("Connection", "keep-alive")]);
+    let silent = TcpStream::connect(app.address).unwrap();
+    let mut slow = TcpStream::connect(app.address).unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    assert_eq!(app.get("/-/healthz").status, 200, "those have been accepted before");
+    let begun = Instant::now();
+    app.terminate();
+    assert_eq!(app.exit_code(), Some(0));
+    assert!(begun.elapsed() < DEADLINE_OF_A_HEAD, "after {:?}", begun.elapsed());
+    drop((kept, silent, slow));
 }

@@ -44,6 +44,16 @@ impl App {
 
     /// The same at an address that is known before.
     pub(crate) fn start_at(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
+        let mut app = Self::launch(listen, folder, upstream, flags);
+        let line = app.wait_for_log("serving on http://");
+        let (_, address) = line.split_once("http://").unwrap();
+        let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
+        app.address = address[..end.unwrap_or(address.len())].parse().unwrap();
+        app
+    }
+
+    /// The same, without waiting until it serves.
+    pub(crate) fn launch(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut child = telewire()
             .args(["serve", "--listen", listen, "--upstream", upstream])
             .env("TELEWIRE_LOG_FORMAT", "text")
@@ -57,12 +67,7 @@ impl App {
         let keeping = Some(keep(child.stderr.take().unwrap(), &log));
         let secrets = flags.windows(2).filter(|pair| SECRETS.contains(&pair[0]));
         let secrets = secrets.flat_map(|pair| pair[1].split(',')).map(str::to_owned).collect();
-        let mut app = Self { address: ([127, 0, 0, 1], 0).into(), child, log, keeping, folder, secrets };
-        let line = app.wait_for_log("serving on http://");
-        let (_, address) = line.split_once("http://").unwrap();
-        let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
-        app.address = address[..end.unwrap_or(address.len())].parse().unwrap();
-        app
+        Self { address: ([127, 0, 0, 1], 0).into(), child, log, keeping, folder, secrets }
     }
 
     pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
