@@ -63,7 +63,7 @@ pub enum MediaError {
     #[error("Telegram's file server gives no file at the moment (status {0})")]
     Refused(u16),
     /// The server sent what was not asked for, or broke off.
-    #[error("Telegram's file server sent something else than this file")]
+    #[error("Telegram's file server did not send this file whole, or not as it was asked for")]
     Broken(String),
     /// The file has no such part, only so many bytes.
     #[error("the file has {0} bytes")]

@@ -1,6 +1,7 @@
 //! Files of posts: `/-/media/{tag}/{channel}/{post}/{n}.{ext}`.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -171,7 +173,11 @@ async fn file(
             fetch(app, &file, client, |Address { url, .. }| media.client.kind(url)).await?;
         without_promises_unless(is_present, headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.mime_type));
-        headers.extend(kind.total.map(|total| (CONTENT_LENGTH, total.into())));
+        match kind.total {
+            Some(total) => drop(headers.insert(CONTENT_LENGTH, total.into())),
+            // A body of which nobody knows the length, rather than one without any bytes.
+            None => *answer.body_mut() = Body::from_stream(stream::empty::<io::Result<Bytes>>()),
+        }
         return Ok(answer);
     }
     let opened = fetch(app, &file, client, |Address { url, is_present }| {

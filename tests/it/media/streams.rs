@@ -80,6 +80,23 @@ fn parts_are_had_as_rfc_9110_has_them() {
 }
 
 #[test]
+fn a_file_of_which_nobody_says_the_length_is_passed_on_too() {
+    let fake = Fake::start();
+    channel(&fake, 1);
+    let app = service(&fake, &[]);
+    let (link, whole) = (first_link(&app), picture(CHANNEL, 1));
+    let chunked = Answer { body: whole.clone(), framing: Framing::Chunked, ..Answer::status(200) };
+    fake.on(&at_telegram(), chunked);
+    for _ in 0..2 {
+        let head = app.ask("HEAD", &link, &[]);
+        assert_eq!((head.status, head.header("Content-Length")), (200, None), "{head:?}");
+        let answer = app.get(&link);
+        assert_eq!((answer.status, answer.header("Content-Length")), (200, None));
+        assert_eq!(answer.body, whole);
+    }
+}
+
+#[test]
 fn telegram_learns_nothing_of_who_asks() {
     let fake = Fake::start();
     channel(&fake, 1);
