@@ -92,6 +92,10 @@ impl ArchiveError {
 
 impl From<sqlx::Error> for ArchiveError {
     fn from(err: sqlx::Error) -> Self {
+        if matches!(err, sqlx::Error::PoolTimedOut) {
+            // Whoever waits in a pool is not told why no connection could be made.
+            return Self::Database("the database cannot be reached, or answers too late".to_owned());
+        }
         let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
         // SQLite's codes are numbers, of which the lower byte is the class; PostgreSQL's have five characters.
         let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };

@@ -46,8 +46,10 @@ impl Archive {
     /// [`ArchiveError::Absent`] when there is none, and others.
     pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(FILE);
-        if !file.exists() {
-            return Err(ArchiveError::Absent(file));
+        match file.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(ArchiveError::Absent(file)),
+            Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
         let used = match folder::use_archive(folder) {
             Ok(used) => Some(used),

@@ -39,6 +39,7 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let path = path.trim_end_matches('/');
     let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
         Some((typed, Some(format))) => {
             let url = self_url(&app, &headers, peer, &uri);
@@ -47,7 +48,7 @@ pub(super) async fn answer(
                 Some(query) => page(&app, typed, format, (url, query), peer, &headers).await,
             }
         }
-        _ => channel_page(&app, path.trim_end_matches('/'), peer, &headers),
+        _ => channel_page(&app, path, peer, &headers),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }

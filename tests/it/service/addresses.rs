@@ -20,7 +20,7 @@ fn a_channel_may_be_spelled_as_people_paste_it() {
         "harbour_news.t.me",
         "tg://resolve%3Fdomain=harbour_news",
     ] {
-        for format in ["rss", "atom", "json"] {
+        for format in ["rss", "atom", "json", "rss/"] {
             let target = format!("/{typed}/{format}");
             let feed = app.get(&target);
             assert_eq!(feed.status, 200, "{target}: {}", feed.text());
