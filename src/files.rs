@@ -1,6 +1,7 @@
 //! The files that a post shows, each under a name that stays: Telegram's own addresses of them do not.
 
 use std::fmt;
+use std::mem;
 use std::str::FromStr;
 
 use crate::channel::{Channel, ChannelName};
@@ -147,22 +148,18 @@ impl Files {
     #[must_use]
     pub fn of(post: &Post) -> Self {
         let mut files = Self { edition: post.edition, all: Vec::new() };
-        for (n, medium) in post.media.iter().enumerate() {
-            files.add_medium(Slot::Medium(n), medium);
-        }
-        if let Some(preview) = &post.preview {
-            files.add(Slot::Preview, FileKind::Mp4, preview.video.as_deref());
-            files.add(Slot::Preview, FileKind::Jpeg, preview.image.as_deref());
-        }
+        each_address(&mut post.clone(), |slot, kind, url| {
+            files.all.extend(kind.map(|kind| (slot, kind, mem::take(url).into())));
+        });
         files
     }
 
     /// The one file of a channel itself.
     #[must_use]
     pub fn of_channel(channel: &Channel) -> Self {
-        let mut files = Self::default();
-        files.add(FileName::PHOTO.slot, FileName::PHOTO.kind, channel.photo.as_deref());
-        files
+        let photo = channel.photo.as_deref();
+        let photo = photo.map(|url| (FileName::PHOTO.slot, FileName::PHOTO.kind, url.into()));
+        Self { all: photo.into_iter().collect(), edition: FileName::PHOTO.edition }
     }
 
     /// The address of a file; its edition does not matter.
@@ -177,62 +174,51 @@ impl Files {
     pub fn is_present(&self, name: FileName) -> bool {
         self.edition == name.edition
     }
-
-    fn add(&mut self, slot: Slot, kind: FileKind, url: Option<&str>) {
-        self.all.extend(url.map(|url| (slot, kind, url.into())));
-    }
-
-    /// What a medium shows, and a still picture of that.
-    fn add_medium(&mut self, slot: Slot, medium: &Media) {
-        match medium {
-            Media::Photo { url, .. } => self.add(slot, FileKind::Jpeg, Some(url)),
-            Media::Video(video) => {
-                self.add(slot, FileKind::Mp4, video.url.as_deref());
-                self.add(slot, FileKind::Jpeg, video.poster.as_deref());
-            }
-            Media::Voice { url, .. } => self.add(slot, FileKind::Ogg, Some(url)),
-            Media::Sticker { url, format, still } => {
-                match format {
-                    StickerFormat::Webp => self.add(slot, FileKind::Webp, Some(url)),
-                    StickerFormat::Webm => self.add(slot, FileKind::Webm, Some(url)),
-                    StickerFormat::Tgs => {}
-                }
-                self.add(slot, FileKind::Jpeg, still.as_deref());
-            }
-            Media::Location { map, .. } => self.add(slot, FileKind::Jpeg, map.as_deref()),
-            Media::Game(offer) | Media::Invoice(offer) => {
-                self.add(slot, FileKind::Jpeg, offer.image.as_deref());
-            }
-            Media::Contact { .. } => {}
-        }
-    }
 }
 
 /// A post with every address of a file left blank: these change without the post's being changed.
 #[must_use]
 pub fn without_addresses(mut post: Post) -> Post {
-    let blank = |url: &mut Option<String>| url.iter_mut().for_each(String::clear);
-    for medium in &mut post.media {
+    each_address(&mut post, |_, _, url| url.clear());
+    post
+}
+
+/// Does something with each address of a file that a post has: where it is shown, and as what, if it is at all.
+fn each_address(post: &mut Post, mut each: impl FnMut(Slot, Option<FileKind>, &mut String)) {
+    let mut each = |slot, kind, url: Option<&mut String>| {
+        if let Some(url) = url {
+            each(slot, kind, url);
+        }
+    };
+    for (n, medium) in post.media.iter_mut().enumerate() {
+        let slot = Slot::Medium(n);
         match medium {
-            Media::Photo { url, .. } | Media::Voice { url, .. } => url.clear(),
+            Media::Photo { url, .. } => each(slot, Some(FileKind::Jpeg), Some(url)),
             Media::Video(video) => {
-                blank(&mut video.url);
-                blank(&mut video.poster);
+                each(slot, Some(FileKind::Mp4), video.url.as_mut());
+                each(slot, Some(FileKind::Jpeg), video.poster.as_mut());
             }
-            Media::Sticker { url, still, .. } => {
-                url.clear();
-                blank(still);
+            Media::Voice { url, .. } => each(slot, Some(FileKind::Ogg), Some(url)),
+            Media::Sticker { url, format, still } => {
+                let kind = match format {
+                    StickerFormat::Webp => Some(FileKind::Webp),
+                    StickerFormat::Webm => Some(FileKind::Webm),
+                    StickerFormat::Tgs => None,
+                };
+                each(slot, kind, Some(url));
+                each(slot, Some(FileKind::Jpeg), still.as_mut());
             }
-            Media::Location { map, .. } => blank(map),
-            Media::Game(offer) | Media::Invoice(offer) => blank(&mut offer.image),
+            Media::Location { map, .. } => each(slot, Some(FileKind::Jpeg), map.as_mut()),
+            Media::Game(offer) | Media::Invoice(offer) => {
+                each(slot, Some(FileKind::Jpeg), offer.image.as_mut());
+            }
             Media::Contact { .. } => {}
         }
     }
     if let Some(preview) = &mut post.preview {
-        blank(&mut preview.image);
-        blank(&mut preview.video);
+        each(Slot::Preview, Some(FileKind::Mp4), preview.video.as_mut());
+        each(Slot::Preview, Some(FileKind::Jpeg), preview.image.as_mut());
     }
-    post
 }
 
 #[cfg(test)]
