@@ -176,17 +176,8 @@ where
         Arc::new(Self { running: Mutex::default() })
     }
 
-    /// Waits for the task of this key, which is started now unless it is running.
-    ///
-    /// The task goes on when nobody waits for it any more. `None` when it panicked.
-    pub async fn join<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Option<V>
-    where
-        F: Future<Output = V> + Send + 'static,
-    {
-        self.start(key, start).await
-    }
-
-    /// Starts the task of this key unless it is running. It goes on whether or not what is returned is awaited.
+    /// Starts the task of this key unless it is running. It goes on whether or not what is returned is awaited, which
+    /// is `None` when it panics.
     pub fn start<F>(self: &Arc<Self>, key: K, start: impl FnOnce() -> F) -> Flight<V>
     where
         F: Future<Output = V> + Send + 'static,
@@ -260,13 +251,13 @@ mod tests {
         may_end.notify_one();
         assert_eq!((last.await, started.load(Ordering::SeqCst)), (Some(1), 1));
         may_end.notify_one();
-        assert_eq!(flights.join(1, work).await, Some(2), "the next one starts anew");
+        assert_eq!(flights.start(1, work).await, Some(2), "the next one starts anew");
     }
 
     #[tokio::test]
     async fn work_that_panics_is_no_work_for_ever() {
         let flights = Flights::<u8, u8>::new();
-        assert_eq!(flights.join(1, || async { panic!("on purpose") }).await, None);
-        assert_eq!(flights.join(1, || async { 7 }).await, Some(7));
+        assert_eq!(flights.start(1, || async { panic!("on purpose") }).await, None);
+        assert_eq!(flights.start(1, || async { 7 }).await, Some(7));
     }
 }

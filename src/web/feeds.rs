@@ -291,7 +291,7 @@ impl RenderedFeeds {
             kept.insert(key, Arc::clone(&feed));
             Some(feed)
         };
-        self.flights.join((key, of), rendering).await.flatten().ok_or(Error::Broken)
+        self.flights.start((key, of), rendering).await.flatten().ok_or(Error::Broken)
     }
 }
 
