@@ -102,6 +102,37 @@ pub struct Post {
     pub views: Option<u64>,
 }
 
+impl Post {
+    /// A post that says and shows nothing.
+    #[must_use]
+    pub fn empty(id: PostId, permalink: String, published: Timestamp) -> Self {
+        Self {
+            id,
+            permalink,
+            published,
+            updated: None,
+            edited: false,
+            service: false,
+            signature: None,
+            via_bot: None,
+            forward: None,
+            reply: None,
+            media: Vec::new(),
+            edition: 0,
+            text: RichText::default(),
+            text_above_media: false,
+            poll: None,
+            files: Vec::new(),
+            preview: None,
+            buttons: Vec::new(),
+            unknown: Vec::new(),
+            only_in_telegram: None,
+            reactions: Vec::new(),
+            views: None,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_zero(edition: &u32) -> bool {
     *edition == 0

@@ -13,30 +13,7 @@ pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
 
 /// A post that says and shows nothing.
 pub(super) fn post() -> Post {
-    Post {
-        id: PostId::new(7).unwrap(),
-        permalink: "https://example.org/sample/7".into(),
-        published: TIME,
-        updated: None,
-        edited: false,
-        service: false,
-        signature: None,
-        via_bot: None,
-        forward: None,
-        reply: None,
-        media: Vec::new(),
-        edition: 0,
-        text: RichText::default(),
-        text_above_media: false,
-        poll: None,
-        files: Vec::new(),
-        preview: None,
-        buttons: Vec::new(),
-        unknown: Vec::new(),
-        only_in_telegram: None,
-        reactions: Vec::new(),
-        views: None,
-    }
+    Post::empty(PostId::new(7).unwrap(), "https://example.org/sample/7".into(), TIME)
 }
 
 /// A channel with these posts.

@@ -13,7 +13,6 @@ use crate::channel::ChannelName;
 use crate::post::{
     File, Forward, LinkPreview, Named, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply, Unknown,
 };
-use crate::text::RichText;
 
 /// Why a message element could not be made a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -59,28 +58,11 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
         voters: number(class::VOTERS),
         unknown_tags: Vec::new(),
         post: Post {
-            id,
-            permalink: address::post_url(channel.as_str(), id),
-            published,
-            updated: None,
             edited: find(class::META).is_some_and(|meta| dom::own_text(meta).contains("edited")),
             service: dom::has_class(message, class::SERVICE),
             signature: find(class::SIGNATURE).and_then(dom::line),
-            via_bot: None,
-            forward: None,
-            reply: None,
-            media: Vec::new(),
-            text: RichText::default(),
-            edition: 0,
-            text_above_media: false,
-            poll: None,
-            files: Vec::new(),
-            preview: None,
-            buttons: Vec::new(),
-            unknown: Vec::new(),
-            only_in_telegram: None,
-            reactions: Vec::new(),
             views: number(class::VIEWS),
+            ..Post::empty(id, address::post_url(channel.as_str(), id), published)
         },
     };
     draft.walk(message);
