@@ -44,7 +44,7 @@ pub enum ArchiveError {
     InUse(PathBuf),
     /// The data folder cannot be written to.
     #[error(
-        "the data folder {} cannot be written to ({why}): make it writable, choose another one with --data-dir, \
+        "the data folder {} cannot be written to ({why}): make it writable for this user, choose another one with --data-dir, \
          or keep everything in memory with --no-archive",
         folder.display()
     )]

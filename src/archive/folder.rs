@@ -95,8 +95,11 @@ fn lock(
     name: &str,
     how: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<File, ArchiveError> {
-    let options = File::options().create(true).append(true).open(folder.join(name));
-    let file = options.map_err(|err| unwritable(folder, &err))?;
+    let opened = File::options().create(true).append(true).open(folder.join(name));
+    let file = opened.map_err(|err| match err.kind() {
+        io::ErrorKind::StorageFull => ArchiveError::Full,
+        _ => unwritable(folder, &err),
+    })?;
     match how(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ArchiveError::InUse(folder.to_owned())),

@@ -21,7 +21,8 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Newer`]. That the disk is full is none.
+    /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Foreign`], [`ArchiveError::Newer`]. That
+    /// the disk is full is none, unless it has no room for a lock.
     pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(FILE);
         let archive = Self::new(Place::File(file), Some(Folder::take(folder)?));
@@ -43,7 +44,8 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Absent`] when there is none, and others.
+    /// [`ArchiveError::Absent`] when there is none, [`ArchiveError::Unwritable`] also when it is only looked at, and
+    /// others.
     pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(FILE);
         match file.try_exists() {
@@ -51,10 +53,11 @@ impl Archive {
             Ok(false) => return Err(ArchiveError::Absent(file)),
             Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
+        // SQLite writes beside a file that it reads, too.
         let used = match folder::use_archive(folder) {
-            Ok(used) => Some(used),
-            Err(ArchiveError::Unwritable { .. }) => None,
-            Err(err) => return Err(err),
+            // Whoever trims it must not be kept from that for want of a lock.
+            Err(ArchiveError::Full) => None,
+            used => Some(used?),
         };
         let archive = Self { _used: used, ..Self::new(Place::File(file), None) };
         archive.open_with_room(folder).await?;
