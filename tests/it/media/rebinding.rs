@@ -16,16 +16,25 @@ use crate::support::say;
 /// Somebody's on the internet, and in a network of the test's own nobody's.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 2, 3, 4);
 
+/// The variable that says so to the test that runs in that network.
+const IS_INSIDE: &str = "TELEWIRE_TEST_NETWORK";
+
 const NAME: &str = "media::rebinding::a_name_that_changes_its_mind_never_leads_inside";
 
 /// Runs itself once more in a network of its own, which nothing leaves and in which a public address is this machine's.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it tells itself where it runs")]
 fn a_name_that_changes_its_mind_never_leads_inside() {
-    let Ok(public) = TcpListener::bind((PUBLIC, 0)) else { return in_its_own_network() };
+    if env::var_os(IS_INSIDE).is_none() {
+        return in_its_own_network();
+    }
+    let public = TcpListener::bind((PUBLIC, 0)).unwrap();
     let port = public.local_addr().unwrap().port();
     let outside = Canary::at(public);
-    let inside = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-        .map(|ip: IpAddr| Canary::at(TcpListener::bind((ip, port)).unwrap()));
+    // The second one where there is IPv6.
+    let inside: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let inside = inside.iter().filter_map(|ip| TcpListener::bind((*ip, port)).ok());
+    let inside: Vec<_> = inside.map(Canary::at).collect();
     let n_asked = Arc::<AtomicUsize>::default();
     let counting = Arc::clone(&n_asked);
     let server = names::serve(move |name, kind| match (name, kind) {
@@ -55,14 +64,14 @@ fn a_name_that_changes_its_mind_never_leads_inside() {
         assert!(outside.n_connections() > before, "{host}: it leads outside");
     }
     assert!(n_asked.load(Ordering::SeqCst) > 1, "it is asked for again");
-    assert_eq!(inside.map(|canary| canary.n_connections()), [0, 0]);
+    assert!(!inside.is_empty() && inside.iter().all(|canary| canary.n_connections() == 0));
 }
 
 fn in_its_own_network() {
     let own = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net", "sh", "-ec", script]).arg(env::current_exe().unwrap());
-        command.output()
+        command.env(IS_INSIDE, "").output()
     };
     let up = format!("ip link set lo up; ip address add {PUBLIC}/32 dev lo");
     if !own(&up).is_ok_and(|output| output.status.success()) {
