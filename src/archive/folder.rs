@@ -19,8 +19,7 @@ const BALLAST: u64 = 4 << 20;
 /// Held by a service: there is one on a folder.
 const LOCK_FILE: &str = "telewire.lock";
 
-/// Held, together with others, by a command that uses the archive beside a service; alone, by who puts another archive
-/// in its place.
+/// Held, together with others, by who uses the archive; alone, by who puts another one in its place.
 const USE_FILE: &str = "archive.lock";
 
 const BALLAST_FILE: &str = "ballast";
@@ -79,12 +78,16 @@ pub(super) fn make(path: &Path) -> Result<(), ArchiveError> {
     fs::create_dir_all(path).map_err(|err| unwritable(path, &err))
 }
 
-/// Keeps others from putting another archive in the place of the one in a folder, until it is dropped.
-pub(super) fn use_archive(path: &Path) -> Result<File, ArchiveError> {
-    lock(path, USE_FILE, File::try_lock_shared)
+/// Keeps others from putting another archive in the place of the one in a folder, until it is dropped. On a full disk
+/// there may be no room even for that, but whoever trims the archive must not be kept from it.
+pub(super) fn use_archive(path: &Path) -> Result<Option<File>, ArchiveError> {
+    match lock(path, USE_FILE, File::try_lock_shared) {
+        Err(ArchiveError::Full) => Ok(None),
+        lock => lock.map(Some),
+    }
 }
 
-/// Keeps commands from using the archive in a folder, until it is dropped.
+/// Keeps others from using the archive in a folder, until it is dropped.
 pub(super) fn replace_archive(path: &Path) -> Result<File, ArchiveError> {
     lock(path, USE_FILE, File::try_lock)
 }

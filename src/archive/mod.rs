@@ -169,7 +169,7 @@ struct Rest {
 pub struct Archive {
     place: Place,
     folder: Option<Folder>,
-    /// Held by a command, so that no other archive is put in the place of this one meanwhile.
+    /// Held so that no other archive is put in the place of this one meanwhile.
     _used: Option<File>,
     database: RwLock<Option<Arc<Database>>>,
     /// Held by who opens the database, or puts another one in its place.

@@ -24,8 +24,7 @@ impl Archive {
     /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Foreign`], [`ArchiveError::Newer`]. That
     /// the disk is full is none, unless it has no room for a lock.
     pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        let file = absolute(folder).join(FILE);
-        let archive = Self::new(Place::File(file), Some(Folder::take(folder)?));
+        let archive = Self::of_file(folder, Some(Folder::take(folder)?))?;
         match archive.open_with_room(folder).await {
             Err(ArchiveError::Damaged(why)) => {
                 archive.set_aside(None, &why).await;
@@ -54,12 +53,7 @@ impl Archive {
             Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
         // SQLite writes beside a file that it reads, too.
-        let used = match folder::use_archive(folder) {
-            // Whoever trims it must not be kept from that for want of a lock.
-            Err(ArchiveError::Full) => None,
-            used => Some(used?),
-        };
-        let archive = Self { _used: used, ..Self::new(Place::File(file), None) };
+        let archive = Self::of_file(folder, None)?;
         archive.open_with_room(folder).await?;
         Ok(Arc::new(archive))
     }
@@ -71,8 +65,7 @@ impl Archive {
     /// When it cannot be opened.
     pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         folder::make(folder)?;
-        let used = Some(folder::use_archive(folder)?);
-        let archive = Self { _used: used, ..Self::new(Place::File(absolute(folder).join(FILE)), None) };
+        let archive = Self::of_file(folder, None)?;
         archive.open().await?;
         Ok(Arc::new(archive))
     }
@@ -113,6 +106,11 @@ impl Archive {
             replicas::look_after(&archive);
         }
         Ok(archive)
+    }
+
+    fn of_file(folder: &Path, taken: Option<Folder>) -> Result<Self, ArchiveError> {
+        let file = absolute(folder).join(FILE);
+        Ok(Self { _used: folder::use_archive(folder)?, ..Self::new(Place::File(file), taken) })
     }
 
     fn new(place: Place, folder: Option<Folder>) -> Self {
