@@ -48,6 +48,9 @@ const ROUND_TRIPS: u64 = 8;
 /// The same for a file, which may be on a slow disk but does not go away.
 const PATIENCE_WITH_DISK: Duration = Duration::from_secs(2);
 
+/// How long those wait who would otherwise ask Telegram for what another copy of the program may have read.
+const PATIENCE_OF_REFRESH: Duration = Duration::from_secs(1);
+
 /// How long something may take that no reader waits for.
 const BEHIND: Duration = Duration::from_secs(5);
 
@@ -152,6 +155,8 @@ pub struct View {
 pub enum Wait {
     /// A reader, who gets what is in memory when it takes long.
     Reader,
+    /// A refresh, or whoever else asks Telegram when it takes long.
+    Refresh,
     /// Nobody who could not.
     Behind,
 }
@@ -207,16 +212,18 @@ impl Archive {
         self.rest().all.is_none_or(|until| Instant::now() >= until) && self.has_room().is_ok()
     }
 
-    /// How long a reader waits for it.
+    /// How long it is waited for.
     #[must_use]
-    pub fn patience(&self) -> Duration {
-        if self.keeper.is_none() {
-            return PATIENCE_WITH_DISK;
-        }
-        // A database that is far away is not one that has gone.
-        match self.round_trip.load(Ordering::Relaxed) {
-            u64::MAX => PATIENCE,
-            round_trip => Duration::from_millis(round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE),
+    pub fn patience(&self, wait: Wait) -> Duration {
+        match wait {
+            Wait::Behind => BEHIND,
+            _ if self.keeper.is_none() => PATIENCE_WITH_DISK,
+            Wait::Refresh => PATIENCE_OF_REFRESH,
+            // A database that is far away is not one that has gone.
+            Wait::Reader => match self.round_trip.load(Ordering::Relaxed) {
+                u64::MAX => PATIENCE,
+                round_trip => Duration::from_millis(round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE),
+            },
         }
     }
 
@@ -251,10 +258,7 @@ impl Archive {
         if !is_over(all) || (wait == Wait::Reader && !is_over(readers)) {
             return Err(ArchiveError::Resting);
         }
-        let limit = match wait {
-            Wait::Reader => self.patience(),
-            Wait::Behind => BEHIND,
-        };
+        let limit = self.patience(wait);
         let used = self.database();
         let attempt = async {
             let database = match &used {

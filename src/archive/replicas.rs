@@ -63,7 +63,7 @@ impl Archive {
             let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
-        let given = self.run(Wait::Reader, ask).await?;
+        let given = self.run(Wait::Refresh, ask).await?;
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 

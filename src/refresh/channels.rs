@@ -182,7 +182,7 @@ impl Channels {
         };
         let mut knowledge = if known.is_some() { Knowledge::Posts } else { Knowledge::None };
         if known.is_none() {
-            match self.archive.load(name, Wait::Reader).await {
+            match self.archive.load(name, Wait::Refresh).await {
                 Ok(Some(found)) => {
                     let kept = self.keep(name, found).await;
                     return kept
@@ -254,7 +254,8 @@ impl Channels {
                 .await
                 .inspect_err(|err| log_unless_resting(name, err))
                 .ok()?;
-            if let Some(found) = self.archive.load(name, Wait::Reader).await.ok()?
+            let found = self.archive.load(name, Wait::Refresh).await;
+            if let Some(found) = found.inspect_err(|err| log_unless_resting(name, err)).ok()?
                 && found.fresh_until() > now()
             {
                 if lease == Lease::Ours {
@@ -300,7 +301,7 @@ impl Channels {
                 Ok::<_, ArchiveError>(kept)
             })
         };
-        let merged = tokio::time::timeout(self.archive.patience(), &mut merging).await;
+        let merged = tokio::time::timeout(self.archive.patience(Wait::Refresh), &mut merging).await;
         let why = match merged {
             Ok(Ok(Ok(Some(kept)))) => {
                 tracing::info!(channel = %name, posts = n_posts, "refreshed");

@@ -160,7 +160,7 @@ impl Channels {
     /// The addresses that were given last, of the archive and of pages that were read for files.
     async fn seen_files(self: &Arc<Self>, file: &FileId, read: Option<&Read>) -> Option<SeenFiles> {
         let read = read.and_then(|read| read.outcome.clone().ok());
-        let archived = match self.archive.files(&file.channel, file.post, Wait::Reader).await {
+        let archived = match self.archive.files(&file.channel, file.post, Wait::Refresh).await {
             Ok(archived) => archived,
             Err(err) => {
                 tracing::debug!(channel = %file.channel, "files are looked for in memory alone: {err}");
@@ -229,7 +229,7 @@ impl Channels {
                     }
                     channels.archive.release(&lease).await;
                 });
-                drop(tokio::time::timeout(self.archive.patience(), merging).await);
+                drop(tokio::time::timeout(self.archive.patience(Wait::Refresh), merging).await);
             }
             Err(err) => {
                 tracing::warn!(channel = %name, "files cannot be looked for: {err}");
@@ -255,14 +255,14 @@ impl Channels {
             return false;
         }
         let until = Instant::now() + ELSEWHERE.0;
-        let before = self.archive.files(&file.channel, file.post, Wait::Reader).await;
+        let before = self.archive.files(&file.channel, file.post, Wait::Refresh).await;
         let before = before.ok().flatten().map_or(Timestamp::MIN, |files| files.seen);
         while let Ok(Lease::Theirs) = self.archive.lease(lease).await {
             if Instant::now() > until {
                 return false;
             }
             tokio::time::sleep(ELSEWHERE.1).await;
-            let archived = self.archive.files(&file.channel, file.post, Wait::Reader).await;
+            let archived = self.archive.files(&file.channel, file.post, Wait::Refresh).await;
             if archived.is_ok_and(|files| files.is_some_and(|files| files.seen > before)) {
                 return true;
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::channels::{Channels, Served, now};
+use super::channels::{Channels, STALE, Served, now};
 use super::failures::Failure;
 use super::{RefreshError, hidden, read_page};
 use crate::archive::{Archive, ArchiveError, Depth, Gap, MAX_ALBUM, Newer, Reach, View, Wait};
@@ -172,7 +172,7 @@ impl Channels {
     ///
     /// Why there is nothing to serve of this channel.
     pub async fn view(self: &Arc<Self>, name: &ChannelName, depth: Depth) -> Result<(View, Served), Failure> {
-        let served = self.get(name).await?;
+        let mut served = self.get(name).await?;
         let until = Instant::now() + PATIENCE;
         // A walk that is under way may be for other posts.
         for _ in 0..MAX_WALKS {
@@ -181,6 +181,8 @@ impl Channels {
                 missing => {
                     let why = missing.err().map(|err| err.to_string()).unwrap_or_default();
                     tracing::debug!(channel = %name, why, "answered from memory alone");
+                    // There may be more when the archive is there again.
+                    served.max_age = served.max_age.min(STALE);
                     return view_of_memory(&served, depth).map(|view| (view, served));
                 }
             };
