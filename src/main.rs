@@ -1,4 +1,4 @@
-//! `telewire`: parse the arguments, start logging, run one command, leave with its exit code.
+//! The `telewire` binary: parses the arguments, starts logging and runs one command.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,21 +11,21 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(err) => {
-            complain(&err);
+            print_error(&err);
             return ExitCode::FAILURE;
         }
     };
     let code = runtime.block_on(run());
-    // The system may still be looking for a name, which nobody waits for any more.
+    // Do not wait for blocking tasks, such as a DNS lookup by the system.
     runtime.shutdown_background();
     code
 }
 
 async fn run() -> ExitCode {
-    let Cli { command, serve, settings, .. } = match config::from_arguments() {
+    let (Cli { command, serve, .. }, settings) = match config::from_arguments() {
         Ok(cli) => cli,
         Err(err) => {
-            complain(&err);
+            print_error(&err);
             return ExitCode::from(2);
         }
     };
@@ -33,30 +33,30 @@ async fn run() -> ExitCode {
     if let Command::Serve(args) = &command
         && let Err(err) = start_logging(&args.log)
     {
-        complain(&err);
+        print_error(&err);
         return ExitCode::from(2);
     }
     match cli::run(command, &settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            complain(&err);
+            print_error(&err);
             ExitCode::from(err.exit_code())
         }
     }
 }
 
-/// Errors of a command go to standard error as one sentence. When nobody can hear it, the exit code has to do.
-fn complain(err: &dyn std::fmt::Display) {
+/// Prints an error to stderr. If that fails, the exit code has to suffice.
+fn print_error(err: &dyn std::fmt::Display) {
     drop(writeln!(io::stderr(), "telewire: {err}"));
 }
 
 fn start_logging(args: &LogArgs) -> Result<(), String> {
     let filter = EnvFilter::try_new(&args.log).map_err(|err| format!("--log {:?}: {err}", args.log))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let is_terminal = io::stderr().is_terminal();
     match args.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json }) {
-        LogFormat::Text => lines.with_ansi(is_terminal).init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Text => subscriber.with_ansi(is_terminal).init(),
+        LogFormat::Json => subscriber.json().init(),
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ const LIMITS: &str = "SET lock_timeout = '3s'; SET idle_in_transaction_session_t
 
 /// Where an archive is.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// Nowhere but in memory, in at most so many bytes.
     Memory(u64),
     /// A SQLite file.
@@ -58,15 +58,15 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the archive at a place, and brings its tables up to date.
-    pub(super) async fn open(place: &Place) -> Result<Self, ArchiveError> {
+    pub(super) async fn open(place: &Location) -> Result<Self, ArchiveError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let database = match place {
-            Place::Memory(_) => {
+            Location::Memory(_) => {
                 let only = sqlite("sqlite::memory:", 1).await?;
                 Self { reads: only.clone(), writes: only, is_postgres: false }
             }
-            Place::File(file) => {
+            Location::File(file) => {
                 // Before anything in it is changed.
                 if file.exists() && content(file).await?.is_foreign() {
                     return Err(ArchiveError::Foreign(file.clone()));
@@ -77,7 +77,7 @@ impl Database {
                 let (reads, writes) = (sqlite(&url, READERS).await?, sqlite(&url, 1).await?);
                 Self { reads, writes, is_postgres: false }
             }
-            Place::Postgres(url) => {
+            Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
                     .max_connections(CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
@@ -113,7 +113,7 @@ impl Database {
     }
 
     /// Takes the steps that the archive has not taken yet, all of them or none.
-    async fn migrate(&self, place: &Place, steps: &[Step]) -> Result<(), ArchiveError> {
+    async fn migrate(&self, place: &Location, steps: &[Step]) -> Result<(), ArchiveError> {
         let mut connection = self.writes.acquire().await?;
         let newest = i64::try_from(steps.len()).unwrap_or(i64::MAX);
         if self.is_postgres {
@@ -125,12 +125,12 @@ impl Database {
         }
         let found = self.version(&mut connection).await?;
         if found > newest {
-            return Err(ArchiveError::Newer { found, newest });
+            return Err(ArchiveError::PrevPage { found, newest });
         }
         if found == newest {
             return Ok(());
         }
-        if let Place::File(file) = place
+        if let Location::File(file) = place
             && found > 0
         {
             let copy = file.with_extension(format!("before-version-{newest}.sqlite"));
@@ -284,13 +284,13 @@ pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
 
 /// What a SQLite file has in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct SchemaProbe {
     n_tables: i64,
     /// Those among them that every archive has had from its first version on.
     n_ours: i64,
 }
 
-impl Content {
+impl SchemaProbe {
     const OURS: i64 = 3;
 
     /// Whether it is an archive.
@@ -309,14 +309,14 @@ impl Content {
 /// # Errors
 ///
 /// [`ArchiveError::Damaged`] also when it is no such file at all.
-pub(super) async fn content(file: &Path) -> Result<Content, ArchiveError> {
+pub(super) async fn content(file: &Path) -> Result<SchemaProbe, ArchiveError> {
     let options = SqliteConnectOptions::new().filename(file);
     let mut connection = options.disable_statement_logging().connect().await?;
     let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
         FROM sqlite_schema WHERE type = 'table'";
     let (n_tables, n_ours) = sqlx::query_as(tables).fetch_one(&mut connection).await?;
     connection.close().await?;
-    Ok(Content { n_tables, n_ours })
+    Ok(SchemaProbe { n_tables, n_ours })
 }
 
 #[cfg(test)]
@@ -343,7 +343,7 @@ mod tests {
     #[tokio::test]
     async fn an_older_archive_is_copied_and_brought_up_to_date_whole_or_not_at_all() {
         let folder = folder("steps");
-        let place = Place::File(folder.join("archive.sqlite"));
+        let place = Location::File(folder.join("archive.sqlite"));
         let database = Database::open(&place).await.unwrap();
         let broken = database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3, BROKEN]).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
@@ -352,7 +352,7 @@ mod tests {
         database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3]).await.unwrap();
         assert!(has(&database, "more").await && folder.join("archive.before-version-3.sqlite").exists());
         let newer = database.migrate(&place, &STEPS).await;
-        assert!(matches!(newer, Err(ArchiveError::Newer { found: 3, newest: 2 })), "{newer:?}");
+        assert!(matches!(newer, Err(ArchiveError::PrevPage { found: 3, newest: 2 })), "{newer:?}");
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
     }

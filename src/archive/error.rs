@@ -8,26 +8,26 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error)]
 pub enum ArchiveError {
     /// It is left alone for a moment, since it has failed or was slow.
-    #[error("the archive is not there at the moment")]
-    Resting,
+    #[error("the archive is temporarily unavailable")]
+    CircuitOpen,
     /// It has not answered in time.
     #[error("the archive did not answer in time")]
     Slow,
     /// Another program is writing about the same channel, for too long.
-    #[error("another program is writing about the same channel")]
+    #[error("another process is writing to the same channel")]
     Busy,
     /// There is no room for more.
-    #[error("the disk is full: nothing more is archived until there is room again")]
+    #[error("the disk is full: nothing is archived until there is space again")]
     Full,
     /// The file is damaged.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
     /// A newer program has written it.
     #[error(
-        "the archive was written by a newer telewire (its version is {found}, this one knows {newest}): \
-         update telewire, or use another data folder"
+        "the archive was written by a newer telewire (schema version {found}, this one supports {newest}): \
+         update telewire, or use another --data-dir"
     )]
-    Newer {
+    PrevPage {
         /// Its version.
         found: i64,
         /// The newest version that is known here.
@@ -35,56 +35,62 @@ pub enum ArchiveError {
     },
     /// The file has something else in it.
     #[error(
-        "{} is another program's database, and no archive: choose another folder with --data-dir",
+        "{} is another program's database: choose another directory with --data-dir",
         .0.display()
     )]
     Foreign(PathBuf),
     /// Another program has the data folder.
-    #[error("another telewire is running on the data folder {}: stop it, or use another folder", .0.display())]
+    #[error("another telewire process uses the data directory {}: stop it, or choose another --data-dir", .0.display())]
     InUse(PathBuf),
     /// The data folder cannot be written to.
     #[error(
-        "the data folder {} cannot be written to ({why}): make it writable for this user, choose another one with --data-dir, \
-         or keep everything in memory with --no-archive",
+        "the data directory {} is not writable ({why}): make it writable for this user, choose another one with \
+         --data-dir, or keep posts in memory with --no-archive",
         folder.display()
     )]
-    Unwritable {
+    NotWritable {
         /// The folder.
         folder: PathBuf,
         /// The cause.
         why: String,
     },
     /// The file that was to be restored is none.
-    #[error("{} is no copy of an archive, or a damaged one: {why}", file.display())]
-    NoBackup {
+    #[error("{} is not an archive backup, or is damaged: {why}", file.display())]
+    NotABackup {
         /// The file.
         file: PathBuf,
         /// The cause.
         why: String,
     },
     /// There is no archive in this place.
-    #[error("there is no archive at {}", .0.display())]
-    Absent(PathBuf),
+    #[error("no archive at {}: set --data-dir to the directory of the service", .0.display())]
+    NotFound(PathBuf),
     /// The database says something else.
     #[error("{0}")]
     Database(String),
 }
 
 impl ArchiveError {
-    /// What it is in a word, as metrics have it.
-    pub(super) fn word(&self) -> &'static str {
+    /// Returns whether a retry may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::CircuitOpen | Self::Slow | Self::Busy)
+    }
+
+    /// Returns the label of this error in metrics.
+    pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Resting => "resting",
+            Self::CircuitOpen => "circuit-open",
             Self::Slow => "slow",
             Self::Busy => "busy",
             Self::Full => "full",
             Self::Damaged(_) => "damaged",
-            Self::Newer { .. } => "newer",
+            Self::PrevPage { .. } => "newer",
             Self::Foreign(_) => "foreign",
             Self::InUse(_) => "in-use",
-            Self::Unwritable { .. } => "unwritable",
-            Self::NoBackup { .. } => "no-backup",
-            Self::Absent(_) => "absent",
+            Self::NotWritable { .. } => "not-writable",
+            Self::NotABackup { .. } => "not-a-backup",
+            Self::NotFound(_) => "not-found",
             Self::Database(_) => "database",
         }
     }
@@ -97,7 +103,7 @@ impl From<sqlx::Error> for ArchiveError {
             return Self::Database("the database cannot be reached, or answers too late".to_owned());
         }
         let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
-        // SQLite's codes are numbers, of which the lower byte is the class; PostgreSQL's have five characters.
+        // SQLite's codes are numbers, of which the lowercase byte is the class; PostgreSQL's have five characters.
         let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
         match (class, &*code) {
             (Some(11 | 26), _) => Self::Damaged(err.to_string()),

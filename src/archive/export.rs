@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::database::{self, Database, Place};
-use super::folder::{self, Folder};
+use super::data_dir::{self, Folder};
+use super::database::{self, Database, Location};
 use super::open::{FILE, absolute};
-use super::{Archive, ArchiveError, rows};
-use crate::channel::{Channel, ChannelName};
-use crate::post::Post;
+use super::{Archive, ArchiveError, codec};
+use crate::model::channel::{Channel, ChannelName};
+use crate::model::post::Post;
 
 /// The version of the lines: raised when a member changes its meaning or goes away, not when one is added.
 pub const EXPORT_VERSION: u32 = 1;
@@ -24,7 +24,7 @@ const BATCH: i64 = 500;
 /// A line of an export: the channel first, then its gaps, then its posts by ascending id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Exported {
+pub enum ExportLine {
     /// The channel.
     Channel {
         /// [`EXPORT_VERSION`].
@@ -38,7 +38,7 @@ pub enum Exported {
     Gap {
         /// They are higher than this id.
         above: i64,
-        /// They are lower than this id.
+        /// They are lowercase than this id.
         below: i64,
     },
     /// A post.
@@ -60,22 +60,22 @@ impl Archive {
     pub async fn export<E: From<ArchiveError>>(
         &self,
         name: &ChannelName,
-        mut write: impl FnMut(&Exported) -> Result<(), E>,
+        mut write: impl FnMut(&ExportLine) -> Result<(), E>,
     ) -> Result<Option<u64>, E> {
-        let database = self.open().await?;
+        let database = self.database_or_open().await?;
         let failed = |err: sqlx::Error| E::from(err.into());
         let mut connection = database.reads.acquire().await.map_err(failed)?;
-        let Some(key) = rows::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
+        let Some(key) = codec::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
         let row = sqlx::query("SELECT record, fetched FROM channel WHERE key = $1").bind(key);
         let row = row.fetch_one(&mut *connection).await.map_err(failed)?;
         let unreadable = |err: serde_json::Error| E::from(ArchiveError::Damaged(err.to_string()));
-        let channel = rows::unpack(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(unreadable)?;
+        let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(unreadable)?;
         let fetched = Timestamp::from_millisecond(row.try_get(1).map_err(failed)?).unwrap_or_default();
-        write(&Exported::Channel { version: EXPORT_VERSION, channel, fetched })?;
+        write(&ExportLine::Channel { version: EXPORT_VERSION, channel, fetched })?;
         let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
         for row in gaps.fetch_all(&mut *connection).await.map_err(failed)? {
             let (above, below) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            write(&Exported::Gap { above, below })?;
+            write(&ExportLine::Gap { above, below })?;
         }
         let (mut n_posts, mut last) = (0, 0_i64);
         loop {
@@ -91,11 +91,11 @@ impl Archive {
                 last = row.try_get(0).map_err(failed)?;
                 let body: Vec<u8> = row.try_get(1).map_err(failed)?;
                 let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
-                let gone = rows::time(gone);
-                match rows::unpack(&body) {
+                let gone = codec::time(gone);
+                match codec::decode(&body) {
                     Ok(post) => {
                         n_posts += 1;
-                        write(&Exported::Post { post, gone })?;
+                        write(&ExportLine::Post { post, gone })?;
                     }
                     Err(err) => {
                         tracing::error!(channel = %name, post = last, "an archived post is damaged: {err}");
@@ -114,7 +114,7 @@ impl Archive {
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
         fs::metadata(backup).map_err(cannot)?;
-        let _alone = (Folder::take(folder)?, folder::replace_archive(folder)?);
+        let _alone = (Folder::take(folder)?, data_dir::lock_exclusive(folder)?);
         let file = absolute(folder).join(FILE);
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
@@ -122,21 +122,21 @@ impl Archive {
             if !database::content(&part).await?.is_archive() {
                 return Err(ArchiveError::Damaged("it has no channels and no posts".to_owned()));
             }
-            Database::open(&Place::File(part.clone())).await
+            Database::open(&Location::File(part.clone())).await
         };
         match opened.await {
             Ok(database) => database.close().await,
             Err(err) => {
-                folder::remove(&part);
+                data_dir::remove(&part);
                 return Err(match err {
-                    ArchiveError::Damaged(why) => ArchiveError::NoBackup { file: backup.to_owned(), why },
+                    ArchiveError::Damaged(why) => ArchiveError::NotABackup { file: backup.to_owned(), why },
                     err => err,
                 });
             }
         }
         // The log of the old one would be taken for the new one's.
         let before =
-            if file.exists() { Some(folder::put_aside(&file, "replaced").map_err(cannot)?) } else { None };
+            if file.exists() { Some(data_dir::quarantine(&file, "replaced").map_err(cannot)?) } else { None };
         fs::rename(&part, &file).map_err(cannot)?;
         Ok(before)
     }
@@ -151,6 +151,6 @@ impl Archive {
             let why = "a PostgreSQL database is copied with pg_dump".to_owned();
             return Err(ArchiveError::Database(why));
         }
-        self.open().await?.back_up(copy).await
+        self.database_or_open().await?.back_up(copy).await
     }
 }

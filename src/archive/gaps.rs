@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::codec::{key, lowercase, post_id};
 use super::database::Database;
-use super::rows::{key, lower, post_id};
-use super::{Archive, ArchiveError, Gap, Wait};
-use crate::channel::ChannelName;
+use super::{Archive, ArchiveError, Caller};
+use crate::model::channel::ChannelName;
+use crate::model::paging::Gap;
 
 impl Archive {
     /// The gaps of a channel that are to be filled without being asked for, the newest first.
@@ -17,12 +18,12 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
+    pub async fn due_gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
         let name = name.clone();
         let read = |database: Arc<Database>| async move {
             due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
         };
-        self.run(Wait::Behind, read).await
+        self.run(Caller::Background, read).await
     }
 
     /// The newest gap of a channel, whatever became of it before.
@@ -35,7 +36,7 @@ impl Archive {
         let read = |database: Arc<Database>| async move {
             newest_gap(&mut *database.reads.acquire().await?, &name).await
         };
-        self.run(Wait::Behind, read).await
+        self.run(Caller::Background, read).await
     }
 
     /// There is nothing in a gap after all.
@@ -52,7 +53,7 @@ impl Archive {
             }
             Ok(tx.commit().await?)
         };
-        self.run(Wait::Behind, close).await
+        self.run(Caller::Background, close).await
     }
 
     /// A gap could not be filled now, and is left until `retry`.
@@ -60,7 +61,7 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; see [`ArchiveError`].
-    pub async fn leave_gap(
+    pub async fn delay_gap(
         &self,
         name: &ChannelName,
         gap: Gap,
@@ -70,7 +71,7 @@ impl Archive {
         let leave = |database: Arc<Database>| async move {
             leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
         };
-        self.run(Wait::Behind, leave).await
+        self.run(Caller::Background, leave).await
     }
 }
 
@@ -142,7 +143,7 @@ pub(super) async fn due_gaps(
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND lazy = 0 AND retry <= $2
          ORDER BY below DESC",
     );
-    let gaps = gaps.bind(lower(name)).bind(now).fetch_all(connection).await?;
+    let gaps = gaps.bind(lowercase(name)).bind(now).fetch_all(connection).await?;
     Ok(gaps.iter().map(gap_of).collect::<Result<_, _>>()?)
 }
 
@@ -154,7 +155,7 @@ pub(super) async fn newest_gap(
         "SELECT above, below, linked, lazy, failures, retry FROM gap
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) ORDER BY below DESC LIMIT 1",
     );
-    let gap = gap.bind(lower(name)).fetch_optional(connection).await?;
+    let gap = gap.bind(lowercase(name)).fetch_optional(connection).await?;
     Ok(gap.as_ref().map(gap_of).transpose()?)
 }
 
@@ -168,7 +169,7 @@ pub(super) async fn leave_gap(
         "UPDATE gap SET failures = failures + 1, retry = $3
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND below = $2 AND above = $4",
     );
-    let leave = leave.bind(lower(name)).bind(i64::from(gap.below.get())).bind(retry);
+    let leave = leave.bind(lowercase(name)).bind(i64::from(gap.below.get())).bind(retry);
     leave.bind(i64::from(gap.above)).execute(connection).await?;
     Ok(())
 }

@@ -5,15 +5,15 @@ use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Gap, MAX_PAGE};
-use crate::channel::Channel;
-use crate::files;
-use crate::post::{Media, Post, PostId, Snapshot};
-use crate::telegram::page::Page;
+use super::FetchedPage;
+use crate::model::channel::Channel;
+use crate::model::media_file;
+use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE};
+use crate::model::post::{Media, Post, PostId, Snapshot};
 
 /// The rules by which two states of a post are compared, and posts are read. A post that was archived under other
 /// rules is not taken for edited because telewire reads it differently now.
-pub(super) const RULES: u32 = 1;
+pub(super) const PARSER_VERSION: u32 = 1;
 
 /// How often a post has to be missing from the middle of a page before it counts as deleted.
 const MISSING: u32 = 2;
@@ -22,7 +22,7 @@ const MISSING: u32 = 2;
 const ALBUM: SignedDuration = SignedDuration::from_mins(1);
 
 /// The most items of an album.
-pub const MAX_ALBUM: u32 = 10;
+pub const MAX_ALBUM_ITEMS: u32 = 10;
 
 /// A post as it is archived.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub(super) struct Record {
 
 /// What of a page can be archived.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct PageSlice {
     /// Posts that are shown whole, by ascending id.
     pub(super) posts: Vec<Post>,
     /// The lowest id that the page shows.
@@ -58,10 +58,10 @@ pub(super) struct Part {
     pub(super) held_for: Option<SignedDuration>,
 }
 
-impl Part {
+impl PageSlice {
     /// What a page shows; of the newest page without its newest album while that may not be whole. `None` for a page
     /// without posts.
-    pub(super) fn of(page: &Page, is_newest: bool, now: Timestamp) -> Option<Self> {
+    pub(super) fn of(page: &FetchedPage, is_newest: bool, now: Timestamp) -> Option<Self> {
         let mut posts = page.snapshot.posts.clone();
         let (lowest, highest) = (posts.first()?.id, posts.last()?.id);
         let maybe_cut = posts.len() > 1 && page.older.is_some() && shows_media(&posts[0]);
@@ -74,7 +74,7 @@ impl Part {
             held_for = Some((ALBUM - age).min(ALBUM));
             posts.pop();
         }
-        let is_whole = page.skipped.is_empty();
+        let is_whole = page.is_complete;
         let is_linked = page.older.is_some();
         Some(Self { posts, lowest, highest, is_whole, cursor, maybe_cut, is_linked, held_for })
     }
@@ -82,7 +82,7 @@ impl Part {
     /// Leaves the newest post out when a page that ends before an id that somebody has chosen may cut it there.
     /// Returns the id below which the page shows everything.
     pub(super) fn leave_out_cut_end(&mut self, from: PostId) -> PostId {
-        let reaches = |post: &&Post| post.id.get().saturating_add(MAX_ALBUM) > from.get();
+        let reaches = |post: &&Post| post.id.get().saturating_add(MAX_ALBUM_ITEMS) > from.get();
         match self.posts.last().filter(reaches).filter(|post| shows_media(post)).map(|post| post.id) {
             Some(id) if self.posts.len() > 1 => {
                 self.posts.pop();
@@ -106,7 +106,7 @@ impl Part {
     }
 }
 
-impl Part {
+impl PageSlice {
     /// What is left of a gap when this page has been read. Ids start at 1, and nothing is between neighbours.
     pub(super) fn rest_of(&self, gap: Gap) -> Option<Gap> {
         let is_left = self.lowest.get() > gap.above + 1;
@@ -115,7 +115,7 @@ impl Part {
 }
 
 fn shows_media(post: &Post) -> bool {
-    !post.media.is_empty() || !post.files.is_empty()
+    !post.media.is_empty() || !post.documents.is_empty()
 }
 
 fn is_album(post: &Post) -> bool {
@@ -123,7 +123,9 @@ fn is_album(post: &Post) -> bool {
 }
 
 fn n_items(post: &Post) -> u32 {
-    u32::try_from(post.media.len().max(post.files.len())).unwrap_or(MAX_ALBUM).clamp(1, MAX_ALBUM)
+    u32::try_from(post.media.len().max(post.documents.len()))
+        .unwrap_or(MAX_ALBUM_ITEMS)
+        .clamp(1, MAX_ALBUM_ITEMS)
 }
 
 /// Whether `id` is one of an album's items, but not the one that the album is called by.
@@ -141,7 +143,7 @@ pub(super) struct Changes {
 }
 
 /// Compares a page with the records in its range, and a little below it.
-pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes {
+pub(super) fn merge(known: Vec<Record>, part: &PageSlice, now: Timestamp) -> Changes {
     let mut changes = Changes::default();
     let mut fresh = part.posts.iter().peekable();
     let mut known = known.into_iter().peekable();
@@ -159,7 +161,7 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
         let after = match (record.clone(), post) {
             // The rest of an album that is known whole, on a page that cuts it.
             (None, Some(post)) if part.is_cut(post.id) && is_part(post.id) => continue,
-            (None, Some(post)) => Some(Record { post, missing: 0, gone: None, rules: RULES }),
+            (None, Some(post)) => Some(Record { post, missing: 0, gone: None, rules: PARSER_VERSION }),
             // It came before the whole one, and does not come back.
             (Some(record), Some(post)) if part.is_cut(post.id) && is_part(post.id) => {
                 record.gone.is_none().then_some(Record { gone: Some(now), ..record })
@@ -188,19 +190,19 @@ pub(super) fn merge(known: Vec<Record>, part: &Part, now: Timestamp) -> Changes 
 
 /// What is known when there is no archive to merge a page with: what was known before, and the page.
 #[must_use]
-pub fn without_archive(known: Option<Snapshot>, page: &Page, now: Timestamp) -> Snapshot {
+pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
     let channel = Channel { counters: Vec::new(), ..fresh.channel.clone() };
-    let Some((known, mut part)) = known.zip(Part::of(page, true, now)) else {
+    let Some((known, mut part)) = known.zip(PageSlice::of(page, true, now)) else {
         return Snapshot { channel, ..fresh.clone() };
     };
-    let record = |post| Record { post, missing: 0, gone: None, rules: RULES };
+    let record = |post| Record { post, missing: 0, gone: None, rules: PARSER_VERSION };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=part.highest).map(|(_, post)| record(post.clone())).collect();
     part.leave_out_cut(posts.last_key_value().map_or(0, |(id, _)| id.get()));
     posts.extend(merge(in_range, &part, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
-    let n_left_out = posts.len().saturating_sub(MAX_PAGE.into());
+    let n_left_out = posts.len().saturating_sub(MAX_POSTS_PER_PAGE.into());
     posts.drain(..n_left_out);
     let has_older = known.has_older || fresh.has_older || n_left_out > 0;
     Snapshot { channel, posts, has_older }
@@ -213,25 +215,28 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     post.published = known.published;
     post.permalink.clone_from(&known.permalink);
     post.updated = known.updated;
-    post.edition = known.edition;
+    post.revision = known.revision;
     if post.only_in_telegram.is_some() && has_content(known) {
         // What it says was there before, or has been found elsewhere.
         let hidden = mem::replace(&mut post, known.clone());
         post.reactions = hidden.reactions;
         post.views = hidden.views;
-    } else if before.rules == RULES && known.only_in_telegram.is_none() && !same_content(known, &post) {
+    } else if before.rules == PARSER_VERSION
+        && known.only_in_telegram.is_none()
+        && !same_content(known, &post)
+    {
         post.updated = Some(now);
     }
-    if before.rules == RULES && known.only_in_telegram.is_none() {
-        post.edition += u32::from(!same_media(known, &post) || !same_preview(known, &post));
+    if before.rules == PARSER_VERSION && known.only_in_telegram.is_none() {
+        post.revision += u32::from(!same_media(known, &post) || !same_preview(known, &post));
     }
     let is_back = before.missing > 0 || before.gone.is_some();
-    let differs = is_back || before.rules != RULES || without_counts(known) != without_counts(&post);
-    differs.then_some(Record { post, missing: 0, gone: None, rules: RULES })
+    let differs = is_back || before.rules != PARSER_VERSION || without_counts(known) != without_counts(&post);
+    differs.then_some(Record { post, missing: 0, gone: None, rules: PARSER_VERSION })
 }
 
 /// A known post that the page does not show.
-fn unseen(record: Record, part: &Part, now: Timestamp) -> Option<Record> {
+fn unseen(record: Record, part: &PageSlice, now: Timestamp) -> Option<Record> {
     let is_expected = part.is_whole && part.lowest < record.post.id && record.post.id < part.highest;
     if !is_expected || record.gone.is_some() {
         return None;
@@ -241,7 +246,7 @@ fn unseen(record: Record, part: &Part, now: Timestamp) -> Option<Record> {
 }
 
 pub(super) fn has_content(post: &Post) -> bool {
-    !post.text.is_empty() || !post.media.is_empty() || !post.files.is_empty() || post.poll.is_some()
+    !post.text.is_empty() || !post.media.is_empty() || !post.documents.is_empty() || post.poll.is_some()
 }
 
 /// The post without what changes all the time, and is no reason to write it anew.
@@ -256,7 +261,7 @@ fn without_counts(post: &Post) -> Post {
 
 /// The post as a feed shows it, where the addresses of its files are others.
 fn as_shown(post: &Post) -> Post {
-    files::without_addresses(without_counts(post))
+    media_file::without_urls(without_counts(post))
 }
 
 /// Whether a post still says and shows the same. What Telegram adds to it (a preview of its link, the quote of
@@ -268,7 +273,7 @@ fn same_content(before: &Post, after: &Post) -> bool {
         Some((poll.question.clone(), options))
     };
     before.text == after.text
-        && before.files == after.files
+        && before.documents == after.documents
         && poll(before) == poll(after)
         && same_media(before, after)
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use url::Url;
 
-use super::database::{Database, Place};
-use super::folder::{self, Folder};
+use super::data_dir::{self, Folder};
+use super::database::{Database, Location};
 use super::{Archive, ArchiveError, BEHIND, NOTICES, replicas};
 
 /// The file in the data folder.
@@ -21,18 +21,18 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::InUse`], [`ArchiveError::Unwritable`], [`ArchiveError::Foreign`], [`ArchiveError::Newer`]. That
+    /// [`ArchiveError::InUse`], [`ArchiveError::NotWritable`], [`ArchiveError::Foreign`], [`ArchiveError::PrevPage`]. That
     /// the disk is full is none, unless it has no room for a lock.
-    pub async fn in_folder(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+    pub async fn open_for_service(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let archive = Self::of_file(folder, Some(Folder::take(folder)?))?;
         match archive.open_with_room(folder).await {
             Err(ArchiveError::Damaged(why)) => {
                 archive.set_aside(None, &why).await;
-                archive.open().await?;
+                archive.database_or_open().await?;
             }
             Err(ArchiveError::Full) => tracing::error!("{}", ArchiveError::Full),
             Err(ArchiveError::Database(why)) => {
-                return Err(ArchiveError::Unwritable { folder: folder.to_owned(), why });
+                return Err(ArchiveError::NotWritable { folder: folder.to_owned(), why });
             }
             opened => drop(opened?),
         }
@@ -43,13 +43,13 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Absent`] when there is none, [`ArchiveError::Unwritable`] also when it is only looked at, and
+    /// [`ArchiveError::NotFound`] when there is none, [`ArchiveError::NotWritable`] also when it is only looked at, and
     /// others.
-    pub async fn existing(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+    pub async fn open(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(FILE);
         match file.try_exists() {
             Ok(true) => {}
-            Ok(false) => return Err(ArchiveError::Absent(file)),
+            Ok(false) => return Err(ArchiveError::NotFound(file)),
             Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
         // SQLite writes beside a file that it reads, too.
@@ -63,10 +63,10 @@ impl Archive {
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub async fn beside(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        folder::make(folder)?;
+    pub async fn open_or_create(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        data_dir::make(folder)?;
         let archive = Self::of_file(folder, None)?;
-        archive.open().await?;
+        archive.database_or_open().await?;
         Ok(Arc::new(archive))
     }
 
@@ -76,8 +76,8 @@ impl Archive {
     ///
     /// When there is no memory.
     pub async fn in_memory(max_bytes: u64) -> Result<Arc<Self>, ArchiveError> {
-        let archive = Self::new(Place::Memory(max_bytes), None);
-        archive.open().await?;
+        let archive = Self::new(Location::Memory(max_bytes), None);
+        archive.database_or_open().await?;
         Ok(Arc::new(archive))
     }
 
@@ -85,35 +85,35 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Newer`]. That it cannot be reached is no error for `patient` ones, which are services: it is
+    /// [`ArchiveError::PrevPage`]. That it cannot be reached is no error for `patient` ones, which are services: it is
     /// tried again whenever it is needed.
-    pub async fn shared(url: &Url, patient: bool) -> Result<Arc<Self>, ArchiveError> {
-        let keeper = patient.then(Notify::new);
-        let archive = Arc::new(Self { keeper, ..Self::new(Place::Postgres(url.clone()), None) });
-        match tokio::time::timeout(Duration::from_secs(3), archive.open()).await {
+    pub async fn shared(url: &Url, with_write_timeout: bool) -> Result<Arc<Self>, ArchiveError> {
+        let keeper = with_write_timeout.then(Notify::new);
+        let archive = Arc::new(Self { keeper, ..Self::new(Location::Postgres(url.clone()), None) });
+        match tokio::time::timeout(Duration::from_secs(3), archive.database_or_open()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(err @ ArchiveError::Newer { .. })) => return Err(err),
-            Ok(Err(err)) if !patient => return Err(err),
-            Err(_) if !patient => return Err(ArchiveError::Slow),
+            Ok(Err(err @ ArchiveError::PrevPage { .. })) => return Err(err),
+            Ok(Err(err)) if !with_write_timeout => return Err(err),
+            Err(_) if !with_write_timeout => return Err(ArchiveError::Slow),
             failed => {
                 let why =
                     failed.map_or(ArchiveError::Slow, |failed| failed.err().unwrap_or(ArchiveError::Slow));
                 tracing::error!("the shared archive cannot be opened yet: {why}");
             }
         }
-        if patient {
+        if with_write_timeout {
             replicas::listen(&archive);
-            replicas::look_after(&archive);
+            replicas::spawn_health_check(&archive);
         }
         Ok(archive)
     }
 
     fn of_file(folder: &Path, taken: Option<Folder>) -> Result<Self, ArchiveError> {
         let file = absolute(folder).join(FILE);
-        Ok(Self { _used: folder::use_archive(folder)?, ..Self::new(Place::File(file), taken) })
+        Ok(Self { _used: data_dir::lock_shared(folder)?, ..Self::new(Location::File(file), taken) })
     }
 
-    fn new(place: Place, folder: Option<Folder>) -> Self {
+    fn new(place: Location, folder: Option<Folder>) -> Self {
         Self {
             place,
             folder,
@@ -129,7 +129,7 @@ impl Archive {
     }
 
     /// Opens the database, unless that has happened.
-    pub(super) async fn open(&self) -> Result<Arc<Database>, ArchiveError> {
+    pub(super) async fn database_or_open(&self) -> Result<Arc<Database>, ArchiveError> {
         let _alone = self.changing.lock().await;
         if let Some(database) = self.database() {
             return Ok(database);
@@ -141,10 +141,10 @@ impl Archive {
 
     /// The same; when the disk is full, with what is held back for that.
     async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
-        match self.open().await {
-            Err(ArchiveError::Full | ArchiveError::Database(_)) if folder::is_full(folder) => {
-                folder::release_ballast(folder);
-                self.open().await
+        match self.database_or_open().await {
+            Err(ArchiveError::Full | ArchiveError::Database(_)) if data_dir::is_full(folder) => {
+                data_dir::release_ballast(folder);
+                self.database_or_open().await
             }
             opened => opened,
         }
@@ -153,7 +153,7 @@ impl Archive {
     /// Makes room for a new archive in place of one that was removed while it was in use.
     pub(super) async fn begin_anew(&self, folder: &Path) -> Result<(), ArchiveError> {
         let _alone = self.changing.lock().await;
-        let Place::File(file) = &self.place else { return Ok(()) };
+        let Location::File(file) = &self.place else { return Ok(()) };
         if file.exists() {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Archive {
             // When somebody still reads from it, that ends with its connections.
             drop(tokio::time::timeout(BEHIND, database.close()).await);
         }
-        folder::make(folder)
+        data_dir::make(folder)
     }
 
     /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
@@ -173,7 +173,7 @@ impl Archive {
         let _alone = self.changing.lock().await;
         let current = self.database();
         let is_used = |current: &Arc<Database>| used.is_none_or(|used| Arc::ptr_eq(used, current));
-        let Place::File(file) = &self.place else { return };
+        let Location::File(file) = &self.place else { return };
         if current.as_ref().is_some_and(|current| !is_used(current)) {
             return;
         }
@@ -185,7 +185,7 @@ impl Archive {
             tracing::error!("the damaged archive is still in use");
             return;
         }
-        folder::set_aside(file, why);
+        data_dir::set_aside(file, why);
     }
 }
 

@@ -9,10 +9,10 @@ use sqlx::postgres::PgListener;
 use sqlx::{AnyConnection, Executor};
 use tokio::sync::Notify;
 
-use super::database::{Database, Place};
-use super::rows::lower;
-use super::{Archive, ArchiveError, KEEPERS_REST, Wait};
-use crate::channel::ChannelName;
+use super::codec::lowercase;
+use super::database::{Database, Location};
+use super::{Archive, ArchiveError, Caller, KEEPERS_REST};
+use crate::model::channel::ChannelName;
 
 /// A copy that holds a lease and dies holds it for so long.
 const LEASE_SECONDS: i64 = 15;
@@ -63,22 +63,22 @@ impl Archive {
             let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
-        let given = self.run(Wait::Refresh, ask).await?;
+        let given = self.run(Caller::Refresh, ask).await?;
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 
     /// Gives the right back. A failure does not matter, since it ends by itself.
-    pub async fn release(&self, what: &str) {
+    pub async fn release_lease(&self, what: &str) {
         if !self.is_shared() {
             return;
         }
-        let lower = what.to_ascii_lowercase();
+        let lowercase = what.to_ascii_lowercase();
         let release = |database: Arc<Database>| async move {
             let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
-            release.bind(lower).bind(SELF.as_str()).execute(&database.writes).await?;
+            release.bind(lowercase).bind(SELF.as_str()).execute(&database.writes).await?;
             Ok(())
         };
-        if let Err(err) = self.run(Wait::Behind, release).await {
+        if let Err(err) = self.run(Caller::Background, release).await {
             tracing::debug!(what, "a lease was not given back: {err}");
         }
     }
@@ -86,24 +86,24 @@ impl Archive {
     /// Whether other copies of the program may use it too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.place, Place::Postgres(_))
+        matches!(self.place, Location::Postgres(_))
     }
 }
 
 /// Makes a merge known to the other copies, when its transaction ends well.
 pub(super) async fn notify(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
-    let notice = format!("{} {}", *SELF, lower(name));
+    let notice = format!("{} {}", *SELF, lowercase(name));
     let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(TOPIC).bind(notice);
     notify.fetch_all(connection).await.map(drop)
 }
 
 /// Listens to the other copies for as long as the archive is there.
 pub(super) fn listen(archive: &Arc<Archive>) {
-    let Place::Postgres(url) = &archive.place else { return };
+    let Location::Postgres(url) = &archive.place else { return };
     let (url, archive) = (url.to_string(), Arc::downgrade(archive));
     tokio::spawn(async move {
         while archive.strong_count() > 0 {
-            if let Err(err) = hear(&url, &archive).await {
+            if let Err(err) = listen_until_disconnected(&url, &archive).await {
                 tracing::warn!("other copies cannot be heard at the moment: {err}");
             }
             tokio::time::sleep(RETRY).await;
@@ -113,7 +113,7 @@ pub(super) fn listen(archive: &Arc<Archive>) {
 
 /// Passes on what the other copies make known, until the connection is lost. What is missed then is noticed before it is
 /// refreshed.
-async fn hear(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
+async fn listen_until_disconnected(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(TOPIC).await?;
     loop {
@@ -133,7 +133,7 @@ async fn hear(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
 }
 
 /// Looks after a database that has failed, until it answers again: readers do not have the time to connect.
-pub(super) fn look_after(archive: &Arc<Archive>) {
+pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
     let archive = Arc::downgrade(archive);
     tokio::spawn(async move {
         while let Some(archive) = archive.upgrade() {
@@ -148,7 +148,7 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
                 continue;
             }
             let answers = async {
-                let database = archive.open().await?;
+                let database = archive.database_or_open().await?;
                 let mut connection = database.writes.acquire().await?;
                 // The shortest of some is the way to it; others have waited for something.
                 let mut round_trip = Duration::MAX;
@@ -171,7 +171,7 @@ pub(super) fn look_after(archive: &Arc<Archive>) {
                 failed => {
                     tracing::debug!("the shared archive is not there yet: {failed:?}");
                     // Its connections may wait for a machine that is no longer there.
-                    archive.let_go(archive.database().as_ref());
+                    archive.discard(archive.database().as_ref());
                     let until = Instant::now() + KEEPERS_REST;
                     if archive.rest().all.replace(until).is_none() {
                         tracing::error!(

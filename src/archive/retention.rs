@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
-use super::database::{Database, Place};
-use super::{Archive, ArchiveError, Gap, PAGE, Wait, folder, gaps, rows};
-use crate::channel::ChannelName;
-use crate::post::PostId;
+use super::database::{Database, Location};
+use super::{Archive, ArchiveError, Caller, codec, data_dir, gaps};
+use crate::model::channel::ChannelName;
+use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
+use crate::model::post::PostId;
 
 /// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
 const BATCH: i64 = 500;
@@ -54,13 +55,13 @@ impl Archive {
     ///
     /// When the archive fails; what was deleted until then stays deleted.
     pub async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, ArchiveError> {
-        let database = self.open().await?;
+        let database = self.database_or_open().await?;
         let folder = match &self.place {
-            Place::File(file) => file.parent(),
+            Location::File(file) => file.parent(),
             _ => None,
         };
-        if folder.is_some_and(folder::is_full) {
-            folder.into_iter().for_each(folder::release_ballast);
+        if folder.is_some_and(data_dir::is_full) {
+            folder.into_iter().for_each(data_dir::release_ballast);
         }
         let mut n_pruned = 0;
         let channels = sqlx::query("SELECT key FROM channel ORDER BY key").fetch_all(&database.reads).await?;
@@ -68,7 +69,7 @@ impl Archive {
             n_pruned += prune_channel(&database, channel.try_get(0)?, retention, now).await?;
         }
         database.shrink().await?;
-        folder.into_iter().for_each(folder::restore_ballast);
+        folder.into_iter().for_each(data_dir::restore_ballast);
         Ok(n_pruned)
     }
 
@@ -78,7 +79,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn stats(&self) -> Result<Vec<Stats>, ArchiveError> {
-        let database = self.open().await?;
+        let database = self.database_or_open().await?;
         let rows = sqlx::query(
             "SELECT name, count(id), count(post.gone), min(published), max(published),
                  (SELECT count(*) FROM gap WHERE gap.channel = key AND above > 0),
@@ -93,8 +94,8 @@ impl Archive {
                 name: row.try_get(0)?,
                 n_posts: number(&row, 1)?,
                 n_gone: number(&row, 2)?,
-                oldest: rows::time(row.try_get(3)?),
-                newest: rows::time(row.try_get(4)?),
+                oldest: codec::time(row.try_get(3)?),
+                newest: codec::time(row.try_get(4)?),
                 n_gaps: number(&row, 5)?,
                 reaches_start: number(&row, 6)? == 0,
             })
@@ -110,9 +111,9 @@ impl Archive {
     pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
         let name = name.clone();
         let read = |database: Arc<Database>| async move {
-            rows::count(&mut *database.reads.acquire().await?, &name).await
+            codec::count(&mut *database.reads.acquire().await?, &name).await
         };
-        self.run(Wait::Behind, read).await
+        self.run(Caller::Background, read).await
     }
 
     /// Bytes that the archive takes.
@@ -121,7 +122,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn size(&self) -> Result<u64, ArchiveError> {
-        Ok(self.open().await?.size().await?)
+        Ok(self.database_or_open().await?.size().await?)
     }
 }
 
@@ -132,7 +133,7 @@ async fn prune_channel(
     now: Timestamp,
 ) -> Result<u64, ArchiveError> {
     let mut connection = database.writes.acquire().await?;
-    let Some(page) = nth_newest(&mut connection, key, PAGE).await? else { return Ok(0) };
+    let Some(page) = nth_newest(&mut connection, key, MIN_POSTS_PER_PAGE).await? else { return Ok(0) };
     let mut lowest_kept = 0;
     if let Some(n) = retention.keep_posts {
         let n = usize::try_from(n).unwrap_or(usize::MAX).max(1);

@@ -1,6 +1,7 @@
-//! `telewire archive …`: look at what is kept, take it elsewhere, trim it, read what is older.
+//! `telewire archive …`: inspects, exports, backs up, prunes and backfills the archive.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,52 +9,52 @@ use bytesize::ByteSize;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::{CliError, cannot_serve, stop};
-use crate::archive::{Archive, ArchiveError, Exported, Gap, Reach};
-use crate::backoff::grown;
-use crate::channel::ChannelName;
-use crate::config::{ArchiveCommand, BackfillArgs, PlaceArgs, PruneArgs};
-use crate::refresh::{self, RefreshError, StepError};
-use crate::telegram::address::{self, Which};
-use crate::telegram::client::{Client, Line, Politeness};
+use super::CliError;
+use crate::archive::{Archive, ArchiveError, ExportLine, PageScope};
+use crate::channels::{BackfillError, RefreshError, fetch_gap_page, fetch_page, to_archive};
+use crate::clock;
+use crate::config::{ArchiveCommand, BackfillArgs, PruneArgs, Storage, StorageArgs};
+use crate::model::channel::ChannelName;
+use crate::model::paging::Gap;
+use crate::resilience::backoff::exponential;
+use crate::shutdown::shutdown_signals;
+use crate::telegram::client::Client;
+use crate::telegram::upstream::{Priority, RateLimits};
+use crate::telegram::url::{PageRequest, parse_channel};
 
-/// How often in a row a page may fail before a backfill gives up, and how long it waits after the first failure and at
-/// most.
-const FAILURES: u32 = 6;
-const WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
+/// Failures in a row after which a backfill gives up.
+const MAX_FAILURES: u32 = 6;
 
-/// Pages between two lines of progress that go into a file.
-const LINE_EVERY: u32 = 50;
+/// The delay after the first failure; it doubles with each further one.
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// The longest such delay.
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
+
+/// Pages between two progress lines if standard error is not a terminal.
+const PAGES_PER_LINE: u32 = 50;
 
 pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     match command {
-        ArchiveCommand::Stats { place } => stats(&*open(&place).await?).await,
-        ArchiveCommand::Export { channel, place } => export(&*open(&place).await?, &channel).await,
-        ArchiveCommand::Backup { file, place } => {
-            open(&place).await?.back_up(&file).await?;
-            say(&format!("copied to {}", file.display()));
+        ArchiveCommand::Stats { storage } => stats(&*open(&storage).await?).await,
+        ArchiveCommand::Export { channel, storage } => export(&*open(&storage).await?, &channel).await,
+        ArchiveCommand::Backup { file, storage } => {
+            open(&storage).await?.back_up(&file).await?;
+            print_message(&format!("copied the archive to {}", file.display()));
             Ok(())
         }
-        ArchiveCommand::Restore { place: PlaceArgs { database: Some(_), .. }, .. } => {
-            let why = "a PostgreSQL database is restored with its own programs".to_owned();
-            Err(ArchiveError::Database(why).into())
-        }
-        ArchiveCommand::Restore { file, place } => {
-            let before = Archive::restore(&place.data_dir, &file).await?;
-            let before = before.map(|before| format!("; what was there before is {}", before.display()));
-            say(&format!("restored from {}{}", file.display(), before.unwrap_or_default()));
-            Ok(())
-        }
+        ArchiveCommand::Restore { file, storage } => restore(&file, &storage).await,
         ArchiveCommand::Prune(args) => prune(&args).await,
         ArchiveCommand::Backfill(args) => backfill(&args).await,
     }
 }
 
-async fn open(place: &PlaceArgs) -> Result<Arc<Archive>, CliError> {
-    Ok(match &place.database {
-        Some(url) => Archive::shared(url, false).await?,
-        None => Archive::existing(&place.data_dir).await?,
-    })
+/// Opens the archive, which must exist.
+async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
+    match storage.storage() {
+        Storage::Postgres(url) => Archive::shared(&url, false).await,
+        Storage::DataDir(_) | Storage::Memory => Archive::open(&storage.data_dir).await,
+    }
 }
 
 async fn stats(archive: &Archive) -> Result<(), CliError> {
@@ -67,10 +68,10 @@ async fn stats(archive: &Archive) -> Result<(), CliError> {
         "channel", "posts", "deleted", "gaps", "oldest", "newest"
     )?;
     for channel in &stats {
-        let start = if channel.reaches_start { "  (from the first post on)" } else { "" };
+        let complete = if channel.reaches_start { "  (back to the first post)" } else { "" };
         writeln!(
             out,
-            "{:<32} {:>9} {:>8} {:>5} {:>10} {:>10}{start}",
+            "{:<32} {:>9} {:>8} {:>5} {:>10} {:>10}{complete}",
             channel.name,
             channel.n_posts,
             channel.n_gone,
@@ -86,9 +87,9 @@ async fn stats(archive: &Archive) -> Result<(), CliError> {
 }
 
 async fn export(archive: &Archive, channel: &str) -> Result<(), CliError> {
-    let name = address::parse_channel(channel)?;
+    let name = parse_channel(channel)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let write = |line: &Exported| {
+    let write = |line: &ExportLine| {
         serde_json::to_writer(&mut out, line).map_err(io::Error::from)?;
         Ok::<_, CliError>(out.write_all(b"\n")?)
     };
@@ -96,121 +97,126 @@ async fn export(archive: &Archive, channel: &str) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
+async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
+    if matches!(storage.storage(), Storage::Postgres(_)) {
+        let reason = "restore a PostgreSQL database with pg_restore".to_owned();
+        return Err(ArchiveError::Database(reason).into());
+    }
+    let before = Archive::restore(&storage.data_dir, file).await?;
+    let before = before.map(|before| format!("; the previous archive is {}", before.display()));
+    print_message(&format!("restored the archive from {}{}", file.display(), before.unwrap_or_default()));
+    Ok(())
+}
+
 async fn prune(args: &PruneArgs) -> Result<(), CliError> {
-    let archive = open(&args.place).await?;
-    let n_pruned = archive.prune(args.retention.retention(), refresh::now()).await?;
+    let archive = open(&args.storage).await?;
+    let n_pruned = archive.prune(args.retention.retention(), clock::now()).await?;
     let size = ByteSize(archive.size().await?);
     archive.close().await;
-    say(&format!("{n_pruned} posts deleted; the archive takes {size}"));
+    print_message(&format!("deleted {n_pruned} posts; the archive has {size}"));
     Ok(())
 }
 
 async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
-    let name = address::parse_channel(&args.channel)?;
-    let mut stops = stop::stops().map_err(cannot_serve)?;
-    let client = Client::new(args.upstream.client_options(Politeness::default())).map_err(cannot_serve)?;
-    let archive = match &args.place.database {
-        Some(url) => Archive::shared(url, false).await?,
-        None => Archive::beside(&args.place.data_dir).await?,
+    let name = parse_channel(&args.channel)?;
+    let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?;
+    let client =
+        Client::new(args.upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
+    let archive = match args.storage.storage() {
+        Storage::Postgres(url) => Archive::shared(&url, false).await?,
+        Storage::DataDir(_) | Storage::Memory => Archive::open_or_create(&args.storage.data_dir).await?,
     };
-    let walk = walk(&client, &archive, &name, args.posts);
+    let fetch = fetch_older(&client, &archive, &name, args.posts);
     let end = tokio::select! {
-        end = walk => end,
-        _ = stops.next() => Ok(End::Stopped),
+        end = fetch => end,
+        _ = shutdown.next() => Ok(End::Interrupted),
     };
     let n_posts = archive.count(&name).await?;
     archive.close().await;
-    let again = "the same command goes on from here";
-    say(&match &end {
-        Ok(End::Start) => format!("{name}: {n_posts} posts, from the first one on"),
-        Ok(End::Enough) => format!("{name}: {n_posts} posts"),
-        Ok(End::Stopped) | Err(_) => format!("{name}: {n_posts} posts so far; {again}"),
+    print_message(&match &end {
+        Ok(End::FirstPost) => format!("{name}: {n_posts} posts, back to the first one"),
+        Ok(End::Limit) => format!("{name}: {n_posts} posts"),
+        Ok(End::Interrupted) | Err(_) => {
+            format!("{name}: {n_posts} posts so far; run the same command again to continue")
+        }
     });
     end.map(drop)
 }
 
-/// How a backfill ends.
+/// Why a backfill ended.
 enum End {
-    /// The channel's first post is there.
-    Start,
-    /// As many as were asked for are there.
-    Enough,
-    /// Somebody has stopped it.
-    Stopped,
+    /// The channel's first post is archived.
+    FirstPost,
+    /// As many posts as requested are archived.
+    Limit,
+    /// The process received a shutdown signal.
+    Interrupted,
 }
 
-/// Reads page after page, the newest first, each archived before the next is asked for.
-async fn walk(
+/// Fetches page after page, newest first; each is archived before the next one is fetched.
+async fn fetch_older(
     client: &Client,
     archive: &Archive,
     name: &ChannelName,
-    most: Option<u64>,
+    limit: Option<u64>,
 ) -> Result<End, CliError> {
-    let refused = |err| CliError::Refresh(name.to_string(), err);
-    let newest = refresh::read_page(client, name, Which::Newest, Line::Known, None).await.map_err(refused)?;
-    archive.merge(name, Arc::new(newest), Reach::Newest, refresh::now(), Duration::ZERO).await?;
+    let failed = |err| CliError::Refresh(name.to_string(), err);
+    let newest = fetch_page(client, name, PageRequest::Newest, Priority::High, None).await.map_err(failed)?;
+    let newest = Arc::new(to_archive(newest));
+    archive.merge(name, newest, PageScope::Newest, clock::now(), Duration::ZERO).await?;
     let (mut n_pages, mut n_failures) = (1, 0);
     while let Some(gap) = archive.newest_gap(name).await? {
         let n_posts = archive.count(name).await?;
-        progress(name, n_pages, n_posts, gap);
-        if most.is_some_and(|most| n_posts >= most) {
-            return Ok(End::Enough);
+        print_progress(name, n_pages, n_posts, gap);
+        if limit.is_some_and(|limit| n_posts >= limit) {
+            return Ok(End::Limit);
         }
-        match refresh::step(client, archive, name, gap.below, gap, refresh::now()).await {
+        match fetch_gap_page(client, archive, name, gap.below, gap, clock::now()).await {
             Ok(_) => n_failures = 0,
-            Err(StepError::Archive(err))
-                if !matches!(err, ArchiveError::Resting | ArchiveError::Slow | ArchiveError::Busy) =>
-            {
-                return Err(err.into());
-            }
-            Err(err) if n_failures + 1 >= FAILURES => {
+            Err(BackfillError::Archive(err)) if !err.is_transient() => return Err(err.into()),
+            Err(err) if n_failures + 1 >= MAX_FAILURES => {
                 return Err(match err {
-                    StepError::Refresh(err) => refused(err),
+                    BackfillError::Refresh(err) => failed(err),
                     err => CliError::Backfill(name.to_string(), err.to_string()),
                 });
             }
             Err(err) => {
-                let wait = grown(WAIT.0, n_failures, WAIT.1).max(asked_for(&err));
+                let delay =
+                    exponential(FIRST_RETRY_DELAY, n_failures, MAX_RETRY_DELAY).max(requested_delay(&err));
                 n_failures += 1;
-                say(&format!("{name}: {err}; trying again in {} seconds", wait.as_secs()));
-                tokio::time::sleep(wait).await;
+                print_message(&format!("{name}: {err}; retrying in {} seconds", delay.as_secs()));
+                tokio::time::sleep(delay).await;
             }
         }
         n_pages += 1;
     }
-    Ok(End::Start)
+    Ok(End::FirstPost)
 }
 
-/// How long Telegram asks to be left alone.
-fn asked_for(err: &StepError) -> Duration {
+/// Returns the delay that Telegram requested, if any.
+fn requested_delay(err: &BackfillError) -> Duration {
     match err {
-        StepError::Refresh(RefreshError::Fetch(err)) => err.rest().unwrap_or_default(),
+        BackfillError::Refresh(RefreshError::Upstream(err)) => err.kind.retry_after().unwrap_or_default(),
         _ => Duration::ZERO,
     }
 }
 
-fn progress(name: &ChannelName, n_pages: u32, n_posts: u64, gap: Gap) {
-    let line = format!("{name}: {n_posts} posts, {n_pages} pages, down to {}", gap.below);
+fn print_progress(name: &ChannelName, n_pages: u32, n_posts: u64, gap: Gap) {
+    let line = format!("{name}: {n_posts} posts, {n_pages} pages, back to {}", gap.below);
     if io::stderr().is_terminal() {
-        eprint_line(&format!("\r{line}\x1b[K"), "");
-    } else if n_pages.is_multiple_of(LINE_EVERY) {
-        eprint_line(&line, "\n");
+        write_stderr(&format!("\r{line}\x1b[K"), "");
+    } else if n_pages.is_multiple_of(PAGES_PER_LINE) {
+        write_stderr(&line, "\n");
     }
 }
 
-/// Says something that is not the output of a command.
-fn say(sentence: &str) {
+/// Prints a message that is not the command's output to standard error, over the progress line if there is one.
+fn print_message(message: &str) {
     let start = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-    eprint_line(&format!("{start}{sentence}"), "\n");
+    write_stderr(&format!("{start}{message}"), "\n");
 }
 
-fn eprint_line(line: &str, end: &str) {
-    // When nobody can hear it, it is not said.
+fn write_stderr(line: &str, end: &str) {
+    // Standard error may be closed.
     drop(write!(io::stderr(), "{line}{end}"));
-}
-
-impl From<ArchiveError> for CliError {
-    fn from(err: ArchiveError) -> Self {
-        Self::Archive(err)
-    }
 }

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use crate::post::{Media, Post, Snapshot, StickerFormat, VideoKind};
-use crate::telegram::page::Page;
-use crate::text::EntityKind;
+use crate::model::post::{Media, Post, Snapshot, StickerFormat, VideoKind};
+use crate::model::rich_text::EntityKind;
+use crate::telegram::page::PreviewPage;
 
 /// Whether everything that a person would see on the page is carried into feeds.
 ///
 /// Parts in unknown markup are carried as their text; when they also show pictures, or a post was skipped,
 /// something is lost.
-pub(super) fn carries_everything(page: &Page) -> bool {
+pub(super) fn is_complete(page: &PreviewPage) -> bool {
     let lost = |post: &Post| post.unknown.iter().any(|part| part.more_than_text);
     page.skipped.is_empty() && !page.snapshot.posts.iter().any(lost)
 }
 
 /// The report, line by line.
-pub(super) fn report(page: &Page) -> String {
+pub(super) fn report(page: &PreviewPage) -> String {
     let mut out = String::new();
     match write_report(&mut out, page) {
         Ok(()) => out,
@@ -25,7 +25,7 @@ pub(super) fn report(page: &Page) -> String {
     }
 }
 
-fn write_report(out: &mut String, page: &Page) -> fmt::Result {
+fn write_report(out: &mut String, page: &PreviewPage) -> fmt::Result {
     let Snapshot { channel, posts, .. } = &page.snapshot;
     writeln!(out, "{} (@{})", channel.title, channel.name)?;
     for (sign, what) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {
@@ -55,7 +55,7 @@ fn write_report(out: &mut String, page: &Page) -> fmt::Result {
     writeln!(out, "in all: {}", counted(&totals))?;
     writeln!(out, "skipped posts: {}", page.skipped.len())?;
     for skipped in &page.skipped {
-        writeln!(out, "  {}: {:?}", skipped.why, skipped.text)?;
+        writeln!(out, "  {}: {:?}", skipped.error, skipped.text)?;
     }
     let unknown = posts.iter().map(|post| post.unknown.len()).sum::<usize>() + page.unknown_tags.len();
     writeln!(out, "unknown markup: {unknown}")?;
@@ -100,8 +100,8 @@ fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
     ] {
         add(kind, usize::from(is_there));
     }
-    add("music", post.files.iter().filter(|file| file.audio).count());
-    add("file", post.files.iter().filter(|file| !file.audio).count());
+    add("music", post.documents.iter().filter(|file| file.audio).count());
+    add("file", post.documents.iter().filter(|file| !file.audio).count());
     add("button", post.buttons.len());
     add("reaction", post.reactions.len());
     add("unknown part", post.unknown.len());

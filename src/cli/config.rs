@@ -1,27 +1,27 @@
-//! `config`: look at settings.
+//! `telewire config …`: checks and shows settings.
 
 use std::io::{self, Write};
 
 use super::CliError;
 use crate::config::{self, ConfigCommand, Setting};
 
-/// Runs one of the commands. `settings` are those in effect.
+/// Runs one of the commands. `settings` are the settings in effect.
 pub(super) fn run(command: ConfigCommand, settings: &[Setting]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match command {
         ConfigCommand::Check { file } => {
             let n = config::check(&file)?;
-            writeln!(out, "{}: {n} settings, all of them right", file.display())?;
+            writeln!(out, "{}: {n} settings, all valid", file.display())?;
         }
         ConfigCommand::Show(_) => {
-            let widest = settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
-            for Setting { name, value, origin, is_secret } in settings {
+            let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
+            for Setting { name, value, source, is_secret } in settings {
                 let value = match value {
                     Some(_) if *is_secret => "(not shown)",
                     Some(value) => value,
                     None => "-",
                 };
-                writeln!(out, "{name:widest$}  {origin:8}  {value}")?;
+                writeln!(out, "{name:width$}  {source:8}  {value}")?;
             }
         }
         ConfigCommand::Example => out.write_all(config::example().as_bytes())?,

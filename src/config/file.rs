@@ -1,5 +1,5 @@
-//! The file with settings: what it says takes the place of the flags' defaults, so that flags and variables win over it
-//! and every value is checked in one place.
+//! The settings file: its values replace the defaults of flags, so flags and variables override them and every value is
+//! validated by the same parser.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -14,58 +14,58 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Cli;
+use super::args::Cli;
 
-/// What is wrong with a file of settings.
+/// Why a settings file is invalid.
 #[derive(Debug, Error)]
-pub enum FileError {
-    /// It cannot be read.
+pub enum SettingsFileError {
+    /// The file cannot be read.
     #[error("{}: {err}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         err: std::io::Error,
     },
-    /// Something in it is wrong.
-    #[error("{}:{line}: {what}", file.display())]
-    Wrong {
+    /// A setting is invalid.
+    #[error("{}:{line}: {reason}", file.display())]
+    Invalid {
         /// The file.
         file: PathBuf,
-        /// Where, from 1.
+        /// The line number, from 1.
         line: usize,
         /// What is wrong.
-        what: String,
+        reason: String,
     },
 }
 
-/// A setting as it is in effect.
+/// A setting in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The name of its flag, without dashes.
+    /// The name of its flag, without leading dashes.
     pub name: String,
-    /// Its value; `None` when there is none.
+    /// The value; `None` if not set.
     pub value: Option<String>,
-    /// Where it was set.
-    pub origin: Origin,
-    /// It is not to be shown.
+    /// Where the value comes from.
+    pub source: SettingSource,
+    /// The value must not be shown.
     pub is_secret: bool,
 }
 
-/// Where a setting comes from.
+/// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The command line.
+pub enum SettingSource {
+    /// A flag.
     Flag,
-    /// The environment.
+    /// An environment variable.
     Variable,
-    /// The file.
+    /// The settings file.
     File,
-    /// Nobody.
+    /// The built-in default.
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Flag => "flag",
@@ -76,27 +76,28 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The values of a file by the names of their flags.
+/// The values of a settings file by flag name.
 type Values = BTreeMap<String, String>;
 
-/// What this program was started with. A command line that is wrong ends the program, as does a call for help.
+/// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`. Exits the process on `--help` or an invalid command
+/// line.
 ///
 /// # Errors
 ///
-/// When the file that it names is wrong.
-pub fn from_arguments() -> Result<Cli, FileError> {
+/// If the settings file is invalid.
+pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches().unwrap_or_else(|err| without_secret(err).exit());
     let file = config_of(&matches);
     let values = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let matches = with_defaults(command, &values).get_matches();
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
-    cli.settings = show.map(|matches| settings(matches, &values)).unwrap_or_default();
-    Ok(cli)
+    let settings = show.map(|matches| settings(matches, &values)).unwrap_or_default();
+    Ok((cli, settings))
 }
 
-/// A complaint about a value that does not show it when it is secret.
+/// Removes the value from an error about a secret.
 fn without_secret(err: clap::Error) -> clap::Error {
     let flag = err.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     let is_it = |secret: &Arg| {
@@ -110,31 +111,31 @@ fn without_secret(err: clap::Error) -> clap::Error {
     err
 }
 
-/// Where `--config` was given, which may be behind the command.
+/// Returns the value of `--config`, which may be given after the command.
 fn config_of(matches: &ArgMatches) -> Option<PathBuf> {
     let own = matches.get_one::<PathBuf>("config").cloned();
     own.or_else(|| matches.subcommand().and_then(|(_, matches)| config_of(matches)))
 }
 
-/// Reads and checks a file. Returns how many settings it has.
+/// Checks a settings file. Returns the number of its settings.
 ///
 /// # Errors
 ///
-/// See [`FileError`].
-pub fn check(file: &Path) -> Result<usize, FileError> {
+/// See [`SettingsFileError`].
+pub fn check(file: &Path) -> Result<usize, SettingsFileError> {
     read(file).map(|values| values.len())
 }
 
-fn read(file: &Path) -> Result<Values, FileError> {
-    let text =
-        fs::read_to_string(file).map_err(|err| FileError::Unreadable { file: file.to_owned(), err })?;
-    values(&text).map_err(|(at, what)| {
+fn read(file: &Path) -> Result<Values, SettingsFileError> {
+    let text = fs::read_to_string(file)
+        .map_err(|err| SettingsFileError::Unreadable { file: file.to_owned(), err })?;
+    values(&text).map_err(|(at, reason)| {
         let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        FileError::Wrong { file: file.to_owned(), line, what }
+        SettingsFileError::Invalid { file: file.to_owned(), line, reason }
     })
 }
 
-/// The values in a text; else where it is wrong, and how.
+/// Parses the values of a settings file. An error has the byte offset and the reason.
 fn values(text: &str) -> Result<Values, (usize, String)> {
     let table = DeTable::parse(text)
         .map_err(|err| (err.span().map_or(0, |span| span.start), err.message().to_owned()))?;
@@ -145,14 +146,15 @@ fn values(text: &str) -> Result<Values, (usize, String)> {
         let name = key.get_ref().to_string();
         let flag = flags.iter().find(|flag| flag.get_long() == Some(&name));
         let flag = flag.ok_or_else(|| wrong(unknown(&name, &flags)))?;
-        let text = as_text(value).ok_or_else(|| wrong(format!("{name} has one value, or a list of them")))?;
+        let text =
+            as_text(value).ok_or_else(|| wrong(format!("{name}: must be a single value or a list")))?;
         check_value(flag, &text).map_err(|what| wrong(format!("{name}: {what}")))?;
         values.insert(name, text);
     }
     Ok(values)
 }
 
-/// The flags that a file can set.
+/// Returns the flags that a settings file can set.
 fn flags() -> Vec<Arg> {
     let command = Cli::command();
     let can_be_set = |flag: &&Arg| flag.get_env().is_some() && !flag.is_global_set();
@@ -162,18 +164,18 @@ fn flags() -> Vec<Arg> {
 fn unknown(name: &str, flags: &[Arg]) -> String {
     let with_dashes = name.replace('_', "-");
     match flags.iter().find(|flag| flag.get_long() == Some(&with_dashes)) {
-        Some(_) => format!("there is no {name}; write it as its flag: {with_dashes}"),
+        Some(_) => format!("unknown setting {name}: did you mean {with_dashes}?"),
         None => {
-            format!("there is no setting {name}: they are called as the flags are, see `telewire --help`")
+            format!("unknown setting {name}: settings have the names of the flags, see `telewire --help`")
         }
     }
 }
 
-/// A value as a flag would have it. A list is one value with commas.
+/// Returns a value as a flag would have it. A list becomes one value with commas.
 fn as_text(value: &Spanned<DeValue<'_>>) -> Option<String> {
     match value.get_ref() {
         DeValue::String(text) => Some(text.to_string()),
-        // One that is too large is left to the flag to refuse.
+        // A number that is too large is rejected by the flag's parser.
         DeValue::Integer(number) => Some(
             i64::from_str_radix(number.as_str(), number.radix())
                 .map_or_else(|_| number.as_str().to_owned(), |n| n.to_string()),
@@ -187,18 +189,18 @@ fn as_text(value: &Spanned<DeValue<'_>>) -> Option<String> {
     }
 }
 
-/// Whether a flag would take a value.
+/// Validates a value with the parser of its flag.
 fn check_value(flag: &Arg, value: &str) -> Result<(), String> {
     if matches!(flag.get_action(), ArgAction::SetTrue) {
-        return value.parse::<bool>().map(drop).map_err(|_| "it is true or false".to_owned());
+        return value.parse::<bool>().map(drop).map_err(|_| "must be true or false".to_owned());
     }
     let alone = Command::new("telewire").no_binary_name(true).arg(flag.clone().env(None::<&str>));
     let argument = format!("--{}={value}", flag.get_long().unwrap_or_default());
     match alone.try_get_matches_from([argument]) {
         Ok(_) => Ok(()),
         Err(err) => {
-            // clap's sentence is about a flag: what matters of it is its cause.
-            let one_of = err.get(ContextKind::ValidValue).map(|values| format!("it is one of {values}"));
+            // clap's message is about a flag; only its cause matters here.
+            let one_of = err.get(ContextKind::ValidValue).map(|values| format!("must be one of {values}"));
             let cause = err.source().map(ToString::to_string).or(one_of);
             let sentence = err.to_string();
             let line = sentence.lines().next().unwrap_or_default().trim_start_matches("error: ");
@@ -207,7 +209,7 @@ fn check_value(flag: &Arg, value: &str) -> Result<(), String> {
     }
 }
 
-/// A command whose flags have the values of a file as their defaults, as have those of its own commands.
+/// Replaces the defaults of a command's flags, and of its subcommands, by the values of a settings file.
 fn with_defaults(mut command: Command, values: &Values) -> Command {
     for (name, value) in values {
         let flag = command.get_arguments().find(|flag| flag.get_long() == Some(name));
@@ -221,11 +223,11 @@ fn with_defaults(mut command: Command, values: &Values) -> Command {
 fn settings(matches: &ArgMatches, values: &Values) -> Vec<Setting> {
     let setting = |flag: &Arg| {
         let (id, name) = (flag.get_id().as_str(), flag.get_long().unwrap_or_default().to_owned());
-        let origin = match matches.value_source(id) {
-            Some(ValueSource::CommandLine) => Origin::Flag,
-            Some(ValueSource::EnvVariable) => Origin::Variable,
-            _ if values.contains_key(&name) => Origin::File,
-            _ => Origin::Default,
+        let source = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => SettingSource::Flag,
+            Some(ValueSource::EnvVariable) => SettingSource::Variable,
+            _ if values.contains_key(&name) => SettingSource::File,
+            _ => SettingSource::Default,
         };
         let value = if matches!(flag.get_action(), ArgAction::SetTrue) {
             Some(matches.get_flag(id).to_string())
@@ -233,16 +235,16 @@ fn settings(matches: &ArgMatches, values: &Values) -> Vec<Setting> {
             let raw = matches.get_raw(id).map(|raw| raw.map(|value| value.to_string_lossy().into_owned()));
             raw.map(|raw| raw.collect::<Vec<_>>().join(","))
         };
-        Setting { name, value, origin, is_secret: flag.is_hide_env_values_set() }
+        Setting { name, value, source, is_secret: flag.is_hide_env_values_set() }
     };
     flags().iter().map(setting).collect()
 }
 
-/// A file with every setting, what it is for, and its default.
+/// Returns an example settings file: every setting with its description and default, commented out.
 #[must_use]
 pub fn example() -> String {
     let mut text =
-        "# Settings of telewire, with their defaults. Take the # away from those you change, then:\n\
+        "# Settings of telewire with their defaults. Remove the # from those you change, then run:\n\
          #   telewire config check telewire.toml && telewire --config telewire.toml\n"
             .to_owned();
     for flag in flags() {
@@ -256,10 +258,7 @@ pub fn example() -> String {
         let name = flag.get_long().unwrap_or_default();
         let value = match (flag.get_action(), default.as_str()) {
             (ArgAction::SetTrue, _) => "false".to_owned(),
-            (_, "") => flag
-                .get_value_names()
-                .and_then(<[_]>::first)
-                .map_or_else(String::new, |name| format!("{name:?}")),
+            (_, "") => example_value(name).to_owned(),
             (_, number) if number.parse::<u64>().is_ok() => number.to_owned(),
             (_, text) => format!("{text:?}"),
         };
@@ -268,7 +267,28 @@ pub fn example() -> String {
     text
 }
 
-/// Lines of at most 110 characters.
+/// Returns a valid value, in TOML, for a flag without a default.
+fn example_value(flag: &str) -> &'static str {
+    match flag {
+        "public-url" => "\"https://feeds.example.org\"",
+        "trusted-proxies" => "\"127.0.0.1\"",
+        "metrics-listen" => "\"127.0.0.1:9090\"",
+        "proxy" => "\"socks5h://127.0.0.1:9050\"",
+        "dns" => "\"9.9.9.9\"",
+        "database" => "\"postgres://user:password@db.example/telewire\"",
+        "keep-days" => "365",
+        "keep-posts" => "1000",
+        "media-key" => "\"replace this by the output of: openssl rand -hex 32\"",
+        "media-refresh" => "\"24h\"",
+        "token" => "\"replace this by the output of: openssl rand -hex 16\"",
+        "allow-channels" => "\"durov,news_*\"",
+        "deny-channels" => "\"some_channel\"",
+        "log-format" => "\"json\"",
+        _ => "\"\"",
+    }
+}
+
+/// Wraps text into lines of at most 110 characters.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -288,12 +308,12 @@ fn wrapped(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn wrong(text: &str) -> String {
+    fn reason(text: &str) -> String {
         values(text).unwrap_err().1
     }
 
     #[test]
-    fn values_are_written_as_toml_has_them() {
+    fn toml_values_become_flag_values() {
         let text = "fresh-min = \"10m\"\nrate = 2\nno-archive = true\nupstream = [\"https://t.me\", \"https://telegram.me\"]\n";
         let values = values(text).unwrap();
         let value = |name: &str| values[name].as_str();
@@ -302,39 +322,37 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_said_with_what_to_write() {
-        assert_eq!(wrong("fresh-min = \"soon\""), "fresh-min: write it as 90s, 10m or 1h");
-        assert_eq!(wrong("no-archive = \"x\""), "no-archive: it is true or false");
-        assert_eq!(wrong("media = \"x\""), "media: it is one of proxy, redirect, direct");
-        assert_eq!(wrong("rate = 99999999999999999999"), "rate: it is too large");
-        assert_eq!(wrong("fresh-min = \"a\\nb\""), "fresh-min: write it as 90s, 10m or 1h");
-        assert_eq!(wrong("fresh_min = \"1m\""), "there is no fresh_min; write it as its flag: fresh-min");
-        assert!(wrong("freshness = 1").starts_with("there is no setting freshness"));
-        assert_eq!(
-            wrong("[server]\nlisten = 1"),
-            "there is no setting server: they are called as the flags are, see `telewire --help`"
-        );
-        assert_eq!(wrong("rate = 1979-05-27"), "rate has one value, or a list of them");
-        assert_eq!(values("\n\nrate = 0").unwrap_err().0, 2, "where it is");
+    fn invalid_settings_are_explained() {
+        for (text, expected) in [
+            ("fresh-min = \"soon\"", "fresh-min: must look like 90s, 10m or 1h"),
+            ("no-archive = \"x\"", "no-archive: must be true or false"),
+            ("media = \"x\"", "media: must be one of proxy, redirect, direct"),
+            ("rate = 99999999999999999999", "rate: too large"),
+            ("fresh-min = \"a\\nb\"", "fresh-min: must look like 90s, 10m or 1h"),
+            ("fresh_min = \"1m\"", "unknown setting fresh_min: did you mean fresh-min?"),
+            (
+                "[server]\nlisten = 1",
+                "unknown setting server: settings have the names of the flags, see `telewire --help`",
+            ),
+            ("rate = 1979-05-27", "rate: must be a single value or a list"),
+        ] {
+            assert_eq!(reason(text), expected);
+        }
+        assert_eq!(values("\n\nrate = 0").unwrap_err().0, 2, "the byte offset");
         assert!(values("rate = ").is_err() && values("rate = 1\nrate = 2").is_err());
     }
 
     #[test]
-    fn an_example_with_everything_in_effect_is_right() {
-        let has_default = |name: &str| {
-            flags().iter().any(|flag| {
-                flag.get_long() == Some(name)
-                    && (!flag.get_default_values().is_empty()
-                        || matches!(flag.get_action(), ArgAction::SetTrue))
-            })
-        };
+    fn every_line_of_the_example_is_valid_when_uncommented() {
         let example = example();
-        let settings = example.lines().filter_map(|line| line.strip_prefix("# "));
-        let settings =
-            settings.filter(|line| line.split_once(" = ").is_some_and(|(name, _)| has_default(name)));
-        let text = settings.collect::<Vec<_>>().join("\n");
-        let n_with_default =
-            flags().iter().filter_map(Arg::get_long).filter(|name| has_default(name)).count();
-        assert_eq!(values(&text).unwrap().len(), n_with_default, "{text}");
+        let settings: Vec<&str> = example
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')))
+            .collect();
+        assert_eq!(settings.len(), flags().len(), "{settings:#?}");
+        for setting in settings {
+            assert_eq!(values(setting).map(|values| values.len()), Ok(1), "{setting}");
+        }
     }
 }

@@ -1,17 +1,21 @@
 //! Media that readers list or play beside the body, as podcast players do.
 
-use super::source::Source;
+use super::media_links::MediaLinks;
 use super::{Enclosure, Medium};
-use crate::files::{FileKind, Slot};
-use crate::post::{Media, StickerFormat};
+use crate::model::media_file::{FileKind, MediaSlot};
+use crate::model::post::{Media, StickerFormat};
 
 /// The post's own media, as far as they may be embedded. Their addresses are spelled as in the body, since
 /// readers leave out an enclosure whose address they find there.
-pub(super) fn enclosures(media: &[Media], from: Source<'_>) -> Vec<Enclosure> {
-    media.iter().enumerate().filter_map(|(n, shown)| enclosure(shown, from.at(Slot::Medium(n)))).collect()
+pub(super) fn enclosures(media: &[Media], from: MediaLinks<'_>) -> Vec<Enclosure> {
+    media
+        .iter()
+        .enumerate()
+        .filter_map(|(n, shown)| enclosure(shown, from.at(MediaSlot::Medium(n))))
+        .collect()
 }
 
-fn enclosure(shown: &Media, from: Source<'_>) -> Option<Enclosure> {
+fn enclosure(shown: &Media, from: MediaLinks<'_>) -> Option<Enclosure> {
     let (address, medium, kind) = match shown {
         Media::Photo { url, .. } => (url, Medium::Image, FileKind::Jpeg),
         Media::Video(video) => (video.url.as_ref()?, Medium::Video, FileKind::Mp4),
@@ -27,7 +31,7 @@ fn enclosure(shown: &Media, from: Source<'_>) -> Option<Enclosure> {
         Media::Sticker { still, .. } => (None, None, still.as_deref()),
         _ => (None, None, None),
     };
-    let thumbnail = poster.and_then(|poster| from.admit(FileKind::Jpeg, poster));
-    let url = from.admit(kind, address)?;
+    let thumbnail = poster.and_then(|poster| from.url(FileKind::Jpeg, poster));
+    let url = from.url(kind, address)?;
     Some(Enclosure { url, mime_type: kind.mime_type(), medium, seconds, size, thumbnail })
 }

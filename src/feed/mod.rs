@@ -9,26 +9,22 @@ pub mod sanitize;
 
 mod atom;
 mod body;
+mod build;
 mod enclosure;
-mod figure;
-mod html;
-mod json;
-mod plain;
-mod rich;
-mod rss;
 #[cfg(test)]
-mod sample;
-mod source;
+mod fixtures;
+mod json;
+mod media_links;
+mod plain_text;
+mod rss;
 mod title;
 mod xml;
 
 use jiff::Timestamp;
 
-use self::options::FeedOptions;
-use self::source::Source;
-use crate::channel::Channel;
-use crate::files::FileName;
-use crate::post::{Post, Size, Snapshot};
+use crate::model::post::Size;
+
+pub use build::build;
 
 /// How many minutes readers are advised to wait before they ask again.
 pub const TTL_MINUTES: u32 = 15;
@@ -155,70 +151,6 @@ impl Format {
     }
 }
 
-/// Makes the feed of a channel.
-#[must_use]
-pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
-    let channel = &snapshot.channel;
-    let links = &options.media;
-    let sourced = |post| (post, Source::of(post, &channel.name, links));
-    let entries = snapshot.posts.iter().rev().map(sourced).map(|(post, from)| entry(post, from));
-    let entries: Vec<Entry> = entries.collect();
-    let title = plain::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
-    Feed {
-        description: description(channel),
-        home_url: channel.url.clone(),
-        self_url: options.self_url.clone(),
-        next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
-        prev_url: options.prev_url.clone(),
-        icon: channel.photo.as_deref().and_then(|url| links.link(&channel.name, None, FileName::PHOTO, url)),
-        author: title.clone(),
-        title,
-        updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
-        ttl_minutes: TTL_MINUTES,
-        entries,
-    }
-}
-
-/// The address of the page below this post (RFC 5005, section 3).
-fn next_url(oldest: &Post, options: &FeedOptions) -> String {
-    let (address, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
-    let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-    format!("{address}?before={}{limit}", oldest.id)
-}
-
-/// What the channel says of itself, behind Telegram's warning if there is one.
-fn description(channel: &Channel) -> String {
-    let about =
-        plain::visible_line(channel.about.text()).unwrap_or_else(|| format!("@{} on Telegram", channel.name));
-    match channel.warning.as_deref().and_then(plain::visible_line) {
-        Some(warning) => format!("{warning}: {about}"),
-        None => about,
-    }
-}
-
-fn entry(post: &Post, from: Source<'_>) -> Entry {
-    let is_category = |tag: &String| !tag.contains(',');
-    Entry {
-        id: post.permalink.clone(),
-        url: post.permalink.clone(),
-        title: title::title(post),
-        summary: title::summary(post),
-        body: body::body(post, from),
-        published: post.published,
-        updated: post.updated.unwrap_or(post.published),
-        author: post.signature.as_deref().and_then(plain::visible_line),
-        // FreshRSS splits a category at commas.
-        categories: post
-            .text
-            .hashtags()
-            .into_iter()
-            .filter_map(plain::visible_line)
-            .filter(is_category)
-            .collect(),
-        media: enclosure::enclosures(&post.media, from),
-    }
-}
-
 /// Writes the feed in a format.
 #[must_use]
 pub fn render(feed: &Feed, format: Format) -> Vec<u8> {
@@ -231,14 +163,15 @@ pub fn render(feed: &Feed, format: Format) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::options::FeedOptions;
     use super::*;
-    use crate::post::{Media, PostId, Video, VideoKind};
-    use crate::text::{EntityKind, RichText};
+    use crate::model::post::{Media, Post, PostId, Video, VideoKind};
+    use crate::model::rich_text::{EntityKind, RichText};
 
     fn options() -> FeedOptions {
         FeedOptions {
             self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
-            media: sample::links(),
+            media: fixtures::links(),
             ..FeedOptions::default()
         }
     }
@@ -255,16 +188,20 @@ mod tests {
             kind: VideoKind::Plain,
         });
         let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None };
-        let older =
-            Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..sample::post() };
+        let older = Post {
+            text,
+            media: vec![photo.clone(), video],
+            signature: Some("Ada".into()),
+            ..fixtures::post()
+        };
         let newer = Post {
             id: PostId::new(8).unwrap(),
             permalink: "https://example.org/sample/8".into(),
-            published: sample::TIME + jiff::SignedDuration::from_secs(60),
+            published: fixtures::TIME + jiff::SignedDuration::from_secs(60),
             media: vec![photo],
-            ..sample::post()
+            ..fixtures::post()
         };
-        build(&sample::snapshot(vec![older, newer]), &options())
+        build(&fixtures::snapshot(vec![older, newer]), &options())
     }
 
     fn written(feed: &Feed, format: Format) -> String {
@@ -326,7 +263,7 @@ mod tests {
         }
         assert_eq!(xml.matches("<enclosure").count(), 2, "one an item");
         assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
-        let bare = written(&sample::feed(vec![sample::entry("x")]), Format::Rss);
+        let bare = written(&fixtures::feed(vec![fixtures::entry("x")]), Format::Rss);
         assert!(!bare.contains("xmlns:media") && !bare.contains("<image>"), "{bare}");
     }
 
@@ -347,8 +284,8 @@ mod tests {
             assert!(!json.contains(absent), "{absent}: {json}");
         }
         let edited =
-            Entry { updated: sample::TIME + jiff::SignedDuration::from_secs(1), ..sample::entry("x") };
-        let json = written(&sample::feed(vec![edited]), Format::Json);
+            Entry { updated: fixtures::TIME + jiff::SignedDuration::from_secs(1), ..fixtures::entry("x") };
+        let json = written(&fixtures::feed(vec![edited]), Format::Json);
         assert!(json.contains(r#""date_modified":"2024-06-19T15:22:46Z""#), "{json}");
     }
 }

@@ -1,6 +1,6 @@
 //! What the person who runs the service decides about feeds.
 
-use crate::media::Links;
+use crate::media::signed_url::MediaLinker;
 
 /// What a feed is made by, beside the posts.
 #[derive(Clone, Debug, Default)]
@@ -12,5 +12,5 @@ pub struct FeedOptions {
     /// The address of the next newer page, of one that is not the newest.
     pub prev_url: Option<String>,
     /// How pictures and videos are addressed.
-    pub media: Links,
+    pub media: MediaLinker,
 }

@@ -1,7 +1,7 @@
 //! The title of an entry, and its summary.
 
-use super::plain;
-use crate::post::{File, Media, Post, VideoKind};
+use super::plain_text;
+use crate::model::post::{Document, Media, Post, VideoKind};
 
 /// How long a title may be, in characters.
 const TITLE_CHARS: usize = 80;
@@ -14,17 +14,18 @@ pub(super) fn title(post: &Post) -> String {
     let title = headline(post.text.text()).or_else(|| shown(post)).unwrap_or_else(|| {
         if post.only_in_telegram.is_some() { "Post that opens only in Telegram" } else { "Post" }.to_owned()
     });
-    plain::cut(title, TITLE_CHARS)
+    plain_text::cut(title, TITLE_CHARS)
 }
 
 /// The beginning of the post on one line of plain text; the title when there is no text.
 pub(super) fn summary(post: &Post) -> String {
-    plain::visible_line(post.text.text()).map_or_else(|| title(post), |text| plain::cut(text, SUMMARY_CHARS))
+    plain_text::visible_line(post.text.text())
+        .map_or_else(|| title(post), |text| plain_text::cut(text, SUMMARY_CHARS))
 }
 
 /// The first line with a word in it, or else the first that shows anything.
 fn headline(text: &str) -> Option<String> {
-    let mut lines = text.lines().filter_map(plain::visible_line);
+    let mut lines = text.lines().filter_map(plain_text::visible_line);
     let first = lines.next()?;
     if first.split(' ').any(is_word) {
         return Some(first);
@@ -47,19 +48,19 @@ fn shown(post: &Post) -> Option<String> {
             let kind = if poll.kind.contains("Quiz") { "Quiz" } else { "Poll" };
             Some(labelled(kind, &poll.question))
         })
-        .or_else(|| post.files.iter().find_map(file))
+        .or_else(|| post.documents.iter().find_map(file))
         .or_else(|| {
             let preview = post.preview.as_ref()?;
             [&preview.title, &preview.site, &preview.description]
                 .into_iter()
                 .flatten()
-                .find_map(|text| plain::visible_line(text))
+                .find_map(|text| plain_text::visible_line(text))
         })
-        .or_else(|| post.unknown.iter().find_map(|unknown| plain::visible_line(&unknown.text)))
+        .or_else(|| post.unknown.iter().find_map(|unknown| plain_text::visible_line(&unknown.text)))
         .or_else(|| {
-            Some(format!("Forwarded from {}", plain::visible_line(&post.forward.as_ref()?.from.name)?))
+            Some(format!("Forwarded from {}", plain_text::visible_line(&post.forward.as_ref()?.from.name)?))
         })
-        .or_else(|| Some(format!("Reply to {}", plain::visible_line(&post.reply.as_ref()?.to.name)?)))
+        .or_else(|| Some(format!("Reply to {}", plain_text::visible_line(&post.reply.as_ref()?.to.name)?)))
 }
 
 /// How many photos and videos the post shows, when they are more than one.
@@ -76,11 +77,13 @@ fn medium(medium: &Media) -> String {
         Media::Voice { .. } => "Voice message".to_owned(),
         Media::Sticker { .. } => "Sticker".to_owned(),
         Media::Location { title, .. } => {
-            title.as_deref().and_then(plain::visible_line).unwrap_or_else(|| "Location".to_owned())
+            title.as_deref().and_then(plain_text::visible_line).unwrap_or_else(|| "Location".to_owned())
         }
         Media::Contact { name, .. } => labelled("Contact", name),
-        Media::Game(offer) => plain::visible_line(&offer.title).unwrap_or_else(|| "Game".to_owned()),
-        Media::Invoice(offer) => plain::visible_line(&offer.title).unwrap_or_else(|| "Invoice".to_owned()),
+        Media::Game(offer) => plain_text::visible_line(&offer.title).unwrap_or_else(|| "Game".to_owned()),
+        Media::Invoice(offer) => {
+            plain_text::visible_line(&offer.title).unwrap_or_else(|| "Invoice".to_owned())
+        }
     }
 }
 
@@ -93,25 +96,25 @@ pub(super) fn video_label(kind: VideoKind) -> &'static str {
     }
 }
 
-fn file(file: &File) -> Option<String> {
-    let name = plain::visible_line(&file.name)?;
-    let performer = file.note.as_deref().filter(|_| file.audio).and_then(plain::visible_line);
+fn file(file: &Document) -> Option<String> {
+    let name = plain_text::visible_line(&file.name)?;
+    let performer = file.note.as_deref().filter(|_| file.audio).and_then(plain_text::visible_line);
     Some(performer.map_or_else(|| name.clone(), |performer| format!("{name} — {performer}")))
 }
 
 fn labelled(label: &str, text: &str) -> String {
-    plain::visible_line(text).map_or_else(|| label.to_owned(), |text| format!("{label}: {text}"))
+    plain_text::visible_line(text).map_or_else(|| label.to_owned(), |text| format!("{label}: {text}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::sample;
-    use crate::post::{Forward, LinkPreview, Named, Poll};
-    use crate::text::RichText;
+    use crate::feed::fixtures;
+    use crate::model::post::{Forward, LinkPreview, NamedLink, Poll};
+    use crate::model::rich_text::RichText;
 
     fn title_of(text: &str) -> String {
-        title(&Post { text: RichText::from(text), ..sample::post() })
+        title(&Post { text: RichText::from(text), ..fixtures::post() })
     }
 
     #[test]
@@ -129,33 +132,33 @@ mod tests {
         let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let contact = Media::Contact { name: "Ada <b>".into(), phone: None };
         let titled = |post: Post| title(&post);
-        assert_eq!(titled(Post { media: vec![photo.clone()], ..sample::post() }), "Photo");
-        assert_eq!(titled(Post { media: vec![photo; 4], ..sample::post() }), "Album of 4");
-        assert_eq!(titled(Post { media: vec![contact], ..sample::post() }), "Contact: Ada ‹b›");
+        assert_eq!(titled(Post { media: vec![photo.clone()], ..fixtures::post() }), "Photo");
+        assert_eq!(titled(Post { media: vec![photo; 4], ..fixtures::post() }), "Album of 4");
+        assert_eq!(titled(Post { media: vec![contact], ..fixtures::post() }), "Contact: Ada ‹b›");
         assert_eq!(
-            titled(Post { only_in_telegram: Some(String::new()), ..sample::post() }),
+            titled(Post { only_in_telegram: Some(String::new()), ..fixtures::post() }),
             "Post that opens only in Telegram"
         );
-        assert_eq!(titled(Post { text: "\u{3164}\n".into(), ..sample::post() }), "Post");
+        assert_eq!(titled(Post { text: "\u{3164}\n".into(), ..fixtures::post() }), "Post");
         let quiz =
             Poll { question: "Why?".into(), kind: "Anonymous Quiz".into(), options: vec![], voters: None };
-        assert_eq!(titled(Post { poll: Some(quiz), ..sample::post() }), "Quiz: Why?");
-        let track = File { name: "Song".into(), note: Some("Band".into()), audio: true };
-        assert_eq!(titled(Post { files: vec![track], ..sample::post() }), "Song — Band");
+        assert_eq!(titled(Post { poll: Some(quiz), ..fixtures::post() }), "Quiz: Why?");
+        let track = Document { name: "Song".into(), note: Some("Band".into()), audio: true };
+        assert_eq!(titled(Post { documents: vec![track], ..fixtures::post() }), "Song — Band");
         let preview =
             LinkPreview { title: Some(" ".into()), site: Some("Site".into()), ..LinkPreview::default() };
-        assert_eq!(titled(Post { preview: Some(preview), ..sample::post() }), "Site");
-        let from = Named { name: "Someone".into(), url: None };
+        assert_eq!(titled(Post { preview: Some(preview), ..fixtures::post() }), "Site");
+        let from = NamedLink { name: "Someone".into(), url: None };
         assert_eq!(
-            titled(Post { forward: Some(Forward { from, author: None }), ..sample::post() }),
+            titled(Post { forward: Some(Forward { from, author: None }), ..fixtures::post() }),
             "Forwarded from Someone"
         );
     }
 
     #[test]
     fn a_summary_is_the_beginning_of_the_text() {
-        let post = Post { text: "one\n\ntwo <b>".into(), ..sample::post() };
+        let post = Post { text: "one\n\ntwo <b>".into(), ..fixtures::post() };
         assert_eq!(summary(&post), "one two ‹b›");
-        assert_eq!(summary(&sample::post()), "Post");
+        assert_eq!(summary(&fixtures::post()), "Post");
     }
 }

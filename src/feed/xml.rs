@@ -32,7 +32,7 @@ pub(super) fn document(xml: String) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::sample;
+    use crate::feed::fixtures;
     use crate::feed::{Format, render};
 
     #[test]
@@ -47,8 +47,8 @@ mod tests {
         let all: Vec<char> = (0..=0x0010_ffff).filter_map(char::from_u32).collect();
         // The cleaning of feed texts is passed by on purpose: only the filter stands between these and the reader.
         let texts: Vec<String> = all.chunks(0x2000).map(|chars| chars.iter().collect()).collect();
-        let entries = texts.iter().map(|text| sample::entry(&format!("x{text}x"))).collect();
-        let feed = sample::feed(entries);
+        let entries = texts.iter().map(|text| fixtures::entry(&format!("x{text}x"))).collect();
+        let feed = fixtures::feed(entries);
         for format in [Format::Rss, Format::Atom] {
             let bytes = render(&feed, format);
             let read = feed_rs::parser::parse(bytes.as_slice()).unwrap();
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_character_taken_out_does_not_end_a_cdata_section() {
-        let feed = sample::feed(vec![sample::entry("]]\u{1}><b>]]\u{b}></b>")]);
+        let feed = fixtures::feed(vec![fixtures::entry("]]\u{1}><b>]]\u{b}></b>")]);
         let read = feed_rs::parser::parse(render(&feed, Format::Rss).as_slice()).unwrap();
         let body = read.entries[0].content.as_ref().and_then(|content| content.body.as_deref());
         assert_eq!(body, Some("]]><b>]]></b>"));

@@ -1,15 +1,15 @@
-//! The hosts that pictures and videos may come from.
+//! The allow-list of hosts that pictures and videos may come from.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::guard;
+use crate::net::ssrf;
 
-/// The hosts whose pictures and videos feeds show.
+/// The hosts whose pictures and videos feeds may embed.
 ///
-/// Written as a list of host names with optional ports, separated by commas: `example.org, 127.0.0.1:8081`.
+/// Parsed from a comma-separated list of host names with optional ports: `example.org, 127.0.0.1:8081`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaHosts(Vec<MediaHost>);
 
@@ -19,26 +19,24 @@ struct MediaHost {
     port: Option<u16>,
 }
 
-/// Why a list of hosts can't be used.
+/// Why a list of media hosts is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaHostsError {
-    /// Two commas in a row, or one at an end.
+    /// Two commas in a row, or a comma at an end.
     #[error("the list of media hosts has an empty entry")]
     Empty,
-    /// More than a host.
-    #[error(
-        "media host `{0}`: give only the host name and, if need be, its port, without scheme, path or user"
-    )]
+    /// An entry with a scheme, path, user or wildcard.
+    #[error("media host `{0}`: must be a host name with an optional port, without scheme, path or user")]
     NotOnlyHost(String),
-    /// An address that is nobody's server on the internet.
+    /// A private IP address.
     #[error("media host `{0}` is not on the public internet")]
-    Inner(IpAddr),
-    /// No host at all.
+    NotPublic(IpAddr),
+    /// An entry that is not a host name.
     #[error("media host `{entry}`: {reason}")]
     Malformed {
-        /// The entry.
+        /// The entry as written.
         entry: String,
-        /// What is wrong with it.
+        /// Why it cannot be parsed.
         reason: url::ParseError,
     },
 }
@@ -64,22 +62,21 @@ fn media_host(entry: &str) -> Result<MediaHost, MediaHostsError> {
     let malformed = |reason| MediaHostsError::Malformed { entry: entry.to_owned(), reason };
     let url = Url::parse(&format!("https://{entry}/")).map_err(malformed)?;
     let host = url.host().ok_or_else(|| malformed(url::ParseError::EmptyHost))?.to_owned();
-    // A host that is written as a number never passes the resolver, which would keep to public ones.
-    let is_inner = |ip: IpAddr| !ip.is_loopback() && !guard::is_public(ip);
+    // The resolver never sees a host that is an IP address.
+    let is_private = |ip: IpAddr| !ip.is_loopback() && !ssrf::is_public(ip);
     match host {
-        Host::Ipv4(ip) if is_inner(ip.into()) => Err(MediaHostsError::Inner(ip.into())),
-        Host::Ipv6(ip) if is_inner(ip.into()) => Err(MediaHostsError::Inner(ip.into())),
+        Host::Ipv4(ip) if is_private(ip.into()) => Err(MediaHostsError::NotPublic(ip.into())),
+        Host::Ipv6(ip) if is_private(ip.into()) => Err(MediaHostsError::NotPublic(ip.into())),
         host => Ok(MediaHost { host, port: url.port() }),
     }
 }
 
 impl MediaHosts {
-    /// The address as it may stand in a feed, if the medium there may be embedded: over https from a listed
-    /// host or a subdomain of one, on its listed port or else the usual one. Plain http is only for tests on
-    /// this machine: from a loopback host listed with its port.
+    /// Returns the normalized URL if media may be loaded from it: `https` on a listed host or a subdomain of one, on the
+    /// listed port or 443. Plain `http` is allowed only for loopback hosts that are listed with their port, for tests.
     #[must_use]
-    pub fn admit(&self, address: &str) -> Option<String> {
-        let url = Url::parse(address).ok()?;
+    pub fn allow(&self, url: &str) -> Option<String> {
+        let url = Url::parse(url).ok()?;
         let host = url.host()?;
         let secure = match url.scheme() {
             "https" => true,
@@ -94,7 +91,7 @@ impl MediaHosts {
         (is_anonymous && self.0.iter().any(is_listed)).then(|| url.into())
     }
 
-    /// Names among them that a person has chosen on this machine, as the resolver sees them.
+    /// Returns the listed host names on this machine, to be trusted by the resolver.
     pub(super) fn loopback_names(&self) -> Vec<String> {
         let name = |listed: &MediaHost| match &listed.host {
             Host::Domain(name) if is_loopback(&Host::Domain(name)) => Some(name.clone()),
@@ -112,7 +109,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// Whether the host is the listed one or a subdomain of it.
+/// Returns whether a host is the listed one or a subdomain of it.
 fn is_within(host: &Host<&str>, listed: &Host<String>) -> bool {
     match (host, listed) {
         (Host::Domain(host), Host::Domain(listed)) => {
@@ -129,9 +126,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_listed_hosts_are_admitted() {
+    fn only_listed_hosts_are_allowed() {
         let hosts: MediaHosts = "Example.org, 127.0.0.1:8081, [::1]:9, cdn.example.net:8443".parse().unwrap();
-        for address in [
+        for url in [
             "https://example.org/a.jpg",
             "https://cdn4.example.org/a.mp4?token=x&y",
             "https://EXAMPLE.org:443/",
@@ -140,9 +137,9 @@ mod tests {
             "http://[::1]:9/a",
             "https://cdn.example.net:8443/",
         ] {
-            assert!(hosts.admit(address).is_some(), "{address}");
+            assert!(hosts.allow(url).is_some(), "{url}");
         }
-        for address in [
+        for url in [
             "http://example.org/a.jpg",
             "https://notexample.org/",
             "https://example.org.evil.com/",
@@ -157,21 +154,21 @@ mod tests {
             "javascript:alert(1)",
             "/relative",
         ] {
-            assert_eq!(hosts.admit(address), None, "{address}");
+            assert_eq!(hosts.allow(url), None, "{url}");
         }
     }
 
     #[test]
-    fn an_address_is_spelled_so_that_xml_and_html_can_hold_it() {
+    fn allowed_urls_are_escaped_for_xml_and_html() {
         let hosts: MediaHosts = "example.org".parse().unwrap();
         assert_eq!(
-            hosts.admit("https://example.org/a b\"<").as_deref(),
+            hosts.allow("https://example.org/a b\"<").as_deref(),
             Some("https://example.org/a%20b%22%3C")
         );
     }
 
     #[test]
-    fn a_wrong_list_is_told_what_is_wrong() {
+    fn an_invalid_list_is_explained() {
         assert_eq!(" ".parse(), Ok(MediaHosts::default()));
         assert_eq!("a.org,,b.org".parse::<MediaHosts>(), Err(MediaHostsError::Empty));
         for entry in ["https://a.org", "a.org/x", "me@a.org", "*.a.org"] {

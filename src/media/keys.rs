@@ -1,33 +1,33 @@
-//! The key that a service makes itself, since nobody should have to set one up.
+//! The media key in the data directory, generated on first start so that no setup is needed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::MediaKeys;
+use super::signed_url::MediaKeys;
 
-/// The file in the data folder.
+/// File name in the data directory.
 const FILE: &str = "media.key";
 
-/// Bytes of a new key.
-const LENGTH: usize = 32;
+/// Bytes of a generated key.
+const KEY_BYTES: usize = 32;
 
-/// The keys in a data folder; a new one is put there when there is none. Only its owner may read the file. `None` when
-/// it cannot be put there.
+/// Loads the keys from a data directory, or generates one there; only its owner may read the file. `None` if the file
+/// cannot be created.
 ///
 /// # Errors
 ///
-/// When a file is there that cannot be read, or holds no keys: with another one every address would be dead.
-pub fn in_folder(folder: &Path) -> io::Result<Option<MediaKeys>> {
+/// If the file exists but cannot be read or parsed: a new key would invalidate every media URL.
+pub fn load_or_generate(folder: &Path) -> io::Result<Option<MediaKeys>> {
     let file = folder.join(FILE);
     let wrong = |why: String| io::Error::other(format!("{}: {why}", file.display()));
     match fs::read_to_string(&file) {
         Ok(text) => text.trim().parse().map(Some).map_err(wrong),
         Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            match make(folder, &file) {
+            match create(folder, &file) {
                 Ok(keys) => Ok(Some(keys)),
                 Err(err) => {
-                    tracing::warn!("{} cannot be made: {err}", file.display());
+                    tracing::warn!(file = %file.display(), error = %err, "cannot store a media key");
                     Ok(None)
                 }
             }
@@ -36,36 +36,36 @@ pub fn in_folder(folder: &Path) -> io::Result<Option<MediaKeys>> {
     }
 }
 
-fn make(folder: &Path, file: &Path) -> io::Result<MediaKeys> {
+fn create(folder: &Path, file: &Path) -> io::Result<MediaKeys> {
     let key = generate()?;
     fs::create_dir_all(folder)?;
-    // Whole or not at all: a program that ends meanwhile must not leave half a key.
+    // Renamed when complete, so that a crash cannot leave half a key.
     let part = folder.join(format!("{FILE}.part"));
-    let mut new = private(&part)?;
+    let mut new = create_private(&part)?;
     new.write_all(format!("{key}\n").as_bytes())?;
     new.sync_all()?;
     fs::rename(&part, file)?;
     key.parse().map_err(io::Error::other)
 }
 
-/// A key for this run alone.
+/// Generates a key for this process only.
 ///
 /// # Errors
 ///
-/// When the system has no random numbers to give.
-pub fn of_this_run() -> io::Result<MediaKeys> {
+/// If the system's random number generator fails.
+pub fn ephemeral() -> io::Result<MediaKeys> {
     generate()?.parse().map_err(io::Error::other)
 }
 
 fn generate() -> io::Result<String> {
-    let mut bytes = [0; LENGTH];
+    let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn private(path: &Path) -> io::Result<File> {
+fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    // One that was left half-made may be readable to others.
+    // A file left over from a crash may be readable by others.
     match fs::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
         _ => {}

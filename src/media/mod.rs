@@ -1,17 +1,24 @@
-//! Pictures, videos and recordings under addresses of the service's own, which stay good when Telegram's expire.
+//! Pictures, videos and voice messages under permanent URLs of the service.
 //!
-//! An address is signed and names the post, not Telegram's file. Where the file is at the moment the archive knows, or
-//! else the page of the post; from there it is passed on to the reader as it comes.
+//! A [signed URL](signed_url) names the post, not Telegram's file. The [resolver] looks up the file's current URL in the
+//! archive or on the post's page, and the [client] streams it from there.
 
-pub mod address;
-mod client;
-mod hosts;
-mod keys;
-mod kind;
-mod range;
+pub mod client;
+pub mod error;
+pub mod hosts;
+pub mod keys;
+pub mod range;
+pub mod resolver;
+pub mod signed_url;
+mod sniff;
 
-pub use address::{Links, MediaKeys};
-pub use client::{Kind, MediaClient, MediaError, Opened};
-pub use hosts::{MediaHosts, MediaHostsError};
-pub use keys::{in_folder, of_this_run};
-pub use range::Range;
+/// How readers get pictures and videos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaMode {
+    /// telewire streams them from Telegram under permanent URLs.
+    Proxy,
+    /// Permanent URLs of telewire redirect to Telegram.
+    Redirect,
+    /// Feeds contain Telegram's own URLs, which expire after hours or days.
+    Direct,
+}

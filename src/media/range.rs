@@ -1,19 +1,21 @@
-//! Parts of a file (RFC 9110, section 14).
+//! Byte ranges of a file (RFC 9110, section 14).
 
 use std::fmt;
 
-/// The part of a file that is asked for.
+use headers::{ContentRange, Header, HeaderValue};
+
+/// A requested part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// From the first of these bytes to the last, or to the end.
+    /// From the first byte to the last, or to the end of the file.
     From(u64, Option<u64>),
-    /// So many bytes at the end.
+    /// This many bytes at the end of the file.
     Last(u64),
 }
 
 impl Range {
-    /// The one range of a `Range` header. `None` when there is none, or several, or it is not in bytes: then the whole
-    /// file is sent, as section 14.2 allows.
+    /// Parses a `Range` header with exactly one range. `None` if there are several ranges or the unit is not bytes; the
+    /// whole file is sent then, as section 14.2 allows.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.trim().strip_prefix("bytes=")?.trim().split_once('-')?;
@@ -38,9 +40,14 @@ impl fmt::Display for Range {
     }
 }
 
-/// What a server sends of a file, by its `Content-Range` header.
+/// Parses a number that consists of digits only.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// The part of a file that a server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentRange {
+pub struct Part {
     /// The first byte.
     pub first: u64,
     /// The last byte.
@@ -49,39 +56,34 @@ pub struct ContentRange {
     pub total: u64,
 }
 
-impl ContentRange {
-    /// `None` for one that makes no sense, or does not tell how long the file is.
-    pub(super) fn parse(header: &str) -> Option<Self> {
-        let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let range = Self { first: number(first)?, last: number(last)?, total: number(total)? };
-        (range.first <= range.last && range.last < range.total).then_some(range)
+impl Part {
+    /// Parses a `Content-Range` header. `None` if it is inconsistent or does not give the file's length.
+    pub(super) fn parse(header: &HeaderValue) -> Option<Self> {
+        let range = ContentRange::decode(&mut std::iter::once(header)).ok()?;
+        let (first, last) = range.bytes_range()?;
+        let total = range.bytes_len()?;
+        (first <= last && last < total).then_some(Self { first, last, total })
     }
 
-    /// Its bytes.
+    /// Returns the number of bytes in this part.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.last - self.first + 1
     }
 
-    /// Whether this is what was asked for; a server may send less of it.
-    pub(super) fn answers(&self, asked: Range) -> bool {
-        match asked {
+    /// Returns the `Content-Range` header of this part.
+    #[must_use]
+    pub fn header(&self) -> Option<ContentRange> {
+        ContentRange::bytes(self.first..=self.last, Some(self.total)).ok()
+    }
+
+    /// Returns whether this part answers a request; a server may send less than requested.
+    pub(super) fn answers(&self, requested: Range) -> bool {
+        match requested {
             Range::From(first, last) => self.first == first && last.is_none_or(|last| self.last <= last),
             Range::Last(n) => self.last + 1 == self.total && self.length() == n.min(self.total),
         }
     }
-}
-
-impl fmt::Display for ContentRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bytes {}-{}/{}", self.first, self.last, self.total)
-    }
-}
-
-/// A number, if it is nothing but digits.
-fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_is_read_as_rfc_9110_writes_it() {
+    fn single_byte_ranges_are_parsed() {
         for (header, range) in [
             ("bytes=0-499", Some(Range::From(0, Some(499)))),
             ("bytes=500-", Some(Range::From(500, None))),
@@ -108,16 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_another_question_is_noticed() {
-        let sent = |header| ContentRange::parse(header).unwrap();
+    fn a_part_that_was_not_requested_is_detected() {
+        let part = |header| Part::parse(&HeaderValue::from_static(header));
+        let sent = |header| part(header).unwrap();
         assert!(sent("bytes 0-499/1234").answers(Range::From(0, Some(499))));
         assert!(sent("bytes 500-1233/1234").answers(Range::From(500, None)));
         assert!(sent("bytes 1230-1233/1234").answers(Range::Last(4)));
         assert!(sent("bytes 0-3/4").answers(Range::Last(500)));
         assert!(!sent("bytes 1-499/1234").answers(Range::From(0, Some(499))));
         assert!(!sent("bytes 0-500/1234").answers(Range::From(0, Some(499))));
-        for nonsense in ["bytes 5-4/10", "bytes 0-10/10", "bytes 0-1/*", "bytes */10", "0-1/10"] {
-            assert_eq!(ContentRange::parse(nonsense), None, "{nonsense}");
+        for inconsistent in ["bytes 5-4/10", "bytes 0-10/10", "bytes 0-1/*", "bytes */10", "0-1/10"] {
+            assert_eq!(part(inconsistent), None, "{inconsistent}");
         }
     }
 }

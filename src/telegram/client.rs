@@ -1,334 +1,240 @@
-//! Asking an upstream for a channel's preview page.
+//! Fetches the pages of a channel, from the first upstream that answers.
 //!
-//! Nothing that comes back is taken without a limit: time, bytes after decompression, redirects.
+//! Nothing is read without a limit: time, bytes after decompression, redirects.
 
 use std::time::{Duration, Instant};
 
+use ::url::Url;
 use reqwest::header::{ACCEPT_LANGUAGE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
-use thiserror::Error;
 
-use super::address::{self, Which};
-use super::host::Host;
-pub use super::host::{Line, Politeness};
-use super::landing::NoPosts;
-use super::upstream::Upstream;
-use crate::channel::ChannelName;
-use crate::guard::{self, Way, WayError};
+use super::error::{FetchError, PageError, UpstreamErrorKind};
+use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
+use super::url::{self, PageRequest};
+use crate::model::channel::ChannelName;
+use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
 
-/// Until the connection stands, names resolved and TLS agreed.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Time to connect, with DNS and TLS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For one page with all of its body.
-const WHOLE_PAGE: Duration = Duration::from_secs(10);
+/// Time for one page including its body.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For everything that one channel takes, over all upstreams: feed readers give up after 15 seconds.
-const ALTOGETHER: Duration = Duration::from_secs(11);
+/// Time for one channel over all upstreams: feed readers give up after 15 seconds.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
-const MAX_PAGE: usize = 4 << 20;
+const MAX_PAGE_BYTES: usize = 4 << 20;
 
 /// `/s/NAME` → another spelling of it → `/NAME`.
 const MAX_REDIRECTS: usize = 2;
 
-/// Who is asking, unless configured otherwise.
-pub const USER_AGENT: &str = concat!("telewire/", env!("CARGO_PKG_VERSION"), " (feed bridge)");
-
-/// Why no page was had.
-#[derive(Clone, Debug, Error)]
-pub enum FetchError {
-    /// No connection: the name does not resolve, nobody answers, or the certificate is not theirs.
-    #[error("{host} cannot be reached: {why}")]
-    Unreachable {
-        /// The upstream.
-        host: String,
-        /// The innermost cause.
-        why: String,
-    },
-    /// The answer, or its end, did not come in time.
-    #[error("{0} did not answer in time")]
-    TimedOut(String),
-    /// It asked to be left alone.
-    #[error("{host} asks to be left alone for a while (status {status})")]
-    Refused {
-        /// The upstream.
-        host: String,
-        /// 429 or 503.
-        status: u16,
-        /// For how long: as it said, or as it is left alone.
-        retry_after: Option<Duration>,
-    },
-    /// It is being left alone, and was not asked.
-    #[error("{host} {} for another {} seconds", if *asked { "has asked to be left alone" } else { "does not answer and is left alone" }, left.as_secs() + 1)]
-    Resting {
-        /// The upstream.
-        host: String,
-        /// It has asked for it; else it did not answer.
-        asked: bool,
-        /// For how long still.
-        left: Duration,
-    },
-    /// Too many requests wait for their turn already.
-    #[error("too many channels wait for {0} at the moment")]
-    Busy(String),
-    /// A status that a preview page does not have.
-    #[error("{host} answered with status {status}")]
-    Status {
-        /// The upstream.
-        host: String,
-        /// The status.
-        status: u16,
-    },
-    /// More than a page can be.
-    #[error("{host} sent more than {} MiB", MAX_PAGE >> 20)]
-    TooLarge {
-        /// The upstream.
-        host: String,
-    },
-    /// The connection broke.
-    #[error("the answer of {host} broke off: {why}")]
-    Broken {
-        /// The upstream.
-        host: String,
-        /// The innermost cause.
-        why: String,
-    },
-    /// The upstream pointed somewhere else than to a page.
-    #[error(transparent)]
-    NoPosts(NoPosts),
-}
-
-/// How upstreams are reached.
+/// How upstreams are asked.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// In the order of trying.
-    pub upstreams: Vec<Upstream>,
-    /// How often, and how many at a time; for each upstream.
-    pub politeness: Politeness,
-    /// Who asks, and by which way.
-    pub way: Way,
+    /// The upstreams, in order of preference.
+    pub upstreams: Vec<UpstreamUrl>,
+    /// The limits of each upstream.
+    pub limits: RateLimits,
+    /// How connections are made.
+    pub http: HttpClientConfig,
 }
 
-/// A page, and the upstream that gave it.
-pub struct Fetched<'a> {
+/// A fetched page, and the upstream it came from.
+pub struct FetchedHtml<'a> {
     /// The page.
     pub html: String,
-    host: &'a Host,
+    upstream: &'a Upstream,
 }
 
-impl Fetched<'_> {
-    /// Tells the client whether the page is one of Telegram's: an upstream that gives others is left alone after a
-    /// while, as one that fails.
-    pub fn judge(self, is_telegrams: bool) {
-        let broken = FetchError::Broken { host: self.host.upstream.host(), why: "not a page".to_owned() };
-        self.host.learn(if is_telegrams { Ok(()) } else { Err(&broken) });
+impl FetchedHtml<'_> {
+    /// Tells the upstream's breaker whether this is a Telegram page. An upstream that keeps returning other pages is
+    /// paused like one that fails.
+    pub fn report_validity(self, is_telegram_page: bool) {
+        let cause = "not a Telegram page".to_owned();
+        let broken = FetchError::Upstream(self.upstream.error(UpstreamErrorKind::Broken(cause)));
+        self.upstream.record_outcome(if is_telegram_page { Ok(()) } else { Err(&broken) });
     }
 }
 
-/// Asks upstreams for pages.
+/// Fetches pages from Telegram.
 pub struct Client {
     http: reqwest::Client,
-    hosts: Vec<Host>,
+    upstreams: Vec<Upstream>,
 }
 
 impl Client {
-    /// A client that asks the upstreams in their order.
+    /// Builds a client that asks the upstreams in their order.
     ///
     /// # Errors
     ///
-    /// When TLS cannot be set up, such as on a machine without any root certificate.
-    pub fn new(options: ClientOptions) -> Result<Self, WayError> {
+    /// If TLS or DNS cannot be set up, for example on a machine without root certificates.
+    pub fn new(options: ClientOptions) -> Result<Self, HttpClientError> {
         let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
-        let trusted = options.upstreams.iter().filter_map(Upstream::loopback_name).collect();
-        let http = options.way.client(trusted)?;
-        let http = http.default_headers(english).connect_timeout(CONNECT).timeout(WHOLE_PAGE);
-        let hosts = options.upstreams.into_iter().map(|upstream| Host::new(upstream, options.politeness));
-        Ok(Self { http: http.build()?, hosts: hosts.collect() })
+        let trusted = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
+        let http = options.http.client(trusted)?;
+        let http = http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT);
+        let upstreams = options.upstreams.into_iter().map(|url| Upstream::new(url, options.limits));
+        Ok(Self { http: http.build()?, upstreams: upstreams.collect() })
     }
 
-    /// Tells how the upstreams are.
-    pub fn meter(&self) {
-        self.hosts.iter().for_each(Host::meter);
+    /// Updates the gauges of the upstreams.
+    pub fn report_metrics(&self) {
+        self.upstreams.iter().for_each(Upstream::report_metrics);
     }
 
-    /// Fetches a page of a channel, or the page that Telegram shows in its place.
+    /// Fetches a page of a channel, or whatever page Telegram shows in its place.
     ///
-    /// An upstream that cannot be reached, or fails, is followed by the next; one that refuses is not, since the
-    /// others belong to the same people.
+    /// If an upstream cannot be reached or fails, the next one is asked; if it refuses, no other is asked, since all of
+    /// them belong to Telegram.
     ///
     /// # Errors
     ///
-    /// The error of the last upstream that was tried, when none gave a page.
+    /// The error of the last upstream that was asked.
     pub async fn page(
         &self,
         name: &ChannelName,
-        which: Which,
-        line: Line,
-    ) -> Result<Fetched<'_>, FetchError> {
-        let deadline = Instant::now() + ALTOGETHER;
-        let mut last = FetchError::Busy("nobody".to_owned());
-        for (n_before, host) in self.hosts.iter().enumerate() {
+        request: PageRequest,
+        priority: Priority,
+    ) -> Result<FetchedHtml<'_>, FetchError> {
+        let deadline = Instant::now() + TOTAL_TIMEOUT;
+        let mut last = None;
+        for (n_before, upstream) in self.upstreams.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            // Half of the time for the beginning of an answer, while there is another upstream to ask.
-            let patience = if n_before + 1 < self.hosts.len() { left / 2 } else { left };
-            let busy = || FetchError::Busy(host.upstream.host());
-            let turn = tokio::time::timeout(left, host.turn(line)).await.unwrap_or_else(|_| Err(busy()));
-            let answer = match turn {
-                // Time that passed in the queue is not the upstream's.
-                Ok(_under_way) => tokio::time::timeout(left, self.page_from(host, name, which, patience))
-                    .await
-                    .unwrap_or_else(|_| Err(FetchError::TimedOut(host.upstream.host()))),
-                Err(err) => Err(err),
+            // While there is another upstream to ask, the answer has to begin within half of the remaining time.
+            let head_timeout = if n_before + 1 < self.upstreams.len() { left / 2 } else { left };
+            let busy = || upstream.error(UpstreamErrorKind::Busy);
+            let permit = tokio::time::timeout(left, upstream.acquire(priority)).await;
+            let answer = match permit.unwrap_or_else(|_| Err(busy())) {
+                // Time in the queue does not count as the upstream's.
+                Ok(_permit) => {
+                    let fetch = self.page_from(upstream, name, request, head_timeout);
+                    let timed_out = |_| Err(upstream.error(UpstreamErrorKind::TimedOut).into());
+                    tokio::time::timeout(left, fetch).await.unwrap_or_else(timed_out)
+                }
+                Err(err) => Err(err.into()),
             };
             if let Err(err) = &answer {
-                host.learn(Err(err));
+                upstream.record_outcome(Err(err));
             }
             match answer {
-                Ok(html) => return Ok(Fetched { html, host }),
-                Err(FetchError::Refused { host: name_of_host, status, .. }) => {
-                    let retry_after = host.rest();
-                    return Err(FetchError::Refused { host: name_of_host, status, retry_after });
-                }
-                Err(err) if err.is_of_this_upstream_alone() => {
-                    tracing::debug!(channel = %name, "{err}");
-                    last = err;
+                Ok(html) => return Ok(FetchedHtml { html, upstream }),
+                Err(FetchError::Upstream(mut err)) => {
+                    if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
+                        *retry_after = upstream.open_for();
+                    }
+                    if !err.kind.is_worth_failover() {
+                        return Err(err.into());
+                    }
+                    tracing::debug!(channel = %name, error = %err, "upstream failed");
+                    last = Some(err.into());
                 }
                 Err(err) => return Err(err),
             }
         }
-        Err(last)
+        Err(last.unwrap_or(FetchError::Page(PageError::NotTelegram)))
     }
 
-    /// The page that one upstream gives, if it begins to within `patience`.
+    /// Fetches a page from one upstream, whose answer must begin within `head_timeout`.
     async fn page_from(
         &self,
-        host: &Host,
+        upstream: &Upstream,
         name: &ChannelName,
-        which: Which,
-        patience: Duration,
+        request: PageRequest,
+        head_timeout: Duration,
     ) -> Result<String, FetchError> {
-        let (mut path, query) = address::path_of(name, which);
-        let name_of_host = || host.upstream.host();
+        let (mut path, query) = url::path_of(name, request);
+        let error = |kind| FetchError::Upstream(upstream.error(kind));
         for n_redirects in 0..=MAX_REDIRECTS {
             if n_redirects > 0 {
-                host.next_request().await;
+                upstream.acquire_redirect().await;
             }
-            let asking = self.http.get(host.upstream.address(&path, query.as_deref())).send();
-            let response = tokio::time::timeout(patience, asking)
+            let sent = self.http.get(upstream.url.with_path(&path, query.as_deref())).send();
+            let response = tokio::time::timeout(head_timeout, sent)
                 .await
-                .map_err(|_| FetchError::TimedOut(name_of_host()))?
-                .map_err(|err| failed(name_of_host(), &err))?;
+                .map_err(|_| error(UpstreamErrorKind::TimedOut))?
+                .map_err(|err| error(error_kind(&err)))?;
             let status = response.status();
             if status.is_redirection() {
-                path = own_path(&response, &host.upstream, name).map_err(FetchError::NoPosts)?;
+                path = redirect_path(&response, &upstream.url, name)?;
                 continue;
             }
             return match status {
-                StatusCode::OK => body(response, name_of_host()).await,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(FetchError::Refused {
-                    host: name_of_host(),
-                    status: status.as_u16(),
-                    retry_after: retry_after(response.headers()),
-                }),
-                _ => Err(FetchError::Status { host: name_of_host(), status: status.as_u16() }),
+                StatusCode::OK => read_body(response).await.map_err(error),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    let retry_after = retry_after(response.headers());
+                    Err(error(UpstreamErrorKind::Refused { status: status.as_u16(), retry_after }))
+                }
+                _ => Err(error(UpstreamErrorKind::Status(status.as_u16()))),
             };
         }
-        Err(FetchError::NoPosts(NoPosts::Elsewhere(path)))
+        Err(PageError::Redirected(path).into())
     }
 }
 
-impl FetchError {
-    /// For how long the upstream wants to be left alone, or is.
-    #[must_use]
-    pub fn rest(&self) -> Option<Duration> {
-        match self {
-            Self::Refused { retry_after, .. } => *retry_after,
-            Self::Resting { left, .. } => Some(*left),
-            _ => None,
-        }
-    }
-
-    /// What went wrong in a word, as metrics have it.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::TimedOut(_) => "timeout",
-            Self::Refused { .. } => "refused",
-            Self::Resting { .. } => "resting",
-            Self::Busy(_) => "busy",
-            Self::Status { .. } => "status",
-            Self::TooLarge { .. } => "too-large",
-            Self::Broken { .. } => "broken",
-            Self::NoPosts(_) => "elsewhere",
-        }
-    }
-
-    /// Whether another upstream may do better.
-    fn is_of_this_upstream_alone(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::TimedOut(_) | Self::Broken { .. } => true,
-            Self::Resting { asked, .. } => !asked,
-            Self::Status { status, .. } => *status >= 500,
-            Self::Refused { .. } | Self::Busy(_) | Self::TooLarge { .. } | Self::NoPosts(_) => false,
-        }
-    }
-}
-
-/// How long an upstream asks to be left alone: in seconds, or until a date by its own clock (RFC 9110, section
-/// 10.2.3). Nonsense counts as not said.
+/// Parses `Retry-After`: seconds, or a date by the upstream's own clock (RFC 9110, section 10.2.3). Invalid values are
+/// ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
-    let said = text(RETRY_AFTER)?;
-    if !said.is_empty() && said.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(said.parse().unwrap_or(u64::MAX)));
+    let value = text(RETRY_AFTER)?;
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = |text| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
-    let left = date(said)?.duration_since(date(text(DATE)?)?);
+    let left = date(value)?.duration_since(date(text(DATE)?)?);
     Duration::try_from(left).ok()
 }
 
-/// Where a redirect leads, if that is a page of the same channel: t.me sends to `/NAME` when there is no preview.
-fn own_path(response: &Response, upstream: &Upstream, name: &ChannelName) -> Result<String, NoPosts> {
+/// Returns the path that a redirect leads to, if it is a page of the same channel: t.me redirects to `/NAME` if there is
+/// no preview page.
+fn redirect_path(
+    response: &Response,
+    upstream: &UpstreamUrl,
+    name: &ChannelName,
+) -> Result<String, PageError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let url = response.url().join(location).map_err(|_| NoPosts::Elsewhere(location.to_owned()))?;
-    let same_host = upstream.serves(&url) || address::is_telegram(&url);
-    let own = url.path().trim_start_matches("/s/").trim_matches('/').eq_ignore_ascii_case(name.as_str());
-    if same_host && own {
-        return Ok(url.path().to_owned());
+    let target: Url =
+        response.url().join(location).map_err(|_| PageError::Redirected(location.to_owned()))?;
+    let is_telegram = upstream.has_origin_of(&target) || url::is_telegram(&target);
+    let is_channel =
+        target.path().trim_start_matches("/s/").trim_matches('/').eq_ignore_ascii_case(name.as_str());
+    if is_telegram && is_channel {
+        return Ok(target.path().to_owned());
     }
-    // What cannot be a name at all is sent to Telegram's home page.
-    let home = url.path() == "/" && url.host_str().is_some_and(|host| host.ends_with("telegram.org"));
-    Err(if home {
-        NoPosts::NotAName
+    // Telegram redirects names that cannot exist to its home page.
+    let is_home =
+        target.path() == "/" && target.host_str().is_some_and(|host| host.ends_with("telegram.org"));
+    Err(if is_home {
+        PageError::InvalidName
     } else {
-        NoPosts::Elsewhere(url.host_str().unwrap_or(location).to_owned())
+        PageError::Redirected(target.host_str().unwrap_or(location).to_owned())
     })
 }
 
-async fn body(mut response: Response, host: String) -> Result<String, FetchError> {
-    if response.content_length().is_some_and(|length| length > MAX_PAGE as u64) {
-        return Err(FetchError::TooLarge { host });
+async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
+    if response.content_length().is_some_and(|length| length > MAX_PAGE_BYTES as u64) {
+        return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
     }
     let mut page = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|err| failed(host.clone(), &err))? {
-        if page.len() + chunk.len() > MAX_PAGE {
-            return Err(FetchError::TooLarge { host });
+    while let Some(chunk) = response.chunk().await.map_err(|err| error_kind(&err))? {
+        if page.len() + chunk.len() > MAX_PAGE_BYTES {
+            return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
         }
         page.extend_from_slice(&chunk);
     }
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-fn failed(host: String, err: &reqwest::Error) -> FetchError {
-    let why = guard::innermost(err);
+fn error_kind(err: &reqwest::Error) -> UpstreamErrorKind {
+    let cause = root_cause(err);
     if err.is_connect() {
-        FetchError::Unreachable { host, why }
+        UpstreamErrorKind::Unreachable(cause)
     } else if err.is_timeout() {
-        FetchError::TimedOut(host)
+        UpstreamErrorKind::TimedOut
     } else {
-        FetchError::Broken { host, why }
+        UpstreamErrorKind::Broken(cause)
     }
 }

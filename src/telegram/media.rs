@@ -2,15 +2,15 @@
 
 use scraper::ElementRef;
 
-use super::address;
 use super::dom::{all, background, first, has_class, line, seconds, style_number, tag};
-use super::selectors as class;
-use super::selectors::{OfferParts, Role};
-use crate::post::{Media, Offer, Size, StickerFormat, Video, VideoKind};
+use super::markup as class;
+use super::markup::{GameOrInvoiceParts, Role};
+use super::url;
+use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video, VideoKind};
 
 /// Reads a medium whose element has one of the media roles; `None` when the element lacks what makes it one.
 pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<Media> {
-    let absolute = |url: &str| address::resolve(url, name);
+    let absolute = |url: &str| url::resolve(url, name);
     match role {
         Role::Photo => Some(Media::Photo {
             url: absolute(background(element)?)?,
@@ -49,7 +49,7 @@ fn file_number(photo: ElementRef<'_>) -> Option<u64> {
 }
 
 fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
-    let absolute = |url: &str| address::resolve(url, name);
+    let absolute = |url: &str| url::resolve(url, name);
     // A player may repeat its file as a blurred background.
     let file = player
         .descendent_elements()
@@ -78,7 +78,7 @@ fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
 }
 
 fn sticker(element: ElementRef<'_>, name: &str) -> Option<Media> {
-    let absolute = |url: &str| address::resolve(url, name);
+    let absolute = |url: &str| url::resolve(url, name);
     let picture = || {
         let url = tag(element, "img").and_then(|img| img.attr("src")).filter(|url| !url.starts_with("data:"));
         url.or_else(|| background(element)).and_then(absolute)
@@ -94,7 +94,7 @@ fn sticker(element: ElementRef<'_>, name: &str) -> Option<Media> {
     Some(Media::Sticker { url, format, still })
 }
 
-fn offer(element: ElementRef<'_>, parts: &OfferParts, name: &str) -> Option<Offer> {
+fn offer(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &str) -> Option<GameOrInvoice> {
     let image = parts.images.iter().find_map(|class| {
         let picture = first(element, class)?;
         background(picture).or_else(|| picture.attr("src")).or_else(|| tag(picture, "img")?.attr("src"))
@@ -105,10 +105,10 @@ fn offer(element: ElementRef<'_>, parts: &OfferParts, name: &str) -> Option<Offe
             notes.push(note);
         }
     }
-    Some(Offer {
+    Some(GameOrInvoice {
         title: first(element, parts.title).and_then(line)?,
         description: first(element, parts.description).and_then(line),
-        image: image.and_then(|url| address::resolve(url, name)),
+        image: image.and_then(|url| url::resolve(url, name)),
         note: (!notes.is_empty()).then(|| notes.join(", ")),
     })
 }

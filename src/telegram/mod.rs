@@ -1,21 +1,19 @@
-//! The only code that knows what t.me looks like: asking for a channel's preview page, and reading it.
+//! The only code that knows t.me: fetches a channel's pages and parses them.
 //!
-//! [`client`] makes the one polite request; everything else is pure. A page is read in three steps: [`page`] finds
-//! the channel and the messages, each message becomes a post part by part, and a page without messages is put
-//! into words by [`landing`].
+//! [`client`] fetches a page from an upstream; everything else is pure. [`page`] finds the channel and the messages,
+//! each message becomes a post part by part, and `no_posts` says what a page without messages means.
 
-pub mod address;
-mod breaker;
 pub mod client;
 mod dom;
-mod host;
-pub mod landing;
+pub mod error;
+mod markup;
 mod media;
+mod no_posts;
 pub mod page;
 mod post;
-mod selectors;
-pub mod single;
+pub mod post_page;
 mod text;
 pub mod upstream;
+pub mod url;
 
 pub use post::PostError;

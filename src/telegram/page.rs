@@ -3,16 +3,17 @@
 use jiff::Timestamp;
 use scraper::{ElementRef, Html};
 
-use super::landing::{self, NoPosts, meta};
+use super::error::PageError;
+use super::markup as class;
+use super::no_posts::{self, meta};
 use super::post::{self, Message, PostError};
-use super::selectors as class;
-use super::{address, dom, text};
-use crate::channel::{Channel, ChannelName, Counter};
-use crate::post::{Post, PostId, Snapshot};
+use super::{dom, text, url};
+use crate::model::channel::{Channel, ChannelName, Counter};
+use crate::model::post::{Post, PostId, Snapshot};
 
 /// A page that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PreviewPage {
     /// The channel, and at least one post.
     pub snapshot: Snapshot,
     /// Messages that could not be made posts.
@@ -27,14 +28,14 @@ pub struct Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// What was wrong with it.
-    pub why: PostError,
+    pub error: PostError,
     /// The start of what it shows, to find it on the page.
     pub text: String,
 }
 
 /// Where a page comes from, which decides what is asked of it.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+pub enum PageSource<'a> {
     /// Just fetched for this channel: it must be whole, a preview page, and the channel's own.
     Fetched(&'a ChannelName),
     /// A file somebody has saved, of this channel if they name one: parts of pages and widgets of single posts are
@@ -46,13 +47,13 @@ pub enum Source<'a> {
 ///
 /// # Errors
 ///
-/// Why there are no posts to be had from it; see [`NoPosts`]. A message that can't be read is no error: it is
-/// listed in [`Page::skipped`].
-pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
+/// Why there are no posts to be had from it; see [`PageError`]. A message that can't be read is no error: it is
+/// listed in [`PreviewPage::skipped`].
+pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageError> {
     if is_cut_short(html) {
-        return Err(NoPosts::CutShort);
+        return Err(PageError::Truncated);
     }
-    let document = dom::parse(html).map_err(|dom::TooComplex| NoPosts::TooComplex)?;
+    let document = dom::parse(html).map_err(|dom::TooComplex| PageError::TooComplex)?;
     let root = document.root_element();
     let mut messages = Vec::new();
     let mut skipped = Vec::new();
@@ -60,8 +61,8 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     for (message, published) in elements.iter().copied().zip(dates(&elements)) {
         match post::parse(message, published) {
             Ok(message) => messages.push(message),
-            Err(why) => skipped.push(Skipped {
-                why,
+            Err(error) => skipped.push(Skipped {
+                error,
                 text: dom::line(message).unwrap_or_default().chars().take(80).collect(),
             }),
         }
@@ -70,21 +71,21 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
         // A widget without its post is a message too, with the reason in it.
         let is_explained = skipped.is_empty() || dom::first(root, class::WIDGET_ERROR).is_some();
         return Err(if is_explained {
-            landing::classify(&document)
+            no_posts::classify(&document)
         } else {
-            NoPosts::Unreadable(skipped.len())
+            PageError::Unreadable(skipped.len())
         });
     };
     let channel = channel(&document, newest);
-    if matches!(source, Source::Fetched(_)) && dom::first(root, class::HISTORY).is_none() {
-        return Err(NoPosts::SinglePost);
+    if matches!(source, PageSource::Fetched(_)) && dom::first(root, class::HISTORY).is_none() {
+        return Err(PageError::SinglePost);
     }
-    if let Source::Fetched(asked) | Source::Saved(Some(asked)) = source
+    if let PageSource::Fetched(asked) | PageSource::Saved(Some(asked)) = source
         && channel.name != *asked
         // A channel with several names answers to each: its header repeats the one that was asked.
         && header_name(root).as_ref() != Some(asked)
     {
-        return Err(NoPosts::OtherChannel(channel.name.to_string()));
+        return Err(PageError::OtherChannel(channel.name.to_string()));
     }
     let tags =
         |message: &Message| message.unknown_tags.iter().map(|tag| (message.post.id, tag.clone())).collect();
@@ -94,7 +95,7 @@ pub fn parse(html: &str, source: Source<'_>) -> Result<Page, NoPosts> {
     posts.dedup_by_key(|post| post.id);
     let older = older(root);
     let snapshot = Snapshot { channel, posts, has_older: older.is_some() };
-    Ok(Page { snapshot, skipped, unknown_tags, older })
+    Ok(PreviewPage { snapshot, skipped, unknown_tags, older })
 }
 
 /// When each message was published. One without a date (seen in 2023) was published between its neighbours, so the
@@ -134,12 +135,12 @@ fn channel(document: &Html, newest: &Message) -> Channel {
     Channel {
         name: newest.channel.clone(),
         id: newest.channel_id,
-        url: address::channel_url(name),
+        url: url::channel_url(name),
         title: title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| name.to_owned()),
         about: inside(class::CHANNEL_ABOUT)
             .map(|about| text::parse(about, name, &mut Vec::new()))
             .unwrap_or_default(),
-        photo: photo.filter(|url| !url.starts_with("data:")).and_then(|url| address::resolve(url, name)),
+        photo: photo.filter(|url| !url.starts_with("data:")).and_then(|url| url::resolve(url, name)),
         counters: info
             .into_iter()
             .flat_map(|info| dom::all(info, class::CHANNEL_COUNTER))

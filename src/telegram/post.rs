@@ -7,11 +7,12 @@ use scraper::{ElementRef, Node};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::selectors::{self as class, Role};
-use super::{address, dom, media, text};
-use crate::channel::ChannelName;
-use crate::post::{
-    File, Forward, LinkPreview, Named, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply, Unknown,
+use super::markup::{self as class, Role};
+use super::{dom, media, text, url};
+use crate::model::channel::ChannelName;
+use crate::model::post::{
+    Document, Forward, LinkPreview, NamedLink, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply,
+    UnknownMarkup,
 };
 
 /// Why a message element could not be made a post.
@@ -38,7 +39,7 @@ pub(super) struct Message {
 
 /// The page's `data-view`: what its script reports as seen. `t` is when the page was made, not the post.
 #[derive(Default, Deserialize)]
-struct View {
+struct DataView {
     c: Option<i64>,
     /// A number; with `g` behind it for an album.
     p: Option<serde_json::Value>,
@@ -62,7 +63,7 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
             service: dom::has_class(message, class::SERVICE),
             signature: find(class::SIGNATURE).and_then(dom::line),
             views: number(class::VIEWS),
-            ..Post::empty(id, address::post_url(channel.as_str(), id), published)
+            ..Post::empty(id, url::post_url(channel.as_str(), id), published)
         },
     };
     draft.walk(message);
@@ -79,13 +80,13 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
 fn is_blank(post: &Post) -> bool {
     post.text.is_empty()
         && post.media.is_empty()
-        && post.files.is_empty()
+        && post.documents.is_empty()
         && post.poll.is_none()
         && post.preview.is_none()
         && post.unknown.is_empty()
 }
 
-fn view(message: ElementRef<'_>) -> View {
+fn view(message: ElementRef<'_>) -> DataView {
     let decode = |view| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(view).ok()?).ok();
     message.attr("data-view").and_then(decode).unwrap_or_default()
 }
@@ -94,7 +95,7 @@ fn view(message: ElementRef<'_>) -> View {
 ///
 /// Both are in `data-post`; widgets of 2018 have them in the date's link alone, and pages have been seen where
 /// only `data-view` holds the id.
-fn locate(message: ElementRef<'_>, view: &View) -> Option<(ChannelName, PostId)> {
+fn locate(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, PostId)> {
     let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
     let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
     let places = [message.attr("data-post"), link];
@@ -113,9 +114,9 @@ pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
 }
 
 /// A name, and where its element leads.
-fn named(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> Named {
-    let url = dom::href(link).and_then(|href| address::resolve(&href, channel));
-    Named { name: dom::line(name).unwrap_or_default(), url }
+fn named(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> NamedLink {
+    let url = dom::href(link).and_then(|href| url::resolve(&href, channel));
+    NamedLink { name: dom::line(name).unwrap_or_default(), url }
 }
 
 /// A post that is being read, part by part.
@@ -135,11 +136,13 @@ impl Draft<'_> {
                     Some(role) => self.part(child, role),
                     None => self.unknown(child),
                 },
-                (Node::Text(text), None) if !text.trim().is_empty() => self.post.unknown.push(Unknown {
-                    markup: "text outside of any block".to_owned(),
-                    text: text.trim().to_owned(),
-                    more_than_text: false,
-                }),
+                (Node::Text(text), None) if !text.trim().is_empty() => {
+                    self.post.unknown.push(UnknownMarkup {
+                        markup: "text outside of any block".to_owned(),
+                        text: text.trim().to_owned(),
+                        more_than_text: false,
+                    });
+                }
                 _ => {}
             }
         }
@@ -157,7 +160,7 @@ impl Draft<'_> {
             }
             Role::Reply => self.post.reply = Some(self.reply(element)),
             Role::Text => self.text(element),
-            Role::Document => self.post.files.extend(file(element)),
+            Role::Document => self.post.documents.extend(file(element)),
             Role::Poll => self.post.poll = Some(poll(element, self.voters)),
             Role::Preview | Role::PreviewPart => self.preview(element),
             Role::Reactions => {
@@ -202,7 +205,7 @@ impl Draft<'_> {
         for tag in tags {
             if shows_more_than_text(&tag) {
                 let markup = format!("{tag} inside a text");
-                self.post.unknown.push(Unknown { markup, text: String::new(), more_than_text: true });
+                self.post.unknown.push(UnknownMarkup { markup, text: String::new(), more_than_text: true });
             } else {
                 self.unknown_tags.push(tag);
             }
@@ -234,7 +237,7 @@ impl Draft<'_> {
         let part = |name: &str| {
             if dom::has_class(element, name) { Some(element) } else { dom::first(element, name) }
         };
-        let absolute = |url: &str| address::resolve(url, self.name);
+        let absolute = |url: &str| url::resolve(url, self.name);
         let link = element
             .attr("href")
             .or_else(|| dom::first(element, "tgme_widget_message_link_preview")?.attr("href"));
@@ -264,7 +267,7 @@ impl Draft<'_> {
         });
         if !text.is_empty() || more_than_text {
             let markup = format!("{}{classes}", element.value().name());
-            self.post.unknown.push(Unknown { markup, text, more_than_text });
+            self.post.unknown.push(UnknownMarkup { markup, text, more_than_text });
         }
     }
 }
@@ -287,8 +290,8 @@ fn shows_more_than_text(tag: &str) -> bool {
     matches!(tag, "img" | "video" | "audio" | "source" | "iframe" | "object" | "embed" | "canvas")
 }
 
-fn file(element: ElementRef<'_>) -> Option<File> {
-    Some(File {
+fn file(element: ElementRef<'_>) -> Option<Document> {
+    Some(Document {
         name: dom::first(element, class::FILE_TITLE).and_then(dom::line)?,
         note: dom::first(element, class::FILE_EXTRA).and_then(dom::line),
         audio: dom::first(element, class::FILE_ICON).is_some_and(|icon| dom::has_class(icon, class::AUDIO)),

@@ -2,9 +2,9 @@
 
 use scraper::{ElementRef, Node};
 
-use super::address;
 use super::dom;
-use crate::text::{EntityKind, RichText};
+use super::url;
+use crate::model::rich_text::{EntityKind, RichText};
 
 /// Reads a text. `name` is the channel's, for the addresses of hashtags; tags that are not known have their
 /// text kept and are named in `unknown`.
@@ -77,7 +77,7 @@ fn block(element: ElementRef<'_>, kind: EntityKind, reader: &mut Reader<'_>, tex
 
 fn link(element: ElementRef<'_>, name: &str) -> Option<EntityKind> {
     let href = dom::href(element)?;
-    let url = address::resolve(&href, name)?.into_boxed_str();
+    let url = url::resolve(&href, name)?.into_boxed_str();
     let searches = |sign| href.split_once("?q=").is_some_and(|(_, query)| query.starts_with(sign));
     let tag = searches("%23") || searches("%24") || searches("#") || searches("$");
     Some(if tag { EntityKind::Hashtag(url) } else { EntityKind::Link(url) })

@@ -1,66 +1,250 @@
-//! The servers that are asked for pages.
+//! The servers that preview pages are fetched from: their URLs, rate limits, queues and circuit breakers.
 
-use url::{Host, Url};
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::guard;
+use ::url::{Host, Url};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A server that is asked for pages: `https://t.me`, or on loopback also `http://127.0.0.1:8081`.
+use super::error::{FetchError, UpstreamError, UpstreamErrorKind};
+use crate::metrics;
+use crate::net::ssrf;
+use crate::resilience::breaker::{Breaker, OpenReason, Policy};
+
+/// Requests that may wait, per priority.
+const MAX_WAITING: usize = 64;
+
+/// Requests of low priority that may wait for the rate limiter at a time.
+const MAX_LOW_PRIORITY: usize = 2;
+
+/// How long a request may wait.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// An unreachable upstream is paused at once, one that answers with errors after five failures in a row.
+const BREAKER_POLICY: Policy = Policy {
+    max_failures: 5,
+    pause: Duration::from_secs(5),
+    max_pause: Duration::from_mins(5),
+    refused_pause: Duration::from_mins(1),
+    max_refused_pause: Duration::from_mins(15),
+    min_requested: Duration::from_secs(30),
+    max_requested: Duration::from_hours(1),
+    probe_timeout: Some(Duration::from_secs(15)),
+};
+
+/// The base URL of an upstream: `https://t.me`, or on a loopback address also `http://127.0.0.1:8081`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream(Url);
+pub struct UpstreamUrl(Url);
 
-impl Upstream {
-    /// Reads the base address of an upstream.
+impl UpstreamUrl {
+    /// Parses the base URL of an upstream.
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong with it: only `https`, or `http` to a loopback address, without path.
-    pub fn new(address: &str) -> Result<Self, String> {
-        let url = Url::parse(address).map_err(|err| format!("{address:?} is no address: {err}"))?;
-        let loopback = match url.host() {
+    /// A sentence that says what is wrong: the URL must be `https` (or `http` on a loopback address), public, and have
+    /// no path.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|err| format!("{text:?} is not a URL: {err}"))?;
+        let is_loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
             None => false,
         };
-        if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
             return Err(format!(
-                "{address:?} must begin with https:// (http:// is for loopback addresses only)"
+                "{text:?} must start with https:// (http:// is for loopback addresses only)"
             ));
         }
-        let inner = match url.host() {
-            Some(Host::Ipv4(ip)) => !guard::is_public(ip.into()),
-            Some(Host::Ipv6(ip)) => !guard::is_public(ip.into()),
-            _ => false,
+        // The resolver never sees a host that is an IP address.
+        let is_public = match url.host() {
+            Some(Host::Ipv4(ip)) => ssrf::is_public(ip.into()),
+            Some(Host::Ipv6(ip)) => ssrf::is_public(ip.into()),
+            _ => true,
         };
-        if inner && !loopback {
-            return Err(format!("{address:?} is not on the public internet"));
+        if !is_public && !is_loopback {
+            return Err(format!("{text:?} is not on the public internet"));
         }
         if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-            return Err(format!("{address:?} must end after the host and port"));
+            return Err(format!("{text:?} must be only a scheme, a host and an optional port"));
         }
         Ok(Self(url))
     }
 
-    /// Its host and port.
+    /// Returns the host and port.
     pub(super) fn host(&self) -> String {
         self.0.authority().to_owned()
     }
 
-    /// Its host as the resolver sees it, if a person has chosen one on this machine.
+    /// Returns the host name if it is on this machine, to be trusted by the resolver.
     pub(super) fn loopback_name(&self) -> Option<String> {
         (self.0.scheme() == "http").then(|| self.0.host_str().map(str::to_owned))?
     }
 
-    /// The address of a path on it.
-    pub(super) fn address(&self, path: &str, query: Option<&str>) -> Url {
+    /// Returns the URL of a path on this upstream.
+    pub(super) fn with_path(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
         url.set_query(query);
         url
     }
 
-    /// Whether an address is on it.
-    pub(super) fn serves(&self, url: &Url) -> bool {
+    /// Returns whether a URL is on this upstream.
+    pub(super) fn has_origin_of(&self, url: &Url) -> bool {
         url.origin() == self.0.origin()
+    }
+}
+
+/// Which queue a request waits in.
+///
+/// Anybody can make up channel names, as many as they like; they must not delay channels that are being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// A channel that was read before.
+    High,
+    /// A name that was not.
+    Low,
+}
+
+/// How many requests an upstream receives.
+#[derive(Clone, Copy, Debug)]
+pub struct RateLimits {
+    /// Sustained requests per second.
+    pub rate: NonZeroU32,
+    /// Requests that may be sent at once after a pause.
+    pub burst: NonZeroU32,
+    /// Requests in flight at a time.
+    pub in_flight: NonZeroU32,
+}
+
+impl Default for RateLimits {
+    /// About as fast as a person who reads on.
+    fn default() -> Self {
+        let five = NonZeroU32::MIN.saturating_add(4);
+        Self { rate: NonZeroU32::MIN, burst: five, in_flight: NonZeroU32::MIN.saturating_add(3) }
+    }
+}
+
+/// One upstream with its limits and its state.
+pub(super) struct Upstream {
+    pub(super) url: UpstreamUrl,
+    limiter: DefaultDirectRateLimiter,
+    in_flight: Semaphore,
+    /// Places in each queue, by [`Priority`].
+    waiting: [Semaphore; 2],
+    low_priority: Semaphore,
+    /// Keeps the order of arrival: the limiter alone admits whoever asks at the right moment.
+    order: tokio::sync::Mutex<()>,
+    breaker: Mutex<Breaker>,
+}
+
+impl Upstream {
+    pub(super) fn new(url: UpstreamUrl, limits: RateLimits) -> Self {
+        metrics::register_upstream(
+            &url.host(),
+            &["ok", "unreachable", "timeout", "refused", "status", "broken"],
+        );
+        let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
+        Self {
+            url,
+            limiter: RateLimiter::direct(quota),
+            in_flight: Semaphore::new(limits.in_flight.get() as usize),
+            waiting: [MAX_WAITING; 2].map(Semaphore::new),
+            low_priority: Semaphore::new(MAX_LOW_PRIORITY),
+            order: tokio::sync::Mutex::default(),
+            breaker: Mutex::new(Breaker::new(BREAKER_POLICY)),
+        }
+    }
+
+    /// Waits until a request may be sent. The request counts as in flight until the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamErrorKind::CircuitOpen`] while the breaker is open, [`UpstreamErrorKind::Busy`] if the queue is full or
+    /// the wait takes too long.
+    pub(super) async fn acquire(&self, priority: Priority) -> Result<SemaphorePermit<'_>, UpstreamError> {
+        let busy = || self.error(UpstreamErrorKind::Busy);
+        if let Some((reason, left)) = self.breaker().open_for(Instant::now()) {
+            return Err(self.circuit_open(reason, left));
+        }
+        let place = self.waiting[priority as usize].try_acquire().map_err(|_| busy())?;
+        let wait = async {
+            let _low_priority = match priority {
+                Priority::Low => Some(self.low_priority.acquire().await),
+                Priority::High => None,
+            };
+            let permit = self.in_flight.acquire().await;
+            let _order = self.order.lock().await;
+            self.limiter.until_ready().await;
+            permit
+        };
+        let permit = tokio::time::timeout(MAX_WAIT, wait).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        drop(place);
+        // The breaker may have opened during the wait.
+        let admitted = self.breaker().admit(Instant::now());
+        admitted.map_err(|(reason, left)| self.circuit_open(reason, left))?;
+        Ok(permit)
+    }
+
+    /// Waits for the rate limiter once more, for a redirect within an admitted request.
+    pub(super) async fn acquire_redirect(&self) {
+        self.limiter.until_ready().await;
+    }
+
+    /// Returns how much longer the breaker stays open, if it is open.
+    pub(super) fn open_for(&self) -> Option<Duration> {
+        self.breaker().open_for(Instant::now()).map(|(_, left)| left)
+    }
+
+    pub(super) fn report_metrics(&self) {
+        let n_waiting = self.waiting.iter().map(|queue| MAX_WAITING - queue.available_permits()).sum();
+        metrics::upstream_state(self.url.host(), n_waiting, self.open_for().is_some());
+    }
+
+    /// Records the outcome of a request in the breaker and the metrics.
+    pub(super) fn record_outcome(&self, outcome: Result<(), &FetchError>) {
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let kind = match outcome {
+            Ok(()) => None,
+            Err(FetchError::Upstream(err)) => Some(&err.kind),
+            // The upstream answered; what it said is judged elsewhere.
+            Err(FetchError::Page(_)) => {
+                metrics::upstream_request(self.url.host(), "elsewhere");
+                return self.breaker().succeeded(now);
+            }
+        };
+        metrics::upstream_request(self.url.host(), kind.map_or("ok", UpstreamErrorKind::code));
+        let mut breaker = self.breaker();
+        match kind {
+            Some(UpstreamErrorKind::Refused { retry_after, .. }) => {
+                breaker.refused(now, *retry_after, jitter);
+            }
+            Some(UpstreamErrorKind::Unreachable(_)) => drop(breaker.failed(now, false, jitter)),
+            Some(UpstreamErrorKind::TimedOut | UpstreamErrorKind::Broken(_)) => {
+                breaker.failed(now, true, jitter);
+            }
+            Some(UpstreamErrorKind::Status(status)) if *status >= 500 => {
+                breaker.failed(now, true, jitter);
+            }
+            Some(UpstreamErrorKind::Busy | UpstreamErrorKind::CircuitOpen { .. }) => {}
+            None | Some(UpstreamErrorKind::Status(_) | UpstreamErrorKind::TooLarge { .. }) => {
+                breaker.succeeded(now);
+            }
+        }
+    }
+
+    /// Returns an error of this upstream.
+    pub(super) fn error(&self, kind: UpstreamErrorKind) -> UpstreamError {
+        UpstreamError { host: self.url.host(), kind }
+    }
+
+    fn circuit_open(&self, reason: OpenReason, retry_after: Duration) -> UpstreamError {
+        self.error(UpstreamErrorKind::CircuitOpen { refused: reason == OpenReason::Refused, retry_after })
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,4 @@
-//! Conditional requests and caches on the way: what a reader has is not sent again, and what is sent says how
-//! old it is (RFC 9110, section 13; RFC 9111; RFC 9211).
+//! HTTP caching: validators, conditional requests and `Cache-Status` (RFC 9110, section 13; RFC 9111; RFC 9211).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,36 +9,37 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
-use crate::refresh::{Origin, Served};
+use crate::channels::{CacheStatus, CachedChannel};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// What identifies the content of an answer.
+/// The validators of a response body.
 #[derive(Debug)]
 pub(super) struct Validators {
     etag: HeaderValue,
-    /// With how it is written. `None` when that is not known.
+    /// The time of the last change and its header; `None` if unknown.
     modified: Option<(Timestamp, HeaderValue)>,
 }
 
 impl Validators {
-    /// Validators of a body that last changed at `modified`.
+    /// Computes the validators of a body that last changed at `modified`.
     ///
-    /// The tag is weak, since compressed forms of the body share it, and depends on the bytes alone: it is the
-    /// same after a restart and on every machine.
+    /// The ETag is weak, because all encodings of the body share it. It depends on the bytes only, so it is the same after
+    /// a restart and on every replica.
     pub(super) fn new(body: &[u8], modified: Option<Timestamp>, now: Timestamp) -> Self {
         let digest = Sha256::digest(body);
         let hex = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let etag = ascii(format!("W/\"{hex}\""));
-        // Nothing has changed in the future, whatever the clock of a post says (RFC 9110, section 8.8.2.1).
+        // `Last-Modified` must not be in the future (RFC 9110, section 8.8.2.1).
         let modified = modified.map(|modified| modified.min(now));
         Self { etag, modified: modified.map(|modified| (modified, ascii(http_date(modified)))) }
     }
 
-    /// Whether the reader has this content. `If-None-Match` wins over `If-Modified-Since` (section 13.1.3).
-    pub(super) fn known_to(&self, request: &HeaderMap) -> bool {
+    /// Returns whether the client already has this body. `If-None-Match` takes precedence over `If-Modified-Since` (RFC
+    /// 9110, section 13.1.3).
+    pub(super) fn match_request(&self, request: &HeaderMap) -> bool {
         match request.get(IF_NONE_MATCH) {
-            // As most readers ask.
+            // Fast path: most readers send exactly one ETag.
             Some(tag) if *tag == self.etag => true,
             Some(_) => {
                 let own = self.etag.to_str().ok().and_then(|tag| tag.parse::<ETag>().ok());
@@ -47,7 +47,7 @@ impl Validators {
                 own.zip(tags).is_some_and(|(own, tags)| !tags.precondition_passes(&own))
             }
             None => {
-                // Telegram is younger than Unix; HTTP knows whole seconds only.
+                // HTTP dates have whole seconds; no post is older than 1970.
                 let seconds =
                     self.modified.as_ref().and_then(|(modified, _)| modified.as_second().try_into().ok());
                 let modified = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
@@ -59,37 +59,36 @@ impl Validators {
         }
     }
 
-    /// Writes the headers that a 200 and a 304 share.
-    pub(super) fn write(&self, headers: &mut HeaderMap, served: &Served) {
+    /// Writes the headers that 200 and 304 responses share.
+    pub(super) fn write(&self, headers: &mut HeaderMap, cached: &CachedChannel) {
         headers.reserve(12);
         headers.insert(ETAG, self.etag.clone());
-        headers.extend(self.modified.as_ref().map(|(_, written)| (LAST_MODIFIED, written.clone())));
-        headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={}", served.max_age.as_secs())));
-        headers.insert(AGE, served.age.as_secs().into());
-        headers.insert(CACHE_STATUS, ascii(cache_status(served)));
+        headers.extend(self.modified.as_ref().map(|(_, header)| (LAST_MODIFIED, header.clone())));
+        headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={}", cached.max_age.as_secs())));
+        headers.insert(AGE, cached.age.as_secs().into());
+        headers.insert(CACHE_STATUS, ascii(cache_status(cached)));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
 }
 
-/// As HTTP writes times (RFC 9110, section 5.6.7).
+/// Formats a time as an HTTP date (RFC 9110, section 5.6.7).
 fn http_date(time: Timestamp) -> String {
     DateTimePrinter::new().timestamp_to_rfc9110_string(&time).unwrap_or_default()
 }
 
-/// A header of what is known to be ASCII.
+/// Converts text that is known to be ASCII into a header value.
 fn ascii(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// How this answer came about, for whoever looks into it (RFC 9211): a negative `ttl` is a stale answer.
-fn cache_status(served: &Served) -> String {
-    match &served.origin {
-        Origin::Upstream => "telewire; fwd=uri-miss; stored".to_owned(),
-        Origin::Cache => format!("telewire; hit; ttl={}", served.max_age.as_secs()),
-        Origin::Stale(over, failure) => {
-            let detail =
-                failure.as_ref().map(|failure| format!("; detail={}", failure.word())).unwrap_or_default();
-            format!("telewire; hit; ttl=-{}{detail}", over.as_secs().max(1))
+/// Returns the `Cache-Status` header (RFC 9211). A stale answer has a negative `ttl`.
+fn cache_status(cached: &CachedChannel) -> String {
+    match &cached.status {
+        CacheStatus::Miss => "telewire; fwd=uri-miss; stored".to_owned(),
+        CacheStatus::Hit => format!("telewire; hit; ttl={}", cached.max_age.as_secs()),
+        CacheStatus::Stale { stale_for, error } => {
+            let detail = error.as_ref().map(|error| format!("; detail={}", error.code())).unwrap_or_default();
+            format!("telewire; hit; ttl=-{}{detail}", stale_for.as_secs().max(1))
         }
     }
 }

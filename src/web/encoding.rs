@@ -1,4 +1,4 @@
-//! The forms in which a feed is kept, made once: as it is, in gzip, in Brotli.
+//! Content encodings of a feed, each computed once: identity, gzip, Brotli.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,13 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Nearly as small as it gets, in a third of the time of the highest.
+/// Nearly as small as with the highest quality, in a third of the time.
 const BROTLI_QUALITY: i32 = 5;
 
-/// The window, as a power of two: a whole feed. The default is meant for files of megabytes, and takes as much.
+/// The window size as a power of two: a whole feed. The default (4 MiB) takes as much memory.
 const BROTLI_WINDOW: i32 = 18;
 
-/// How the body of an answer is encoded.
+/// The encoding of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Identity,
@@ -24,11 +24,12 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The best encoding that a client accepts; nothing it has not asked for (RFC 9110, section 12.5.3).
+    /// Returns the best encoding that a client accepts. An encoding that it does not name is not used (RFC 9110, section
+    /// 12.5.3).
     pub(super) fn accepted(request: &HeaderMap) -> Self {
         let lists = request.get_all(ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
-        let accepted: Vec<&str> = lists.flat_map(|list| list.split(',')).filter_map(wanted).collect();
-        let accepts = |name: &str| accepted.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+        let accepted: Vec<&str> = lists.flat_map(|list| list.split(',')).filter_map(accepted_name).collect();
+        let accepts = |name: &str| accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(name));
         if accepts("br") {
             Self::Brotli
         } else if accepts("gzip") || accepts("x-gzip") {
@@ -38,7 +39,7 @@ impl Encoding {
         }
     }
 
-    /// The value of `Content-Encoding`, where there is one.
+    /// Returns the value of `Content-Encoding`; `None` for identity.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
@@ -49,7 +50,7 @@ impl Encoding {
 }
 
 impl Encoding {
-    /// A body in this encoding.
+    /// Encodes a body.
     pub(super) fn encode(self, body: impl Into<Bytes>) -> io::Result<Bytes> {
         let body = body.into();
         match self {
@@ -74,8 +75,8 @@ impl Encoding {
     }
 }
 
-/// The name in an element of the list, unless its weight is zero.
-fn wanted(element: &str) -> Option<&str> {
+/// Returns the name in an element of `Accept-Encoding`, unless its weight is zero.
+fn accepted_name(element: &str) -> Option<&str> {
     let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
     let weight =
         parameters.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
@@ -98,7 +99,7 @@ impl Encoded {
         Ok(Self { gzip: encoded(Encoding::Gzip)?, brotli: encoded(Encoding::Brotli)?, identity: body })
     }
 
-    /// The body in an encoding, shared with every other answer.
+    /// Returns the body in one encoding, without copying it.
     pub(super) fn get(&self, encoding: Encoding) -> Bytes {
         match encoding {
             Encoding::Identity => &self.identity,
@@ -108,13 +109,13 @@ impl Encoded {
         .clone()
     }
 
-    /// Bytes that all of them take.
+    /// Returns the total size of all encodings in bytes.
     pub(super) fn len(&self) -> usize {
         self.identity.len() + self.gzip.len() + self.brotli.len()
     }
 }
 
-/// Bytes without the room that a growing vector leaves behind them.
+/// Converts a vector without its spare capacity.
 fn exact(bytes: Vec<u8>) -> Bytes {
     bytes.into_boxed_slice().into()
 }
@@ -125,7 +126,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn only_what_was_asked_for_is_sent() {
+    fn only_accepted_encodings_are_used() {
         for (asked, encoding) in [
             ("", Encoding::Identity),
             ("identity", Encoding::Identity),

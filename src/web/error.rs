@@ -1,131 +1,125 @@
-//! Errors as answers: the one place that picks a status.
+//! Errors as responses: the one place that chooses a status code.
 
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
-use super::pages;
-use crate::archive::MAX_PAGE;
-use crate::channel::ChannelName;
-use crate::media::MediaError;
-use crate::refresh::{Failure, FileError, RefreshError};
-use crate::telegram::address::AddressError;
-use crate::telegram::client::FetchError;
-use crate::telegram::landing::NoPosts;
+use super::html;
+use crate::channels::{Failure, RefreshError};
+use crate::media::error::{MediaError, ResolveError};
+use crate::model::channel::ChannelName;
+use crate::model::paging::MAX_POSTS_PER_PAGE;
+use crate::telegram::error::{PageError, UpstreamErrorKind};
+use crate::telegram::url::ChannelParseError;
 
-/// When a reader should try again after being turned away by the service itself.
-const RETRY: Duration = Duration::from_mins(1);
+/// `Retry-After` of errors that do not know when a retry makes sense.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// Why a request gets no feed, and no file.
+/// Why a request gets no feed, page or file.
 #[derive(Debug, Error)]
 pub(super) enum Error {
-    /// What stands for the channel is none.
+    /// The path does not name a channel.
     #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The channel has no feed of that name.
-    #[error("{:?} is not one of a channel's feeds: they are called rss, atom and json, as in /{}/rss", .0, .1)]
-    NoSuchFeed(String, ChannelName),
-    /// The request does not say, or not clearly, which host it asks.
-    #[error("the request must name one host")]
+    ChannelName(#[from] ChannelParseError),
+    /// The path names a feed that does not exist.
+    #[error("unknown feed {:?}: the feeds of a channel are rss, atom and json, as in /{}/rss", .0, .1)]
+    UnknownFeed(String, ChannelName),
+    /// The `Host` header is missing, repeated or invalid.
+    #[error("missing or invalid Host header: a request must name one host")]
     Host,
-    /// There is something behind a `?` that nobody knows, or twice.
-    #[error("feeds have two parameters, each of them once: limit and before, as in ?limit=50&before=1234")]
-    Query,
-    /// The limit is none.
-    #[error("limit is how many posts a page of the feed has: a number from 1 to {}", MAX_PAGE)]
+    /// A query parameter is unknown or repeated.
+    #[error(
+        "unknown or repeated query parameter: feeds accept `limit` and `before`, as in ?limit=50&before=1234"
+    )]
+    UnknownParameter,
+    /// The value of `limit` is invalid.
+    #[error("invalid `limit`: must be a number of posts from 1 to {}", MAX_POSTS_PER_PAGE)]
     Limit,
-    /// The id is none.
-    #[error("before is the number of a post, as in the post's address; the page then has what is older")]
+    /// The value of `before` is invalid.
+    #[error("invalid `before`: must be the number of a post, as in the post's URL")]
     Before,
-    /// The channel has no such posts.
-    #[error("this channel has no posts that are older, as far as is known")]
-    NothingOlder,
-    /// The channel cannot be had.
+    /// The page would be empty.
+    #[error("no older posts of this channel are known")]
+    NoOlderPosts,
+    /// The channel cannot be served.
     #[error("{0}")]
     Channel(#[from] Failure),
     /// The request has no token.
-    #[error(
-        "this service is not open to everybody: give its token as the password, or as ?token=… in the address"
-    )]
-    NoToken,
-    /// The request has a token that is none.
-    #[error("this token is not one of this service's")]
-    WrongToken,
-    /// The client has made too many requests.
-    #[error("these are too many requests")]
-    TooOften(Duration),
-    /// The channel may not be served.
-    #[error("this service does not carry that channel")]
-    NotServed,
-    /// The address of a file was not made by this service.
-    #[error("this address was not made here: it has no signature, or one of other keys")]
+    #[error("missing token: send it as the password, or as ?token=… in the URL")]
+    MissingToken,
+    /// The request's token is not one of the configured ones.
+    #[error("invalid token")]
+    InvalidToken,
+    /// The client has sent too many requests; holds the time until the next one is allowed.
+    #[error("too many requests")]
+    RateLimited(Duration),
+    /// The operator does not allow this channel.
+    #[error("this service does not serve this channel")]
+    ChannelNotServed,
+    /// A media URL without a valid signature.
+    #[error("invalid or missing signature in the media URL")]
     Signature,
-    /// A file cannot be found.
-    #[error("{0}")]
-    File(#[from] FileError),
-    /// A file cannot be passed on.
-    #[error("{0}")]
+    /// The media file cannot be sent.
+    #[error(transparent)]
     Media(#[from] MediaError),
-    /// Too many requests are under way.
-    #[error("too many requests are under way at the moment")]
+    /// Too many requests are in flight.
+    #[error("too many requests are being answered")]
     Overloaded,
-    /// The request has taken too long.
-    #[error("this has taken too long")]
-    TooSlow,
-    /// The program failed; the cause is in the log.
-    #[error("making the feed failed because of a mistake in telewire itself")]
-    Broken,
+    /// The request took too long.
+    #[error("the request timed out")]
+    TimedOut,
+    /// A bug in telewire; the cause is in the log.
+    #[error("internal error; the log has the details")]
+    Internal,
 }
 
 impl Error {
-    /// 404 only when Telegram itself says that there is nothing: some readers then stay away for days.
+    /// Returns the status code. 404 is used only if Telegram itself says that there is nothing: some readers then stop
+    /// polling for days.
     fn status(&self) -> StatusCode {
         match self {
-            Self::Address(_) | Self::Host | Self::Query | Self::Limit | Self::Before => {
+            Self::ChannelName(_) | Self::Host | Self::UnknownParameter | Self::Limit | Self::Before => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Signature | Self::NotServed => StatusCode::FORBIDDEN,
-            Self::Media(MediaError::NoSuchPart(_)) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Channel(failure) => of_refresh(&failure.error),
-            Self::File(FileError::Page(error)) => of_refresh(error),
-            Self::NoSuchFeed(..)
-            | Self::NothingOlder
-            | Self::File(FileError::Gone)
-            | Self::Media(MediaError::Expired(_)) => StatusCode::NOT_FOUND,
-            Self::Media(
-                MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType | MediaError::NotAdmitted,
-            ) => StatusCode::BAD_GATEWAY,
-            Self::Overloaded | Self::File(FileError::Busy) | Self::Media(MediaError::Refused(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::TooSlow | Self::Media(MediaError::Unreachable(_)) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
+            Self::UnknownFeed(..) | Self::NoOlderPosts => StatusCode::NOT_FOUND,
+            Self::Channel(failure) => refresh_status(&failure.error),
+            Self::Media(err) => media_status(err),
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// When it is worth trying again, if at all.
+    /// Returns when a retry makes sense, if ever.
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Channel(failure) if !failure.error.is_telegrams_word() => Some(failure.left()),
-            Self::TooOften(left) => Some(*left),
-            Self::File(FileError::Page(error)) if !error.is_telegrams_word() => Some(RETRY),
+            Self::Channel(failure) if !failure.error.is_authoritative() => Some(failure.retry_after()),
+            Self::RateLimited(left) => Some(*left),
+            Self::Media(MediaError::Unresolved(ResolveError::Page(error))) if error.is_authoritative() => {
+                None
+            }
             Self::Overloaded
-            | Self::TooSlow
-            | Self::File(FileError::Busy)
-            | Self::Media(MediaError::Unreachable(_) | MediaError::Refused(_)) => Some(RETRY),
+            | Self::TimedOut
+            | Self::Media(
+                MediaError::Busy
+                | MediaError::Unresolved(ResolveError::Busy | ResolveError::Page(_))
+                | MediaError::Unreachable(_)
+                | MediaError::Refused(_),
+            ) => Some(DEFAULT_RETRY_AFTER),
             _ => None,
         }
     }
 
-    /// Plain text for feed readers, a page for browsers.
+    /// Returns the response: plain text for feed readers, an HTML page for browsers.
     pub(super) fn answer(&self, request: &HeaderMap) -> Response {
         let status = self.status();
-        let sentence = capitalized(&self.to_string());
+        let sentence = to_sentence(&self.to_string());
         let mut headers = HeaderMap::new();
         let mut set = |name: HeaderName, value: &str| {
             headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
@@ -137,10 +131,13 @@ impl Error {
         if status == StatusCode::UNAUTHORIZED {
             set(WWW_AUTHENTICATE, "Basic realm=\"telewire\", charset=\"UTF-8\"");
         }
+        if let Self::Media(MediaError::RangeNotSatisfiable(total)) = self {
+            set(CONTENT_RANGE, &format!("bytes */{total}"));
+        }
         let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        // Browsers name HTML first; feed readers name it last, if at all.
+        // Browsers list HTML first; feed readers list it last, if at all.
         if accept.trim_start().starts_with("text/html") {
-            (status, headers, pages::html(pages::error(status.as_u16(), &sentence))).into_response()
+            (status, headers, html::respond(html::error_page(status.as_u16(), &sentence))).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()
@@ -148,25 +145,43 @@ impl Error {
     }
 }
 
-/// The status for a channel that cannot be read.
-fn of_refresh(error: &RefreshError) -> StatusCode {
+/// Returns the status code for a channel that cannot be read.
+fn refresh_status(error: &RefreshError) -> StatusCode {
     match error {
-        error if error.is_telegrams_word() => StatusCode::NOT_FOUND,
-        RefreshError::NoPosts(NoPosts::SoftBan) | RefreshError::NotNow => StatusCode::SERVICE_UNAVAILABLE,
-        RefreshError::NoPosts(_) => StatusCode::BAD_GATEWAY,
-        RefreshError::Fetch(why) => match why {
-            FetchError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-            FetchError::Refused { .. } | FetchError::Resting { .. } | FetchError::Busy(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+        error if error.is_authoritative() => StatusCode::NOT_FOUND,
+        RefreshError::Page(PageError::RateLimited) | RefreshError::OlderUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        RefreshError::Page(_) => StatusCode::BAD_GATEWAY,
+        RefreshError::Upstream(err) => match err.kind {
+            UpstreamErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            UpstreamErrorKind::Refused { .. }
+            | UpstreamErrorKind::CircuitOpen { .. }
+            | UpstreamErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         },
-        RefreshError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        RefreshError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// A sentence with its first letter large and a full stop.
-fn capitalized(sentence: &str) -> String {
-    let mut letters = sentence.chars();
+/// Returns the status code for a media file that cannot be sent.
+fn media_status(err: &MediaError) -> StatusCode {
+    match err {
+        MediaError::Unresolved(ResolveError::Page(error)) => refresh_status(error),
+        MediaError::Unresolved(ResolveError::Gone) | MediaError::Expired(_) => StatusCode::NOT_FOUND,
+        MediaError::Unresolved(ResolveError::Busy) | MediaError::Busy | MediaError::Refused(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        MediaError::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+        MediaError::Broken(_) | MediaError::TooLarge | MediaError::BadType | MediaError::HostNotAllowed => {
+            StatusCode::BAD_GATEWAY
+        }
+        MediaError::Unreachable(_) => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// Capitalizes an error message and adds a full stop.
+fn to_sentence(message: &str) -> String {
+    let mut letters = message.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
 }

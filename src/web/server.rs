@@ -1,22 +1,18 @@
-//! Accepting connections, with an end to everything a client can make us wait for.
+//! Accepts connections, with a timeout for everything that a client can make the service wait for.
 //!
-//! axum's own loop has no deadline for a request's head, so a client that never finishes one would keep its
-//! connection for ever.
+//! axum's own accept loop has no timeout for request heads, so a slowloris client could hold connections open forever.
+//! hyper-util's graceful shutdown is not used: it closes connections whose first request has not arrived, so a client that
+//! has just connected would see an error.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
-use futures_util::future::{Either, ready};
+use axum::http::Request;
 use futures_util::{FutureExt, Stream, StreamExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,19 +22,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
-use tracing::Instrument;
 
-use super::{App, access, base, feeds};
-use crate::meter::{self, Route};
+use super::middleware;
+use super::router::{metrics_router, router};
+use super::state::AppState;
 
-/// For the head of a request, from the moment the connection is idle.
-const HEAD: Duration = Duration::from_secs(10);
+/// Time to receive a request head, from the moment the connection is idle.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For the client to take more of an answer when it has stopped taking.
-const WRITE_STALL: Duration = Duration::from_secs(30);
+/// How long a client may stop reading a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 32 << 10;
+/// Bytes of a request head.
+const MAX_HEADER_BYTES: usize = 32 << 10;
 
 /// Header lines of a request.
 const MAX_HEADERS: usize = 100;
@@ -46,51 +42,48 @@ const MAX_HEADERS: usize = 100;
 /// Connections at a time, if the system allows as many open files.
 const MAX_CONNECTIONS: u64 = 4096;
 
-/// Connections at a time that only ask for metrics.
-const MAX_SCRAPERS: usize = 16;
+/// Connections to the metrics listener at a time.
+const MAX_METRICS_CONNECTIONS: usize = 16;
 
-/// Open files for everything else: asking upstreams for pages and files, resolving names, the data folder.
-const OTHER_FILES: u64 = 512;
+/// File descriptors for everything else: connections to Telegram, DNS, the data directory.
+const RESERVED_FILES: u64 = 512;
 
-/// For a connection that has not asked for anything, when the service is asked to stop: what is on its way is heard.
-const LAST_CALL: Duration = Duration::from_secs(2);
+/// On shutdown, how long to wait for the first request of a connection that has not sent one.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(2);
 
-/// For the requests under way when the service is asked to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// On shutdown, how long to wait for requests in flight.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often what grows with requests is cleared away.
-const TIDY: Duration = Duration::from_secs(5);
+/// How often expired state is removed.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// When accepting fails, as for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed `accept`, for example for lack of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Where a request comes from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
-
-/// Serves until `stops` has an item, and then until the requests under way have ended: so long, the service is not
-/// ready, but still answers. At a second item, or after 20 seconds, it ends at once.
+/// Serves until the first item of `shutdown`, then drains: the readiness check fails, but requests are still answered. A
+/// second item or [`DRAIN_TIMEOUT`] aborts what is left.
 ///
 /// # Errors
 ///
-/// None so far: a listener that fails is tried again.
-pub async fn serve<S>(listener: TcpListener, app: App, mut stops: S) -> io::Result<()>
+/// Never: a failed `accept` is retried.
+pub async fn serve<S>(listener: TcpListener, state: Arc<AppState>, mut shutdown: S) -> io::Result<()>
 where
     S: Stream<Item = ()> + Send + Unpin,
 {
-    let router = super::router(app.clone());
+    let router = router(&state);
     let max_connections = max_connections();
     let connections = Arc::new(Semaphore::new(max_connections));
-    let (draining, drained) = watch::channel(false);
+    let (draining, is_draining) = watch::channel(false);
     let ended = Arc::new(Notify::new());
-    let tidying = tokio::spawn(tidy(app.clone()));
+    let upkeep = tokio::spawn(run_upkeep(Arc::clone(&state)));
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
-                // Whoever has connected is heard, also at the very end.
+                // Connections that are waiting already are served before the loop ends.
                 biased;
-                (stream, peer, permit) = next(&listener, &connections) => {
-                    let connection = connection(stream, peer, app.clone(), router.clone(), drained.clone());
+                (stream, peer, permit) = next_connection(&listener, &connections) => {
+                    let connection =
+                        serve_connection(stream, peer, Arc::clone(&state), router.clone(), is_draining.clone());
                     let ended = Arc::clone(&ended);
                     tokio::spawn(async move {
                         connection.await;
@@ -102,182 +95,141 @@ where
             }
         }
     };
-    accept(&mut stops.next().map(drop)).await;
-    app.stop_being_ready();
+    accept(&mut shutdown.next().map(drop)).await;
+    state.stop_being_ready();
     draining.send_replace(true);
     let all_ended = async {
         while connections.available_permits() < max_connections {
             ended.notified().await;
         }
     };
-    let enough = async {
+    let drained = async {
         tokio::select! {
             () = all_ended => {}
-            () = tokio::time::sleep(DRAIN) => tracing::warn!("requests are still under way after {DRAIN:?}"),
-            _ = stops.next() => tracing::warn!("asked to stop again: requests under way are dropped"),
+            () = tokio::time::sleep(DRAIN_TIMEOUT) => {
+                tracing::warn!(timeout_s = DRAIN_TIMEOUT.as_secs(), "aborting requests that are still in flight");
+            }
+            _ = shutdown.next() => tracing::warn!("received a second shutdown signal; aborting requests in flight"),
         }
     };
-    accept(&mut Box::pin(enough)).await;
-    tidying.abort();
+    accept(&mut Box::pin(drained)).await;
+    upkeep.abort();
     Ok(())
 }
 
-/// Clears away what grows with the number of requests and clients.
-async fn tidy(app: App) {
-    let mut times = tokio::time::interval(TIDY);
+/// Serves metrics and health checks on their own listener for as long as the process runs.
+pub async fn serve_metrics(listener: TcpListener, state: Arc<AppState>) {
+    let router = metrics_router(state);
+    let connections = Arc::new(Semaphore::new(MAX_METRICS_CONNECTIONS));
     loop {
-        times.tick().await;
-        app.tidy();
-    }
-}
-
-/// Gives metrics at an address of their own, for as long as the program runs.
-pub async fn serve_metrics(listener: TcpListener, app: App) {
-    let router = super::router_of_metrics(app);
-    let connections = Arc::new(Semaphore::new(MAX_SCRAPERS));
-    loop {
-        let (stream, _, permit) = next(&listener, &connections).await;
+        let (stream, _, permit) = next_connection(&listener, &connections).await;
         let router = router.clone();
         let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
         tokio::spawn(async move {
-            if let Err(err) = http().serve_connection(patient(stream), service).await {
-                tracing::debug!("a connection for metrics ended: {err}");
+            if let Err(err) = http_builder().serve_connection(with_write_timeout(stream), service).await {
+                tracing::debug!(error = %err, "metrics connection failed");
             }
             drop(permit);
         });
     }
 }
 
-/// The header that has a request's id.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What tells a request from others, in log lines and answers.
-#[derive(Clone, Copy, Debug)]
-struct RequestId(u64);
-
-impl RequestId {
-    /// Numbers rise by one, from where no other run of the program has begun.
-    fn next() -> Self {
-        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64(..) & !0xff_ffff));
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn header(self) -> HeaderValue {
-        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static(""))
+async fn run_upkeep(state: Arc<AppState>) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        state.run_upkeep();
     }
 }
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// As many as there may be open files for. Without any left, asking an upstream fails as if it were the upstream's
-/// fault.
+/// Derives the connection limit from `RLIMIT_NOFILE`; running out of descriptors would look like an upstream failure.
 fn max_connections() -> usize {
-    let files = rlimit::increase_nofile_limit(MAX_CONNECTIONS + OTHER_FILES).unwrap_or(1024);
-    let most = files.saturating_sub(OTHER_FILES).clamp(1, MAX_CONNECTIONS);
-    if most < MAX_CONNECTIONS {
-        tracing::warn!("the system's limit of {files} open files leaves {most} for connections");
+    let files = rlimit::increase_nofile_limit(MAX_CONNECTIONS + RESERVED_FILES).unwrap_or(1024);
+    let connections = files.saturating_sub(RESERVED_FILES).clamp(1, MAX_CONNECTIONS);
+    if connections < MAX_CONNECTIONS {
+        tracing::warn!(
+            open_files = files,
+            connections,
+            "the limit of open files reduces the number of connections"
+        );
     }
-    usize::try_from(most).unwrap_or(usize::MAX)
+    usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-/// The next connection, once there may be one more.
-async fn next(
+/// Accepts the next connection, once there is a permit for it.
+async fn next_connection(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // The semaphore is never closed, so there is always a permit in the end.
+                // The semaphore is never closed.
                 if let Ok(permit) = Arc::clone(connections).acquire_owned().await {
                     return (stream, peer, permit);
                 }
             }
             Err(err) => {
-                tracing::warn!("a connection cannot be accepted: {err}");
-                tokio::time::sleep(PAUSE).await;
+                tracing::warn!(error = %err, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// How connections are served.
-fn http() -> http1::Builder {
+fn http_builder() -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS);
     http
 }
 
-/// A connection that ends when its client takes nothing any more.
-fn patient(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
-    // Answers are written at once and whole: waiting to fill packets only delays them.
+/// Wraps a connection so that it is closed if the client stops reading.
+fn with_write_timeout(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+    // Responses are written in one piece, so waiting to fill packets would only delay them.
     drop(stream.set_nodelay(true));
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_STALL));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     TokioIo::new(Box::pin(stream))
 }
 
-async fn connection(
+/// Serves one connection, until its end or until it has no request in flight during shutdown.
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    app: App,
+    state: Arc<AppState>,
     router: Router,
-    mut drained: watch::Receiver<bool>,
+    mut is_draining: watch::Receiver<bool>,
 ) {
-    // While the service ends, a connection is good for one request.
-    let keep_alive = !*drained.borrow();
-    let asked = Arc::new(Notify::new());
-    let asking = Arc::clone(&asked);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        asking.notify_one();
-        let begun = Instant::now();
-        // Listening on every address, IPv4 comes as IPv6.
-        let peer = Peer(peer.ip().to_canonical());
-        let admitted = base::settle_host(&mut request).and_then(|()| app.admit(&mut request, peer));
-        // What proves that the client may read is not part of the path any more.
-        let route = Route::of(request.uri().path());
-        let id = RequestId::next();
-        let is_private = app.needs_token() && route != Route::Media;
-        let finish = move |mut answer: Response| {
-            if is_private {
-                access::close(answer.headers_mut());
-            }
-            meter::answered(route, answer.status().as_u16(), begun.elapsed());
-            answer.headers_mut().insert(REQUEST_ID, id.header());
-            Ok::<_, Infallible>(answer)
-        };
-        if let Err(err) = admitted {
-            return Either::Left(ready(finish(err.answer(request.headers()))));
-        }
-        if let Some(answer) = feeds::kept(&app, &request, peer) {
-            return Either::Left(ready(finish(answer)));
-        }
-        request.extensions_mut().insert(peer);
-        let span = tracing::info_span!("request", id = %id);
-        let answer = router.clone().call(request).instrument(span);
-        Either::Right(answer.map(move |answer| answer.and_then(finish)))
+    // A connection accepted during shutdown gets one request.
+    let keep_alive = !*is_draining.borrow();
+    let requested = Arc::new(Notify::new());
+    let on_request = Arc::clone(&requested);
+    let service = service_fn(move |request: Request<Incoming>| {
+        on_request.notify_one();
+        let answer = middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request);
+        answer.map(Ok::<_, Infallible>)
     });
-    let connection = http().keep_alive(keep_alive).serve_connection(patient(stream), service);
+    let connection =
+        http_builder().keep_alive(keep_alive).serve_connection(with_write_timeout(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        has_asked = async {
-            drop(drained.wait_for(|is_drained| *is_drained).await);
-            tokio::time::timeout(LAST_CALL, asked.notified()).await.is_ok()
+        has_requested = async {
+            drop(is_draining.wait_for(|is_draining| *is_draining).await);
+            tokio::time::timeout(FIRST_REQUEST_GRACE, requested.notified()).await.is_ok()
         } => {
-            if !has_asked {
+            if !has_requested {
                 return;
             }
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
-    // Clients come and go as they like; what they asked for wrongly hyper has told them.
+    // Disconnects are normal, and hyper has already answered malformed requests.
     if let Err(err) = ended {
-        tracing::debug!("a connection ended: {err}");
+        tracing::debug!(error = %err, "connection failed");
     }
 }

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use telewire::archive::{Archive, Reach};
-use telewire::channel::ChannelName;
-use telewire::post::{Post, PostId};
-use telewire::telegram::page::{self, Page, Source};
-use telewire::text::RichText;
+use telewire::archive::{Archive, FetchedPage, PageScope};
+use telewire::channels::to_archive;
+use telewire::model::channel::ChannelName;
+use telewire::model::post::{Post, PostId};
+use telewire::model::rich_text::RichText;
+use telewire::telegram::page::{self, PageSource};
 
 use service::{Folder, Service};
 
@@ -60,7 +61,7 @@ fn main() {
 fn fill(data: &Path) -> u64 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let archive = Archive::in_folder(data).await.expect("an archive");
+        let archive = Archive::open_for_service(data).await.expect("an archive");
         let mut n_posts = 0;
         for (kind, n_channels, size) in CHANNELS {
             for n in 0..n_channels {
@@ -72,7 +73,7 @@ fn fill(data: &Path) -> u64 {
                     let name = ChannelName::new(&name).expect("a name");
                     let now = "2026-11-01T00:00:00Z".parse().expect("a time");
                     let merged =
-                        archive.merge(&name, Arc::new(page), Reach::Newest, now, Duration::from_hours(1));
+                        archive.merge(&name, Arc::new(page), PageScope::Newest, now, Duration::from_hours(1));
                     merged.await.expect("a merge");
                     n_posts += ids.len() as u64;
                 }
@@ -84,15 +85,15 @@ fn fill(data: &Path) -> u64 {
 }
 
 /// A page with one post, to make others from.
-fn template(name: &str) -> Page {
+fn template(name: &str) -> FetchedPage {
     let html = include_str!("../pages/text.html").replace("harbour_news", name);
-    let mut page = page::parse(&html, Source::Saved(None)).expect("a page with posts");
+    let mut page = to_archive(page::parse(&html, PageSource::Saved(None)).expect("a page with posts"));
     page.snapshot.posts.truncate(1);
     page.older = None;
     page
 }
 
-fn page_of(template: &Page, ids: &[u32]) -> Page {
+fn page_of(template: &FetchedPage, ids: &[u32]) -> FetchedPage {
     let start: Timestamp = "2020-01-01T00:00:00Z".parse().expect("a time");
     let post = |id: &u32| Post {
         id: PostId::new(*id).expect("an id"),

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use telewire::feed::options::FeedOptions;
 use telewire::feed::{self, Format};
-use telewire::media::{Links, MediaKeys};
-use telewire::telegram::address::MEDIA_HOSTS;
-use telewire::telegram::page::{self, Source};
+use telewire::media::signed_url::{MediaKeys, MediaLinker};
+use telewire::telegram::page::{self, PageSource};
+use telewire::telegram::url::MEDIA_HOSTS;
 
 const ROUNDS: usize = 40;
 
@@ -40,17 +40,18 @@ fn pages() -> Vec<String> {
         [root.join("../shared/pages"), root.join("tests/pages")].into_iter().find(|folder| folder.is_dir());
     let files = std::fs::read_dir(folder.expect("a folder with pages")).expect("it can be read");
     let pages = files.map(|file| std::fs::read(file.expect("a file").path()).expect("it can be read"));
-    let is_preview =
-        |page: &String| page.contains("tgme_channel_info") && page::parse(page, Source::Saved(None)).is_ok();
+    let is_preview = |page: &String| {
+        page.contains("tgme_channel_info") && page::parse(page, PageSource::Saved(None)).is_ok()
+    };
     pages.map(|page| String::from_utf8_lossy(&page).into_owned()).filter(is_preview).collect()
 }
 
 /// Files under addresses of the service's own, as by default.
-fn links() -> Links {
+fn links() -> MediaLinker {
     let keys: MediaKeys = "0123456789abcdef0123456789abcdef".parse().expect("a key");
-    Links {
+    MediaLinker {
         hosts: MEDIA_HOSTS.parse().expect("the default list is good"),
-        own: Some(("https://feeds.example.org".to_owned(), Arc::new(keys))),
+        proxy: Some(("https://feeds.example.org".to_owned(), Arc::new(keys))),
     }
 }
 
@@ -60,7 +61,7 @@ fn to_feed(page: &str, formats: &[Format]) {
         media: links(),
         ..FeedOptions::default()
     };
-    let page = page::parse(page, Source::Saved(None)).expect("a page with posts");
+    let page = page::parse(page, PageSource::Saved(None)).expect("a page with posts");
     let feed = feed::build(&page.snapshot, &options);
     for format in formats {
         black_box(feed::render(&feed, *format));

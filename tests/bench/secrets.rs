@@ -8,15 +8,15 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use telewire::config::Secrets;
-use telewire::files::FileId;
-use telewire::media::MediaKeys;
+use telewire::media::signed_url::MediaKeys;
+use telewire::model::media_file::FileId;
+use telewire::web::Tokens;
 
 const ROUNDS: usize = 200;
 const TIMES: usize = 5000;
 
 fn main() {
-    let secrets: Secrets = "0123456789abcdef0123456789abcdef".parse().expect("a token");
+    let secrets: Tokens = "0123456789abcdef0123456789abcdef".parse().expect("a token");
     let nearly = "0123456789abcdef0123456789abcdeX";
     let nothing = "X123456789abcdef0123456789abcdef";
     println!(

@@ -25,7 +25,7 @@ impl Service {
             .expect("the service");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
-        let address = line.trim_end().rsplit("http://").next().and_then(|address| address.parse().ok());
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());
         Self { child, address: address.expect("an address in its first line") }
     }
 

@@ -18,11 +18,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use bytes::Bytes;
 use clap::Parser;
-use telewire::archive::Archive;
-use telewire::config::Cli;
-use telewire::refresh::{Channels, Freshness, Samples};
-use telewire::telegram::client::{Client, Politeness};
-use telewire::web::{self, App};
+use telewire::config::{Cli, Config};
+use telewire::metrics::Metrics;
+use telewire::service::Service;
 
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 9;
@@ -47,21 +45,16 @@ async fn main() {
     }
 }
 
-/// The service, with its own accept loop and all of its layers.
+/// The service as the command line starts it, with its own accept loop and middleware.
 async fn service(upstream: SocketAddr) -> SocketAddr {
-    let args = Cli::parse_from(["telewire", "--upstream", &format!("http://{upstream}")]).serve;
-    let client = Client::new(args.upstream.client_options(Politeness::default())).expect("a client");
-    let freshness = Freshness { min: args.fresh_min, max: args.fresh_max };
-    let archive = Archive::in_memory(1 << 20).await.expect("some memory");
-    let samples = Samples::new(&args.place.data_dir);
-    let channels =
-        Channels::new(client, archive, args.cache_size, freshness, 0, args.own_media.good_for(), samples);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let meter = telewire::meter::Meter::install().expect("the only one");
-    let app = App::new(channels, telewire::media::of_this_run().expect("a key"), Arc::new(meter), &args)
-        .expect("a client");
-    tokio::spawn(web::serve(listener, app, futures_util::stream::pending()));
+    let (upstream, key) = (format!("http://{upstream}"), "0123456789abcdef0123456789abcdef");
+    let flags = ["--listen", "127.0.0.1:0", "--upstream", &upstream, "--no-archive", "--media-key", key];
+    let args = Cli::parse_from([&["telewire"], &flags[..]].concat()).serve;
+    let config = Config::try_from(args).expect("valid flags");
+    let metrics = Arc::new(Metrics::install().expect("no other recorder"));
+    let service = Service::start(config, metrics).await.expect("a service");
+    let address = service.address();
+    tokio::spawn(service.serve(futures_util::stream::pending()));
     address
 }
 

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::process::Stdio;
 
 use telewire::feed::{self, Format};
-use telewire::telegram::page::{self, Source};
+use telewire::telegram::page::{self, PageSource};
 
 use crate::support::app::{App, Output, run, run_with};
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, Fake};
 use crate::support::{CHANNEL, page, reader};
 
 /// An upstream that nobody serves: a port where only root may listen.
@@ -15,7 +15,7 @@ const NOBODY: &str = "http://127.0.0.1:1";
 
 #[test]
 fn get_writes_a_feed_from_a_saved_page() {
-    let snapshot = page::parse(&page("text"), Source::Saved(None)).unwrap().snapshot;
+    let snapshot = page::parse(&page("text"), PageSource::Saved(None)).unwrap().snapshot;
     for format in Format::ALL {
         let base = ["get", "--page", "text.html", "--public-url", "https://feeds.example.org"];
         let out = run(&[&base[..], &["--format", format.name()]].concat());
@@ -65,19 +65,15 @@ fn each_failure_has_its_exit_code_and_its_sentence() {
     let taken = App::start(&fake.url(), &[]);
     let (url, listen) = (fake.url(), taken.address.to_string());
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not well: "),
-        (&["serve", "--listen", &listen], 1, "cannot be listened on: "),
+        (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not healthy: "),
+        (&["serve", "--listen", &listen], 1, "cannot listen on "),
         (&["get", "not a channel"], 3, "\"not a channel\" is not a channel: type its name"),
         (&["check", "t.me/+AbCdEfGhIjKl"], 3, "\"t.me/+AbCdEfGhIjKl\" leads to a private chat: "),
-        (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: nobody on Telegram has this name"),
-        (&["get", "--page", "landing_user.html"], 4, "landing_user.html: this is a person's name"),
+        (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: no public channel has this name"),
+        (&["get", "--page", "landing_user.html"], 4, "landing_user.html: this name belongs to a person"),
         (&["check", "--page", "no_posts_empty.html"], 4, "has not published anything yet"),
         (&["get", CHANNEL, "--upstream", NOBODY], 5, "harbour_news: 127.0.0.1:1 cannot be reached: "),
-        (
-            &["get", "--page", "cut_short.html"],
-            5,
-            "cut_short.html: the page of this channel arrived cut short",
-        ),
+        (&["get", "--page", "cut_short.html"], 5, "cut_short.html: the page is truncated"),
         (
             &["get", CHANNEL, "--page", "photo.html"],
             5,
@@ -97,18 +93,18 @@ fn each_failure_has_its_exit_code_and_its_sentence() {
 fn a_wrong_command_line_is_told_what_is_wrong() {
     let cases: &[(&[&str], &str)] = &[
         (&["get"], "<CHANNEL>"),
-        (&["get", CHANNEL, "--format", "xml"], "it is one of rss, atom, json"),
-        (&["get", CHANNEL, "--upstream", "http://t.me"], "must begin with https://"),
-        (&["get", CHANNEL, "--media-hosts", "https://t.me"], "give only the host name"),
-        (&["serve", "--public-url", "feeds.example.org"], "it is no address"),
-        (&["serve", "--fresh-min", "soon"], "write it as 90s, 10m or 1h"),
-        (&["serve", "--listen", "8080"], "it must look like 127.0.0.1:8080"),
-        (&["serve", "--rate", "1.5"], "write a whole number"),
-        (&["serve", "--burst", "0"], "it must be 1 or more"),
-        (&["serve", "--cache-size", "much"], "write it as 500kB, 200MB"),
+        (&["get", CHANNEL, "--format", "xml"], "[possible values: rss, atom, json]"),
+        (&["get", CHANNEL, "--upstream", "http://t.me"], "must start with https://"),
+        (&["get", CHANNEL, "--media-hosts", "https://t.me"], "must be a host name"),
+        (&["serve", "--public-url", "feeds.example.org"], "not a URL"),
+        (&["serve", "--fresh-min", "soon"], "must look like 90s, 10m or 1h"),
+        (&["serve", "--listen", "8080"], "must look like 127.0.0.1:8080"),
+        (&["serve", "--rate", "1.5"], "must be a whole number"),
+        (&["serve", "--burst", "0"], "must be at least 1"),
+        (&["serve", "--cache-size", "much"], "must look like 500kB, 200MB"),
         (&["serve", "--log", "telewire=loud"], "error parsing level filter"),
-        (&["serve", "--log", "inof"], "\"inof\" is none of error, warn, info"),
-        (&["serve", "--log", ""], "is none of error, warn, info"),
+        (&["serve", "--log", "inof"], "\"inof\" is not a level"),
+        (&["serve", "--log", ""], "is not a level"),
         (&["fetch"], "fetch"),
     ];
     for (args, part) in cases {
@@ -121,8 +117,11 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     for (flags, why) in [
-        (["--no-archive", "--database=postgres://x/y"], "--no-archive and --database cannot go together"),
-        (["--fresh-min=2h", "--fresh-max=1h"], "--fresh-min is longer than --fresh-max"),
+        (
+            ["--no-archive", "--database=postgres://x/y"],
+            "--no-archive and --database cannot be used together",
+        ),
+        (["--fresh-min=2h", "--fresh-max=1h"], "--fresh-min must not be longer than --fresh-max"),
     ] {
         let out = run(&[&["serve"], &flags[..]].concat());
         assert_eq!(out.code, 2, "{out:?}");
@@ -137,7 +136,7 @@ fn a_feed_that_cannot_be_written_is_a_failure() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let out = run_with(&[command, "--page", "text.html"], &[], full.into());
         assert_eq!(out.code, 6, "{command}: {out:?}");
-        assert_is_sentence(&out, "cannot write");
+        assert_is_sentence(&out, "cannot write the output");
     }
 }
 
@@ -150,7 +149,7 @@ fn check_tells_whether_everything_is_carried() {
     }
     let lost = run(&["check", "--page", "unknown.html"]);
     assert_eq!(lost.code, 1);
-    assert_is_sentence(&lost, "not everything on this page is understood");
+    assert_is_sentence(&lost, "parts of this page are not carried into the feed");
     assert!(lost.stdout.contains("it has no post id"), "{}", lost.stdout);
     assert!(lost.stdout.contains("not all of it carried"), "{}", lost.stdout);
 }

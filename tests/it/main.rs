@@ -1,8 +1,8 @@
 //! The integration tests: one program that runs `telewire` as people and readers do.
 //!
-//! The service is the real binary on a real socket, Telegram is a fake on another one ([`support::fake`]) that
+//! The service is the real binary on a real socket, Telegram is a fake on another one ([`support::fake_telegram`]) that
 //! answers by script. Nothing sleeps: a test waits for what it needs to happen, or fails after
-//! [`support::watched::PATIENCE`].
+//! [`support::wait::PATIENCE`].
 //!
 //! - [`pages`]: every page in `tests/pages` becomes the feeds beside it. A new case is a new file.
 //! - [`real_pages`]: captured pages, where they are at hand, are read whole.
@@ -10,13 +10,13 @@
 //! - [`service`]: what readers get over HTTP, also when Telegram fails.
 //! - [`archive`]: what was published stays, whatever happens.
 //! - [`media`]: pictures and videos under addresses that stay good.
-//! - [`house`]: rules of the code base that a search through its files can keep.
+//! - [`conventions`]: rules of the code base that a search through its files can keep.
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on in a test ends it")]
 
 mod archive;
 mod commands;
-mod house;
+mod conventions;
 mod media;
 mod pages;
 mod real_pages;

@@ -7,8 +7,8 @@
 use std::fs;
 
 use telewire::feed::{self, Format};
-use telewire::post::Snapshot;
-use telewire::telegram::page::{self, Source};
+use telewire::model::post::Snapshot;
+use telewire::telegram::page::{self, PageSource};
 
 use crate::support::app::{self, Output};
 use crate::support::{assert_none, golden, page, page_names, pages_folder, reader};
@@ -68,7 +68,7 @@ fn every_file_beside_the_pages_belongs_to_one() {
 }
 
 fn snapshot(name: &str) -> Option<Snapshot> {
-    page::parse(&page(name), Source::Saved(None)).ok().map(|page| page.snapshot)
+    page::parse(&page(name), PageSource::Saved(None)).ok().map(|page| page.snapshot)
 }
 
 fn command_report(output: &Output) -> String {

@@ -3,23 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use telewire::telegram::landing::NoPosts;
-use telewire::telegram::page::{self, Source};
+use telewire::telegram::error::PageError;
+use telewire::telegram::page::{self, PageSource};
 
 use crate::support::{app, assert_none, page_names, reader, root, say};
 
 /// The captured pages that show no posts, by how their names begin, and what each means.
-const WITHOUT_POSTS: [(&str, NoPosts); 9] = [
-    ("BotFather-landing-bot", NoPosts::Bot),
+const WITHOUT_POSTS: [(&str, PageError); 9] = [
+    ("BotFather-landing-bot", PageError::Bot),
     // These two offer a preview: being sent to them is an untrue answer.
-    ("durov-landing", NoPosts::SoftBan),
-    ("lolz_guru-landing", NoPosts::SoftBan),
-    ("nikolai-landing", NoPosts::User),
-    ("python-landing", NoPosts::Group),
-    ("so8YUpEsL4BkZGQy-landing", NoPosts::Invite),
-    ("tchantest-msg-no_posts_found", NoPosts::SoftBan),
-    ("teslahunt-15513-postpage", NoPosts::SinglePost),
-    ("zzq9x7v2knot44-landing", NoPosts::Nobody),
+    ("durov-landing", PageError::RateLimited),
+    ("lolz_guru-landing", PageError::RateLimited),
+    ("nikolai-landing", PageError::User),
+    ("python-landing", PageError::Group),
+    ("so8YUpEsL4BkZGQy-landing", PageError::Invite),
+    ("tchantest-msg-no_posts_found", PageError::RateLimited),
+    ("teslahunt-15513-postpage", PageError::SinglePost),
+    ("zzq9x7v2knot44-landing", PageError::NotFound),
 ];
 
 /// Spaces put into its tags by an editor became text, so not everything on it is understood.
@@ -39,7 +39,7 @@ fn failure(folder: &Path, name: &str) -> Option<String> {
     let path: PathBuf = folder.join(name).with_extension("html");
     let html = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
     let expected = WITHOUT_POSTS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, why)| why);
-    let page = match (page::parse(&html, Source::Saved(None)), expected) {
+    let page = match (page::parse(&html, PageSource::Saved(None)), expected) {
         (Err(why), Some(expected)) if why == *expected => return None,
         (Ok(page), None) => page,
         (outcome, expected) => {

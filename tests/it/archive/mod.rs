@@ -1,10 +1,13 @@
 //! The archive: nothing that was ever published is lost, whatever happens. The same tests run on every kind of it.
 
-mod bad_days;
+mod crash;
+mod disk_faults;
 mod history;
-mod kills;
 mod model;
 mod replicas;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::support::postgres::Postgres;
 
@@ -26,4 +29,14 @@ pub(crate) fn kinds() -> Vec<Kind> {
     let postgres = Postgres::shared().map(Postgres::database);
     let postgres = postgres.map(|url| Kind { name: "PostgreSQL", database: Some(url) });
     [Kind { name: "SQLite", database: None }].into_iter().chain(postgres).collect()
+}
+
+/// Returns the damaged archives that a service has put aside in its data directory.
+fn damaged_files(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
+    let is_damaged = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        name.starts_with("archive.damaged-2") && name.ends_with(".sqlite")
+    };
+    files.filter(is_damaged).collect()
 }

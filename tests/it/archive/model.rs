@@ -9,18 +9,19 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use telewire::archive::{Archive, ArchiveError, Depth, Reach, Wait};
-use telewire::channel::ChannelName;
-use telewire::guard::Way;
-use telewire::post::Post;
-use telewire::refresh;
-use telewire::telegram::address::Which;
-use telewire::telegram::client::{Client, ClientOptions, Line, Politeness};
-use telewire::telegram::upstream::Upstream;
+use telewire::archive::{Archive, ArchiveError, Caller, PageScope};
+use telewire::channels::{fetch_page, follow_up, to_archive};
+use telewire::model::channel::ChannelName;
+use telewire::model::paging::FeedPageRequest;
+use telewire::model::post::Post;
+use telewire::net::http_client::HttpClientConfig;
+use telewire::telegram::client::{Client, ClientOptions};
+use telewire::telegram::upstream::{Priority, RateLimits, UpstreamUrl};
+use telewire::telegram::url::PageRequest;
 use tokio::runtime::Runtime;
 
 use super::{Kind, kinds};
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, Fake};
 use crate::support::history::{History, Published};
 use crate::support::page;
 
@@ -80,20 +81,20 @@ fn play(kind: &Kind) {
     let folder = tempdir(kind.name);
     let fake = Fake::start();
     let options = ClientOptions {
-        upstreams: vec![Upstream::new(&fake.url()).unwrap()],
-        politeness: Politeness {
+        upstreams: vec![UpstreamUrl::parse(&fake.url()).unwrap()],
+        limits: RateLimits {
             rate: u32::MAX.try_into().unwrap(),
             burst: u32::MAX.try_into().unwrap(),
-            ..Politeness::default()
+            ..RateLimits::default()
         },
-        way: Way { user_agent: "test".to_owned(), proxy: None, dns: Vec::new() },
+        http: HttpClientConfig { user_agent: "test".parse().unwrap(), proxy: None, dns: Vec::new() },
     };
     let client = Client::new(options).unwrap();
     let open = || async {
         match &kind.database {
             Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
             None => loop {
-                match Archive::in_folder(&folder).await {
+                match Archive::open_for_service(&folder).await {
                     // A program that another test is starting has all files of this one, for a moment.
                     Err(ArchiveError::InUse(_)) => tokio::task::yield_now().await,
                     opened => break opened.unwrap(),
@@ -215,7 +216,7 @@ impl<'a> Play<'a> {
             Event::Outage => {
                 self.fake.on_all(Answer::page(&page("landing_nobody")));
                 let page =
-                    refresh::read_page(self.client, &self.name, Which::Newest, Line::Known, None).await;
+                    fetch_page(self.client, &self.name, PageRequest::Newest, Priority::High, None).await;
                 prop_assert!(page.is_err());
                 self.fake.on_all_no_more();
             }
@@ -231,11 +232,13 @@ impl<'a> Play<'a> {
     }
 
     async fn refresh(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
-        let page = refresh::read_page(self.client, &self.name, Which::Newest, Line::Known, None).await;
+        let page = fetch_page(self.client, &self.name, PageRequest::Newest, Priority::High, None).await;
         let page = page.map_err(|err| TestCaseError::fail(err.to_string()))?;
-        let merged = archive.merge(&self.name, Arc::new(page), Reach::Newest, self.now, Duration::ZERO).await;
+        let merged = archive
+            .merge(&self.name, Arc::new(to_archive(page)), PageScope::Newest, self.now, Duration::ZERO)
+            .await;
         prop_assert!(merged.is_ok(), "{merged:?}");
-        refresh::follow_up(self.client, archive, &self.name, GAP_PAGES, false, self.now).await;
+        follow_up(self.client, archive, &self.name, GAP_PAGES, false, self.now).await;
         Ok(())
     }
 
@@ -243,9 +246,9 @@ impl<'a> Play<'a> {
         let mut posts = BTreeMap::new();
         let mut before = None;
         loop {
-            let depth = Depth { before, limit: Some(50) };
-            let view = archive.view(&self.name, depth, Wait::Behind).await.unwrap();
-            let Some(snapshot) = view.and_then(|view| view.snapshot) else { return posts };
+            let request = FeedPageRequest { before, limit: Some(50) };
+            let page = archive.feed_page(&self.name, request, Caller::Background).await.unwrap();
+            let Some(snapshot) = page.and_then(|page| page.snapshot) else { return posts };
             before = Some(snapshot.posts[0].id);
             posts.extend(snapshot.posts.into_iter().map(|post| (post.id.get(), post)));
         }

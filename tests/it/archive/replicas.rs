@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake, Gate};
+use crate::support::fake_telegram::{Answer, Fake, Gate};
 use crate::support::history::History;
 use crate::support::postgres::Postgres;
-use crate::support::watched::{Watched, wait_until};
+use crate::support::wait::{Watched, wait_until};
 use crate::support::{http, say};
 
 const READERS: usize = 1000;

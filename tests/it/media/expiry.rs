@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{CHANNEL, FAST, KEY, channel, get_all, item_of, links, service};
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake, picture};
+use crate::support::fake_telegram::{Answer, Fake, picture};
 use crate::support::page;
 use crate::support::postgres::Postgres;
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use telewire::feed::options::FeedOptions;
 use telewire::feed::{self, Format};
-use telewire::files::Files;
-use telewire::media::{Links, MediaHosts, MediaKeys};
-use telewire::telegram::address::MEDIA_HOSTS;
-use telewire::telegram::page::{self, Source};
+use telewire::media::hosts::MediaHosts;
+use telewire::media::signed_url::{MediaKeys, MediaLinker};
+use telewire::model::media_file::MediaUrls;
+use telewire::telegram::page::{self, PageSource};
+use telewire::telegram::url::MEDIA_HOSTS;
 
 use super::KEY;
 use crate::support::{page, page_names, pages_folder};
@@ -28,9 +29,9 @@ fn every_link_of_every_page_leads_to_the_file_that_the_post_shows() {
     let hosts: MediaHosts = MEDIA_HOSTS.parse().unwrap();
     let mut kinds = BTreeSet::new();
     for name in page_names(&pages_folder()) {
-        let Ok(page) = page::parse(&page(&name), Source::Saved(None)) else { continue };
-        let json = |own| {
-            let media = Links { hosts: hosts.clone(), own };
+        let Ok(page) = page::parse(&page(&name), PageSource::Saved(None)) else { continue };
+        let json = |proxy| {
+            let media = MediaLinker { hosts: hosts.clone(), proxy };
             let options = FeedOptions { self_url: format!("{BASE}/x/json"), media, ..FeedOptions::default() };
             String::from_utf8(feed::render(&feed::build(&page.snapshot, &options), Format::Json)).unwrap()
         };
@@ -42,11 +43,11 @@ fn every_link_of_every_page_leads_to_the_file_that_the_post_shows() {
         for link in &signed {
             let file = keys.verify(&link[BASE.len()..]).unwrap_or_else(|| panic!("{name}: {link}"));
             let files = match file.post {
-                Some(id) => Files::of(page.snapshot.posts.iter().find(|post| post.id == id).unwrap()),
-                None => Files::of_channel(&page.snapshot.channel),
+                Some(id) => MediaUrls::of(page.snapshot.posts.iter().find(|post| post.id == id).unwrap()),
+                None => MediaUrls::of_channel(&page.snapshot.channel),
             };
-            let url = files.address(file.name).unwrap_or_else(|| panic!("{name}: {link} leads to nothing"));
-            found.insert(hosts.admit(url).unwrap());
+            let url = files.get(file.name).unwrap_or_else(|| panic!("{name}: {link} leads to nothing"));
+            found.insert(hosts.allow(url).unwrap());
             kinds.insert(
                 link.rsplit('/').next().unwrap().trim_start_matches(|c: char| c.is_ascii_digit()).to_owned(),
             );

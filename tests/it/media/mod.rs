@@ -1,10 +1,10 @@
 //! Pictures and videos under addresses of the service's own: they stay good, and lead nowhere else.
 
+mod browser;
+mod dns_rebinding;
 mod expiry;
-mod fences;
 mod links;
-mod players;
-mod rebinding;
+mod ssrf;
 mod streams;
 
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::support::app::App;
-use crate::support::fake::Fake;
+use crate::support::fake_telegram::Fake;
 use crate::support::history::History;
 use crate::support::http::Response;
-use crate::support::watched::PATIENCE;
+use crate::support::wait::PATIENCE;
 
 const CHANNEL: &str = "tide_pictures";
 const KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::{CHANNEL, FAST, KEY, channel, links, service};
 use crate::support::app::{App, run_in};
-use crate::support::fake::{Answer, Fake, Framing, Gate, picture};
+use crate::support::fake_telegram::{Answer, Fake, Framing, Gate, picture};
 use crate::support::http;
 
 fn first_link(app: &App) -> String {
@@ -223,7 +223,6 @@ fn a_file_that_hangs_is_broken_off() {
     let mut sent = Vec::new();
     let end = stream.read_to_end(&mut sent);
     assert!(sent.starts_with(b"HTTP/1.1 200") && sent.len() < 5000, "{end:?}");
-    app.wait_for_log("a file is broken off");
     hanging.join().unwrap();
 }
 
@@ -301,7 +300,7 @@ fn keys_are_made_once_or_given_and_can_be_changed() {
     drop(app);
     let app = App::start(&fake.url(), &[&hosts[..], &["--media-key", KEY]].concat());
     assert_eq!((app.get(&given).status, app.get(&made).status), (200, 403));
-    assert_eq!(app.log_times(KEY), 0);
+    assert!(!app.log().iter().any(|line| line.contains(KEY)));
     let folder = app.kill();
     std::fs::write(folder.join("data/media.key"), "half a k").unwrap();
     let refused = run_in(&folder, &["serve", "--listen", "127.0.0.1:0"]);

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::{App, run, run_with};
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, Fake};
 use crate::support::{CHANNEL, assert_none, page};
 
 const TOKEN: &str = "0123456789abcdef";
@@ -80,7 +80,7 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
     assert_eq!(metrics.status, 200);
     assert!(!metrics.text().contains(CHANNEL) && !metrics.text().contains(TOKEN), "{}", metrics.text());
     for secret in [TOKEN, OTHER] {
-        assert_eq!(app.log_times(secret), 0);
+        assert!(!app.log().iter().any(|line| line.contains(secret)));
     }
 }
 
@@ -158,7 +158,7 @@ fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
     let checked = run(&["config", "check", path]);
     assert_eq!(
         (checked.code, checked.stdout.as_str()),
-        (0, format!("{path}: 4 settings, all of them right\n").as_str())
+        (0, format!("{path}: 4 settings, all valid\n").as_str())
     );
     let arguments = ["config", "show", "--config", path, "--fresh-min", "2m"];
     let shown = run_with(&arguments, &[("TELEWIRE_LOG", "warn")], std::process::Stdio::piped());
@@ -183,6 +183,6 @@ fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
     for command in [&["config", "check", path][..], &["serve", "--config", path]] {
         let wrong = run(command);
         assert_eq!(wrong.code, 2);
-        assert_eq!(wrong.stderr, format!("telewire: {path}:4: fresh-min: write it as 90s, 10m or 1h\n"));
+        assert_eq!(wrong.stderr, format!("telewire: {path}:4: fresh-min: must look like 90s, 10m or 1h\n"));
     }
 }

@@ -3,36 +3,40 @@
 
 use std::fs;
 
-use telewire::telegram::page::{self, Source};
+use telewire::telegram::page::{self, PageSource};
 
 use super::service;
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake, Framing, Gate};
+use crate::support::fake_telegram::{Answer, Fake, Framing, Gate};
 use crate::support::http::Response;
 use crate::support::{assert_none, page, page_names, pages_folder};
 
 /// Every page of `tests/pages` that is no preview page with posts: the status it leads to, and what is said.
 const LANDINGS: [(&str, u16, &str); 21] = [
-    ("cut_short", 502, "The page of this channel arrived cut short."),
+    ("cut_short", 502, "The page is truncated."),
     ("embed", 404, "This is the page of a single post, not of a channel."),
     ("embed_blocked", 404, "Telegram does not show this channel: "),
-    ("embed_error", 404, "This post does not exist, or no longer."),
+    ("embed_error", 404, "This post does not exist or was deleted."),
     ("landing_banned", 404, "Telegram does not show this channel"),
-    ("landing_bot", 404, "This is a bot, not a channel"),
-    ("landing_bot_2023", 404, "This is a bot, not a channel"),
-    ("landing_channel", 503, "Telegram holds this channel's posts back for the moment"),
-    ("landing_group", 404, "This is a group, not a channel"),
-    ("landing_invite_channel", 404, "This is an invitation to a private chat"),
-    ("landing_invite_group", 404, "This is an invitation to a private chat"),
-    ("landing_nobody", 404, "Nobody on Telegram has this name"),
+    ("landing_bot", 404, "This name belongs to a bot"),
+    ("landing_bot_2023", 404, "This name belongs to a bot"),
+    ("landing_channel", 503, "Telegram is rate limiting: it returned this channel's page without its posts"),
+    ("landing_group", 404, "This name belongs to a group"),
+    ("landing_invite_channel", 404, "This is an invite link to a private chat"),
+    ("landing_invite_group", 404, "This is an invite link to a private chat"),
+    ("landing_nobody", 404, "No public channel has this name"),
     ("landing_preview_off", 404, "This channel exists, but Telegram does not show its posts on the web"),
-    ("landing_scam", 503, "Telegram holds this channel's posts back for the moment"),
-    ("landing_user", 404, "This is a person's name, not a channel's"),
+    ("landing_scam", 503, "Telegram is rate limiting: it returned this channel's page without its posts"),
+    ("landing_user", 404, "This name belongs to a person"),
     ("no_posts_empty", 404, "This channel exists, but has not published anything yet."),
-    ("no_posts_soft_ban", 503, "Telegram holds this channel's posts back for the moment"),
-    ("not_telegram", 502, "The answer is not a page of Telegram's"),
+    (
+        "no_posts_soft_ban",
+        503,
+        "Telegram is rate limiting: it returned this channel's page without its posts",
+    ),
+    ("not_telegram", 502, "The answer is not a Telegram page"),
     ("post_page", 404, "This is the page of a single post, not of a channel."),
-    ("telegram_home", 404, "Telegram does not accept this as a channel's name"),
+    ("telegram_home", 404, "Telegram does not accept this as a channel name"),
     // Another channel's posts.
     ("text", 502, "Telegram answered with the page of another channel, harbour_news."),
 ];
@@ -53,7 +57,7 @@ fn each_page_that_stands_for_no_posts_has_its_status_and_sentence() {
 #[test]
 fn every_page_without_posts_is_in_the_table() {
     for name in page_names(&pages_folder()) {
-        let has_posts = page::parse(&page(&name), Source::Saved(None)).is_ok();
+        let has_posts = page::parse(&page(&name), PageSource::Saved(None)).is_ok();
         assert!(
             has_posts || LANDINGS.iter().any(|(listed, ..)| *listed == name),
             "{name} is not in the table"
@@ -72,30 +76,35 @@ fn each_fault_of_the_upstream_has_its_status_and_sentence() {
     let cases = [
         ("status_400", Answer::status(400), 502, "answered with status 400"),
         ("status_404", Answer::status(404), 502, "answered with status 404"),
-        ("status_429", waiting(429), 503, "asks to be left alone for a while"),
+        ("status_429", waiting(429), 503, "refused the request"),
         ("status_500", Answer::status(500), 502, "answered with status 500"),
-        ("status_503", waiting(503), 503, "asks to be left alone for a while"),
-        ("empty_page", Answer::page(""), 502, "The answer is not a page of Telegram's"),
-        ("cut_with_length", cut(Framing::ContentLength), 502, "broke off"),
-        ("cut_in_chunks", cut(Framing::Chunked), 502, "broke off"),
-        ("cut_in_silence", cut(Framing::Close), 502, "The page of this channel arrived cut short."),
+        ("status_503", waiting(503), 503, "refused the request"),
+        ("empty_page", Answer::page(""), 502, "The answer is not a Telegram page"),
+        ("cut_with_length", cut(Framing::ContentLength), 502, "is incomplete or invalid"),
+        ("cut_in_chunks", cut(Framing::Chunked), 502, "is incomplete or invalid"),
+        ("cut_in_silence", cut(Framing::Close), 502, "The page is truncated."),
         ("too_large", Answer::page(&" ".repeat(5 << 20)), 502, "sent more than 4 MiB"),
-        ("too_deep", Answer::page(&deep), 502, "nested or crowded beyond measure"),
+        ("too_deep", Answer::page(&deep), 502, "nested too deeply or too large"),
         (
             "sent_away",
             Answer::redirect("https://evil.example/s/sent_away"),
             502,
-            "elsewhere, to evil.example",
+            "redirected the request to evil.example",
         ),
-        ("sent_down", Answer::redirect("http://127.0.0.1:1/s/sent_down"), 502, "elsewhere, to 127.0.0.1"),
-        ("sent_to_other", Answer::redirect("/s/other_channel"), 502, "elsewhere, to 127.0.0.1"),
-        ("sent_nowhere", Answer::status(302), 502, "elsewhere"),
-        ("sent_in_circles", Answer::redirect("/s/sent_in_circles"), 502, "elsewhere"),
+        (
+            "sent_down",
+            Answer::redirect("http://127.0.0.1:1/s/sent_down"),
+            502,
+            "redirected the request to 127.0.0.1",
+        ),
+        ("sent_to_other", Answer::redirect("/s/other_channel"), 502, "redirected the request to 127.0.0.1"),
+        ("sent_nowhere", Answer::status(302), 502, "redirected"),
+        ("sent_in_circles", Answer::redirect("/s/sent_in_circles"), 502, "redirected"),
         (
             "sent_home",
             Answer::redirect("https://telegram.org/"),
             404,
-            "Telegram does not accept this as a channel's name",
+            "Telegram does not accept this as a channel name",
         ),
     ];
     let faults = cases.into_iter().filter_map(|(name, answer, status, sentence)| {
@@ -156,18 +165,18 @@ fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
     for name in &names {
         fake.on(&format!("/s/{name}"), Answer::page(&html));
         assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
-        let kept = app.folder.join(format!("data/unread/{}.html", name.to_lowercase()));
+        let kept = app.folder.join(format!("data/rejected-pages/{}.html", name.to_lowercase()));
         assert_eq!(fs::read_to_string(kept).unwrap(), html);
         // A page of Telegram's, so that the upstream is not left alone for the others.
         let nobody = name.replace("Lost", "nobody");
         fake.on(&format!("/s/{nobody}"), Answer::redirect("https://telegram.org/"));
         assert_eq!(app.get(&format!("/{nobody}/rss")).status, 404);
     }
-    assert_eq!(fs::read_dir(app.folder.join("data/unread")).unwrap().count(), 5);
+    assert_eq!(fs::read_dir(app.folder.join("data/rejected-pages")).unwrap().count(), 5);
     // What Telegram says plainly is no riddle.
     fake.on("/s/landing_bot", Answer::page(&page("landing_bot")));
     assert_eq!(app.get("/landing_bot/rss").status, 404);
-    assert!(!app.folder.join("data/unread/landing_bot.html").exists());
+    assert!(!app.folder.join("data/rejected-pages/landing_bot.html").exists());
 }
 
 /// What is wrong with the refusal of a request, if something is.

@@ -3,11 +3,11 @@
 use std::fs;
 
 use telewire::feed::Format;
-use telewire::telegram::page::{self, Source};
+use telewire::telegram::page::{self, PageSource};
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::{App, run};
-use crate::support::fake::{Answer, Fake, Framing};
+use crate::support::fake_telegram::{Answer, Fake, Framing};
 use crate::support::{page, page_names, pages_folder};
 
 #[test]
@@ -131,7 +131,7 @@ fn every_preview_page_is_served_as_the_feeds_beside_it() {
         let direct = ["--public-url", "https://feeds.example.org", "--media", "direct"];
         let app = App::start(&fake.url(), &direct);
         let html = page(&name);
-        let Ok(page) = page::parse(&html, Source::Saved(None)) else { continue };
+        let Ok(page) = page::parse(&html, PageSource::Saved(None)) else { continue };
         let channel = page.snapshot.channel.name;
         fake.on(&format!("/s/{channel}"), Answer::page(&html));
         for format in Format::ALL {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake, Framing};
-use crate::support::watched::wait_until;
+use crate::support::fake_telegram::{Answer, Fake, Framing};
+use crate::support::wait::wait_until;
 use crate::support::{http, page};
 
 #[test]
@@ -47,7 +47,7 @@ fn made_up_names_do_not_keep_a_channel_from_being_fresh() {
     let waiting = || {
         let metrics = app.get("/-/metrics");
         let line =
-            metrics.text().lines().find(|line| line.starts_with("telewire_upstream_waiting{")).unwrap();
+            metrics.text().lines().find(|line| line.starts_with("telewire_upstream_queue_length{")).unwrap();
         line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
     };
     assert!((0..1000).any(|_| waiting() > 50), "so many wait");
@@ -209,8 +209,7 @@ fn only_a_trusted_proxy_says_what_was_asked_before_it() {
 #[test]
 fn a_client_that_never_finishes_its_request_is_let_go() {
     let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0"]);
-    let line = app.wait_for_log("metrics on http://");
-    let metrics = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let metrics = app.wait_for_listener("/-/metrics");
     let slow = [app.address, metrics].map(|address| {
         let mut slow = TcpStream::connect(address).unwrap();
         slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -1,20 +1,20 @@
 //! The service over HTTP, between real sockets: what readers and browsers get, also when Telegram fails.
 
 mod access;
-mod addresses;
 mod conditional;
-mod crowd;
 mod failures;
 mod feeds;
 mod limits;
 mod metrics;
 mod outages;
 mod restarts;
+mod shutdown;
 mod stale;
-mod stopping;
+mod thundering_herd;
+mod urls;
 
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, Fake};
 use crate::support::page;
 
 /// Where readers find the feeds of [`CHANNEL`](crate::support::CHANNEL), and which page t.me has of it.

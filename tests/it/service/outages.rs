@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::service;
 use crate::support::app::App;
-use crate::support::fake::{Answer, Fake, Framing, Gate};
+use crate::support::fake_telegram::{Answer, Fake, Framing, Gate};
 use crate::support::{CHANNEL, assert_none, http, page};
 
 /// Fast enough that a test does not wait for its turn, and never fresh.

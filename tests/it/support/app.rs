@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::fake::Fake;
+use super::fake_telegram::Fake;
 use super::http::{self, Response};
-use super::watched::{Watched, wait_until};
+use super::wait::{Watched, wait_until};
 
 /// A service that runs until it is dropped.
 pub(crate) struct App {
@@ -45,10 +45,7 @@ impl App {
     /// The same at an address that is known before.
     pub(crate) fn start_at(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut app = Self::launch(listen, folder, upstream, flags);
-        let line = app.wait_for_log("serving on http://");
-        let (_, address) = line.split_once("http://").unwrap();
-        let end = address.find(|c: char| !c.is_ascii_digit() && !".:".contains(c));
-        app.address = address[..end.unwrap_or(address.len())].parse().unwrap();
+        app.address = app.wait_for_listener("");
         app
     }
 
@@ -89,23 +86,30 @@ impl App {
         });
     }
 
-    /// Waits for the first log line that contains `part`.
-    pub(crate) fn wait_for_log(&self, part: &str) -> String {
-        let find = |log: &Vec<String>| log.iter().find(|line| line.contains(part)).cloned();
-        let came = self.log.wait(|log| find(log).is_some());
-        assert!(came, "no log line has {part:?}: {:#?}", self.log.look(Vec::clone));
+    /// Waits until the service logs that it listens, and returns the socket address in the line's `url` field. `path` is
+    /// the path of the URL, which tells the metrics listener from the other one.
+    pub(crate) fn wait_for_listener(&self, path: &str) -> SocketAddr {
+        let find = |log: &Vec<String>| log.iter().find_map(|line| listener_in(line, path));
+        let is_logged = self.log.wait(|log| find(log).is_some());
+        assert!(is_logged, "no listener in the log: {:#?}", self.log.look(Vec::clone));
         self.log.look(find).unwrap()
     }
 
-    /// How many log lines contain `part`.
-    pub(crate) fn log_times(&self, part: &str) -> usize {
-        self.log.look(|log| log.iter().filter(|line| line.contains(part)).count())
+    /// Returns the log lines so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.look(Vec::clone)
     }
 
-    /// Waits until so many log lines contain `part`.
-    pub(crate) fn wait_for_log_times(&self, part: &str, n: usize) {
-        let times = |log: &Vec<String>| log.iter().filter(|line| line.contains(part)).count();
-        assert!(self.log.wait(|log| times(log) >= n), "{part:?} is not {n} times in the log");
+    /// Returns the value of a metric, given with its labels; 0 if it does not exist.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let answer = self.get("/-/metrics");
+        let find = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        answer.text().lines().find_map(find).unwrap_or(0.0)
+    }
+
+    /// Waits until a metric has a value.
+    pub(crate) fn wait_for_metric(&self, name: &str, value: f64) {
+        wait_until(&format!("{name} is {value}"), || self.metric(name).total_cmp(&value).is_eq());
     }
 
     /// The most memory that the program has taken, in bytes; `None` where the system does not say.
@@ -166,6 +170,13 @@ pub(crate) fn new_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("app-{}-{n}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// Returns the socket address in the `url` field of a log line, as text or JSON, if the URL has this path.
+fn listener_in(line: &str, path: &str) -> Option<SocketAddr> {
+    let url = ["url=\"http://", "\"url\":\"http://"].iter().find_map(|field| line.split_once(field))?.1;
+    let (address, rest) = url.split_at(url.find(['/', '"'])?);
+    (rest.split('"').next() == Some(path)).then(|| address.parse().ok())?
 }
 
 fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) -> JoinHandle<()> {

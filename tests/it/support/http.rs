@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::watched::PATIENCE;
+use super::wait::PATIENCE;
 
 #[derive(Debug)]
 pub(crate) struct Response {

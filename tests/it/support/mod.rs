@@ -1,14 +1,14 @@
 //! What the tests stand on: the program under test, the fake t.me it asks, the readers that ask it.
 
 pub(crate) mod app;
-pub(crate) mod fake;
+pub(crate) mod fake_dns;
+pub(crate) mod fake_telegram;
 pub(crate) mod golden;
 pub(crate) mod history;
 pub(crate) mod http;
-pub(crate) mod names;
 pub(crate) mod postgres;
 pub(crate) mod reader;
-pub(crate) mod watched;
+pub(crate) mod wait;
 
 use std::fs;
 use std::io::{self, Write};

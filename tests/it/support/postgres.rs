@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::say;
-use super::watched::PATIENCE;
+use super::wait::PATIENCE;
 
 pub(crate) struct Postgres {
     programs: PathBuf,

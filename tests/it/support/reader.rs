@@ -4,9 +4,9 @@ use feed_rs::model::Entry;
 use telewire::feed::options::FeedOptions;
 use telewire::feed::sanitize::sanitize;
 use telewire::feed::{self, Feed, Format};
-use telewire::media::Links;
-use telewire::post::Snapshot;
-use telewire::telegram::address::MEDIA_HOSTS;
+use telewire::media::signed_url::MediaLinker;
+use telewire::model::post::Snapshot;
+use telewire::telegram::url::MEDIA_HOSTS;
 
 /// The feed of a snapshot as a service at feeds.example.org gives it.
 pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
@@ -16,8 +16,8 @@ pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
 }
 
 /// Files as Telegram addresses them.
-fn direct() -> Links {
-    Links { hosts: MEDIA_HOSTS.parse().unwrap(), own: None }
+fn direct() -> MediaLinker {
+    MediaLinker { hosts: MEDIA_HOSTS.parse().unwrap(), proxy: None }
 }
 
 /// What all formats must tell a reader of an entry.

@@ -1,0 +1,118 @@
+//! Rows as values, and back: what every query needs.
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::ArchiveError;
+use crate::model::channel::{Channel, ChannelName};
+use crate::model::post::{Post, PostId};
+
+/// A row of `channel`.
+pub(super) struct ChannelRow {
+    pub(super) key: i64,
+    pub(super) channel: Channel,
+    pub(super) changed: Option<Timestamp>,
+    pub(super) fetched: i64,
+    pub(super) fresh_for: i64,
+    pub(super) is_gone: bool,
+}
+
+/// Ids with what is to be unpacked, from rows of both.
+pub(super) fn bodies(rows: &[AnyRow]) -> Result<Vec<(PostId, Vec<u8>)>, sqlx::Error> {
+    rows.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?))).collect()
+}
+
+/// Posts by ascending id from bodies by descending id. What cannot be read is told, and left out.
+pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> Vec<Post> {
+    let decode = |(id, body): &(PostId, Vec<u8>)| {
+        let damaged = |err: &serde_json::Error| tracing::error!(channel = %name, post = %id, "an archived post is damaged: {err}");
+        decode(body).inspect_err(damaged).ok()
+    };
+    bodies.iter().rev().filter_map(decode).collect()
+}
+
+/// What was deflated; damage is noticed by the check sum at its end.
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_reader(std::io::BufReader::new(ZlibDecoder::new(body)))
+}
+
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
+    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
+    serde_json::to_writer(&mut deflated, value).map_err(|err| ArchiveError::Database(err.to_string()))?;
+    deflated.finish().map_err(|err| ArchiveError::Database(err.to_string()))
+}
+
+pub(super) fn post_id(row: &AnyRow, column: usize) -> Result<PostId, sqlx::Error> {
+    let id: i64 = row.try_get(column)?;
+    let id = u32::try_from(id).ok().and_then(PostId::new);
+    id.ok_or_else(|| sqlx::Error::Decode("an id that Telegram never gives".into()))
+}
+
+pub(super) fn time(seconds: Option<i64>) -> Option<Timestamp> {
+    seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
+}
+
+pub(super) fn lowercase(name: &ChannelName) -> String {
+    name.as_str().to_ascii_lowercase()
+}
+
+/// The key of a channel, by any of its names.
+pub(super) async fn key(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<i64>, sqlx::Error> {
+    let found = sqlx::query("SELECT channel FROM alias WHERE name = $1").bind(lowercase(name));
+    found.fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()
+}
+
+pub(super) async fn channel(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<ChannelRow>, ArchiveError> {
+    let found = sqlx::query(
+        "SELECT key, record, changed, fetched, fresh_for, gone FROM channel
+         WHERE key = (SELECT channel FROM alias WHERE name = $1)",
+    );
+    let Some(row) = found.bind(lowercase(name)).fetch_optional(connection).await? else { return Ok(None) };
+    let record: Vec<u8> = row.try_get(1)?;
+    let channel = match decode(&record) {
+        Ok(channel) => channel,
+        // It is as if nothing were known of the channel, until a page of it replaces the record.
+        Err(err) => {
+            tracing::error!(channel = %name, "an archived record is damaged: {err}");
+            return Ok(None);
+        }
+    };
+    let changed = time(row.try_get(2)?);
+    Ok(Some(ChannelRow {
+        key: row.try_get(0)?,
+        channel,
+        changed,
+        fetched: row.try_get(3)?,
+        fresh_for: row.try_get(4)?,
+        is_gone: row.try_get::<i64, _>(5)? != 0,
+    }))
+}
+
+pub(super) async fn count(connection: &mut AnyConnection, name: &ChannelName) -> Result<u64, ArchiveError> {
+    let count =
+        sqlx::query("SELECT count(*) FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)");
+    let n: i64 = count.bind(lowercase(name)).fetch_one(connection).await?.try_get(0)?;
+    Ok(u64::try_from(n).unwrap_or_default())
+}
+
+pub(super) async fn mark_gone(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<(), ArchiveError> {
+    let mark_gone =
+        sqlx::query("UPDATE channel SET gone = 1 WHERE key = (SELECT channel FROM alias WHERE name = $1)");
+    mark_gone.bind(lowercase(name)).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! Reading: the posts of a page of a feed, and what is around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Row};
+
+use super::codec::{ChannelRow, channel, post_id, posts};
+use super::database::Database;
+use super::{Archive, ArchiveError, Caller, codec, gaps};
+use crate::cpu_pool;
+use crate::model::channel::ChannelName;
+use crate::model::media_file::MediaUrls;
+use crate::model::paging::{
+    ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE, PrevPage,
+};
+use crate::model::post::{PostId, Snapshot};
+
+impl Archive {
+    /// What is archived of a channel; `None` for one that is not, or that is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn load(
+        &self,
+        name: &ChannelName,
+        wait: Caller,
+    ) -> Result<Option<ArchivedChannel>, ArchiveError> {
+        let name = name.clone();
+        let load = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            known(&mut connection, &name).await
+        };
+        match self.run(wait, load).await? {
+            Some(found) => found.known().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Some posts of a channel, which must be archived.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn feed_page(
+        &self,
+        name: &ChannelName,
+        depth: FeedPageRequest,
+        wait: Caller,
+    ) -> Result<Option<FeedPage>, ArchiveError> {
+        let name = name.clone();
+        let view = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            view(&mut connection, &name, depth).await
+        };
+        match self.run(wait, view).await? {
+            Some(found) => found.view().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The addresses of the files that a post shows, or a channel.
+#[derive(Clone, Debug)]
+pub struct SeenMediaUrls {
+    /// The addresses.
+    pub urls: MediaUrls,
+    /// When Telegram gave them.
+    pub seen: Timestamp,
+}
+
+impl Archive {
+    /// What is known of the files of a post; of the channel itself without one. `None` when it is not archived, or
+    /// gone.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn media_urls(
+        &self,
+        name: &ChannelName,
+        post: Option<PostId>,
+        wait: Caller,
+    ) -> Result<Option<SeenMediaUrls>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            let mut connection = database.reads.acquire().await?;
+            match post {
+                Some(post) => files(&mut connection, &name, post).await,
+                None => Ok(channel(&mut connection, &name).await?.map(|row| SeenMediaUrls {
+                    urls: MediaUrls::of_channel(&row.channel),
+                    seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
+                })),
+            }
+        };
+        self.run(wait, read).await
+    }
+}
+
+async fn files(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    post: PostId,
+) -> Result<Option<SeenMediaUrls>, ArchiveError> {
+    let found = sqlx::query(
+        "SELECT id, body, seen FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+         AND id = $2 AND gone IS NULL",
+    );
+    let found = found.bind(codec::lowercase(name)).bind(i64::from(post.get()));
+    let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
+    let seen = Timestamp::from_millisecond(row.try_get(2)?).unwrap_or_default();
+    let posts = posts(name, &codec::bodies(&[row])?);
+    Ok(posts.first().map(|post| SeenMediaUrls { urls: MediaUrls::of(post), seen }))
+}
+
+/// A reader that comes once a day misses nothing: the first page has the posts of a day, within [`MAX_POSTS_PER_PAGE`].
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What belongs to one page of a feed, as it was read; making posts of it is work for another thread.
+pub(super) struct RawFeedPage {
+    row: ChannelRow,
+    bodies: Vec<(PostId, Vec<u8>)>,
+    has_older: bool,
+    prev: Option<PrevPage>,
+    gap: Option<Gap>,
+}
+
+impl RawFeedPage {
+    pub(super) async fn known(self) -> Result<Option<ArchivedChannel>, ArchiveError> {
+        let fetched = Timestamp::from_millisecond(self.row.fetched).unwrap_or_default();
+        let fresh_for = Duration::from_millis(u64::try_from(self.row.fresh_for).unwrap_or_default());
+        let FeedPage { snapshot, changed, .. } = self.view().await?;
+        Ok(snapshot.map(|snapshot| ArchivedChannel { snapshot, changed, fetched, fresh_for }))
+    }
+
+    pub(super) async fn view(self) -> Result<FeedPage, ArchiveError> {
+        let Self { mut row, bodies, has_older, prev, gap } = self;
+        // They change all the time, and no feed shows them.
+        row.channel.counters.clear();
+        let name = row.channel.name.clone();
+        let posts = cpu_pool::run(move || posts(&name, &bodies)).await;
+        let posts = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
+        let snapshot = Snapshot { channel: row.channel, posts, has_older };
+        let snapshot = Some(snapshot).filter(|snapshot| !snapshot.posts.is_empty());
+        Ok(FeedPage { snapshot, changed: row.changed, prev, gap })
+    }
+}
+
+/// What the feed of a channel shows; `None` for one that is not archived, or gone.
+pub(super) async fn known(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<RawFeedPage>, ArchiveError> {
+    match channel(connection, name).await? {
+        Some(row) if !row.is_gone => {
+            page(connection, row, FeedPageRequest { before: None, limit: None }).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Some posts of a channel, with what is around them.
+pub(super) async fn view(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    depth: FeedPageRequest,
+) -> Result<Option<RawFeedPage>, ArchiveError> {
+    let Some(row) = channel(connection, name).await? else { return Ok(None) };
+    let (key, wanted) = (row.key, depth.limit.map_or(MIN_POSTS_PER_PAGE, usize::from));
+    let mut found = page(connection, row, depth).await?;
+    if let Some(before) = depth.before {
+        found.prev = newer(connection, key, before, wanted).await?;
+    }
+    // It is of no matter when the page is full above it.
+    let is_full = found.bodies.len() >= wanted;
+    found.gap.take_if(|gap| is_full && found.bodies.last().is_some_and(|(lowest, _)| *lowest >= gap.below));
+    Ok(Some(found))
+}
+
+/// The posts of one page of a feed. It ends where posts may be missing, so that whoever follows its pages misses none.
+async fn page(
+    connection: &mut AnyConnection,
+    row: ChannelRow,
+    depth: FeedPageRequest,
+) -> Result<RawFeedPage, ArchiveError> {
+    let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
+    let gap = gaps::highest(connection, row.key, upper).await?;
+    let above = gap.map_or(0, |gap| i64::from(gap.above));
+    let heads = sqlx::query(
+        "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3
+         ORDER BY id DESC LIMIT $4",
+    );
+    // One more than can be shown, to know whether there is more.
+    let most = i64::from(MAX_POSTS_PER_PAGE) + 1;
+    let heads = heads.bind(row.key).bind(above).bind(upper).bind(most).fetch_all(&mut *connection).await?;
+    let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
+    let heads = heads.collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let n_shown = match depth.limit {
+        Some(limit) => heads.len().min(limit.into()),
+        None => first_page(&heads),
+    };
+    let Some((lowest, _)) = heads[..n_shown].last() else {
+        return Ok(RawFeedPage { row, bodies: Vec::new(), has_older: false, prev: None, gap });
+    };
+    let lowest = i64::from(lowest.get());
+    let bodies = sqlx::query(
+        "SELECT id, body FROM post WHERE channel = $1 AND gone IS NULL AND id >= $2 AND id < $3 ORDER BY id DESC",
+    );
+    let bodies = bodies.bind(row.key).bind(lowest).bind(upper).fetch_all(&mut *connection).await?;
+    let bodies = codec::bodies(&bodies)?;
+    let has_older = heads.len() > n_shown || gap.is_some_and(|gap| gap.linked || gap.above > 0);
+    Ok(RawFeedPage { row, bodies, has_older, prev: None, gap })
+}
+
+/// How many of these posts, the newest first, the first page of a feed shows: as many as Telegram's page, and all
+/// that were published within a day before the newest one.
+fn first_page(heads: &[(PostId, i64)]) -> usize {
+    let newest = heads.first().map_or(0, |(_, published)| *published);
+    let since = newest - DAY.as_secs();
+    let n_recent = heads.iter().take_while(|(_, published)| *published > since).count();
+    n_recent.max(MIN_POSTS_PER_PAGE).min(MAX_POSTS_PER_PAGE.into()).min(heads.len())
+}
+
+/// Where the page above this one begins, as in [`FeedPage::newer`].
+async fn newer(
+    connection: &mut AnyConnection,
+    key: i64,
+    before: PostId,
+    wanted: usize,
+) -> Result<Option<PrevPage>, ArchiveError> {
+    let above = sqlx::query(
+        "SELECT id FROM post WHERE channel = $1 AND gone IS NULL AND id >= $2 ORDER BY id LIMIT $3",
+    );
+    let most = i64::try_from(wanted + 1).unwrap_or(i64::MAX);
+    let above = above.bind(key).bind(i64::from(before.get())).bind(most).fetch_all(connection).await?;
+    Ok(match above.get(wanted) {
+        Some(row) => Some(PrevPage::Before(post_id(row, 0)?)),
+        None if above.is_empty() => None,
+        None => Some(PrevPage::Newest),
+    })
+}

@@ -1,0 +1,372 @@
+//! Writing: what a page has changed, and what was found of hidden posts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
+use super::database::{Database, Location};
+use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
+use super::{
+    Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, retention, whole_seconds,
+};
+use crate::model::channel::{Channel, ChannelName};
+use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
+use crate::model::post::Post;
+
+impl Archive {
+    /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
+    /// again for `fresh_for`. Returns what is left of the gap that the page was fetched for.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; then nothing of the page is archived.
+    pub async fn merge(
+        &self,
+        name: &ChannelName,
+        page: Arc<FetchedPage>,
+        reach: PageScope,
+        now: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Option<Gap>, ArchiveError> {
+        match self.has_room() {
+            Err(ArchiveError::NotFound(folder)) => self.begin_anew(&folder).await?,
+            has_room => has_room?,
+        }
+        let (seen, now) = (now, whole_seconds(now));
+        let Some(part) = PageSlice::of(&page, matches!(reach, PageScope::Newest), now) else {
+            return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
+        };
+        let left = match reach {
+            PageScope::Newest | PageScope::Revisit(_) => None,
+            PageScope::Gap(_, gap) => part.rest_of(gap),
+        };
+        // An album that is held back is asked for again when it is whole.
+        let whole_in = part.held_for.and_then(|left| Duration::try_from(left).ok());
+        let fresh_for = whole_in.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
+        let (asked, place) = (name.clone(), self.place.clone());
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            let channel = &page.snapshot.channel;
+            database.reserve(&mut tx, &lowercase(&channel.name)).await?;
+            let visit = MergeContext { asked: &asked, channel, reach, seen, now, fresh_for };
+            let is_visible = merge(&mut tx, &visit, part).await?;
+            if database.is_postgres && (is_visible || matches!(reach, PageScope::Newest)) {
+                replicas::notify(&mut tx, &asked).await?;
+            }
+            tx.commit().await?;
+            if let Location::Memory(max_bytes) = place {
+                retention::forget(&database, max_bytes).await?;
+            }
+            Ok(left)
+        };
+        self.run(Caller::Background, write).await
+    }
+
+    /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn hidden_posts(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
+        let name = name.clone();
+        let read = |database: Arc<Database>| async move {
+            hidden(&mut *database.reads.acquire().await?, &name).await
+        };
+        self.run(Caller::Background, read).await
+    }
+
+    /// Keeps what was found elsewhere of a post that only opens in Telegram, and that it was looked up.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn store_recovered(
+        &self,
+        name: &ChannelName,
+        found: Post,
+        now: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        self.has_room()?;
+        let name = name.clone();
+        let write = |database: Arc<Database>| async move {
+            let mut tx = database.begin().await?;
+            database.reserve(&mut tx, &lowercase(&name)).await?;
+            recover(&mut tx, &name, &found, now).await?;
+            if database.is_postgres {
+                replicas::notify(&mut tx, &name).await?;
+            }
+            Ok(tx.commit().await?)
+        };
+        self.run(Caller::Background, write).await
+    }
+
+    /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
+    ///
+    /// # Errors
+    ///
+    /// When the archive fails; see [`ArchiveError`].
+    pub async fn mark_gone(&self, name: &ChannelName) -> Result<(), ArchiveError> {
+        let name = name.clone();
+        let mark_gone = |database: Arc<Database>| async move {
+            codec::mark_gone(&mut *database.writes.acquire().await?, &name).await
+        };
+        self.run(Caller::Background, mark_gone).await
+    }
+}
+
+/// How many hidden posts are looked up after a refresh, and how often each one is tried.
+const MAX_HIDDEN: i64 = 3;
+const MAX_ATTEMPTS: i64 = 3;
+
+/// A page that was fetched.
+pub(super) struct MergeContext<'a> {
+    pub(super) asked: &'a ChannelName,
+    pub(super) channel: &'a Channel,
+    pub(super) reach: PageScope,
+    /// When it was.
+    pub(super) seen: Timestamp,
+    /// The same in whole seconds, as posts have their times.
+    pub(super) now: Timestamp,
+    pub(super) fresh_for: Duration,
+}
+
+/// Writes what a page has changed. Tells whether a reader can see a difference.
+pub(super) async fn merge(
+    connection: &mut AnyConnection,
+    visit: &MergeContext<'_>,
+    mut part: PageSlice,
+) -> Result<bool, ArchiveError> {
+    let (key, before) = channel_of(connection, visit).await?;
+    let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
+    let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
+    let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
+    match visit.reach {
+        PageScope::Newest => {
+            // What may be cut is left out also when only what is above it is known. Of a channel that is new the whole
+            // page is shown.
+            let gap = gaps::highest(connection, key, part.lowest.get().into()).await?;
+            let is_open = |gap: &Gap| part.lowest < gap.below;
+            let above = gap.filter(is_open).map(|gap| gap.above).or(newest_known);
+            if let Some(above) = above {
+                part.leave_out_cut(above);
+            }
+        }
+        PageScope::Gap(from, gap) => {
+            part.leave_out_cut(gap.above);
+            let upper = (from < gap.below).then(|| {
+                let above = (part.leave_out_cut_end(from).get() - 1).max(gap.above);
+                Gap { above, failures: 0, retry: 0, ..gap }
+            });
+            let rest: Vec<Gap> = upper.into_iter().chain(part.rest_of(gap)).collect();
+            gaps::replace(connection, key, gap, &rest).await?;
+        }
+        PageScope::Revisit(from) => {
+            part.leave_out_cut(0);
+            part.leave_out_cut_end(from);
+            // Such pages come one upon the other: what one of them lacks another one lacks as well.
+            part.is_whole = false;
+        }
+    }
+    let known = records(connection, key, &part).await?;
+    if let PageScope::Revisit(_) = visit.reach {
+        part.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
+    }
+    let changes = merge::merge(known, &part, visit.now);
+    for record in &changes.put {
+        put(connection, key, record).await?;
+    }
+    see(connection, key, &part, visit.seen).await?;
+    let is_newest = matches!(visit.reach, PageScope::Newest);
+    if is_newest {
+        let above = newest_known.unwrap_or(0);
+        if part.lowest.get() > above + 1 {
+            let (below, linked, lazy) = (part.cursor, part.is_linked, above == 0);
+            gaps::put_gap(connection, key, Gap { above, below, linked, lazy, failures: 0, retry: 0 }).await?;
+        }
+    }
+    let is_visible = changes.is_visible
+        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(visit.channel));
+    // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
+    let says_when = |record: &Record| {
+        newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
+            || record.post.updated == Some(visit.now)
+    };
+    let is_told = !changes.put.is_empty() && changes.put.iter().all(says_when);
+    let changed_at = match before {
+        Some(_) if is_visible && !is_told => Some(visit.now),
+        before => before.and_then(|before| before.changed),
+    };
+    let update = sqlx::query(
+        "UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0,
+             fetched = coalesce($5, fetched), fresh_for = coalesce($6, fresh_for) WHERE key = $1",
+    );
+    let fresh_for = i64::try_from(visit.fresh_for.as_millis()).unwrap_or(i64::MAX);
+    update
+        .bind(key)
+        .bind(visit.channel.name.as_str())
+        .bind(encode(visit.channel)?)
+        .bind(changed_at.map(Timestamp::as_second))
+        .bind(is_newest.then_some(visit.now.as_millisecond()))
+        .bind(is_newest.then_some(fresh_for))
+        .execute(connection)
+        .await?;
+    Ok(is_visible)
+}
+
+/// What of a channel a feed shows; the address of its photo changes by itself.
+fn as_shown(channel: &Channel) -> Channel {
+    let photo = channel.photo.as_ref().map(|_| String::new());
+    Channel { counters: Vec::new(), photo, ..channel.clone() }
+}
+
+/// Remembers that Telegram shows these posts, and their files at these addresses.
+async fn see(
+    connection: &mut AnyConnection,
+    key: i64,
+    part: &PageSlice,
+    seen: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let is_shown = |post: &&Post| post.only_in_telegram.is_none();
+    let ids: Vec<String> = part.posts.iter().filter(is_shown).map(|post| post.id.to_string()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // Numbers, which need no quotes; a database may be too far away for one question each.
+    let see = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
+    let see = sqlx::query(AssertSqlSafe(see)).bind(key).bind(seen.as_millisecond());
+    see.execute(connection).await.map(drop)
+}
+
+/// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells
+/// by a number, is that one's from now on: the posts of the old one are kept, but not mixed with the new one's.
+async fn channel_of(
+    connection: &mut AnyConnection,
+    visit: &MergeContext<'_>,
+) -> Result<(i64, Option<ChannelRow>), ArchiveError> {
+    let number = visit.channel.id.and_then(|id| i64::try_from(id).ok());
+    let mut found = key(connection, &visit.channel.name).await?;
+    if let Some(by_name) = found {
+        let theirs = sqlx::query("SELECT telegram_id FROM channel WHERE key = $1").bind(by_name);
+        let theirs: Option<i64> = theirs.fetch_one(&mut *connection).await?.try_get(0)?;
+        if theirs.zip(number).is_some_and(|(theirs, number)| theirs != number) {
+            tracing::warn!(channel = %visit.channel.name, "the name belongs to another channel now");
+            found = None;
+        }
+    }
+    let key = if let Some(key) = found {
+        key
+    } else {
+        let insert = sqlx::query(
+            "INSERT INTO channel (telegram_id, name, record, fetched, fresh_for) VALUES ($1, $2, $3, 0, 0) RETURNING key",
+        );
+        let insert = insert.bind(number).bind(visit.channel.name.as_str()).bind(encode(visit.channel)?);
+        insert.fetch_one(&mut *connection).await?.try_get(0)?
+    };
+    if let Some(number) = number {
+        let record_outcome =
+            sqlx::query("UPDATE channel SET telegram_id = $2 WHERE key = $1 AND telegram_id IS NULL");
+        record_outcome.bind(key).bind(number).execute(&mut *connection).await?;
+    }
+    for name in [visit.asked, &visit.channel.name] {
+        let alias = sqlx::query(
+            "INSERT INTO alias (name, channel) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET channel = excluded.channel WHERE alias.channel <> excluded.channel",
+        );
+        alias.bind(lowercase(name)).bind(key).execute(&mut *connection).await?;
+    }
+    let before = if found.is_some() { channel(connection, visit.asked).await? } else { None };
+    Ok((key, before))
+}
+
+/// The records in the range of a page, and as far around it as an album may reach.
+async fn records(
+    connection: &mut AnyConnection,
+    key: i64,
+    part: &PageSlice,
+) -> Result<Vec<Record>, ArchiveError> {
+    let range = sqlx::query(
+        "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id BETWEEN $2 AND $3 ORDER BY id",
+    );
+    let lowest = part.lowest.get().saturating_sub(MAX_ALBUM_ITEMS);
+    let range = range.bind(key).bind(i64::from(lowest));
+    let range = range.bind(i64::from(part.highest.get().saturating_add(MAX_ALBUM_ITEMS)));
+    let mut records = Vec::new();
+    for row in range.fetch_all(connection).await? {
+        let body: Vec<u8> = row.try_get(0)?;
+        match decode(&body) {
+            Ok(post) => records.push(Record {
+                post,
+                missing: u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
+                gone: time(row.try_get(2)?),
+                rules: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+            }),
+            // A page that shows it again replaces it.
+            Err(err) => tracing::error!(post = %post_id(&row, 4)?, "an archived post is damaged: {err}"),
+        }
+    }
+    Ok(records)
+}
+
+async fn put(connection: &mut AnyConnection, key: i64, record: &Record) -> Result<(), ArchiveError> {
+    let put = sqlx::query(
+        "INSERT INTO post (channel, id, published, missing, gone, rules, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (channel, id) DO UPDATE SET published = excluded.published, missing = excluded.missing,
+             gone = excluded.gone, rules = excluded.rules, body = excluded.body",
+    );
+    put.bind(key)
+        .bind(i64::from(record.post.id.get()))
+        .bind(record.post.published.as_second())
+        .bind(i64::from(record.missing))
+        .bind(record.gone.map(Timestamp::as_second))
+        .bind(i64::from(record.rules))
+        .bind(encode(&record.post)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn hidden(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Vec<Post>, ArchiveError> {
+    let newest = sqlx::query(
+        "SELECT id, body FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+         AND gone IS NULL AND attempts < $2 ORDER BY id DESC LIMIT $3",
+    );
+    let page = i64::try_from(MIN_POSTS_PER_PAGE).unwrap_or(MAX_HIDDEN);
+    let newest = newest.bind(lowercase(name)).bind(MAX_ATTEMPTS).bind(page).fetch_all(connection).await?;
+    let mut hidden = posts(name, &bodies(&newest)?);
+    hidden.retain(|post| post.only_in_telegram.is_some() && !merge::has_content(post));
+    hidden.reverse();
+    hidden.truncate(usize::try_from(MAX_HIDDEN).unwrap_or_default());
+    Ok(hidden)
+}
+
+pub(super) async fn recover(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    found: &Post,
+    now: Timestamp,
+) -> Result<(), ArchiveError> {
+    let (Some(key), id) = (key(connection, name).await?, i64::from(found.id.get())) else { return Ok(()) };
+    let tried = sqlx::query("UPDATE post SET attempts = attempts + 1 WHERE channel = $1 AND id = $2");
+    tried.bind(key).bind(id).execute(&mut *connection).await?;
+    let body = sqlx::query("SELECT body FROM post WHERE channel = $1 AND id = $2");
+    let body = body.bind(key).bind(id).fetch_optional(&mut *connection).await?;
+    let Some(body) = body.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()? else { return Ok(()) };
+    // A page may have shown it since it was looked up.
+    let Ok(known) = decode::<Post>(&body) else { return Ok(()) };
+    if merge::has_content(&known) || !merge::has_content(found) {
+        return Ok(());
+    }
+    let Post { media, text, poll, documents, preview, .. } = found.clone();
+    let body = encode(&Post { media, text, poll, documents, preview, ..known })?;
+    let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
+    write.bind(key).bind(id).bind(body).execute(&mut *connection).await?;
+    let changed = sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1");
+    changed.bind(key).bind(now.as_second()).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Why a channel has no fresh snapshot.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::telegram::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind};
+
+/// Why a refresh failed, or a channel has nothing to serve.
+#[derive(Clone, Debug, Error)]
+pub enum RefreshError {
+    /// The page was not fetched.
+    #[error(transparent)]
+    Upstream(UpstreamError),
+    /// The page has no posts, or cannot be trusted.
+    #[error(transparent)]
+    Page(PageError),
+    /// Older posts are neither archived nor available from Telegram at this moment.
+    #[error("older posts are temporarily unavailable")]
+    OlderUnavailable,
+    /// A bug in telewire; the cause is in the log.
+    #[error("internal error; the log has the details")]
+    Internal,
+}
+
+impl From<FetchError> for RefreshError {
+    fn from(err: FetchError) -> Self {
+        match err {
+            FetchError::Upstream(err) => Self::Upstream(err),
+            FetchError::Page(err) => Self::Page(err),
+        }
+    }
+}
+
+impl From<io::Error> for RefreshError {
+    fn from(err: io::Error) -> Self {
+        tracing::error!(error = %err, "cannot compress a snapshot");
+        Self::Internal
+    }
+}
+
+impl RefreshError {
+    /// Returns whether Telegram itself says that there is nothing to read; see [`PageError::is_authoritative`].
+    #[must_use]
+    pub fn is_authoritative(&self) -> bool {
+        matches!(self, Self::Page(err) if err.is_authoritative())
+    }
+
+    /// Returns the error's code for metrics and the `Cache-Status` header, such as `upstream-timeout`.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let code = match self {
+            Self::Upstream(err) => match &err.kind {
+                UpstreamErrorKind::Refused { status, .. } | UpstreamErrorKind::Status(status) => {
+                    return format!("upstream-{status}");
+                }
+                UpstreamErrorKind::Unreachable(_) => "upstream-unreachable",
+                UpstreamErrorKind::TimedOut => "upstream-timeout",
+                UpstreamErrorKind::CircuitOpen { .. } => "upstream-circuit-open",
+                UpstreamErrorKind::Busy => "upstream-busy",
+                UpstreamErrorKind::TooLarge { .. } | UpstreamErrorKind::Broken(_) => "upstream-broken",
+            },
+            Self::Page(err) if err.is_authoritative() => "no-posts",
+            Self::Page(_) => "page-not-trusted",
+            Self::OlderUnavailable | Self::Internal => "internal",
+        };
+        code.to_owned()
+    }
+}

@@ -1,0 +1,217 @@
+//! Failed refreshes: when a channel may be tried again, and when it counts as gone.
+
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+use thiserror::Error;
+
+use super::RefreshError;
+use crate::model::channel::ChannelName;
+use crate::resilience::backoff::{exponential, with_jitter};
+use crate::telegram::error::{PageError, UpstreamErrorKind};
+
+/// How long a name without posts is cached.
+const NEGATIVE_TTL: Duration = Duration::from_mins(10);
+
+/// The delay after the first failure; it doubles with each further one.
+const FIRST_DELAY: Duration = Duration::from_secs(30);
+
+/// The delay when a request could not even be sent.
+const BUSY_DELAY: Duration = Duration::from_secs(3);
+
+/// The shortest delay while the circuit breaker is open.
+const MIN_CIRCUIT_OPEN_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest delay after failures.
+const MAX_DELAY: Duration = Duration::from_mins(15);
+
+/// The number of names whose failures are remembered.
+const MAX_FAILURES: u64 = 10_000;
+
+/// A failure that nobody has met for this time is forgotten, with the number of attempts.
+const TIME_TO_IDLE: Duration = Duration::from_hours(2);
+
+/// How often Telegram has to say that a cached channel is gone before it is believed.
+const MIN_GONE_ANSWERS: u32 = 3;
+
+/// The time over which it has to say so.
+const MIN_GONE_TIME: Duration = Duration::from_hours(1);
+
+/// A failed refresh, remembered so that it is not repeated at once.
+#[derive(Clone, Debug, Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// What went wrong.
+    pub error: RefreshError,
+    /// When the next attempt is due.
+    until: Instant,
+    /// The number of failed attempts in a row.
+    pub(super) attempts: u32,
+    /// When Telegram first said that a cached channel is gone, and how often it has since.
+    gone: Option<(Instant, u32)>,
+    /// The channel may be archived nevertheless.
+    pub(super) may_be_archived: bool,
+}
+
+impl Failure {
+    /// Returns a failure for older posts that are temporarily unavailable.
+    pub(super) fn older_unavailable() -> Self {
+        Self {
+            error: RefreshError::OlderUnavailable,
+            until: Instant::now() + BUSY_DELAY,
+            attempts: 0,
+            gone: None,
+            may_be_archived: true,
+        }
+    }
+
+    /// Returns the time until the next attempt is due.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What is known of a channel before a refresh.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PriorState {
+    /// Its posts are cached.
+    Cached,
+    /// It is neither cached nor archived.
+    Unknown,
+    /// It is not cached, and the archive could not be asked.
+    ArchiveUnavailable,
+}
+
+/// The remembered failures, by channel.
+pub(super) struct Failures(Cache<ChannelName, Failure>);
+
+impl Failures {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(TIME_TO_IDLE).build())
+    }
+
+    /// Returns the last failure of a channel, also if the next attempt is due.
+    pub(super) fn get(&self, name: &ChannelName) -> Option<Failure> {
+        self.0.get(name)
+    }
+
+    /// Returns the last failure of a channel if the next attempt is not due yet.
+    pub(super) fn not_due(&self, name: &ChannelName) -> Option<Failure> {
+        self.get(name).filter(|failure| !failure.retry_after().is_zero())
+    }
+
+    /// Forgets the failures of a channel after a successful refresh.
+    pub(super) fn clear(&self, name: &ChannelName) {
+        self.0.invalidate(name);
+    }
+
+    /// Records a failure, and decides whether a cached channel is gone. Until that is confirmed, the error is replaced by
+    /// [`PageError::RateLimited`], because Telegram also says so when it receives too many requests.
+    pub(super) fn record(
+        &self,
+        name: &ChannelName,
+        error: RefreshError,
+        prior: PriorState,
+        now: Instant,
+    ) -> Failure {
+        let is_cached = prior == PriorState::Cached;
+        let before = self.get(name);
+        // A busy or paused upstream says nothing about the channel; only its retry delay is used.
+        let upstream_delay = match &error {
+            RefreshError::Upstream(err) => match err.kind {
+                UpstreamErrorKind::Busy => Some(BUSY_DELAY),
+                UpstreamErrorKind::CircuitOpen { retry_after, .. } => {
+                    Some(retry_after.max(MIN_CIRCUIT_OPEN_DELAY))
+                }
+                UpstreamErrorKind::Refused { retry_after, .. } => retry_after,
+                _ => None,
+            },
+            _ => None,
+        };
+        let attempts_before = before.as_ref().map_or(0, |before| before.attempts);
+        let attempts = attempts_before.saturating_add(upstream_delay.is_none().into());
+        let is_said_gone = is_cached && error.is_authoritative();
+        let gone_before = before.and_then(|before| before.gone);
+        let gone = if is_said_gone {
+            let (since, n) = gone_before.unwrap_or((now, 0));
+            Some((since, n + 1))
+        } else {
+            gone_before.filter(|_| upstream_delay.is_some())
+        };
+        let is_confirmed = is_said_gone
+            && gone.is_some_and(|(since, n)| n >= MIN_GONE_ANSWERS && now - since >= MIN_GONE_TIME);
+        let error =
+            if is_said_gone && !is_confirmed { RefreshError::Page(PageError::RateLimited) } else { error };
+        let delay = if error.is_authoritative() {
+            NEGATIVE_TTL
+        } else {
+            let delay = exponential(FIRST_DELAY, attempts.saturating_sub(1), MAX_DELAY);
+            upstream_delay.unwrap_or_else(|| with_jitter(delay, fastrand::f64()))
+        };
+        let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
+        let failure = Failure { error, until: now + delay, attempts, gone, may_be_archived };
+        self.0.insert(name.clone(), failure.clone());
+        failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telegram::error::UpstreamError;
+
+    fn upstream_error(kind: UpstreamErrorKind) -> RefreshError {
+        RefreshError::Upstream(UpstreamError { host: "t.me".to_owned(), kind })
+    }
+
+    #[test]
+    fn a_cached_channel_is_gone_after_three_answers_over_an_hour() {
+        let name = ChannelName::new("harbour_news").unwrap();
+        let gone = RefreshError::Page(PageError::NotFound);
+        let busy = upstream_error(UpstreamErrorKind::Busy);
+        let timeout = upstream_error(UpstreamErrorKind::TimedOut);
+        let start = Instant::now();
+        for (answers, is_gone) in [
+            (&[(0, &gone), (30, &gone), (60, &gone)][..], true),
+            (&[(0, &gone), (60, &gone)], false),
+            (&[(0, &gone), (10, &gone), (59, &gone)], false),
+            // A busy upstream does not interrupt the count; a failed refresh restarts it.
+            (&[(0, &gone), (30, &gone), (40, &busy), (60, &gone)], true),
+            (&[(0, &gone), (30, &timeout), (60, &gone), (90, &gone)], false),
+        ] {
+            let failures = Failures::new();
+            let mut last = None;
+            for (minute, error) in answers {
+                let now = start + Duration::from_mins(*minute);
+                last = Some(failures.record(&name, (*error).clone(), PriorState::Cached, now));
+            }
+            let last = last.unwrap();
+            assert_eq!(last.error.is_authoritative(), is_gone, "{answers:?}");
+            assert_eq!(last.may_be_archived, !is_gone, "{answers:?}");
+        }
+        // For a name that was never read, one answer is enough.
+        let first = Failures::new().record(&name, gone, PriorState::Unknown, start);
+        assert!(first.error.is_authoritative() && !first.may_be_archived);
+    }
+
+    #[test]
+    fn delays_grow_with_each_failure() {
+        let name = ChannelName::new("harbour_news").unwrap();
+        let failures = Failures::new();
+        let now = Instant::now();
+        let delay = || {
+            let timeout = upstream_error(UpstreamErrorKind::TimedOut);
+            failures.record(&name, timeout, PriorState::Unknown, now).until - now
+        };
+        let mut before = delay();
+        for _ in 0..4 {
+            let next = delay();
+            assert!(next > before.mul_f64(1.2), "{next:?} after {before:?}");
+            before = next;
+        }
+        for _ in 0..20 {
+            assert!(delay() <= MAX_DELAY.mul_f64(1.5));
+        }
+    }
+}

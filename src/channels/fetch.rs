@@ -1,0 +1,70 @@
+//! Fetches and parses one preview page.
+
+use crate::archive::FetchedPage;
+use crate::cpu_pool;
+use crate::metrics;
+use crate::model::channel::ChannelName;
+use crate::telegram::client::Client;
+use crate::telegram::error::PageError;
+use crate::telegram::page::{self, PageSource, PreviewPage};
+use crate::telegram::upstream::Priority;
+use crate::telegram::url::PageRequest;
+
+use super::{RefreshError, RejectedPages};
+
+/// Fetches and parses a page of a channel. A page that should have been readable but is not is stored in
+/// `rejected_pages`.
+///
+/// # Errors
+///
+/// See [`RefreshError`].
+pub async fn fetch_page(
+    client: &Client,
+    name: &ChannelName,
+    request: PageRequest,
+    priority: Priority,
+    rejected_pages: Option<&RejectedPages>,
+) -> Result<PreviewPage, RefreshError> {
+    let mut fetched = client.page(name, request, priority).await?;
+    let html = std::mem::take(&mut fetched.html);
+    let (asked, rejected_pages) = (name.clone(), rejected_pages.cloned());
+    let parse = move || {
+        let page = page::parse(&html, PageSource::Fetched(&asked));
+        if let (Err(PageError::NotTelegram | PageError::Unreadable(_)), Some(rejected_pages)) =
+            (&page, rejected_pages)
+        {
+            rejected_pages.store(&asked, &html);
+        }
+        page
+    };
+    let page = cpu_pool::run(parse).await.map_err(|err| {
+        tracing::error!(channel = %name, error = %err, "the parser panicked");
+        RefreshError::Internal
+    })?;
+    // A page of older posts may truly be empty.
+    let is_end = |err: &PageError| matches!((request, err), (PageRequest::Before(_), PageError::RateLimited));
+    fetched.report_validity(page.as_ref().err().is_none_or(|err| err.is_authoritative() || is_end(err)));
+    let page = page.map_err(RefreshError::Page)?;
+    report_unparsed(name, &page);
+    Ok(page)
+}
+
+/// Logs and counts what the parser did not understand, so that a change of Telegram's markup is noticed.
+fn report_unparsed(name: &ChannelName, page: &PreviewPage) {
+    for skipped in &page.skipped {
+        metrics::skipped_post();
+        tracing::warn!(channel = %name, text = skipped.text, error = %skipped.error, "skipped a message that cannot be parsed");
+    }
+    for post in &page.snapshot.posts {
+        for part in &post.unknown {
+            metrics::unknown_markup(&part.markup);
+            tracing::warn!(channel = %name, post = %post.id, markup = part.markup, "unknown markup; keeping its text");
+        }
+    }
+}
+
+/// Returns what the archive needs of a parsed page.
+#[must_use]
+pub fn to_archive(page: PreviewPage) -> FetchedPage {
+    FetchedPage { is_complete: page.skipped.is_empty(), older: page.older, snapshot: page.snapshot }
+}

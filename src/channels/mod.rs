@@ -1,0 +1,185 @@
+//! The channels of a service: answers from the cache, refreshes from Telegram, and merges into the archive.
+//!
+//! [`Channels`] is what a feed is served from. [`refresh`] loads a channel from the archive or fetches it anew;
+//! [`backfill`] fetches older posts; [`failures`] and [`freshness`] decide when Telegram is asked again. Only this module
+//! writes the snapshot cache.
+
+mod backfill;
+mod error;
+mod failures;
+mod fetch;
+mod freshness;
+mod recover;
+mod refresh;
+mod rejected_pages;
+mod snapshot_cache;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::archive::Archive;
+use crate::metrics;
+use crate::model::channel::ChannelName;
+use crate::resilience::single_flight::SingleFlight;
+use crate::telegram::client::Client;
+use failures::Failures;
+use refresh::RefreshOutcome;
+use snapshot_cache::SnapshotCache;
+
+pub use backfill::{BackfillError, fetch_gap_page, follow_up};
+pub use error::RefreshError;
+pub use failures::Failure;
+pub use fetch::{fetch_page, to_archive};
+pub use freshness::Freshness;
+pub(crate) use recover::fetch_widget;
+pub use rejected_pages::RejectedPages;
+pub use snapshot_cache::CompressedSnapshot;
+
+/// How long a reader may cache a stale answer. By then the refresh has finished, or failed.
+pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);
+
+/// How a service reads its channels.
+pub struct ChannelsConfig {
+    /// Bytes of the snapshot cache.
+    pub cache_size: u64,
+    /// When a channel is stale.
+    pub freshness: Freshness,
+    /// The maximum number of older pages that are fetched after a refresh to close gaps.
+    pub gap_pages: usize,
+    /// Where pages that cannot be parsed are stored.
+    pub rejected_pages: RejectedPages,
+}
+
+/// The channels of a service.
+pub struct Channels {
+    client: Arc<Client>,
+    archive: Arc<Archive>,
+    config: ChannelsConfig,
+    snapshots: SnapshotCache,
+    failures: Failures,
+    refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
+    follow_ups: Arc<SingleFlight<ChannelName, ()>>,
+    backfills: Arc<SingleFlight<ChannelName, bool>>,
+}
+
+/// A channel as it is served.
+#[derive(Clone, Debug)]
+pub struct CachedChannel {
+    /// The channel and its newest posts.
+    pub snapshot: Arc<CompressedSnapshot>,
+    /// How long ago Telegram was asked.
+    pub age: Duration,
+    /// How long a reader may cache the answer.
+    pub max_age: Duration,
+    /// Whether the cache had it.
+    pub status: CacheStatus,
+}
+
+/// Whether the cache had a channel (RFC 9211).
+#[derive(Clone, Debug)]
+pub enum CacheStatus {
+    /// It was fetched from Telegram for this request.
+    Miss,
+    /// It was fresh.
+    Hit,
+    /// It was stale.
+    Stale {
+        /// How long it has been stale.
+        stale_for: Duration,
+        /// Why the last refresh failed, if it did.
+        error: Option<RefreshError>,
+    },
+}
+
+impl CacheStatus {
+    /// Returns the label in metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Stale { .. } => "stale",
+        }
+    }
+}
+
+impl Channels {
+    /// Returns the channels of a service. Needs a Tokio runtime.
+    #[must_use]
+    pub fn new(client: Arc<Client>, archive: Arc<Archive>, config: ChannelsConfig) -> Arc<Self> {
+        let channels = Arc::new(Self {
+            client,
+            archive,
+            snapshots: SnapshotCache::new(config.cache_size),
+            config,
+            failures: Failures::new(),
+            refreshes: SingleFlight::new(),
+            follow_ups: SingleFlight::new(),
+            backfills: SingleFlight::new(),
+        });
+        if channels.archive.is_shared() {
+            let notifications = channels.archive.notifications();
+            tokio::spawn(refresh::follow_notifications(Arc::downgrade(&channels), notifications));
+        }
+        channels
+    }
+
+    /// Returns a channel from the cache, the archive or Telegram.
+    ///
+    /// # Errors
+    ///
+    /// Why there is nothing to serve.
+    pub async fn get(self: &Arc<Self>, name: &ChannelName) -> Result<CachedChannel, Failure> {
+        if let Some(cached) = self.cached(name) {
+            return Ok(cached);
+        }
+        if let Some(failure) = self.failures.not_due(name).filter(|failure| !failure.may_be_archived) {
+            return Err(failure);
+        }
+        let refreshed = self.start_refresh(name).await.unwrap_or_else(|| Err(self.internal_failure(name)))?;
+        // A snapshot from the archive may be stale.
+        if !refreshed.is_from_telegram
+            && let Some(cached) = self.cached(name)
+        {
+            return Ok(cached);
+        }
+        let remaining = self.snapshots.get(name).and_then(|entry| entry.remaining().ok());
+        Ok(CachedChannel {
+            snapshot: refreshed.snapshot,
+            age: Duration::ZERO,
+            max_age: remaining.unwrap_or(STALE_MAX_AGE),
+            status: CacheStatus::Miss,
+        })
+    }
+
+    /// Returns the cached channel without waiting. A stale entry also starts a background refresh (needs a Tokio
+    /// runtime).
+    #[must_use]
+    pub fn cached(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
+        let entry = self.snapshots.get(name)?;
+        let (max_age, status) = match entry.remaining() {
+            Ok(remaining) => (remaining, CacheStatus::Hit),
+            Err(stale_for) => {
+                let failure = self.failures.get(name);
+                if failure.as_ref().is_none_or(|failure| failure.retry_after().is_zero()) {
+                    drop(self.start_refresh(name));
+                }
+                let error = failure.map(|failure| failure.error);
+                (STALE_MAX_AGE, CacheStatus::Stale { stale_for, error })
+            }
+        };
+        Some(CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status })
+    }
+
+    /// Updates the gauges of the upstreams and the archive.
+    pub fn report_metrics(&self) {
+        self.client.report_metrics();
+        metrics::archive_up(self.archive_is_up());
+    }
+
+    /// Returns whether the archive can be used.
+    #[must_use]
+    pub fn archive_is_up(&self) -> bool {
+        self.archive.is_up()
+    }
+}

@@ -1,0 +1,300 @@
+//! Refreshes: loads a channel from the archive, or fetches and merges it, and caches the result.
+
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+use super::failures::{Failure, PriorState};
+use super::{Channels, CompressedSnapshot, RefreshError, fetch_page, follow_up, to_archive};
+use crate::archive::{self, ArchiveError, Caller, FetchedPage, Lease, PageScope};
+use crate::clock;
+use crate::cpu_pool;
+use crate::metrics;
+use crate::model::channel::ChannelName;
+use crate::model::paging::ArchivedChannel;
+use crate::model::post::Snapshot;
+use crate::telegram::upstream::Priority;
+use crate::telegram::url::PageRequest;
+
+/// How long a refresh waits for another replica that holds the channel's lease.
+const LEASE_WAIT: Duration = Duration::from_secs(6);
+
+/// How often it checks the archive during that wait, in case a notification was lost.
+const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The result of a refresh, shared by every request that waits for it.
+pub(super) type RefreshOutcome = Result<Refreshed, Failure>;
+
+/// A refreshed channel.
+#[derive(Clone)]
+pub(super) struct Refreshed {
+    pub(super) snapshot: Arc<CompressedSnapshot>,
+    /// Telegram was asked; otherwise the snapshot is from the cache or the archive.
+    pub(super) is_from_telegram: bool,
+}
+
+impl Refreshed {
+    fn stored(snapshot: Arc<CompressedSnapshot>) -> Self {
+        Self { snapshot, is_from_telegram: false }
+    }
+}
+
+impl Channels {
+    /// Joins the running refresh of a channel, or starts one in its own task.
+    pub(super) fn start_refresh(
+        self: &Arc<Self>,
+        name: &ChannelName,
+    ) -> impl Future<Output = Option<RefreshOutcome>> + use<> {
+        let (channels, name) = (Arc::clone(self), name.clone());
+        self.refreshes.run(name.clone(), || async move {
+            let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
+            outcome.unwrap_or_else(|_| Err(channels.internal_failure(&name)))
+        })
+    }
+
+    /// Records that a refresh panicked.
+    pub(super) fn internal_failure(&self, name: &ChannelName) -> Failure {
+        self.record_failure(name, RefreshError::Internal, PriorState::Unknown)
+    }
+
+    async fn refresh(self: &Arc<Self>, name: &ChannelName) -> RefreshOutcome {
+        let cached = self.snapshots.get(name);
+        // Another refresh may have finished since the caller looked into the cache.
+        if let Some(entry) = cached.as_ref().filter(|entry| entry.remaining().is_ok()) {
+            return Ok(Refreshed::stored(Arc::clone(&entry.snapshot)));
+        }
+        let cached = cached.map(|entry| entry.snapshot);
+        let mut prior = if cached.is_some() { PriorState::Cached } else { PriorState::Unknown };
+        if cached.is_none() {
+            match self.archive.load(name, Caller::Refresh).await {
+                Ok(Some(archived)) => {
+                    let snapshot = self.cache_archived(name, archived).await;
+                    return snapshot
+                        .map(Refreshed::stored)
+                        .map_err(|err| self.record_failure(name, err, prior));
+                }
+                Ok(None) => {}
+                Err(err) => {
+                    log_archive_error(name, &err);
+                    prior = PriorState::ArchiveUnavailable;
+                }
+            }
+        }
+        // A concurrent refresh may have failed in the meantime.
+        if let Some(failure) = self.failures.not_due(name) {
+            return Err(failure);
+        }
+        if let Some(snapshot) = self.wait_for_other_replica(name).await {
+            return Ok(Refreshed::stored(snapshot));
+        }
+        match self.fetch(name, cached).await {
+            Ok(snapshot) => {
+                metrics::refresh("ok".to_owned());
+                self.failures.clear(name);
+                Ok(Refreshed { snapshot, is_from_telegram: true })
+            }
+            Err(error) => {
+                self.archive.release_lease(name.as_str()).await;
+                metrics::refresh(error.code());
+                let failure = self.record_failure(name, error, prior);
+                self.report_failure(name, &failure, prior).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Logs a failed refresh, and marks a channel that is gone in the archive.
+    async fn report_failure(&self, name: &ChannelName, failure: &Failure, prior: PriorState) {
+        let (error, attempts, is_cached) = (&failure.error, failure.attempts, prior == PriorState::Cached);
+        if error.is_authoritative() {
+            tracing::info!(channel = %name, reason = %error, "channel has no posts");
+            if is_cached && let Err(err) = self.archive.mark_gone(name).await {
+                tracing::warn!(channel = %name, error = %err, "cannot mark channel as gone in the archive");
+            }
+        } else if is_cached {
+            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; serving the stale snapshot");
+        } else {
+            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; no snapshot to serve");
+        }
+    }
+
+    /// Reloads a channel from the archive into the cache.
+    pub(super) async fn reload(&self, name: &ChannelName) {
+        match self.archive.load(name, Caller::Background).await {
+            Ok(Some(archived)) => drop(self.cache_archived(name, archived).await),
+            Ok(None) => {}
+            Err(err) => log_archive_error(name, &err),
+        }
+    }
+
+    /// With a shared archive, takes the channel's lease, or waits until the replica that holds it has archived the
+    /// channel. Returns what another replica archived; `None` if this replica has to fetch.
+    async fn wait_for_other_replica(&self, name: &ChannelName) -> Option<Arc<CompressedSnapshot>> {
+        if !self.archive.is_shared() {
+            return None;
+        }
+        let until = Instant::now() + LEASE_WAIT;
+        let mut notifications = self.archive.notifications();
+        loop {
+            // Without the archive every replica fetches for itself.
+            let lease = self.archive.lease(name.as_str()).await;
+            let lease = lease.inspect_err(|err| log_archive_error(name, err)).ok()?;
+            let archived = self.archive.load(name, Caller::Refresh).await;
+            if let Some(archived) = archived.inspect_err(|err| log_archive_error(name, err)).ok()?
+                && archived.fresh_until() > clock::now()
+            {
+                if lease == Lease::Ours {
+                    self.archive.release_lease(name.as_str()).await;
+                }
+                return self.cache_archived(name, archived).await.ok();
+            }
+            if lease == Lease::Ours || Instant::now() > until {
+                return None;
+            }
+            let notified =
+                async { while notifications.recv().await.is_ok_and(|notified| notified != *name) {} };
+            drop(tokio::time::timeout(LEASE_POLL_INTERVAL, notified).await);
+        }
+    }
+
+    /// Fetches a channel, merges the page into the archive and caches the result. If the archive fails or is slow, the
+    /// page is merged with the cached snapshot only.
+    async fn fetch(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        cached: Option<Arc<CompressedSnapshot>>,
+    ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
+        let priority = if cached.is_some() { Priority::High } else { Priority::Low };
+        let rejected_pages = Some(&self.config.rejected_pages);
+        let page = fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await?;
+        let page = Arc::new(to_archive(page));
+        let (n_posts, fresh_for, fetched) =
+            (page.snapshot.posts.len(), self.fresh_for(&page.snapshot), clock::now());
+        // The merge continues after readers stopped waiting for it; it holds the lease until its end.
+        let mut merging = {
+            let (channels, name, page) = (Arc::clone(self), name.clone(), Arc::clone(&page));
+            tokio::spawn(async move { channels.merge(&name, page, fetched, fresh_for).await })
+        };
+        let merged = tokio::time::timeout(self.archive.timeout(Caller::Refresh), &mut merging).await;
+        let reason = match merged {
+            Ok(Ok(Ok(Some(snapshot)))) => {
+                tracing::info!(channel = %name, posts = n_posts, "refreshed channel");
+                return Ok(snapshot);
+            }
+            Ok(Ok(Ok(None))) => "the channel is missing after the merge".to_owned(),
+            Ok(Ok(Err(err))) => err.to_string(),
+            Ok(Err(err)) => err.to_string(),
+            Err(_) => "the archive is slow".to_owned(),
+        };
+        tracing::warn!(channel = %name, reason, "cannot archive the page; serving from memory");
+        let snapshot = self.cache_page(name, cached, &page, fetched, fresh_for).await;
+        tracing::info!(channel = %name, posts = n_posts, "refreshed channel");
+        snapshot
+    }
+
+    /// Merges a page into the archive and caches the merged channel.
+    async fn merge(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        page: Arc<FetchedPage>,
+        fetched: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
+        let has_hidden = page.snapshot.posts.iter().any(|post| post.only_in_telegram.is_some());
+        let merged = self.archive.merge(name, page, PageScope::Newest, fetched, fresh_for).await;
+        let archived = match merged {
+            Ok(_) => self.archive.load(name, Caller::Background).await,
+            Err(err) => Err(err),
+        };
+        self.archive.release_lease(name.as_str()).await;
+        let snapshot = match archived? {
+            Some(archived) => self.cache_archived(name, archived).await.ok(),
+            None => None,
+        };
+        self.start_follow_up(name, has_hidden);
+        Ok(snapshot)
+    }
+
+    fn start_follow_up(self: &Arc<Self>, name: &ChannelName, has_hidden: bool) {
+        let (channels, after) = (Arc::clone(self), name.clone());
+        drop(self.follow_ups.run(name.clone(), || async move {
+            let Self { client, archive, config, .. } = &*channels;
+            if follow_up(client, archive, &after, config.gap_pages, has_hidden, clock::now()).await {
+                channels.reload(&after).await;
+            }
+        }));
+    }
+
+    async fn cache_archived(
+        &self,
+        name: &ChannelName,
+        archived: ArchivedChannel,
+    ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
+        let ArchivedChannel { snapshot, changed, fetched, fresh_for } = archived;
+        // A `fetched` time in the future was written by a skewed clock: treat the entry as stale.
+        let age = Duration::try_from(clock::now().duration_since(fetched)).unwrap_or(fresh_for);
+        let compressed = cpu_pool::run(move || CompressedSnapshot::new(&snapshot, changed)).await;
+        let compressed = compressed.map_err(io::Error::other)??;
+        Ok(self.snapshots.insert(name.clone(), compressed, age, fresh_for))
+    }
+
+    /// Merges a page with the cached snapshot, without the archive, and caches the result.
+    async fn cache_page(
+        &self,
+        name: &ChannelName,
+        cached: Option<Arc<CompressedSnapshot>>,
+        page: &FetchedPage,
+        fetched: Timestamp,
+        fresh_for: Duration,
+    ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
+        let changed = cached.as_ref().and_then(|cached| cached.changed());
+        let cached = cached.map(|cached| cached.decompress()).transpose()?;
+        let snapshot = archive::merge_without_archive(cached, page, fetched);
+        self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
+    }
+
+    fn fresh_for(&self, snapshot: &Snapshot) -> Duration {
+        let newest = snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default();
+        self.config.freshness.fresh_for(newest, clock::now(), fastrand::f64())
+    }
+
+    /// Records a failure. A channel that is gone is removed from the cache.
+    fn record_failure(&self, name: &ChannelName, error: RefreshError, prior: PriorState) -> Failure {
+        let failure = self.failures.record(name, error, prior, Instant::now());
+        if failure.error.is_authoritative() {
+            self.snapshots.remove(name);
+        }
+        failure
+    }
+}
+
+/// Logs an archive error, unless it repeats one that has opened the circuit breaker.
+fn log_archive_error(name: &ChannelName, err: &ArchiveError) {
+    if !matches!(err, ArchiveError::CircuitOpen) {
+        tracing::error!(channel = %name, error = %err, "cannot read the channel from the archive");
+    }
+}
+
+/// Reloads cached channels that other replicas have merged.
+pub(super) async fn follow_notifications(
+    channels: Weak<Channels>,
+    mut notifications: broadcast::Receiver<ChannelName>,
+) {
+    loop {
+        let name = match notifications.recv().await {
+            Ok(name) => name,
+            // A lost notification is made up for by the next refresh, which asks the archive first.
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(channels) = channels.upgrade() else { return };
+        if channels.snapshots.get(&name).is_some() {
+            channels.reload(&name).await;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The in-memory cache: a compressed snapshot per channel, bounded in bytes.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use jiff::Timestamp;
+use moka::sync::Cache;
+
+use crate::model::channel::ChannelName;
+use crate::model::post::Snapshot;
+
+/// Approximate size of an entry beside its compressed snapshot, in bytes.
+const ENTRY_OVERHEAD: usize = 512;
+
+/// A snapshot as it is cached, with its age.
+#[derive(Clone, Debug)]
+pub(super) struct CacheEntry {
+    pub(super) snapshot: Arc<CompressedSnapshot>,
+    fetched: Instant,
+    fresh_for: Duration,
+}
+
+impl CacheEntry {
+    /// Returns how long ago the snapshot was fetched.
+    pub(super) fn age(&self) -> Duration {
+        self.fetched.elapsed()
+    }
+
+    /// Returns how much longer the snapshot is fresh; `Err` with how long it has been stale.
+    pub(super) fn remaining(&self) -> Result<Duration, Duration> {
+        let age = self.age();
+        match self.fresh_for.checked_sub(age) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(age.saturating_sub(self.fresh_for)),
+        }
+    }
+}
+
+/// Snapshots by the name that was requested; a channel can have several names.
+#[derive(Debug)]
+pub(super) struct SnapshotCache(Cache<ChannelName, CacheEntry>);
+
+impl SnapshotCache {
+    /// Returns an empty cache of at most `max_bytes`.
+    pub(super) fn new(max_bytes: u64) -> Self {
+        let weigher = |_: &ChannelName, entry: &CacheEntry| {
+            u32::try_from(ENTRY_OVERHEAD + entry.snapshot.bytes.len()).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(max_bytes).weigher(weigher).build())
+    }
+
+    /// Returns the cached snapshot of a channel.
+    pub(super) fn get(&self, name: &ChannelName) -> Option<CacheEntry> {
+        self.0.get(name)
+    }
+
+    /// Inserts a snapshot fetched `age` ago and returns the stored one. If its content is unchanged the existing `Arc` is
+    /// kept, so feeds rendered from it stay valid.
+    pub(super) fn insert(
+        &self,
+        name: ChannelName,
+        snapshot: CompressedSnapshot,
+        age: Duration,
+        fresh_for: Duration,
+    ) -> Arc<CompressedSnapshot> {
+        // Shortly after boot an `Instant` cannot be that old; the entry then counts as stale.
+        let (fetched, fresh_for) = Instant::now()
+            .checked_sub(age)
+            .map_or((Instant::now(), Duration::ZERO), |then| (then, fresh_for));
+        let same = self.0.get(&name).filter(|entry| *entry.snapshot == snapshot);
+        let snapshot = same.map_or_else(|| Arc::new(snapshot), |entry| entry.snapshot);
+        self.0.insert(name, CacheEntry { snapshot: Arc::clone(&snapshot), fetched, fresh_for });
+        snapshot
+    }
+
+    /// Removes a channel.
+    pub(super) fn remove(&self, name: &ChannelName) {
+        self.0.invalidate(name);
+    }
+}
+
+/// A compressed snapshot: a third to a quarter of its size, which decides how many channels fit into memory.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompressedSnapshot {
+    bytes: Box<[u8]>,
+    changed: Option<Timestamp>,
+    channel: ChannelName,
+}
+
+impl CompressedSnapshot {
+    /// Compresses a snapshot; `changed` is stored beside it.
+    pub(super) fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
+        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
+        serde_json::to_writer(&mut deflated, snapshot)?;
+        Ok(Self {
+            bytes: deflated.finish()?.into_boxed_slice(),
+            changed,
+            channel: snapshot.channel.name.clone(),
+        })
+    }
+
+    /// Returns the channel's canonical name.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// Returns when the last visible change happened that no post's own timestamp shows; see
+    /// [`ArchivedChannel::changed`](crate::model::paging::ArchivedChannel::changed).
+    #[must_use]
+    pub fn changed(&self) -> Option<Timestamp> {
+        self.changed
+    }
+
+    /// Decompresses the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Only if the bytes were not produced by [`Self::new`].
+    pub fn decompress(&self) -> io::Result<Snapshot> {
+        let mut json = Vec::new();
+        DeflateDecoder::new(&*self.bytes).read_to_end(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telegram::page::{self, PageSource};
+
+    #[test]
+    fn compression_is_lossless() {
+        for html in
+            [include_str!("../../tests/pages/text.html"), include_str!("../../tests/pages/relation.html")]
+        {
+            let snapshot = page::parse(html, PageSource::Saved(None)).unwrap().snapshot;
+            assert_eq!(CompressedSnapshot::new(&snapshot, None).unwrap().decompress().unwrap(), snapshot);
+        }
+    }
+}

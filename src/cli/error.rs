@@ -1,0 +1,81 @@
+//! Why a command failed, and its exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::archive::ArchiveError;
+use crate::channels::RefreshError;
+use crate::config::{ConfigError, SettingsFileError};
+use crate::telegram::url::ChannelParseError;
+
+/// Why a command failed. Each error has an exit code, listed in `--help`.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// Something on the page is not carried into the feed.
+    #[error("parts of this page are not carried into the feed: see the report above")]
+    IncompletePage,
+    /// The service does not answer, or not with 200. Holds the socket address and the reason.
+    #[error("the service at {0} is not healthy: {1}")]
+    Unhealthy(String, String),
+    /// Flags contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The service or a client cannot start. Holds the cause.
+    #[error("cannot start: {0}")]
+    CannotStart(String),
+    /// The argument does not name a channel.
+    #[error(transparent)]
+    ChannelName(#[from] ChannelParseError),
+    /// The channel or file has no posts to read. Holds its name.
+    #[error("{0}: {1}")]
+    Refresh(String, RefreshError),
+    /// A file cannot be read.
+    #[error("cannot read {}: {err}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        err: io::Error,
+    },
+    /// The settings file is invalid.
+    #[error(transparent)]
+    SettingsFile(#[from] SettingsFileError),
+    /// The archive cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The channel is not archived. Holds its name.
+    #[error("no posts of {0} are archived")]
+    NotArchived(String),
+    /// Older posts cannot be fetched. Holds the channel and the cause.
+    #[error("{0}: {1}")]
+    Backfill(String, String),
+    /// Standard output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// Returns the exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::IncompletePage | Self::Unhealthy(..) | Self::CannotStart(_) => 1,
+            Self::Config(_) | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
+            Self::ChannelName(_) => 3,
+            Self::Refresh(_, err) if err.is_authoritative() => 4,
+            Self::NotArchived(_) => 4,
+            Self::Refresh(..) | Self::Backfill(..) => 5,
+            Self::File { .. }
+            | Self::SettingsFile(SettingsFileError::Unreadable { .. })
+            | Self::Output(_) => 6,
+            Self::Archive(_) => 7,
+        }
+    }
+
+    /// Wraps an error that prevents a start.
+    pub(super) fn cannot_start(err: impl std::error::Error) -> Self {
+        Self::CannotStart(err.to_string())
+    }
+}

@@ -1,0 +1,224 @@
+//! Pictures, videos and other media in the body of a post.
+//!
+//! Each is a figure that any reader can show something of: a video has a link inside for readers without a
+//! player, and what may not be embedded is named with a link to it.
+
+use url::Url;
+
+use super::html;
+use crate::feed::media_links::MediaLinks;
+use crate::feed::title;
+use crate::model::media_file::FileKind;
+use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
+
+/// Writes one medium. `permalink` is where a person sees what can't be shown here.
+pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, from: MediaLinks<'_>) {
+    match medium {
+        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, from),
+        Media::Video(medium) => video(out, medium, permalink, from),
+        Media::Voice { url, seconds } => voice(out, url, *seconds, from),
+        Media::Sticker { url, format, still } => {
+            sticker(out, url, *format, still.as_deref(), permalink, from);
+        }
+        Media::Location { url, map, title, address } => {
+            html::group(out, "figure", |out| {
+                if let Some(map) = map {
+                    linked_picture(out, "Map", map, None, Some(url), from);
+                }
+                caption(out, |out| {
+                    html::link(out, &place(url, title.as_deref()), Some(url));
+                    if let Some(address) = address {
+                        out.push_str("<br>");
+                        html::text(out, address);
+                    }
+                });
+            });
+        }
+        Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
+        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, from),
+    }
+}
+
+/// What stands below a medium in its figure.
+fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
+    out.push('\n');
+    html::block(out, "figcaption", fill);
+}
+
+/// A picture as a figure of its own.
+pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, from: MediaLinks<'_>) {
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, from));
+}
+
+/// A video with a player, or else a link to it.
+pub(super) fn video(out: &mut String, video: &Video, permalink: &str, from: MediaLinks<'_>) {
+    let label = title::video_label(video.kind);
+    let poster = video.poster.as_deref();
+    html::group(out, "figure", |out| {
+        let source = video.url.as_deref().and_then(|url| from.url(FileKind::Mp4, url));
+        if let Some(source) = &source {
+            player(out, label, source, poster, video.size, from);
+        } else if let Some(poster) = poster {
+            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), from);
+        }
+        caption(out, |out| {
+            let label_and_time = timed(label, video.seconds);
+            match &video.url {
+                Some(_) if source.is_some() => html::text(out, &label_and_time),
+                Some(url) => html::link(out, &label_and_time, Some(url)),
+                None => {
+                    html::text(out, &label_and_time);
+                    out.push_str(" — too big for the preview, ");
+                    html::link(out, "watch in Telegram", Some(permalink));
+                }
+            }
+        });
+    });
+}
+
+/// `source` is admitted; `poster` is not yet.
+fn player(
+    out: &mut String,
+    label: &str,
+    source: &str,
+    poster: Option<&str>,
+    size: Option<Size>,
+    from: MediaLinks<'_>,
+) {
+    let still = poster.and_then(|url| from.url(FileKind::Jpeg, url));
+    out.push_str("<video");
+    html::attribute(out, "src", source);
+    if let Some(still) = &still {
+        html::attribute(out, "poster", still);
+    }
+    out.push_str(" controls=\"\" preload=\"none\"");
+    dimensions(out, size);
+    out.push('>');
+    html::link(out, label, Some(source));
+    out.push_str("</video>");
+    if let (None, Some(poster)) = (still, poster) {
+        out.push('\n');
+        html::link(out, "Still picture", Some(poster));
+    }
+}
+
+/// A picture that leads to `target`, or else a link to it.
+fn linked_picture(
+    out: &mut String,
+    label: &str,
+    url: &str,
+    size: Option<Size>,
+    target: Option<&str>,
+    from: MediaLinks<'_>,
+) {
+    let Some(source) = from.url(FileKind::Jpeg, url) else {
+        return html::link(out, label, Some(url));
+    };
+    let target = target.filter(|target| html::is_linkable(target));
+    if let Some(target) = target {
+        html::open_link(out, target);
+    }
+    img(out, label, &source, size);
+    if target.is_some() {
+        html::close(out, "a");
+    }
+}
+
+fn img(out: &mut String, label: &str, source: &str, size: Option<Size>) {
+    out.push_str("<img");
+    html::attribute(out, "src", source);
+    html::attribute(out, "alt", label);
+    dimensions(out, size);
+    out.push('>');
+}
+
+fn dimensions(out: &mut String, size: Option<Size>) {
+    if let Some(Size { width, height }) = size {
+        html::attribute(out, "width", &width.to_string());
+        html::attribute(out, "height", &height.to_string());
+    }
+}
+
+fn voice(out: &mut String, url: &str, seconds: Option<u32>, from: MediaLinks<'_>) {
+    let label_and_time = timed("Voice message", seconds);
+    html::group(out, "figure", |out| {
+        let Some(source) = from.url(FileKind::Ogg, url) else {
+            return html::link(out, &label_and_time, Some(url));
+        };
+        out.push_str("<audio");
+        html::attribute(out, "src", &source);
+        out.push_str(" controls=\"\" preload=\"none\">");
+        html::link(out, "Voice message", Some(&source));
+        out.push_str("</audio>");
+        caption(out, |out| html::text(out, &label_and_time));
+    });
+}
+
+fn sticker(
+    out: &mut String,
+    url: &str,
+    format: StickerFormat,
+    still: Option<&str>,
+    permalink: &str,
+    from: MediaLinks<'_>,
+) {
+    html::group(out, "figure", |out| match format {
+        StickerFormat::Webp => match from.url(FileKind::Webp, url) {
+            Some(source) => img(out, "Sticker", &source, None),
+            None => html::link(out, "Sticker", Some(url)),
+        },
+        StickerFormat::Webm if let Some(source) = from.url(FileKind::Webm, url) => {
+            player(out, "Sticker", &source, still, None, from);
+        }
+        StickerFormat::Webm | StickerFormat::Tgs => {
+            if let Some(still) = still {
+                linked_picture(out, "Sticker", still, None, None, from);
+            }
+            // No reader shows its file, whose address does not last.
+            caption(out, |out| html::link(out, "Animated sticker", Some(permalink)));
+        }
+    });
+}
+
+/// What to call a place: its name, else its coordinates as the map's address gives them.
+fn place(url: &str, title: Option<&str>) -> String {
+    if let Some(title) = title {
+        return title.to_owned();
+    }
+    let coordinates = Url::parse(url).ok().and_then(|url| {
+        let (_, query) = url.query_pairs().find(|(name, _)| name == "q")?;
+        query.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| query.into_owned())
+    });
+    coordinates.map_or_else(|| "Location".to_owned(), |coordinates| format!("Location {coordinates}"))
+}
+
+fn contact(out: &mut String, name: &str, phone: Option<&str>) {
+    html::block(out, "p", |out| {
+        out.push_str("👤 ");
+        html::element(out, "b", |out| html::text(out, name));
+        if let Some(phone) = phone {
+            let number: String = phone.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+            out.push_str("<br>");
+            html::link(out, phone, Some(&format!("tel:{number}")));
+        }
+    });
+}
+
+fn offer(out: &mut String, offer: &GameOrInvoice, from: MediaLinks<'_>) {
+    html::group(out, "blockquote", |out| {
+        html::block(out, "p", |out| {
+            html::element(out, "b", |out| html::text(out, &offer.title));
+            for part in [&offer.description, &offer.note].into_iter().flatten() {
+                out.push_str("<br>");
+                html::lines(out, part);
+            }
+        });
+        if let Some(image) = &offer.image {
+            picture(out, "Picture", image, None, from);
+        }
+    });
+}
+
+fn timed(label: &str, seconds: Option<u32>) -> String {
+    seconds.map_or_else(|| label.to_owned(), |seconds| format!("{label}, {}", html::clock(seconds)))
+}

@@ -1,0 +1,72 @@
+//! Builds the neutral [`Feed`] of a snapshot.
+
+use super::media_links::MediaLinks;
+use super::options::FeedOptions;
+use super::{Entry, Feed, TTL_MINUTES, body, enclosure, plain_text, title};
+use crate::model::channel::Channel;
+use crate::model::media_file::FileName;
+use crate::model::post::{Post, Snapshot};
+
+/// Makes the feed of a channel.
+#[must_use]
+pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
+    let channel = &snapshot.channel;
+    let links = &options.media;
+    let sourced = |post| (post, MediaLinks::of(post, &channel.name, links));
+    let entries = snapshot.posts.iter().rev().map(sourced).map(|(post, from)| entry(post, from));
+    let entries: Vec<Entry> = entries.collect();
+    let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
+    Feed {
+        description: description(channel),
+        home_url: channel.url.clone(),
+        self_url: options.self_url.clone(),
+        next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
+        prev_url: options.prev_url.clone(),
+        icon: channel.photo.as_deref().and_then(|url| links.url(&channel.name, None, FileName::PHOTO, url)),
+        author: title.clone(),
+        title,
+        updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
+        ttl_minutes: TTL_MINUTES,
+        entries,
+    }
+}
+
+/// The address of the page below this post (RFC 5005, section 3).
+fn next_url(oldest: &Post, options: &FeedOptions) -> String {
+    let (address, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
+    let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
+    format!("{address}?before={}{limit}", oldest.id)
+}
+
+/// What the channel says of itself, behind Telegram's warning if there is one.
+fn description(channel: &Channel) -> String {
+    let about = plain_text::visible_line(channel.about.text())
+        .unwrap_or_else(|| format!("@{} on Telegram", channel.name));
+    match channel.warning.as_deref().and_then(plain_text::visible_line) {
+        Some(warning) => format!("{warning}: {about}"),
+        None => about,
+    }
+}
+
+fn entry(post: &Post, from: MediaLinks<'_>) -> Entry {
+    let is_category = |tag: &String| !tag.contains(',');
+    Entry {
+        id: post.permalink.clone(),
+        url: post.permalink.clone(),
+        title: title::title(post),
+        summary: title::summary(post),
+        body: body::body(post, from),
+        published: post.published,
+        updated: post.updated.unwrap_or(post.published),
+        author: post.signature.as_deref().and_then(plain_text::visible_line),
+        // FreshRSS splits a category at commas.
+        categories: post
+            .text
+            .hashtags()
+            .into_iter()
+            .filter_map(plain_text::visible_line)
+            .filter(is_category)
+            .collect(),
+        media: enclosure::enclosures(&post.media, from),
+    }
+}

@@ -1,0 +1,75 @@
+//! Small values for the tests of this module.
+
+use jiff::Timestamp;
+
+use super::{Entry, Feed, TTL_MINUTES};
+use crate::media::signed_url::MediaLinker;
+use crate::model::channel::{Channel, ChannelName};
+use crate::model::post::{Post, PostId, Snapshot};
+use crate::model::rich_text::RichText;
+
+/// A moment in 2024.
+pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
+
+/// A post that says and shows nothing.
+pub(super) fn post() -> Post {
+    Post::empty(PostId::new(7).unwrap(), "https://example.org/sample/7".into(), TIME)
+}
+
+/// A channel with these posts.
+pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
+    Snapshot { channel: channel(), posts, has_older: false }
+}
+
+/// A channel.
+pub(super) fn channel() -> Channel {
+    Channel {
+        name: ChannelName::new("sample").unwrap(),
+        id: None,
+        url: "https://example.org/sample".into(),
+        title: "Sample & Co".into(),
+        about: RichText::default(),
+        photo: Some("https://media.example.org/photo.jpg".into()),
+        counters: Vec::new(),
+        verified: false,
+        warning: None,
+    }
+}
+
+/// Links that lead to `media.example.org` itself.
+pub(super) fn links() -> MediaLinker {
+    MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None }
+}
+
+/// An entry with this text for every text that it has, as no post could make it.
+pub(super) fn entry(text: &str) -> Entry {
+    Entry {
+        id: "https://example.org/sample/7".into(),
+        url: "https://example.org/sample/7".into(),
+        title: text.into(),
+        summary: text.into(),
+        body: text.into(),
+        published: TIME,
+        updated: TIME,
+        author: Some(text.into()),
+        categories: vec![text.into()],
+        media: Vec::new(),
+    }
+}
+
+/// A feed with these entries.
+pub(super) fn feed(entries: Vec<Entry>) -> Feed {
+    Feed {
+        title: "Sample".into(),
+        description: "A sample".into(),
+        home_url: "https://example.org/sample".into(),
+        self_url: "https://feeds.example.org/sample/rss".into(),
+        next_url: None,
+        prev_url: None,
+        icon: None,
+        author: "Sample".into(),
+        updated: TIME,
+        ttl_minutes: TTL_MINUTES,
+        entries,
+    }
+}

@@ -1,0 +1,84 @@
+//! The pages of a feed: which posts a request asks for, and what it gets.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::post::{PostId, Snapshot};
+
+/// The minimum number of posts on a feed's first page: as many as Telegram's preview page shows.
+pub const MIN_POSTS_PER_PAGE: usize = 20;
+
+/// The maximum number of posts on a feed page.
+pub const MAX_POSTS_PER_PAGE: u8 = 200;
+
+/// A range of ids whose posts have not been fetched: posts below and above it are archived, Telegram may have more in
+/// between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The highest archived id below the gap; 0 if nothing below it is archived.
+    pub above: u32,
+    /// The lowest archived id above the gap; Telegram is asked for the posts before this one.
+    pub below: PostId,
+    /// The preview page above the gap links to older posts.
+    pub linked: bool,
+    /// The gap is filled only when a request asks for posts in it.
+    pub lazy: bool,
+    /// Number of failed attempts to fill it.
+    pub failures: u32,
+    /// When the next attempt is due, in seconds since 1970.
+    pub retry: i64,
+}
+
+/// Which posts of a channel a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FeedPageRequest {
+    /// Only posts with lower ids.
+    pub before: Option<PostId>,
+    /// At most this many posts; the default is what the feed's first page shows.
+    pub limit: Option<u8>,
+}
+
+/// The next newer page of a feed, for `rel="prev"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrevPage {
+    /// The feed's first page.
+    Newest,
+    /// The page with the posts before this id.
+    Before(PostId),
+}
+
+/// One page of a channel's posts.
+#[derive(Clone, Debug)]
+pub struct FeedPage {
+    /// The channel and the posts; `None` if there are no posts in this range.
+    pub snapshot: Option<Snapshot>,
+    /// See [`ArchivedChannel::changed`].
+    pub changed: Option<Timestamp>,
+    /// The next newer page; `None` on the newest page.
+    pub prev: Option<PrevPage>,
+    /// The highest gap in the range of these posts, or directly below them if there are fewer posts than asked for.
+    pub gap: Option<Gap>,
+}
+
+/// A channel as the archive has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedChannel {
+    /// The newest posts, as the feed's first page shows them.
+    pub snapshot: Snapshot,
+    /// When the last visible change happened that no post's own timestamp shows: a deletion, a new channel title, a
+    /// new URL.
+    pub changed: Option<Timestamp>,
+    /// When the channel was last fetched from Telegram.
+    pub fetched: Timestamp,
+    /// How long after `fetched` the channel counts as fresh.
+    pub fresh_for: Duration,
+}
+
+impl ArchivedChannel {
+    /// Returns when the channel becomes stale.
+    #[must_use]
+    pub fn fresh_until(&self) -> Timestamp {
+        self.fetched.saturating_add(self.fresh_for).unwrap_or(Timestamp::MAX)
+    }
+}

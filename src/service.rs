@@ -1,0 +1,190 @@
+//! The composition root: a [`Config`] becomes the parts of a service and its background tasks.
+//!
+//! Used by the command line, the tests and the benchmarks alike.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::Instant;
+
+use crate::archive::{Archive, ArchiveError, Retention};
+use crate::channels::{Channels, ChannelsConfig, RejectedPages};
+use crate::clock;
+use crate::config::{Config, Storage};
+use crate::media::client::MediaClient;
+use crate::media::keys;
+use crate::media::resolver::MediaResolver;
+use crate::media::signed_url::MediaKeys;
+use crate::metrics::Metrics;
+use crate::net::http_client::HttpClientError;
+use crate::telegram::client::Client;
+use crate::web::{self, AppState};
+
+/// When the archive is first pruned after the start.
+const FIRST_PRUNE: Duration = Duration::from_mins(1);
+
+/// How often the archive is pruned.
+const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Size of a connection's send buffer. The system's default is megabytes, and a client that reads those slowly looks for
+/// minutes as if it had stopped reading.
+const SEND_BUFFER_BYTES: u32 = 256 << 10;
+
+/// Connections that wait to be accepted.
+const ACCEPT_BACKLOG: u32 = 1024;
+
+/// Why a service cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A socket address cannot be listened on.
+    #[error("cannot listen on {address}: {err}")]
+    Listen {
+        /// The socket address.
+        address: SocketAddr,
+        /// The cause.
+        err: io::Error,
+    },
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// An HTTP client cannot be built.
+    #[error(transparent)]
+    HttpClient(#[from] HttpClientError),
+    /// The media key cannot be read.
+    #[error("cannot read the media key: {0}")]
+    MediaKey(io::Error),
+}
+
+/// A service that is ready to accept connections.
+pub struct Service {
+    listener: TcpListener,
+    address: SocketAddr,
+    state: Arc<AppState>,
+    archive: Arc<Archive>,
+}
+
+impl Service {
+    /// Opens the archive, binds the listeners and starts the background tasks. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(mut config: Config, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+        let (listener, address) = listen(config.web.listen)?;
+        config.web.listen = address;
+        let archive = open_archive(&config).await?;
+        let state = build_state(&config, Arc::clone(&archive), metrics)?;
+        if config.retention != Retention::default() {
+            tokio::spawn(prune_periodically(Arc::clone(&archive), config.retention));
+        }
+        if let Some(address) = config.metrics_listen {
+            let (listener, address) = listen(address)?;
+            tracing::info!(url = format!("http://{address}/-/metrics"), "serving metrics");
+            tokio::spawn(web::serve_metrics(listener, Arc::clone(&state)));
+        }
+        Ok(Self { listener, address, state, archive })
+    }
+
+    /// Returns the socket address that the service listens on. If the configured port was 0, the system has chosen one.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive.
+    ///
+    /// # Errors
+    ///
+    /// See [`web::serve`].
+    pub async fn serve<S>(self, shutdown: S) -> io::Result<()>
+    where
+        S: futures_util::Stream<Item = ()> + Send + Unpin,
+    {
+        web::serve(self.listener, self.state, shutdown).await?;
+        self.archive.close().await;
+        Ok(())
+    }
+}
+
+/// Builds everything behind the listener.
+pub(crate) fn build_state(
+    config: &Config,
+    archive: Arc<Archive>,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<AppState>, StartError> {
+    let client = Arc::new(Client::new(config.client.clone())?);
+    let channels_config = ChannelsConfig {
+        cache_size: cache_sizes(config).1,
+        freshness: config.freshness,
+        gap_pages: config.gap_pages,
+        rejected_pages: RejectedPages::new(&config.data_dir),
+    };
+    let channels = Channels::new(Arc::clone(&client), Arc::clone(&archive), channels_config);
+    let resolver = MediaResolver::new(client, archive, Arc::clone(&channels), config.media_url_ttl);
+    let media_client =
+        MediaClient::new(&config.client.http, config.web.media_hosts.clone(), config.media_max_size)?;
+    let media_keys = media_keys(config).map_err(StartError::MediaKey)?;
+    Ok(AppState::new(config.web.clone(), channels, resolver, media_client, media_keys, metrics))
+}
+
+/// Opens the archive of a service.
+async fn open_archive(config: &Config) -> Result<Arc<Archive>, ArchiveError> {
+    match &config.storage {
+        Storage::Memory => Archive::in_memory(cache_sizes(config).0).await,
+        Storage::DataDir(data_dir) => Archive::open_for_service(data_dir).await,
+        Storage::Postgres(url) => Archive::shared(url, true).await,
+    }
+}
+
+/// Returns the bytes of an archive in memory and of the snapshot cache, which share `--cache-size`.
+fn cache_sizes(config: &Config) -> (u64, u64) {
+    match config.storage {
+        Storage::Memory => (config.cache_size / 2, config.cache_size / 2),
+        Storage::DataDir(_) | Storage::Postgres(_) => (0, config.cache_size),
+    }
+}
+
+/// Returns the keys that sign media URLs: as configured, else from the data directory, else temporary ones.
+fn media_keys(config: &Config) -> io::Result<MediaKeys> {
+    if let Some(keys) = &config.media_keys {
+        return Ok(keys.clone());
+    }
+    if matches!(config.storage, Storage::Postgres(_)) {
+        tracing::warn!("all replicas on this database need the same --media-key");
+    }
+    if let Some(keys) = keys::load_or_generate(&config.data_dir)? {
+        return Ok(keys);
+    }
+    tracing::warn!("using a temporary media key: media URLs will stop working after a restart");
+    keys::ephemeral()
+}
+
+async fn prune_periodically(archive: Arc<Archive>, retention: Retention) {
+    let mut interval = tokio::time::interval_at(Instant::now() + FIRST_PRUNE, PRUNE_INTERVAL);
+    loop {
+        interval.tick().await;
+        match archive.prune(retention, clock::now()).await {
+            Ok(0) => {}
+            Ok(n_pruned) => tracing::info!(posts = n_pruned, "pruned the archive"),
+            Err(err) => tracing::warn!(error = %err, "cannot prune the archive; retrying later"),
+        }
+    }
+}
+
+/// Binds a listener. Returns it with its socket address.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.bind(address)?;
+        let listener = socket.listen(ACCEPT_BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bind().map_err(|err| StartError::Listen { address, err })
+}

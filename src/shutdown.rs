@@ -1,0 +1,31 @@
+//! Shutdown signals.
+
+use std::io;
+use std::task::Poll;
+
+use futures_util::stream::{self, Stream};
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows::ctrl_c;
+
+/// Returns a stream with one item per shutdown signal: SIGINT (Ctrl-C) or SIGTERM (systemd, containers).
+///
+/// From this call on, these signals no longer terminate the process.
+///
+/// # Errors
+///
+/// If the signal handlers cannot be installed.
+pub fn shutdown_signals() -> io::Result<impl Stream<Item = ()> + Send + Unpin> {
+    #[cfg(unix)]
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    #[cfg(windows)]
+    let mut interrupt = ctrl_c()?;
+    Ok(stream::poll_fn(move |cx| {
+        #[cfg(unix)]
+        if terminate.poll_recv(cx).is_ready() {
+            return Poll::Ready(Some(()));
+        }
+        interrupt.poll_recv(cx).map(|_| Some(()))
+    }))
+}

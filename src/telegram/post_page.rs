@@ -1,0 +1,49 @@
+//! What the page of a single post says of it; for posts that the preview page does not show.
+
+use super::dom;
+use super::no_posts::meta;
+use super::page::{self, PageSource};
+use crate::model::channel::ChannelName;
+use crate::model::post::{Post, PostId};
+
+/// The text of a post by its own page, `t.me/NAME/ID`, which Telegram cuts near 1,000 characters. `None` when the page
+/// is not one of a post, or says no more than `others`: for a post that is not there it describes the channel.
+#[must_use]
+pub fn description(html: &str, others: &[&str]) -> Option<String> {
+    let document = dom::parse(html).ok()?;
+    let root = document.root_element();
+    let is_of_post = root.descendent_elements().any(|element| element.attr("data-telegram-post").is_some());
+    let text = meta(root, "og:description").filter(|_| is_of_post)?.trim();
+    let is_new = !text.is_empty() && others.iter().all(|other| other.trim() != text);
+    is_new.then(|| text.to_owned())
+}
+
+/// A post by its widget, `t.me/NAME/ID?embed=1`. `None` when that does not show it either.
+#[must_use]
+pub fn widget(html: &str, name: &ChannelName, id: PostId) -> Option<Post> {
+    let page = page::parse(html, PageSource::Saved(Some(name))).ok()?;
+    page.snapshot.posts.into_iter().find(|post| post.id == id && post.only_in_telegram.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_is_described_by_its_own_page_alone() {
+        let page = |description: &str, script: &str| {
+            format!(
+                "<html><head><meta property=\"og:description\" content=\"{description}\"></head>\
+                 <body><script async {script}></script></body></html>"
+            )
+        };
+        let of_post = "data-telegram-post=\"sample/7\"";
+        assert_eq!(
+            description(&page(" A giveaway.\n\nJoin! ", of_post), &["About"]).unwrap(),
+            "A giveaway.\n\nJoin!"
+        );
+        for (text, script) in [("About", of_post), ("", of_post), ("You can contact @sample", "")] {
+            assert_eq!(description(&page(text, script), &["About "]), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Addresses on t.me: reading the many that people type or paste, writing the few that feeds carry.
+
+use thiserror::Error;
+use url::Url;
+
+use crate::model::channel::ChannelName;
+use crate::model::post::PostId;
+
+/// The hosts that serve preview pages, the first being the one whose addresses posts carry.
+///
+/// telegram.me and telegram.dog are Telegram's own and were the way out when t.me stopped resolving in 2026.
+const HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
+
+/// Where preview pages are asked for unless configured otherwise, in the order of trying.
+pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.dog";
+
+/// The hosts, with their subdomains, from which Telegram serves pictures and videos.
+///
+/// The CDN's name has changed back and forth between three of these since 2018.
+pub const MEDIA_HOSTS: &str = "telesco.pe,cdn-telegram.org,telegram-cdn.org,telegram.space,telegram.org";
+
+/// First path segments of t.me that are no channels, though some are spelled like one.
+const RESERVED: [&str; 18] = [
+    "addemoji",
+    "addlist",
+    "addstickers",
+    "addtheme",
+    "boost",
+    "confirmphone",
+    "contact",
+    "giftcode",
+    "invoice",
+    "login",
+    "nft",
+    "proxy",
+    "setlanguage",
+    "share",
+    "socks",
+    "start",
+    "stars",
+    "startgroup",
+];
+
+/// Why what was typed names no public channel.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ChannelParseError {
+    /// It is not spelled like a name, nor like an address that holds one.
+    #[error(
+        "{0:?} is not a channel: type its name, 4 to 32 letters, digits and _ starting with a letter, \
+         such as durov, @durov or t.me/durov"
+    )]
+    NotAChannel(String),
+    /// It leads into a private chat.
+    #[error(
+        "{0:?} leads to a private chat: private channels and groups have no public page, so there is nothing to read"
+    )]
+    Private(String),
+}
+
+/// Reads whatever a person may type for a channel: `durov`, `@durov`, `t.me/durov`, an address of the channel
+/// or of one of its posts on t.me, telegram.me or telegram.dog with or without scheme, `durov.t.me`, or
+/// `tg://resolve?domain=durov`.
+///
+/// # Errors
+///
+/// [`ChannelParseError::Private`] for invite links and for posts of private channels (`t.me/c/…`),
+/// [`ChannelParseError::NotAChannel`] for everything else. Both quote what was typed, cut at 80 characters.
+pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
+    // Pasted names bring white space and invisible marks along.
+    let typed = typed.trim_matches(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
+    let quoted = || typed.chars().take(80).collect::<String>();
+    let not_a_channel = || ChannelParseError::NotAChannel(quoted());
+
+    let bare = typed.strip_prefix('@').unwrap_or(typed);
+    if let Some(name) = ChannelName::new(bare) {
+        return if is_reserved(bare) { Err(not_a_channel()) } else { Ok(name) };
+    }
+    if typed.starts_with('+') {
+        // The last part of an invite link.
+        return Err(ChannelParseError::Private(quoted()));
+    }
+    let (name, private) = if typed.get(..3).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tg:")) {
+        name_in_app_link(typed)
+    } else {
+        name_in_address(typed)
+    }
+    .ok_or_else(not_a_channel)?;
+    if private {
+        return Err(ChannelParseError::Private(quoted()));
+    }
+    ChannelName::new(&name).filter(|name| !is_reserved(name.as_str())).ok_or_else(not_a_channel)
+}
+
+/// The name in a `tg:` link, and whether the link leads into a private chat instead.
+fn name_in_app_link(typed: &str) -> Option<(String, bool)> {
+    let url = Url::parse(typed).ok()?;
+    // Both tg://resolve?… and tg:resolve?… are in use.
+    let action = url.host_str().unwrap_or_else(|| url.path());
+    if matches!(action, "join" | "privatepost") {
+        return Some((String::new(), true));
+    }
+    let (_, domain) = url.query_pairs().find(|(key, _)| key == "domain")?;
+    (action == "resolve").then(|| (domain.into_owned(), false))
+}
+
+/// The name in a web address, and whether the address leads into a private chat instead.
+fn name_in_address(typed: &str) -> Option<(String, bool)> {
+    // `https:/t.me/…` is what proxies that merge slashes make of an address inside a path.
+    let rest = typed.split_once(":/").map_or(typed, |(_, rest)| rest);
+    let url = Url::parse(&format!("https://{}", rest.trim_start_matches('/'))).ok()?;
+    if typed.contains(":/") && !typed.get(..4)?.eq_ignore_ascii_case("http") {
+        return None;
+    }
+    let host = url.host_str()?;
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    if let Some(name) = HOSTS.iter().find_map(|known| host.strip_suffix(known)?.strip_suffix('.')) {
+        return Some((name.to_owned(), false));
+    }
+    if !HOSTS.contains(&host) {
+        return None;
+    }
+    let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty());
+    let first = match segments.next()? {
+        "s" => segments.next()?,
+        first => first,
+    };
+    let private = first.starts_with('+') || first.starts_with("%20") || matches!(first, "c" | "joinchat");
+    Some((first.trim_start_matches('@').to_owned(), private))
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Whether an address, given with its host, is one of Telegram's pages rather than somewhere else.
+#[must_use]
+pub(super) fn is_telegram(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| HOSTS.contains(&host))
+}
+
+/// The channel's page for people.
+#[must_use]
+pub fn channel_url(name: &str) -> String {
+    format!("https://{}/{name}", HOSTS[0])
+}
+
+/// A post's permalink. `name` is in the spelling that t.me uses in its own links.
+#[must_use]
+pub fn post_url(name: &str, id: PostId) -> String {
+    format!("https://{}/{name}/{id}", HOSTS[0])
+}
+
+/// Which page of a channel is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageRequest {
+    /// The preview page with its newest posts.
+    Newest,
+    /// The preview page with the posts that are older than this one.
+    Before(PostId),
+    /// The page of one post, which sends people on to the app.
+    Post(PostId),
+    /// The widget that shows one post on other people's pages.
+    Widget(PostId),
+}
+
+/// Where a page of a channel lies below an upstream's base address, and the query that belongs to it.
+#[must_use]
+pub(super) fn path_of(name: &ChannelName, which: PageRequest) -> (String, Option<String>) {
+    match which {
+        PageRequest::Newest => (format!("/s/{name}"), None),
+        PageRequest::Before(id) => (format!("/s/{name}"), Some(format!("before={id}"))),
+        PageRequest::Post(id) => (format!("/{name}/{id}"), None),
+        PageRequest::Widget(id) => (format!("/{name}/{id}"), Some("embed=1&mode=tme".to_owned())),
+    }
+}
+
+/// Makes an address of the page absolute: hashtags are written `?q=%23tag`, older pages have `//host/…`.
+/// Links that open the app are turned into their web form where there is one, since most readers drop them.
+/// `None` when it is no address.
+#[must_use]
+pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
+    let href = href.trim();
+    let Ok(url) = Url::parse(href) else {
+        let page = Url::parse(&format!("https://{}/s/{name}", HOSTS[0])).ok()?;
+        return page.join(href).ok().map(String::from);
+    };
+    if url.scheme() == "tg" {
+        let (domain, private) = name_in_app_link(href).unwrap_or_default();
+        if let (Some(channel), false) = (ChannelName::new(&domain), private) {
+            let post = url.query_pairs().find(|(key, _)| key == "post").and_then(|(_, id)| id.parse().ok());
+            let id = post.and_then(PostId::new);
+            let to = |id| post_url(channel.as_str(), id);
+            return Some(id.map_or_else(|| channel_url(channel.as_str()), to));
+        }
+    }
+    // What is already absolute stays as it is written: an address is compared by its spelling.
+    Some(href.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_channel_is_read() {
+        for typed in [
+            "durov",
+            "@durov",
+            " durov ",
+            "\u{200e}durov\n",
+            "t.me/durov",
+            "T.ME/durov",
+            "www.t.me/durov",
+            "http://t.me/durov",
+            "https:/t.me/durov",
+            "https://t.me/s/durov?before=5",
+            "https://t.me/s/durov/",
+            "https://t.me/durov/123",
+            "https://t.me/durov/123?single",
+            "https://t.me/@durov",
+            "telegram.me/durov",
+            "https://telegram.dog/s/durov",
+            "durov.t.me",
+            "https://durov.t.me/123",
+            "tg://resolve?domain=durov",
+            "tg:resolve?domain=durov&post=123",
+            "TG://resolve?domain=durov",
+        ] {
+            assert_eq!(
+                parse_channel(typed).map(|name| name.to_string()),
+                Ok("durov".to_owned()),
+                "{typed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn private_chats_are_told_apart() {
+        for typed in [
+            "t.me/+AbCdEfGhIjKl",
+            "+AbCdEfGhIjKl",
+            "https://t.me/joinchat/AbCdEfGhIjKl",
+            "https://t.me/c/1234567/89",
+            "tg://join?invite=AbCdEfGhIjKl",
+            "tg://privatepost?channel=1234567&post=89",
+        ] {
+            assert!(matches!(parse_channel(typed), Err(ChannelParseError::Private(_))), "{typed}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_no_channel() {
+        let long = "x".repeat(5000);
+        for typed in [
+            "",
+            " ",
+            "@",
+            "abc",
+            "a b c d",
+            "durov!",
+            "@@durov",
+            "дуров",
+            "https://",
+            "https://t.me",
+            "https://t.me/",
+            "https://t.me/s/",
+            "https://example.com/durov",
+            "example.com",
+            "ftp://t.me/durov",
+            "javascript:durov",
+            "t.me/addstickers/durov",
+            "share",
+            "t.me/share/url?url=x",
+            "tg://proxy?server=x",
+            "tg://resolve",
+            "tg:",
+            "../durov",
+            "durov/rss/x",
+            "nott.me/durov",
+            "t.me.example.com/durov",
+            &long,
+        ] {
+            assert!(matches!(parse_channel(typed), Err(ChannelParseError::NotAChannel(_))), "{typed:?}");
+        }
+        assert!(parse_channel(&long).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn addresses_of_the_page_become_absolute() {
+        for (href, absolute) in [
+            ("?q=%23tag", "https://t.me/s/durov?q=%23tag"),
+            ("//cdn4.telesco.pe/file/x.jpg", "https://cdn4.telesco.pe/file/x.jpg"),
+            ("/durov/5", "https://t.me/durov/5"),
+            ("https://example.com", "https://example.com"),
+            ("tg://resolve?domain=durov", "https://t.me/durov"),
+            ("tg://resolve?domain=durov&post=7", "https://t.me/durov/7"),
+            ("tg://user?id=5", "tg://user?id=5"),
+            ("mailto:a@example.com", "mailto:a@example.com"),
+        ] {
+            assert_eq!(resolve(href, "durov").as_deref(), Some(absolute), "{href}");
+        }
+        assert_eq!(resolve("https://[", "durov"), None);
+    }
+}

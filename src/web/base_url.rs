@@ -1,0 +1,58 @@
+//! The base URL: how the URLs begin that responses give for the service itself.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// A base URL without a trailing slash, such as `https://feeds.example.org` or `https://example.org/feeds`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|err| format!("not a URL: {err}"))?;
+        let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
+            return Err("must look like https://feeds.example.org or https://example.org/feeds".to_owned());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl BaseUrl {
+    /// Returns the base URL of a host with an optional port.
+    #[must_use]
+    pub fn of_host(scheme: &str, host: &str) -> Self {
+        Self([scheme, "://", host].concat())
+    }
+
+    /// Returns the URL of a path, which must start with a slash.
+    #[must_use]
+    pub fn with_path(&self, path: &str) -> String {
+        [&self.0, path].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trailing_slash_is_removed() {
+        for text in ["https://feeds.example.org", "https://feeds.example.org/"] {
+            assert_eq!(text.parse::<BaseUrl>().unwrap().to_string(), "https://feeds.example.org");
+        }
+        for invalid in ["feeds.example.org", "ftp://x", "https://x/?a=1", "https://u@x/", "mailto:x"] {
+            assert!(invalid.parse::<BaseUrl>().is_err(), "{invalid}");
+        }
+    }
+}

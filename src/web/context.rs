@@ -1,0 +1,14 @@
+//! What the middleware knows about a request, for its handler.
+
+use std::net::IpAddr;
+
+use super::base_url::BaseUrl;
+
+/// What the middleware knows about a request.
+#[derive(Clone, Debug)]
+pub(super) struct RequestContext {
+    /// The client's IP address, behind trusted proxies.
+    pub(super) client: IpAddr,
+    /// The URL under which the client reaches the service.
+    pub(super) base_url: BaseUrl,
+}

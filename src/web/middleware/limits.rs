@@ -1,0 +1,32 @@
+//! Limits of the routes that serve feeds and pages: requests in flight, and time per request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+
+use crate::web::error::Error;
+use crate::web::state::AppState;
+
+/// Time for one request: feed readers give up after 15 seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Adds the limits to a router.
+pub(in crate::web) fn with_limits(
+    router: Router<Arc<AppState>>,
+    state: &Arc<AppState>,
+) -> Router<Arc<AppState>> {
+    router.layer(middleware::from_fn_with_state(Arc::clone(state), limit))
+}
+
+async fn limit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let Ok(_permit) = state.requests.try_acquire() else {
+        return Error::Overloaded.answer(&headers);
+    };
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| Error::TimedOut.answer(&headers))
+}

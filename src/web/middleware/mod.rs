@@ -1,0 +1,90 @@
+//! The steps that every request passes, in one function.
+//!
+//! They are plain calls instead of tower layers: a cached feed is answered in a few microseconds, which boxed layers
+//! would double. Limits and the panic handler are layers of the router, since only uncached requests need them.
+
+pub(super) mod access;
+mod base_url;
+pub(super) mod client_ip;
+mod host;
+pub(super) mod limits;
+pub(super) mod panic;
+pub(super) mod rate_limit;
+mod request_id;
+mod route;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use tower::Service;
+use tracing::Instrument;
+
+use super::context::RequestContext;
+use super::error::Error;
+use super::feeds;
+use super::state::AppState;
+use crate::metrics;
+use request_id::RequestId;
+use route::Route;
+
+/// Answers one request, inside its own span.
+///
+/// The steps: request ID → host → base URL → rate limit and token → cached feed → router (limits, panic handler, handler)
+/// → private caching → metrics → `X-Request-Id`.
+pub(super) async fn handle(
+    state: Arc<AppState>,
+    router: Router,
+    peer: IpAddr,
+    mut request: Request<Incoming>,
+) -> Response {
+    let started = Instant::now();
+    let id = RequestId::next();
+    let span = tracing::info_span!("request", id = %id);
+    // A listener on all addresses sees IPv4 clients as IPv4-mapped IPv6 addresses.
+    let peer = peer.to_canonical();
+    async move {
+        let admitted = admit(&state, peer, &mut request);
+        // The token is no longer part of the path.
+        let route = Route::of(request.uri().path());
+        let mut response = match admitted {
+            Ok(context) => {
+                if let Some(response) = feeds::cached_response(&state, &request, &context) {
+                    response
+                } else {
+                    request.extensions_mut().insert(context);
+                    call(router, request).await
+                }
+            }
+            Err(err) => err.answer(request.headers()),
+        };
+        if state.access.has_tokens() && route != Route::Media {
+            access::make_private(response.headers_mut());
+        }
+        metrics::request(route.name(), response.status().as_u16(), started.elapsed());
+        response.headers_mut().insert(request_id::HEADER, id.header());
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Checks a request and removes its token.
+fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
+    host::normalize_host(request)?;
+    let base_url = base_url::of_request(&state.config, request.headers(), peer);
+    let client = client_ip::client_ip(request.headers(), peer, &state.config.trusted_proxies);
+    state.access.authorize(request, peer, client)?;
+    Ok(RequestContext { client, base_url })
+}
+
+async fn call(mut router: Router, request: Request<Incoming>) -> Response {
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(infallible) => match infallible {},
+    }
+}

@@ -1,0 +1,36 @@
+//! The URLs of the service and their handlers.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::health::{health_routes, metrics_routes};
+use super::middleware::limits::with_limits;
+use super::middleware::panic::with_panic_handler;
+use super::state::AppState;
+use super::{feeds, media, pages};
+
+/// Returns the routes of the service.
+pub(super) fn router(state: &Arc<AppState>) -> Router {
+    let service = if state.config.has_metrics_listener {
+        health_routes()
+    } else {
+        health_routes().merge(metrics_routes())
+    };
+    let feeds = Router::new().route("/", get(pages::home)).route("/{*path}", get(feeds::answer));
+    // Media files have their own limits, so that they never take a feed's place.
+    let media = Router::new().route("/-/media/{*file}", get(media::answer));
+    with_panic_handler(with_limits(feeds, state), state)
+        .merge(with_panic_handler(media, state))
+        .merge(service)
+        .with_state(Arc::clone(state))
+}
+
+/// Returns the routes of the metrics listener.
+pub(super) fn metrics_router(state: Arc<AppState>) -> Router {
+    health_routes().merge(metrics_routes()).with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

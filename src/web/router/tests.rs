@@ -1,0 +1,63 @@
+//! The layers around the handlers, each with a route that needs it.
+
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use clap::Parser;
+use tower::Service;
+
+use super::super::state::MAX_REQUESTS;
+use super::*;
+use crate::archive::Archive;
+use crate::config::{Cli, Config};
+use crate::metrics::Metrics;
+use crate::service::build_state;
+
+/// The recorder is process-wide.
+static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::install().unwrap()));
+
+async fn state() -> Arc<AppState> {
+    let key = "0123456789abcdef0123456789abcdef";
+    let args = Cli::parse_from(["telewire", "--upstream", "http://127.0.0.1:9", "--media-key", key]).serve;
+    let archive = Archive::in_memory(1 << 20).await.unwrap();
+    build_state(&Config::try_from(args).unwrap(), archive, Arc::clone(&METRICS)).unwrap()
+}
+
+async fn status(router: &Router, path: &str) -> (StatusCode, bool) {
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let response = router.clone().call(request).await.unwrap();
+    (response.status(), response.headers().contains_key("retry-after"))
+}
+
+#[tokio::test]
+async fn a_panic_becomes_a_500_and_is_counted() {
+    let state = state().await;
+    let panics = get(async || -> &'static str { panic!("on purpose") });
+    let router = with_panic_handler(with_limits(Router::new().route("/panics", panics), &state), &state);
+    let router = router.with_state(Arc::clone(&state));
+    for n in 1..=2 {
+        assert_eq!(status(&router, "/panics").await, (StatusCode::INTERNAL_SERVER_ERROR, false));
+        assert_eq!(state.n_panics.load(Ordering::Relaxed), n);
+    }
+}
+
+#[tokio::test]
+async fn requests_over_the_limit_are_rejected_but_health_checks_are_not() {
+    let state = state().await;
+    let router = router(&state);
+    let _others = state.requests.try_acquire_many(MAX_REQUESTS).unwrap();
+    assert_eq!(status(&router, "/").await, (StatusCode::SERVICE_UNAVAILABLE, true));
+    assert_eq!(status(&router, "/-/healthz").await, (StatusCode::OK, false));
+    assert_eq!(status(&router, "/-/readyz").await, (StatusCode::OK, false));
+}
+
+#[tokio::test]
+async fn a_slow_request_times_out() {
+    let state = state().await;
+    tokio::time::pause();
+    let never = get(async || std::future::pending::<&'static str>().await);
+    let router = with_limits(Router::new().route("/never", never), &state).with_state(state);
+    assert_eq!(status(&router, "/never").await, (StatusCode::GATEWAY_TIMEOUT, true));
+}

@@ -1,0 +1,125 @@
+//! The state that every request handler shares, and what it is built from.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use super::base_url::BaseUrl;
+use super::channel_filter::ChannelFilter;
+use super::error::Error;
+use super::feed_cache::FeedCache;
+use super::middleware::access::{Access, AccessConfig};
+use super::stream_permits::StreamPermits;
+use crate::channels::Channels;
+use crate::media::MediaMode;
+use crate::media::client::MediaClient;
+use crate::media::hosts::MediaHosts;
+use crate::media::resolver::MediaResolver;
+use crate::media::signed_url::{MediaKeys, MediaLinker};
+use crate::metrics::Metrics;
+use crate::model::channel::ChannelName;
+use crate::telegram::url::parse_channel;
+
+/// Requests in flight; more are rejected at once instead of making all of them slow.
+pub(super) const MAX_REQUESTS: u32 = 2048;
+
+/// What the web service is configured with.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// The socket address that the service listens on: the base URL of last resort.
+    pub listen: SocketAddr,
+    /// The base URL under which readers reach the service; taken from each request if absent.
+    pub public_url: Option<BaseUrl>,
+    /// Proxies whose `X-Forwarded-*` headers are trusted.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Tokens and rate limits.
+    pub access: AccessConfig,
+    /// Which channels are served.
+    pub channels: ChannelFilter,
+    /// Bytes of the cache of rendered feeds.
+    pub feed_cache_size: u64,
+    /// How readers get pictures and videos.
+    pub media_mode: MediaMode,
+    /// Hosts whose pictures and videos are embedded.
+    pub media_hosts: MediaHosts,
+    /// Metrics have their own listener and are not served beside the feeds.
+    pub has_metrics_listener: bool,
+}
+
+/// The shared state of all request handlers.
+pub struct AppState {
+    pub(super) config: WebConfig,
+    pub(super) channels: Arc<Channels>,
+    pub(super) feeds: FeedCache,
+    pub(super) media_client: MediaClient,
+    pub(super) media_resolver: Arc<MediaResolver>,
+    pub(super) media_keys: Arc<MediaKeys>,
+    pub(super) streams: StreamPermits,
+    pub(super) access: Access,
+    pub(super) metrics: Arc<Metrics>,
+    /// Permits of requests in flight.
+    pub(super) requests: Semaphore,
+    pub(super) is_ready: AtomicBool,
+    pub(super) n_panics: AtomicU64,
+}
+
+impl AppState {
+    /// Builds the state of a web service.
+    #[must_use]
+    pub fn new(
+        config: WebConfig,
+        channels: Arc<Channels>,
+        media_resolver: Arc<MediaResolver>,
+        media_client: MediaClient,
+        media_keys: MediaKeys,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            channels,
+            feeds: FeedCache::new(config.feed_cache_size),
+            media_client,
+            media_resolver,
+            media_keys: Arc::new(media_keys),
+            streams: StreamPermits::new(),
+            access: Access::new(config.access.clone()),
+            metrics,
+            requests: Semaphore::new(MAX_REQUESTS as usize),
+            is_ready: AtomicBool::new(true),
+            n_panics: AtomicU64::new(0),
+            config,
+        })
+    }
+
+    /// Parses what a person typed for a channel, and checks that the channel is served.
+    pub(super) fn parse_channel(&self, typed: &str) -> Result<ChannelName, Error> {
+        let name = parse_channel(typed)?;
+        self.check_served(&name)?;
+        Ok(name)
+    }
+
+    /// Checks that a channel is served under this name.
+    pub(super) fn check_served(&self, name: &ChannelName) -> Result<(), Error> {
+        if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed) }
+    }
+
+    /// Returns how feeds link media files under a base URL.
+    pub(super) fn media_linker(&self, base_url: &BaseUrl) -> MediaLinker {
+        let is_proxied = self.config.media_mode != MediaMode::Direct;
+        let proxy = is_proxied.then(|| (base_url.to_string(), Arc::clone(&self.media_keys)));
+        MediaLinker { hosts: self.config.media_hosts.clone(), proxy }
+    }
+
+    /// Removes what grows with the number of clients and requests.
+    pub(super) fn run_upkeep(&self) {
+        self.access.run_upkeep();
+        self.metrics.run_upkeep();
+    }
+
+    /// Makes the readiness check fail.
+    pub(super) fn stop_being_ready(&self) {
+        self.is_ready.store(false, Ordering::Relaxed);
+    }
+}

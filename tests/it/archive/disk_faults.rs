@@ -1,0 +1,236 @@
+//! Disks that are full, folders that cannot be written, files that are damaged or another program's.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
+
+use super::damaged_files;
+use crate::support::app::{self, App};
+use crate::support::fake_telegram::{Answer, Fake};
+use crate::support::history::History;
+use crate::support::say;
+
+const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
+const FEED: &str = "/cold_store/rss";
+
+fn channel(n: u32) -> (Fake, Arc<Mutex<History>>) {
+    let fake = Fake::start();
+    let history =
+        fake.on_channel(History::with_posts("cold_store", n, "2026-05-01T08:00:00Z".parse().unwrap()));
+    (fake, history)
+}
+
+/// A service that has read a channel of two hundred posts, and was stopped.
+fn filled() -> (Fake, Arc<Mutex<History>>, PathBuf) {
+    let (fake, history) = channel(200);
+    let app = App::start(&fake.url(), &HASTY);
+    assert_eq!(app.get("/cold_store/rss?limit=200").text().matches("<item>").count(), 200);
+    (fake, history, app.stop())
+}
+
+/// Tries to serve in a folder, which must not go well.
+fn refused(folder: &Path, flags: &[&str]) -> String {
+    let output = app::run_in(folder, &[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
+    assert_eq!(output.code, 1, "{output:?}");
+    output.stderr
+}
+
+#[test]
+fn a_second_program_on_the_same_folder_is_refused() {
+    let (fake, _history) = channel(3);
+    let app = App::start(&fake.url(), &[]);
+    let said = refused(&app.folder, &[]);
+    assert!(said.contains("another telewire process uses the data directory ./data"), "{said}");
+    // What only looks is not.
+    assert_eq!(app::run_in(&app.folder, &["archive", "stats"]).code, 0);
+    let folder = app.kill();
+    let app = App::start_in(folder, &fake.url(), &[]);
+    assert_eq!(app.get(FEED).status, 200, "the one that was killed holds nothing");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_with_what_to_do() {
+    let folder = app::new_folder();
+    fs::write(folder.join("data"), "a file").unwrap();
+    let said = refused(&folder, &[]);
+    assert!(
+        said.contains("the data directory ./data is not writable") && said.contains("--no-archive"),
+        "{said}"
+    );
+    let (fake, _history) = channel(3);
+    let app = App::start_in(folder.clone(), &fake.url(), &["--no-archive"]);
+    assert_eq!(app.get(FEED).status, 200);
+    let Some(disk) = Disk::new("size=1m,ro") else { return };
+    let said = refused(&folder, &["--data-dir", disk.0.to_str().unwrap()]);
+    assert!(said.contains("is not writable") && said.contains("--no-archive"), "{said}");
+}
+
+#[test]
+fn an_archive_of_a_newer_program_is_refused() {
+    let (fake, _history, folder) = filled();
+    // Where SQLite keeps `user_version`.
+    write_at(&folder.join("data/archive.sqlite"), 60, &99_u32.to_be_bytes());
+    let said = refused(&folder, &["--upstream", &fake.url()]);
+    assert!(said.contains("written by a newer telewire (schema version 99"), "{said}");
+    let stats = app::run_in(&folder, &["archive", "stats"]);
+    assert!(stats.code == 7 && stats.stderr.contains("newer telewire"), "{stats:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Something that happens to a file.
+type Damage<'a> = &'a dyn Fn(&Path);
+
+#[test]
+fn a_damaged_file_is_set_aside_and_feeds_go_on() {
+    let cut = |file: &Path| {
+        let length = fs::metadata(file).unwrap().len();
+        OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+    };
+    let garbage = |file: &Path| fs::write(file, "x".repeat(100_000)).unwrap();
+    let zeros = |file: &Path| write_at(file, 0, &[0; 100]);
+    let middle = |file: &Path| write_at(file, 8 * 4096, &[0xa5; 4096]);
+    let damages: [(&str, Damage); 4] = [
+        ("garbage", &garbage),
+        ("a head of zeros", &zeros),
+        ("cut", &cut),
+        ("a page in the middle", &middle),
+    ];
+    for (damage, harm) in damages {
+        let (fake, _history, folder) = filled();
+        harm(&folder.join("data/archive.sqlite"));
+        let app = App::start_in(folder, &fake.url(), &HASTY);
+        assert_eq!(app.get("/cold_store/rss?limit=200").text().matches("<item>").count(), 200, "{damage}");
+        assert_eq!(damaged_files(&app.folder).len(), 1, "{damage}: the damaged file is kept");
+        let folder = app.stop();
+        fake.on_all(Answer::status(500));
+        let app = App::start_in(folder, &fake.url(), &HASTY);
+        assert_eq!(app.get(FEED).status, 200, "{damage}");
+        assert_eq!(damaged_files(&app.folder).len(), 1, "{damage}: the new archive is intact");
+    }
+}
+
+#[test]
+fn a_file_of_another_program_is_left_as_it_is() {
+    let folder = app::new_folder();
+    let file = folder.join("data/archive.sqlite");
+    fs::create_dir(folder.join("data")).unwrap();
+    let tables = async {
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        connection.execute("CREATE TABLE bookmarks (url TEXT)").await.unwrap();
+        connection.close().await.unwrap();
+    };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(tables);
+    let before = fs::read(&file).unwrap();
+    let looked = app::run_in(&folder, &["archive", "stats"]);
+    assert_eq!(looked.code, 7, "{looked:?}");
+    for said in [refused(&folder, &[]), looked.stderr] {
+        assert!(said.contains("is another program's database"), "{said}");
+    }
+    assert!(fs::read(&file).unwrap() == before);
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again() {
+    let (fake, history) = channel(30);
+    let app = App::start(&fake.url(), &HASTY);
+    assert_eq!(app.get(FEED).status, 200);
+    fs::remove_dir_all(app.folder.join("data")).unwrap();
+    let last = history.lock().unwrap().publish(0, "2026-05-01T10:00:00Z".parse().unwrap());
+    let is_there = || app.get(FEED).text().contains(&format!("<guid>https://t.me/cold_store/{last}<"));
+    assert!((0..5000).any(|_| is_there()));
+    let is_archived = || app::run_in(&app.folder, &["archive", "stats"]).stdout.contains("1 channels, 2");
+    assert!((0..500).any(|_| is_archived()), "{:?}", app::run_in(&app.folder, &["archive", "stats"]));
+}
+
+#[test]
+fn bytes_that_change_anywhere_never_end_the_service() {
+    let (fake, _history, folder) = filled();
+    let file = folder.join("data/archive.sqlite");
+    let mut good = Vec::new();
+    File::open(&file).unwrap().read_to_end(&mut good).unwrap();
+    let mut folder = folder;
+    for n in 0..30 {
+        let mut random = fastrand::Rng::with_seed(n);
+        let mut bad = good.clone();
+        (0..100).for_each(|_| bad[random.usize(..good.len())] = random.u8(..));
+        fs::remove_dir_all(folder.join("data")).unwrap();
+        fs::create_dir(folder.join("data")).unwrap();
+        fs::write(&file, &bad).unwrap();
+        // A schema version that changed by chance is one of a newer program.
+        fs::write(&file, [&bad[..60], &good[60..64], &bad[64..]].concat()).unwrap();
+        let app = App::start_in(folder, &fake.url(), &HASTY);
+        for target in [FEED, "/cold_store/rss?limit=200", FEED, "/cold_store/json?before=100"] {
+            let answer = app.get(target);
+            assert_eq!(answer.status, 200, "damage {n}: {target}: {}", answer.text());
+        }
+        folder = app.kill();
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_full_disk_stops_the_archive_but_not_the_feeds() {
+    let Some(disk) = Disk::new("size=8m") else { return };
+    let data = disk.0.to_str().unwrap();
+    let flags = [&HASTY[..], &["--data-dir", data]].concat();
+    let (fake, history) = channel(100);
+    let app = App::start(&fake.url(), &flags);
+    assert_eq!(app.get("/cold_store/rss?limit=100").text().matches("<item>").count(), 100);
+    let filler = disk.0.join("filler");
+    let mut filling = File::create(&filler).unwrap();
+    while filling.write_all(&[7; 4096]).is_ok() {}
+    let publish = |at: &str| history.lock().unwrap().publish(0, at.parse::<Timestamp>().unwrap());
+    let wait_for = |id: u32| {
+        let is_there = || app.get(FEED).text().contains(&format!("<guid>https://t.me/cold_store/{id}<"));
+        assert!((0..5000).any(|_| is_there()), "{id} does not come");
+    };
+    wait_for(publish("2026-05-01T10:00:00Z"));
+    app.wait_for_metric("telewire_archive_up", 0.0);
+    assert_eq!(app.get("/cold_store/rss?limit=100").status, 200);
+    let pruned = app::run_in(&disk.0, &["archive", "prune", "--keep-posts", "20", "--data-dir", data]);
+    assert!(pruned.code == 0 && pruned.stderr.contains("deleted 80 posts"), "{pruned:?}");
+    drop(filling);
+    fs::remove_file(&filler).unwrap();
+    let last = publish("2026-05-01T11:00:00Z");
+    wait_for(last);
+    app.wait_for_metric("telewire_archive_up", 1.0);
+    let folder = app.stop();
+    fake.on_all(Answer::status(500));
+    let app = App::start_in(folder, &fake.url(), &flags);
+    assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "what came after is archived");
+}
+
+/// A small disk of a test's own, where the machine allows that.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(options: &str) -> Option<Self> {
+        let folder = app::new_folder();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(Self(folder));
+        }
+        say("a small disk cannot be mounted here: full and read-only disks are not tested");
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+fn write_at(file: &Path, offset: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(file).unwrap();
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(bytes).unwrap();
+}

@@ -1,0 +1,125 @@
+//! Players: programs of other people that seek in what is streamed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::{FAST, KEY};
+use crate::support::app::{App, new_folder};
+use crate::support::fake_telegram::{Answer, Fake};
+use crate::support::{page, say};
+
+/// A program that is not everywhere; says so when it is absent.
+fn has(program: &str) -> bool {
+    let found = ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    if !found {
+        say(&format!("{program} is not here, so it is not checked that it plays what is streamed"));
+    }
+    found
+}
+
+/// A minute of a picture that moves, with its index at the end, so that playing it takes parts of it.
+fn video() -> Vec<u8> {
+    let folder = new_folder();
+    let file = folder.join("video.mp4");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=duration=60:size=320x240:rate=15"])
+        .args(["-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "30"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let video = fs::read(&file).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    video
+}
+
+/// A service with a channel that has published this video; with the body of the post.
+fn published(video: Vec<u8>) -> (Fake, App, String) {
+    let fake = Fake::start();
+    let html = page("video").replace("https://cdn4.telesco.pe", &fake.url());
+    let start = html.find("/file/abc0124401.mp4").unwrap();
+    let path = html[start..].split(['"', '\'']).next().unwrap().to_owned();
+    let name = html.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    fake.on_file(&path, video);
+    fake.on(&format!("/s/{name}"), Answer::page(&html));
+    let app = App::start(&fake.url(), &[&FAST[..], &["--media-hosts", &fake.host()]].concat());
+    let feed: Value = serde_json::from_slice(&app.get(&format!("/{name}/json")).body).unwrap();
+    let bodies = feed["items"].as_array().unwrap().iter().map(|item| item["content_html"].as_str().unwrap());
+    let body = bodies.rev().find(|body| body.contains("<video")).unwrap().to_owned();
+    (fake, app, body)
+}
+
+fn source(body: &str) -> &str {
+    body.split("<video src=\"").nth(1).unwrap().split('"').next().unwrap()
+}
+
+#[test]
+fn ffprobe_reads_a_video_by_its_parts() {
+    if !has("ffmpeg") || !has("ffprobe") {
+        return;
+    }
+    let (fake, _app, body) = published(video());
+    let probe = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", source(&body)])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (seen, complaints) = (String::from_utf8_lossy(&probe.stdout), String::from_utf8_lossy(&probe.stderr));
+    assert_eq!((seen.trim(), complaints.trim()), ("60.000000", ""));
+    let heads = fake.paths("/file/").into_iter().flat_map(|path| fake.heads(&path));
+    assert!(heads.filter(|head| head.to_ascii_lowercase().contains("range: bytes=")).count() > 1);
+}
+
+/// Ends with the test.
+struct Browser(Child);
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_browser_seeks_in_a_video_of_a_feed() {
+    if !has("ffmpeg") || !has("chromium") {
+        return;
+    }
+    let (fake, app, body) = published(video());
+    // What the page has come to is told to the fake.
+    let script = format!(
+        "const video = document.querySelector('video');
+         const tell = (what) => {{ new Image().src = '{}/told/' + what; }};
+         video.muted = true;
+         video.onerror = () => tell('error');
+         video.onseeked = () => tell('seeked-' + Math.round(video.currentTime) + '-of-' + Math.round(video.duration));
+         video.onloadedmetadata = () => {{ video.currentTime = 45; }};
+         video.preload = 'auto';
+         video.load();",
+        fake.url()
+    );
+    let file = app.folder.join("post.html");
+    fs::write(&file, format!("<!DOCTYPE html><body>{body}<script>{script}</script></body>")).unwrap();
+    let browser = Command::new("/usr/bin/chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        ])
+        .arg(format!("--user-data-dir={}", app.folder.join("browser").display()))
+        .arg(format!("file://{}", file.display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _browser = Browser(browser);
+    fake.wait_for("/told/seeked-45-of-60");
+    assert!(!app.log().iter().any(|line| line.contains(KEY)));
+}
