@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use thiserror::Error;
@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::Cli;
+use super::explain::explain;
 
 /// Why a settings file is invalid.
 #[derive(Debug, Error)]
@@ -79,15 +80,15 @@ impl fmt::Display for SettingSource {
 /// The values of a settings file by flag name.
 type Values = BTreeMap<String, String>;
 
-/// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`. Exits the process on `--help` or an invalid command
-/// line.
+/// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`.
+/// Exits the process on `--help` or an invalid command line.
 ///
 /// # Errors
 ///
 /// If the settings file is invalid.
 pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let command = Cli::command();
-    let matches = command.clone().try_get_matches().unwrap_or_else(|err| without_secret(err).exit());
+    let matches = command.clone().try_get_matches().unwrap_or_else(|err| explain(err).exit());
     let file = config_of(&matches);
     let values = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let matches = with_defaults(command, &values).get_matches();
@@ -95,20 +96,6 @@ pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
     let settings = show.map(|matches| settings(matches, &values)).unwrap_or_default();
     Ok((cli, settings))
-}
-
-/// Removes the value from an error about a secret.
-fn without_secret(err: clap::Error) -> clap::Error {
-    let flag = err.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    let is_it = |secret: &Arg| {
-        let name = secret.get_long().filter(|_| secret.is_hide_env_values_set());
-        name.is_some_and(|name| flag.split_whitespace().next() == Some(&format!("--{name}")))
-    };
-    if err.kind() == ErrorKind::ValueValidation && flags().iter().any(is_it) {
-        let why = err.source().map(ToString::to_string).unwrap_or_default();
-        return Cli::command().error(ErrorKind::ValueValidation, format!("{flag}: {why}"));
-    }
-    err
 }
 
 /// Returns the value of `--config`, which may be given after the command.

@@ -3,6 +3,7 @@
 //! The only code that reads the environment. Below this module and `cli` no type of clap appears.
 
 mod args;
+mod explain;
 mod file;
 mod serve;
 mod values;

@@ -60,6 +60,8 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let text =
+        text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| "must look like 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080".to_owned())
 }
 

@@ -417,10 +417,7 @@ fn the_archive_is_copied_trimmed_and_read_back() {
         if kind.database.is_none() {
             // What is in SQLite's log beside the file is not to be mixed into the copy.
             let refused = command(&["restore", "copy.sqlite"]);
-            assert!(
-                refused.code == 7 && refused.stderr.contains("another telewire process"),
-                "{refused:?}"
-            );
+            assert!(refused.code == 7 && refused.stderr.contains("another telewire process"), "{refused:?}");
             let folder = app.kill();
             let replaced = (0..4).map(|_| {
                 let restored = app::run_in(&folder, &["archive", "restore", "copy.sqlite"]);
