@@ -74,7 +74,7 @@ impl Metrics {
 fn describe() {
     describe_counter!("telewire_requests_total", "Requests by route and status");
     describe_histogram!("telewire_request_seconds", Unit::Seconds, "Time until the response head, by route");
-    describe_counter!("telewire_cache_total", "Feed requests by cache status: hit, stale or miss");
+    describe_counter!("telewire_cache_total", "Feed requests by cache status: hit, refreshed, stale or miss");
     describe_counter!("telewire_refreshes_total", "Channel refreshes by outcome");
     describe_counter!("telewire_upstream_requests_total", "Page requests by upstream and outcome");
     describe_gauge!("telewire_upstream_queue_length", "Requests waiting for an upstream");
@@ -114,10 +114,11 @@ pub(crate) fn request(route: &'static str, status: u16, duration: Duration) {
     }
 }
 
-/// Counts a feed request by its cache status: `hit`, `stale` or `miss`.
+/// Counts a feed request by its cache status: `hit`, `refreshed`, `stale` or `miss`.
 pub(crate) fn cache_lookup(status: &'static str) {
-    static COUNTERS: LazyLock<[(&str, Counter); 3]> = LazyLock::new(|| {
-        ["hit", "stale", "miss"].map(|status| (status, counter!("telewire_cache_total", "state" => status)))
+    static COUNTERS: LazyLock<[(&str, Counter); 4]> = LazyLock::new(|| {
+        ["hit", "refreshed", "stale", "miss"]
+            .map(|status| (status, counter!("telewire_cache_total", "state" => status)))
     });
     if let Some((_, counter)) = COUNTERS.iter().find(|(known, _)| *known == status) {
         counter.increment(1);

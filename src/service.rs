@@ -120,6 +120,7 @@ pub(crate) fn build_state(
     let channels_config = ChannelsConfig {
         cache_size: cache_sizes(config).1,
         freshness: config.freshness,
+        refresh_wait: config.refresh_wait,
         gap_pages: config.gap_pages,
         rejected_pages: RejectedPages::new(&config.data_dir),
     };

@@ -189,8 +189,8 @@ impl Channels {
         name: &ChannelName,
         request: FeedPageRequest,
     ) -> Result<(FeedPage, CachedChannel), Failure> {
-        let mut cached = self.get(name).await?;
         let until = Instant::now() + READER_TIMEOUT;
+        let mut cached = self.get(name).await?;
         // A running backfill may be for other posts, so more than one may be needed.
         for _ in 0..MAX_BACKFILLS {
             let page = match self.archive.feed_page(name, request, Caller::Reader).await {

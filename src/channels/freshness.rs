@@ -4,21 +4,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The bounds of the time for which a channel is served without a refresh.
+/// When a channel is refreshed again.
 #[derive(Clone, Copy, Debug)]
 pub struct Freshness {
-    /// The minimum, for channels that publish often.
+    /// A channel is stale after this time.
     pub min: Duration,
-    /// The maximum, for quiet channels.
+    /// While more refreshes are due than the rate limit allows, a quiet channel may stay stale up to this age.
     pub max: Duration,
 }
 
 impl Freshness {
-    /// Returns a tenth of the time since the newest post, within the bounds, spread by up to 10 % so that channels that
-    /// were fetched together are not refreshed together. `jitter` is from 0 to 1.
-    pub(super) fn fresh_for(self, newest: Timestamp, now: Timestamp, jitter: f64) -> Duration {
+    /// Returns how long a channel that was just fetched is fresh: the minimum, shortened by up to 10 % so that channels
+    /// that were fetched together are not refreshed together. `jitter` is from 0 to 1.
+    pub(super) fn fresh_for(self, jitter: f64) -> Duration {
+        self.min.mul_f64(0.9 + 0.1 * jitter)
+    }
+
+    /// Returns the age up to which a stale channel gives way to others: a tenth of the time since its newest post, within
+    /// the bounds.
+    pub(super) fn max_age(self, newest: Timestamp, now: Timestamp) -> Duration {
         let quiet = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
-        (quiet / 10).clamp(self.min, self.max.max(self.min)).mul_f64(0.9 + 0.2 * jitter)
+        (quiet / 10).clamp(self.min, self.max.max(self.min))
     }
 }
 
@@ -26,11 +32,17 @@ impl Freshness {
 mod tests {
     use super::*;
 
+    const FRESHNESS: Freshness = Freshness { min: Duration::from_mins(5), max: Duration::from_hours(1) };
+
     #[test]
-    fn freshness_depends_on_the_age_of_the_newest_post() {
-        let freshness = Freshness { min: Duration::from_mins(5), max: Duration::from_hours(1) };
+    fn a_channel_is_stale_after_the_minimum() {
+        assert_eq!([0.0, 1.0].map(|jitter| FRESHNESS.fresh_for(jitter).as_secs()), [270, 300]);
+    }
+
+    #[test]
+    fn quiet_channels_give_way_longer() {
         let now: Timestamp = "2026-08-01T12:00:00Z".parse().unwrap();
-        for (newest, fresh_for) in [
+        for (newest, max_age) in [
             ("2026-08-01T11:59:00Z", 300),
             ("2026-08-01T10:00:00Z", 720),
             ("2026-07-01T10:00:00Z", 3600),
@@ -38,9 +50,7 @@ mod tests {
             ("2030-01-01T00:00:00Z", 300),
             ("0001-01-01T00:00:00Z", 3600),
         ] {
-            let fresh = |jitter| freshness.fresh_for(newest.parse().unwrap(), now, jitter).as_secs();
-            assert_eq!(fresh(0.5), fresh_for, "{newest}");
-            assert_eq!((fresh(0.0), fresh(1.0)), (fresh_for * 9 / 10, fresh_for * 11 / 10));
+            assert_eq!(FRESHNESS.max_age(newest.parse().unwrap(), now).as_secs(), max_age, "{newest}");
         }
     }
 }

@@ -18,13 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::archive::Archive;
+use crate::clock;
 use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
 use crate::telegram::client::Client;
 use failures::Failures;
-use refresh::RefreshOutcome;
-use snapshot_cache::SnapshotCache;
+use refresh::{RefreshOutcome, Refreshed};
+use snapshot_cache::{CacheEntry, SnapshotCache};
 
 pub use backfill::{BackfillError, fetch_gap_page, follow_up};
 pub use error::RefreshError;
@@ -44,6 +45,8 @@ pub struct ChannelsConfig {
     pub cache_size: u64,
     /// When a channel is stale.
     pub freshness: Freshness,
+    /// How long a request for a stale channel waits for its refresh; zero answers from the cache at once.
+    pub refresh_wait: Duration,
     /// The maximum number of older pages that are fetched after a refresh to close gaps.
     pub gap_pages: usize,
     /// Where pages that cannot be parsed are stored.
@@ -78,8 +81,10 @@ pub struct CachedChannel {
 /// Whether the cache had a channel (RFC 9211).
 #[derive(Clone, Debug)]
 pub enum CacheStatus {
-    /// It was fetched from Telegram for this request.
+    /// It was not cached; this request waited until it was fetched from Telegram.
     Miss,
+    /// It was stale; this request waited for its refresh.
+    Refreshed,
     /// It was fresh.
     Hit,
     /// It was stale.
@@ -97,6 +102,7 @@ impl CacheStatus {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Miss => "miss",
+            Self::Refreshed => "refreshed",
             Self::Hit => "hit",
             Self::Stale { .. } => "stale",
         }
@@ -126,30 +132,69 @@ impl Channels {
 
     /// Returns a channel from the cache, the archive or Telegram.
     ///
+    /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
+    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel.
+    ///
     /// # Errors
     ///
     /// Why there is nothing to serve.
     pub async fn get(self: &Arc<Self>, name: &ChannelName) -> Result<CachedChannel, Failure> {
-        if let Some(cached) = self.cached(name) {
-            return Ok(cached);
+        if let Some(ready) = self.ready(name) {
+            return Ok(ready);
         }
-        if let Some(failure) = self.failures.not_due(name).filter(|failure| !failure.may_be_archived) {
-            return Err(failure);
+        if self.snapshots.get(name).is_none() {
+            if let Some(failure) = self.failures.not_due(name).filter(|failure| !failure.may_be_archived) {
+                return Err(failure);
+            }
+            let refresh = self.start_refresh(name).await;
+            let refreshed = refresh.unwrap_or_else(|| Err(self.internal_failure(name)))?;
+            if refreshed.is_from_telegram {
+                return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
+            }
+            if let Some(ready) = self.ready(name) {
+                return Ok(ready);
+            }
         }
-        let refreshed = self.start_refresh(name).await.unwrap_or_else(|| Err(self.internal_failure(name)))?;
-        // A snapshot from the archive may be stale.
-        if !refreshed.is_from_telegram
-            && let Some(cached) = self.cached(name)
-        {
-            return Ok(cached);
+        match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
+            Ok(Some(Ok(refreshed))) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
+            // The channel may be gone, which has removed it from the cache.
+            Ok(Some(Err(failure))) => self.cached(name).ok_or(failure),
+            Ok(None) | Err(_) => self.cached(name).ok_or_else(|| self.internal_failure(name)),
         }
+    }
+
+    fn just_refreshed(&self, name: &ChannelName, refreshed: Refreshed, status: CacheStatus) -> CachedChannel {
         let remaining = self.snapshots.get(name).and_then(|entry| entry.remaining().ok());
-        Ok(CachedChannel {
+        CachedChannel {
             snapshot: refreshed.snapshot,
             age: Duration::ZERO,
             max_age: remaining.unwrap_or(STALE_MAX_AGE),
-            status: CacheStatus::Miss,
-        })
+            status,
+        }
+    }
+
+    /// Returns the cached channel if a request for it need not wait: it is fresh, or no refresh would end in time.
+    #[must_use]
+    pub fn ready(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
+        let entry = self.snapshots.get(name)?;
+        let needs_wait = entry.remaining().is_err()
+            && self.failures.not_due(name).is_none()
+            && !self.gives_way(&entry)
+            && self.refresh_may_end_in_time();
+        if needs_wait { None } else { self.cached(name) }
+    }
+
+    /// Returns whether a refresh that starts now may end within [`ChannelsConfig::refresh_wait`]: no circuit breaker is in
+    /// the way, and the queue in front of it is short enough.
+    fn refresh_may_end_in_time(&self) -> bool {
+        self.client.queue_time().is_some_and(|queue_time| queue_time < self.config.refresh_wait)
+    }
+
+    /// Returns whether the refresh of a stale channel is put off, because more refreshes are due than the rate limit allows
+    /// and the channel is quiet enough.
+    fn gives_way(&self, entry: &CacheEntry) -> bool {
+        let is_congested = self.client.queue_time().is_some_and(|queue_time| !queue_time.is_zero());
+        is_congested && entry.age() < self.config.freshness.max_age(entry.snapshot.newest(), clock::now())
     }
 
     /// Returns the cached channel without waiting. A stale entry also starts a background refresh (needs a Tokio
@@ -161,7 +206,8 @@ impl Channels {
             Ok(remaining) => (remaining, CacheStatus::Hit),
             Err(stale_for) => {
                 let failure = self.failures.get(name);
-                if failure.as_ref().is_none_or(|failure| failure.retry_after().is_zero()) {
+                let is_due = failure.as_ref().is_none_or(|failure| failure.retry_after().is_zero());
+                if is_due && !self.gives_way(&entry) {
                     drop(self.start_refresh(name));
                 }
                 let error = failure.map(|failure| failure.error);

@@ -17,7 +17,6 @@ use crate::cpu_pool;
 use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::model::paging::ArchivedChannel;
-use crate::model::post::Snapshot;
 use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
@@ -174,7 +173,7 @@ impl Channels {
         let page = fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await?;
         let page = Arc::new(to_archive(page));
         let (n_posts, fresh_for, fetched) =
-            (page.snapshot.posts.len(), self.fresh_for(&page.snapshot), clock::now());
+            (page.snapshot.posts.len(), self.config.freshness.fresh_for(fastrand::f64()), clock::now());
         // The merge continues after readers stopped waiting for it; it holds the lease until its end.
         let mut merging = {
             let (channels, name, page) = (Arc::clone(self), name.clone(), Arc::clone(&page));
@@ -256,11 +255,6 @@ impl Channels {
         let cached = cached.map(|cached| cached.decompress()).transpose()?;
         let snapshot = archive::merge_without_archive(cached, page, fetched);
         self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
-    }
-
-    fn fresh_for(&self, snapshot: &Snapshot) -> Duration {
-        let newest = snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default();
-        self.config.freshness.fresh_for(newest, clock::now(), fastrand::f64())
     }
 
     /// Records a failure. A channel that is gone is removed from the cache.

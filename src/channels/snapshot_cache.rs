@@ -89,6 +89,7 @@ pub struct CompressedSnapshot {
     bytes: Box<[u8]>,
     changed: Option<Timestamp>,
     channel: ChannelName,
+    newest: Timestamp,
 }
 
 impl CompressedSnapshot {
@@ -100,6 +101,7 @@ impl CompressedSnapshot {
             bytes: deflated.finish()?.into_boxed_slice(),
             changed,
             channel: snapshot.channel.name.clone(),
+            newest: snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default(),
         })
     }
 
@@ -114,6 +116,11 @@ impl CompressedSnapshot {
     #[must_use]
     pub fn changed(&self) -> Option<Timestamp> {
         self.changed
+    }
+
+    /// Returns when the newest post was published.
+    pub(super) fn newest(&self) -> Timestamp {
+        self.newest
     }
 
     /// Decompresses the snapshot.

@@ -58,6 +58,8 @@ pub struct Config {
     pub client: ClientOptions,
     /// When a channel is stale.
     pub freshness: Freshness,
+    /// How long a request for a stale channel waits for its refresh.
+    pub refresh_wait: Duration,
     /// The maximum number of older pages fetched after a refresh to close gaps.
     pub gap_pages: usize,
     /// Bytes for channels in memory; with [`Storage::Memory`] half of them are the archive's.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use governor::Quota;
 use ipnet::IpNet;
 use url::Url;
 
@@ -27,6 +28,9 @@ use crate::web::{AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRa
 
 /// The share of `--cache-size` that rendered feeds take in addition.
 const FEED_CACHE_SHARE: u64 = 5;
+
+/// Pages of channels that are not cached, at once after a pause.
+const PAGE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -118,13 +122,16 @@ pub struct RefreshArgs {
     /// Concurrent requests to an upstream
     #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub in_flight: NonZeroU32,
-    /// Minimum time between two refreshes of a channel, used for channels that publish often
+    /// Age at which a channel is refreshed when a reader asks for it
     #[arg(long, env = "TELEWIRE_FRESH_MIN", default_value = "5m", value_name = "TIME", value_parser = duration)]
     pub fresh_min: Duration,
-    /// Maximum time between two refreshes of a channel, used for quiet channels; in between it is a tenth of the newest
-    /// post's age
+    /// Age up to which a quiet channel is served without a refresh while more refreshes are due than --rate allows: a tenth
+    /// of the time since its newest post, between --fresh-min and this
     #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
     pub fresh_max: Duration,
+    /// How long a request for a stale channel waits for its refresh before it gets the cached posts; 0s answers at once
+    #[arg(long, env = "TELEWIRE_REFRESH_WAIT", default_value = "4s", value_name = "TIME", value_parser = duration)]
+    pub refresh_wait: Duration,
     /// Maximum number of older pages to fetch per refresh when posts are missing between two refreshes
     #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N", value_parser = number::<u16>)]
     pub gap_pages: u16,
@@ -257,6 +264,12 @@ pub enum LogFormat {
     Json,
 }
 
+/// Returns a fifth of the rate of requests to Telegram, for pages of channels that are not cached.
+fn page_rate(rate: NonZeroU32) -> Quota {
+    let period = Duration::from_secs(5) / rate.get();
+    Quota::with_period(period).unwrap_or(Quota::per_second(rate)).allow_burst(PAGE_BURST)
+}
+
 impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
@@ -266,7 +279,8 @@ impl TryFrom<ServeArgs> for Config {
             (true, _) => Storage::Memory,
             (false, storage) => storage,
         };
-        let RefreshArgs { rate, burst, in_flight, fresh_min, fresh_max, gap_pages } = args.refresh;
+        let RefreshArgs { rate, burst, in_flight, fresh_min, fresh_max, refresh_wait, gap_pages } =
+            args.refresh;
         if fresh_min > fresh_max {
             return Err(ConfigError::FreshnessBounds);
         }
@@ -281,6 +295,7 @@ impl TryFrom<ServeArgs> for Config {
             feed_cache_size: args.cache_size.as_u64() / FEED_CACHE_SHARE,
             media_mode: args.media.media,
             media_hosts: args.media.hosts.media_hosts.clone(),
+            page_rate: page_rate(rate),
             has_metrics_listener: args.metrics_listen.is_some(),
         };
         Ok(Self {
@@ -291,6 +306,7 @@ impl TryFrom<ServeArgs> for Config {
             retention: args.retention.retention(),
             client: args.upstream.client_options(RateLimits { rate, burst, in_flight }),
             freshness: Freshness { min: fresh_min, max: fresh_max },
+            refresh_wait,
             gap_pages: gap_pages.into(),
             cache_size: args.cache_size.as_u64(),
             media_url_ttl: args.media.media_url_ttl(),

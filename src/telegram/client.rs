@@ -78,6 +78,13 @@ impl Client {
         Ok(Self { http: http.build()?, upstreams: upstreams.collect() })
     }
 
+    /// Returns how long a request of high priority would wait for the first upstream whose circuit breaker is closed;
+    /// `None` if none is.
+    #[must_use]
+    pub fn queue_time(&self) -> Option<Duration> {
+        self.upstreams.iter().find(|upstream| upstream.open_for().is_none()).map(Upstream::queue_time)
+    }
+
     /// Updates the gauges of the upstreams.
     pub fn report_metrics(&self) {
         self.upstreams.iter().for_each(Upstream::report_metrics);

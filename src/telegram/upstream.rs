@@ -130,6 +130,7 @@ impl Default for RateLimits {
 /// One upstream with its limits and its state.
 pub(super) struct Upstream {
     pub(super) url: UpstreamUrl,
+    rate: NonZeroU32,
     limiter: DefaultDirectRateLimiter,
     in_flight: Semaphore,
     /// Places in each queue, by [`Priority`].
@@ -149,6 +150,7 @@ impl Upstream {
         let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
         Self {
             url,
+            rate: limits.rate,
             limiter: RateLimiter::direct(quota),
             in_flight: Semaphore::new(limits.in_flight.get() as usize),
             waiting: [MAX_WAITING; 2].map(Semaphore::new),
@@ -196,6 +198,14 @@ impl Upstream {
     /// Returns how much longer the breaker stays open, if it is open.
     pub(super) fn open_for(&self) -> Option<Duration> {
         self.breaker().open_for(Instant::now()).map(|(_, left)| left)
+    }
+
+    /// Returns how long a request of high priority would wait, judging by the requests in front of it.
+    pub(super) fn queue_time(&self) -> Duration {
+        let n_waiting = MAX_WAITING - self.waiting[Priority::High as usize].available_permits();
+        Duration::from_secs_f64(
+            f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) / f64::from(self.rate.get()),
+        )
     }
 
     pub(super) fn report_metrics(&self) {

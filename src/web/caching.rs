@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::http::header::{AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use headers::{ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch};
 use jiff::Timestamp;
@@ -10,6 +10,9 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
 use crate::channels::{CacheStatus, CachedChannel};
+
+/// The longest `max-age`: a reader that polls again later than this gets what was published until then.
+const MAX_AGE: Duration = Duration::from_mins(5);
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -64,8 +67,10 @@ impl Validators {
         headers.reserve(12);
         headers.insert(ETAG, self.etag.clone());
         headers.extend(self.modified.as_ref().map(|(_, header)| (LAST_MODIFIED, header.clone())));
-        headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={}", cached.max_age.as_secs())));
-        headers.insert(AGE, cached.age.as_secs().into());
+        // `max-age` is the remaining freshness, so there is no `Age` beside it: caches subtract it (RFC 9111, section 4.2).
+        // FreshRSS raises a `max-age` below 800 seconds unless `must-revalidate` is there.
+        let max_age = cached.max_age.min(MAX_AGE).as_secs();
+        headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={max_age}, must-revalidate")));
         headers.insert(CACHE_STATUS, ascii(cache_status(cached)));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
@@ -85,6 +90,7 @@ fn ascii(text: String) -> HeaderValue {
 fn cache_status(cached: &CachedChannel) -> String {
     match &cached.status {
         CacheStatus::Miss => "telewire; fwd=uri-miss; stored".to_owned(),
+        CacheStatus::Refreshed => "telewire; fwd=stale; stored".to_owned(),
         CacheStatus::Hit => format!("telewire; hit; ttl={}", cached.max_age.as_secs()),
         CacheStatus::Stale { stale_for, error } => {
             let detail = error.as_ref().map(|error| format!("; detail={}", error.code())).unwrap_or_default();

@@ -30,17 +30,18 @@ pub(super) enum Error {
     /// The `Host` header is missing, repeated or invalid.
     #[error("missing or invalid Host header: a request must name one host")]
     Host,
-    /// A query parameter is unknown or repeated.
-    #[error(
-        "unknown or repeated query parameter: feeds accept `limit` and `before`, as in ?limit=50&before=1234"
-    )]
-    UnknownParameter,
+    /// A query parameter is misspelled. Holds it and the parameter that was probably meant.
+    #[error("unknown parameter `{0}`: did you mean `{1}`?")]
+    UnknownParameter(String, &'static str),
     /// The value of `limit` is invalid.
     #[error("invalid `limit`: must be a number of posts from 1 to {}", MAX_POSTS_PER_PAGE)]
     Limit,
     /// The value of `before` is invalid.
     #[error("invalid `before`: must be the number of a post, as in the post's URL")]
     Before,
+    /// The path is neither a channel nor anything else of the service.
+    #[error("there is nothing at this URL")]
+    NotFound,
     /// The page would be empty.
     #[error("no older posts of this channel are known")]
     NoOlderPosts,
@@ -81,13 +82,13 @@ impl Error {
     /// polling for days.
     fn status(&self) -> StatusCode {
         match self {
-            Self::ChannelName(_) | Self::Host | Self::UnknownParameter | Self::Limit | Self::Before => {
+            Self::ChannelName(_) | Self::Host | Self::UnknownParameter(..) | Self::Limit | Self::Before => {
                 StatusCode::BAD_REQUEST
             }
             Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
-            Self::UnknownFeed(..) | Self::NoOlderPosts => StatusCode::NOT_FOUND,
+            Self::UnknownFeed(..) | Self::NotFound | Self::NoOlderPosts => StatusCode::NOT_FOUND,
             Self::Channel(failure) => refresh_status(&failure.error),
             Self::Media(err) => media_status(err),
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

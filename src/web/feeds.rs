@@ -8,18 +8,19 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Request, Uri};
 use axum::response::Response;
 
+use super::canonical;
 use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
 use super::feed_cache::{render, respond};
-use super::pages;
 use super::state::AppState;
+use super::{pages, probes};
 use crate::channels::STALE_MAX_AGE;
 use crate::cpu_pool;
 use crate::feed::Format;
 use crate::feed::options::FeedOptions;
-use crate::model::paging::{FeedPageRequest, MAX_POSTS_PER_PAGE, PrevPage};
-use crate::model::post::PostId;
+use crate::model::channel::ChannelName;
+use crate::model::paging::{FeedPageRequest, PrevPage};
 use crate::telegram::url::ChannelParseError;
 
 /// The most characters of an unknown feed name that an error quotes.
@@ -33,27 +34,57 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let path = path.trim_end_matches('/');
-    let answer = match path.rsplit_once('/').map(|(typed, name)| (typed, Format::from_name(name))) {
-        Some((typed, Some(format))) => match uri.query() {
-            None => first_page(&state, typed, format, uri.path(), &context, &headers).await,
-            Some(query) => page(&state, typed, format, (uri.path(), query), &context, &headers).await,
-        },
-        _ => channel_page(&state, path, &context),
-    };
+    let answer = route(&state, &path, &context, &uri, &headers).await;
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
 
+async fn route(
+    state: &Arc<AppState>,
+    path: &str,
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let Some((typed, format)) = canonical::split_format(path) else {
+        return channel_page(state, path, context, uri).await;
+    };
+    let name = state.parse_channel(typed)?;
+    let path = canonical::path(&name, Some(format));
+    if uri.path() != path {
+        return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
+    }
+    let request = canonical::parse_query(uri.query().unwrap_or_default())?;
+    if request == FeedPageRequest::default() {
+        first_page(state, name, format, &path, context, headers).await
+    } else {
+        page(state, name, format, &path, request, context, headers).await
+    }
+}
+
 /// Returns the page of a channel, or an error that tells an unknown feed name from an invalid channel.
-fn channel_page(state: &AppState, typed: &str, context: &RequestContext) -> Result<Response, Error> {
-    pages::channel(state, &context.base_url, typed).map_err(|err| {
+async fn channel_page(
+    state: &Arc<AppState>,
+    path: &str,
+    context: &RequestContext,
+    uri: &Uri,
+) -> Result<Response, Error> {
+    let typed = path.trim_matches('/');
+    if probes::is_probe(typed) {
+        return Err(Error::NotFound);
+    }
+    let name = state.parse_channel(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
         match parts.map(|(typed, feed)| (state.parse_channel(typed), feed)) {
             Some((Ok(name), feed)) => Error::UnknownFeed(feed.chars().take(MAX_QUOTED_CHARS).collect(), name),
             _ => err,
         }
-    })
+    })?;
+    let path = canonical::path(&name, None);
+    if uri.path() != path {
+        return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
+    }
+    pages::channel(state, &context.base_url, &name).await
 }
 
 /// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It takes two cache lookups
@@ -64,24 +95,24 @@ pub(super) fn cached_response<B>(
     context: &RequestContext,
 ) -> Option<Response> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_read || request.uri().query().is_some() {
+    let query = request.uri().query().unwrap_or_default();
+    if !is_read || canonical::parse_query(query).ok()? != FeedPageRequest::default() {
         return None;
     }
     let feed = state.feeds.get(&context.base_url.with_path(request.uri().path()))?;
-    let cached = state.channels.cached(feed.channel())?;
+    let cached = state.channels.ready(feed.channel())?;
     feed.is_of(&cached.snapshot).then(|| feed.respond(&cached, request.headers()))
 }
 
 /// Returns a feed without parameters.
 async fn first_page(
     state: &AppState,
-    typed: &str,
+    name: ChannelName,
     format: Format,
     path: &str,
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let name = state.parse_channel(typed)?;
     let cached = state.channels.get(&name).await?;
     // The channel's canonical name may be denied even if the requested alias is allowed.
     state.check_served(cached.snapshot.channel())?;
@@ -97,14 +128,13 @@ async fn first_page(
 /// Returns a page of a feed: `?limit=N`, `?before=ID`, or both.
 async fn page(
     state: &AppState,
-    typed: &str,
+    name: ChannelName,
     format: Format,
-    (path, query): (&str, &str),
+    path: &str,
+    request: FeedPageRequest,
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let name = state.parse_channel(typed)?;
-    let request = parse_query(query)?;
     let (page, mut cached) = state.channels.feed_page(&name, request).await?;
     state.check_served(cached.snapshot.channel())?;
     if page.gap.is_some() {
@@ -114,7 +144,7 @@ async fn page(
     let snapshot = page.snapshot.ok_or(Error::NoOlderPosts)?;
     let url = context.base_url.with_path(path);
     let options = FeedOptions {
-        self_url: format!("{url}?{query}"),
+        self_url: format!("{url}?{}", canonical::query(&request)),
         limit: request.limit,
         prev_url: page.prev.map(|prev| prev_url(url, prev, request.limit)),
         media: state.media_linker(&context.base_url),
@@ -136,26 +166,8 @@ async fn page(
 fn prev_url(url: String, prev: PrevPage, limit: Option<u8>) -> String {
     let before = match prev {
         PrevPage::Newest => None,
-        PrevPage::Before(id) => Some(format!("before={id}")),
+        PrevPage::Before(id) => Some(id),
     };
-    let limit = limit.map(|limit| format!("limit={limit}"));
-    let parameters: Vec<String> = before.into_iter().chain(limit).collect();
-    if parameters.is_empty() { url } else { format!("{url}?{}", parameters.join("&")) }
-}
-
-fn parse_query(query: &str) -> Result<FeedPageRequest, Error> {
-    let mut request = FeedPageRequest::default();
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*key {
-            "limit" if request.limit.is_none() => {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_POSTS_PER_PAGE).contains(limit));
-                request.limit = Some(limit.ok_or(Error::Limit)?);
-            }
-            "before" if request.before.is_none() => {
-                request.before = Some(value.parse().ok().and_then(PostId::new).ok_or(Error::Before)?);
-            }
-            _ => return Err(Error::UnknownParameter),
-        }
-    }
-    Ok(request)
+    let query = canonical::query(&FeedPageRequest { before, limit });
+    if query.is_empty() { url } else { format!("{url}?{query}") }
 }

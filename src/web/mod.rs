@@ -4,6 +4,7 @@
 
 mod base_url;
 mod caching;
+mod canonical;
 mod channel_filter;
 mod context;
 mod encoding;
@@ -15,6 +16,7 @@ mod html;
 mod media;
 mod middleware;
 mod pages;
+mod probes;
 mod router;
 mod server;
 mod state;

@@ -1,68 +1,124 @@
-//! HTML pages for people: the home page and the feed URLs of a channel.
+//! HTML pages for people: the home page, and a channel with its feeds.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use serde::Deserialize;
 
 use super::base_url::BaseUrl;
+use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
 use super::html::{escape, html_page, respond};
 use super::state::AppState;
-use crate::feed::Format;
+use crate::cpu_pool;
+use crate::feed::options::FeedOptions;
+use crate::feed::{self, Entry, Feed, Format};
+use crate::model::channel::ChannelName;
 use crate::telegram::url::channel_url;
 
 /// The channel in the example URLs of the home page.
 const EXAMPLE_CHANNEL: &str = "telegram";
 
-/// The query of the form on the home page.
-#[derive(Deserialize)]
-pub(super) struct HomeQuery {
-    channel: Option<String>,
-}
+/// When to retry a page of a channel that is not cached, after too many of them.
+const PAGE_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// `/`: type a channel, get its feeds.
+/// The most posts that a channel's page shows.
+const MAX_POSTS: usize = 10;
+
+/// `/`: type a channel, get its page.
 pub(super) async fn home(
     State(state): State<Arc<AppState>>,
     Extension(context): Extension<RequestContext>,
-    Query(query): Query<HomeQuery>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match query.channel.filter(|typed| !typed.trim().is_empty()) {
-        Some(typed) => channel(&state, &context.base_url, &typed).unwrap_or_else(|err| err.answer(&headers)),
-        None => respond(html_page("telewire", "", &home_body(&context.base_url.to_string()))),
-    }
+    let answer = match uri.query() {
+        None | Some("") => Ok(respond(html_page("telewire", "", &home_body(&context.base_url.to_string())))),
+        Some(query) => open_channel(&state, query, &context),
+    };
+    answer.unwrap_or_else(|err| err.answer(&headers))
 }
 
-/// `/{channel}`: the URLs of a channel's feeds, for people and for feed discovery.
-pub(super) fn channel(state: &AppState, base_url: &BaseUrl, typed: &str) -> Result<Response, Error> {
-    let name = state.parse_channel(typed)?;
-    let url = |format: Format| escape(&format!("{base_url}/{name}/{}", format.name()));
-    let links: String = Format::ALL
-        .iter()
-        .map(|format| {
-            let mime_type = format.content_type().split(';').next().unwrap_or_default();
-            let (title, href) = (label(*format), url(*format));
-            format!(
-                "<link rel=\"alternate\" type=\"{mime_type}\" title=\"{name} ({title})\" href=\"{href}\">\n"
-            )
-        })
-        .collect();
-    let list: String = Format::ALL
-        .iter()
-        .map(|format| format!("<li>{0}: <a href=\"{1}\">{1}</a></li>\n", label(*format), url(*format)))
-        .collect();
+/// Redirects the form on the home page to the channel's page. Other queries are not ours: readers would take a page for a
+/// broken feed.
+fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Result<Response, Error> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, typed) = pairs.find(|(key, _)| key == "channel").ok_or(Error::NotFound)?;
+    let name = state.parse_channel(&typed)?;
+    let token = context.query.as_deref().unwrap_or_default();
+    let token = token.split('&').find(|pair| pair.starts_with("token="));
+    let mut response = canonical::redirect("/", &canonical::path(&name, None), token);
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    Ok(response)
+}
+
+/// `/{channel}`: what the channel is, its newest posts and the URLs of its feeds, for people and for feed discovery.
+///
+/// # Errors
+///
+/// Why the channel cannot be read, so that readers do not discover feeds that do not exist.
+pub(super) async fn channel(
+    state: &Arc<AppState>,
+    base_url: &BaseUrl,
+    name: &ChannelName,
+) -> Result<Response, Error> {
+    let cached = match state.channels.cached(name) {
+        Some(cached) => cached,
+        None if state.page_limit.check().is_err() => return Err(Error::RateLimited(PAGE_RETRY_AFTER)),
+        None => state.channels.get(name).await?,
+    };
+    state.check_served(cached.snapshot.channel())?;
+    let path = canonical::path(name, None);
+    let options = FeedOptions {
+        self_url: base_url.with_path(&path),
+        media: state.media_linker(base_url),
+        ..FeedOptions::default()
+    };
+    let build = move || Ok::<_, io::Error>(feed::build(&cached.snapshot.decompress()?, &options));
+    let feed = cpu_pool::run(build).await.map_err(io::Error::other).flatten().map_err(|err| {
+        tracing::error!(error = %err, "cannot build a channel page");
+        Error::Internal
+    })?;
+    Ok(respond(channel_html(state, base_url, name, &feed)))
+}
+
+fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: &Feed) -> String {
+    let url = |format: Format| escape(&base_url.with_path(&canonical::path(name, Some(format))));
+    let title = escape(&feed.title);
+    let mut head = String::new();
+    let mut feeds = String::new();
+    for format in Format::ALL {
+        let mime_type = format.content_type().split(';').next().unwrap_or_default();
+        let (label, href) = (label(format), url(format));
+        head += &format!(
+            "<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n"
+        );
+        feeds += &format!("<li>{label}: <a href=\"{href}\">{href}</a></li>\n");
+    }
+    let post = |entry: &Entry| {
+        let date = entry.published.strftime("%F");
+        format!("<li>{date} <a href=\"{}\">{}</a></li>\n", escape(&entry.url), escape(&entry.title))
+    };
+    let posts: String = feed.entries.iter().take(MAX_POSTS).map(post).collect();
+    let icon = feed
+        .icon
+        .as_deref()
+        .map(|icon| format!("<p><img src=\"{}\" alt=\"\" width=\"96\" height=\"96\"></p>\n", escape(icon)));
     let with = if state.access.has_tokens() { ", with your token as the password" } else { "" };
     let body = format!(
-        "<h1>@{name}</h1>\n<p>Add one of these URLs to your feed reader{with}:</p>\n<ul>\n{list}</ul>\n\
-         <p><a href=\"{}/\">Another channel</a></p>\n",
-        escape(&base_url.to_string())
+        "{}<h1>{title}</h1>\n<p><a href=\"{}\">@{name}</a></p>\n<p>{}</p>\n\
+         <p>Add one of these URLs to your feed reader{with}:</p>\n<ul>\n{feeds}</ul>\n\
+         <h2>Newest posts</h2>\n<ul>\n{posts}</ul>\n<p><a href=\"./\">Another channel</a></p>\n",
+        icon.unwrap_or_default(),
+        escape(&feed.home_url),
+        escape(&feed.description),
     );
-    Ok(respond(html_page(name.as_str(), &links, &body)))
+    html_page(&feed.title, &head, &body)
 }
 
 fn home_body(base_url: &str) -> String {

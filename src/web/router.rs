@@ -9,7 +9,7 @@ use super::health::{health_routes, metrics_routes};
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
-use super::{feeds, media, pages};
+use super::{feeds, media, pages, probes};
 
 /// Returns the routes of the service.
 pub(super) fn router(state: &Arc<AppState>) -> Router {
@@ -23,6 +23,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     let media = Router::new().route("/-/media/{*file}", get(media::answer));
     with_panic_handler(with_limits(feeds, state), state)
         .merge(with_panic_handler(media, state))
+        .merge(probes::routes())
         .merge(service)
         .with_state(Arc::clone(state))
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -45,6 +46,8 @@ pub struct WebConfig {
     pub media_mode: MediaMode,
     /// Hosts whose pictures and videos are embedded.
     pub media_hosts: MediaHosts,
+    /// Pages of channels that are not cached, per second: crawlers must not use up the requests to Telegram.
+    pub page_rate: Quota,
     /// Metrics have their own listener and are not served beside the feeds.
     pub has_metrics_listener: bool,
 }
@@ -60,6 +63,8 @@ pub struct AppState {
     pub(super) streams: StreamPermits,
     pub(super) access: Access,
     pub(super) metrics: Arc<Metrics>,
+    /// Limits pages of channels that are not cached.
+    pub(super) page_limit: DefaultDirectRateLimiter,
     /// Permits of requests in flight.
     pub(super) requests: Semaphore,
     pub(super) is_ready: AtomicBool,
@@ -86,6 +91,7 @@ impl AppState {
             streams: StreamPermits::new(),
             access: Access::new(config.access.clone()),
             metrics,
+            page_limit: RateLimiter::direct(config.page_rate),
             requests: Semaphore::new(MAX_REQUESTS as usize),
             is_ready: AtomicBool::new(true),
             n_panics: AtomicU64::new(0),

@@ -77,9 +77,10 @@ pub(super) async fn handle(
 fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
     host::normalize_host(request)?;
     let base_url = base_url::of_request(&state.config, request.headers(), peer);
+    let query = request.uri().query().map(str::to_owned);
     let client = client_ip::client_ip(request.headers(), peer, &state.config.trusted_proxies);
     state.access.authorize(request, peer, client)?;
-    Ok(RequestContext { client, base_url })
+    Ok(RequestContext { client, base_url, query })
 }
 
 async fn call(mut router: Router, request: Request<Incoming>) -> Response {

@@ -1,0 +1,86 @@
+//! What browsers, crawlers and readers ask for on every site, which must not be taken for a channel.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::routing::{MethodRouter, get};
+
+use super::state::AppState;
+
+/// First path segments that readers and crawlers try, though they are spelled like channel names or are none.
+const PROBES: [&str; 12] = [
+    ".well-known",
+    "admin",
+    "api",
+    "atom",
+    "feed",
+    "feeds",
+    "index",
+    "json",
+    "login",
+    "rss",
+    "wp-admin",
+    "wp-content",
+];
+
+/// File name extensions that no channel has.
+const EXTENSIONS: [&str; 14] =
+    ["asp", "aspx", "css", "env", "gif", "html", "ico", "jpg", "js", "json", "php", "png", "txt", "xml"];
+
+/// Crawlers have no use for feeds, and their requests would cost Telegram's patience.
+const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
+
+/// The icon: a wire that ends in a signal.
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\"><rect width=\"32\" height=\"32\" rx=\"7\" \
+    fill=\"#1f6feb\"/><g fill=\"none\" stroke=\"#fff\" stroke-width=\"3\" stroke-linecap=\"round\"><path d=\"M7 25c8 0 4-9 12-9\"/>\
+    <path d=\"M19 10a6 6 0 0 1 0 12M19 5a11 11 0 0 1 0 22\"/></g></svg>\n";
+
+/// Returns whether a path is a probe. Such paths are answered with 404 without asking Telegram.
+pub(super) fn is_probe(path: &str) -> bool {
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let is_channel_url = first.contains("t.me") || first.starts_with("telegram.");
+    let extension =
+        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
+    let has_extension = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
+    (rest.is_empty() || first.starts_with('.')) && PROBES.contains(&first) || has_extension && !is_channel_url
+}
+
+/// The routes of the icon and of `robots.txt`.
+pub(super) fn routes() -> Router<Arc<AppState>> {
+    let icon = static_file("image/svg+xml", ICON);
+    let robots = static_file("text/plain; charset=utf-8", ROBOTS);
+    Router::new().route("/favicon.ico", icon.clone()).route("/favicon.svg", icon).route("/robots.txt", robots)
+}
+
+fn static_file(content_type: &'static str, body: &'static str) -> MethodRouter<Arc<AppState>> {
+    get(async move || ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=86400")], body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_probe;
+
+    #[test]
+    fn probes_are_told_from_channels() {
+        for probe in [
+            "feed",
+            "rss",
+            "atom.xml",
+            "feed.xml",
+            "index.html",
+            "sitemap.xml",
+            "apple-touch-icon.png",
+            ".well-known/security.txt",
+            "wp-login.php",
+            "assets/app.js",
+            ".env",
+        ] {
+            assert!(is_probe(probe), "{probe}");
+        }
+        for channel in ["durov", "feedback", "t.me/durov", "t.me/s/durov", "durov.t.me", "telegram.me/durov"]
+        {
+            assert!(!is_probe(channel), "{channel}");
+        }
+    }
+}
