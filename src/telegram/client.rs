@@ -153,7 +153,7 @@ impl Client {
         request: PageRequest,
         head_timeout: Duration,
     ) -> Result<String, FetchError> {
-        let (mut path, query) = url::path_of(name, request);
+        let (mut path, query) = url::page_path(name, request);
         let error = |kind| FetchError::Upstream(upstream.error(kind));
         for n_redirects in 0..=MAX_REDIRECTS {
             if n_redirects > 0 {

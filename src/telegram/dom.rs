@@ -15,23 +15,23 @@ const MAX_NODES: usize = 200_000;
 /// The sum of the squares of all lengths without a new node, in bytes: as if a page of 140 KB, nearly the largest seen,
 /// were one piece of text. A single tag can be as long, and html5ever compares each attribute of a tag with all before
 /// it: 350,000 of them, in 4 MB, took it 27 seconds.
-const MAX_MONOTONY: u64 = 20_000_000_000;
+const MAX_QUADRATIC_COST: u64 = 20_000_000_000;
 
 /// How much is fed between two looks at the tree: at most some 1,400 nested tags.
-const CHUNK: usize = 4096;
+const CHUNK_BYTES: usize = 4096;
 
 /// The page nests deeper, or holds more, than any page of Telegram's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooComplex;
+pub(super) struct DomLimitExceeded;
 
 /// Builds the tree, looking every few kilobytes whether it is still worth it.
-pub(super) fn parse(html: &str) -> Result<Html, TooComplex> {
+pub(super) fn parse(html: &str) -> Result<Html, DomLimitExceeded> {
     let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = html;
     let mut n_seen = 0;
-    let (mut since_node, mut monotony) = (0_u64, 0_u64);
+    let (mut bytes_without_node, mut quadratic_cost) = (0_u64, 0_u64);
     while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK).max(1));
+        let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES).max(1));
         parser.process(StrTendril::from(chunk));
         rest = after;
         let tree = &parser.tokenizer.sink.sink.0.borrow().tree;
@@ -40,13 +40,13 @@ pub(super) fn parse(html: &str) -> Result<Html, TooComplex> {
         let deepest =
             tree.nodes().rev().take(n_nodes - n_seen).step_by(100).map(|node| node.ancestors().count());
         let length = chunk.len() as u64;
-        since_node = if n_nodes > n_seen { 0 } else { since_node + length };
-        monotony += 2 * since_node * length;
+        bytes_without_node = if n_nodes > n_seen { 0 } else { bytes_without_node + length };
+        quadratic_cost += 2 * bytes_without_node * length;
         if n_nodes > MAX_NODES
-            || monotony > MAX_MONOTONY
+            || quadratic_cost > MAX_QUADRATIC_COST
             || deepest.max().is_some_and(|depth| depth > MAX_DEPTH)
         {
-            return Err(TooComplex);
+            return Err(DomLimitExceeded);
         }
         n_seen = n_nodes;
     }
@@ -65,7 +65,7 @@ pub(super) fn classes(element: ElementRef<'_>) -> impl Iterator<Item = &str> + u
 
 /// The elements below `element` that have the class, in the page's order.
 pub(super) fn all<'a>(element: ElementRef<'a>, class: &str) -> impl Iterator<Item = ElementRef<'a>> {
-    below(element).filter(move |element| has_class(*element, class))
+    descendant_elements(element).filter(move |element| has_class(*element, class))
 }
 
 /// The first element below `element` that has the class.
@@ -74,11 +74,11 @@ pub(super) fn first<'a>(element: ElementRef<'a>, class: &str) -> Option<ElementR
 }
 
 /// The first element below `element` of a kind: `img`, `video`.
-pub(super) fn tag<'a>(element: ElementRef<'a>, name: &str) -> Option<ElementRef<'a>> {
-    below(element).find(|element| element.value().name() == name)
+pub(super) fn first_tag<'a>(element: ElementRef<'a>, name: &str) -> Option<ElementRef<'a>> {
+    descendant_elements(element).find(|element| element.value().name() == name)
 }
 
-fn below(element: ElementRef<'_>) -> impl Iterator<Item = ElementRef<'_>> {
+fn descendant_elements(element: ElementRef<'_>) -> impl Iterator<Item = ElementRef<'_>> {
     element.descendants().skip(1).filter_map(ElementRef::wrap)
 }
 
@@ -94,7 +94,7 @@ pub(super) fn lines(element: ElementRef<'_>) -> String {
     let mut text = String::new();
     for node in element.descendants() {
         match node.value() {
-            Node::Text(part) => text.push_str(&unbroken(part)),
+            Node::Text(part) => text.push_str(&collapse_line_breaks(part)),
             Node::Element(element) if element.name() == "br" => text.push('\n'),
             Node::Element(element) if matches!(element.name(), "div" | "p" | "li") => {
                 text.truncate(text.trim_end_matches(' ').len());
@@ -110,7 +110,7 @@ pub(super) fn lines(element: ElementRef<'_>) -> String {
 
 /// Text as the page's source has it, with line breaks and the indentation around them as one space each, as in
 /// a browser; what a person sees as a line break is a `<br>`.
-pub(super) fn unbroken(source: &str) -> Cow<'_, str> {
+pub(super) fn collapse_line_breaks(source: &str) -> Cow<'_, str> {
     if !source.contains('\n') {
         return source.into();
     }
@@ -144,7 +144,7 @@ pub(super) fn own_text(element: ElementRef<'_>) -> String {
 }
 
 /// The address in `background-image:url('…')` of the element's style. Placeholders (`data:`) are none.
-pub(super) fn background(element: ElementRef<'_>) -> Option<&str> {
+pub(super) fn background_url(element: ElementRef<'_>) -> Option<&str> {
     let (_, image) = element.attr("style")?.split_once("background-image:")?;
     let (_, url) = image.split_once("url(")?;
     let url = url.split_once(')').map_or(url, |(url, _)| url).trim_matches(['\'', '"', ' ']);
@@ -162,7 +162,7 @@ pub(super) fn style_number(element: ElementRef<'_>, property: &str, unit: &str) 
 }
 
 /// A number as Telegram abbreviates it: `201`, `17.9K`, `6.51M`, `11 286 994`.
-pub(super) fn count(text: &str) -> Option<u64> {
+pub(super) fn parse_count(text: &str) -> Option<u64> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
     let (digits, exponent) = match digits.chars().last()? {
         'K' => (&digits[..digits.len() - 1], 3),
@@ -180,7 +180,7 @@ pub(super) fn count(text: &str) -> Option<u64> {
 }
 
 /// Seconds in a duration as Telegram writes it: `0:27`, `1:02:03`.
-pub(super) fn seconds(text: &str) -> Option<u32> {
+pub(super) fn parse_seconds(text: &str) -> Option<u32> {
     text.trim()
         .split(':')
         .try_fold(0_u32, |seconds, part| seconds.checked_mul(60)?.checked_add(part.parse().ok()?))
@@ -201,29 +201,29 @@ mod tests {
             ("2B", 2_000_000_000),
             ("1.2345K", 1_234),
         ] {
-            assert_eq!(count(text), Some(n), "{text}");
+            assert_eq!(parse_count(text), Some(n), "{text}");
         }
         for text in ["", "K", "many", "-5", "1.2.3", "99999999999999999999"] {
-            assert_eq!(count(text), None, "{text}");
+            assert_eq!(parse_count(text), None, "{text}");
         }
     }
 
     #[test]
     fn durations_are_seconds() {
-        assert_eq!(seconds("0:27"), Some(27));
-        assert_eq!(seconds(" 1:02:03 "), Some(3723));
-        assert_eq!(seconds("soon"), None);
-        assert_eq!(seconds("99999999:99:99"), None);
+        assert_eq!(parse_seconds("0:27"), Some(27));
+        assert_eq!(parse_seconds(" 1:02:03 "), Some(3723));
+        assert_eq!(parse_seconds("soon"), None);
+        assert_eq!(parse_seconds("99999999:99:99"), None);
     }
 
     #[test]
     fn a_page_built_to_hurt_is_refused() {
         for unit in ["<div>", "<b id=x>", "<ul><li>", "<a><div>", "<table><td>", "<svg><g>"] {
-            assert_eq!(parse(&unit.repeat(4 << 20 >> 3)).err(), Some(TooComplex), "{unit}");
+            assert_eq!(parse(&unit.repeat(4 << 20 >> 3)).err(), Some(DomLimitExceeded), "{unit}");
         }
-        assert_eq!(parse(&"<br>".repeat(1 << 20)).err(), Some(TooComplex));
+        assert_eq!(parse(&"<br>".repeat(1 << 20)).err(), Some(DomLimitExceeded));
         let attributes: String = (0..200_000).map(|n| format!(" a{n}")).collect();
-        assert_eq!(parse(&format!("<div{attributes}>")).err(), Some(TooComplex));
+        assert_eq!(parse(&format!("<div{attributes}>")).err(), Some(DomLimitExceeded));
         assert!(parse(&"<div>".repeat(500)).is_ok());
         assert!(parse(&format!("<p>{}", "word ".repeat(20_000))).is_ok());
     }

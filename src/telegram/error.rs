@@ -179,7 +179,7 @@ pub enum PageError {
     Unreadable(usize),
     /// The page is nested too deeply or has too many elements.
     #[error("the page is nested too deeply or too large to be a Telegram page")]
-    TooComplex,
+    DomLimitExceeded,
     /// Something else: a login page, a network's own page, an error page.
     #[error("the answer is not a Telegram page: a proxy or the network may have answered instead")]
     NotTelegram,
@@ -207,7 +207,7 @@ impl PageError {
             | Self::Truncated
             | Self::OtherChannel(_)
             | Self::Unreadable(_)
-            | Self::TooComplex
+            | Self::DomLimitExceeded
             | Self::NotTelegram => false,
         }
     }

@@ -172,9 +172,9 @@ pub(super) struct GameOrInvoiceParts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Something around other parts.
-    Around,
+    Wrapper,
     /// Nothing a person reads, or said elsewhere already.
-    Furniture,
+    Ignored,
     Author,
     Forward,
     Reply,
@@ -213,9 +213,9 @@ pub(super) fn role(class: &str) -> Option<Role> {
         | "one_media"
         | "sticker_wrap"
         | "tgsticker_wrap"
-        | "videosticker_wrap" => Role::Around,
+        | "videosticker_wrap" => Role::Wrapper,
         "media_not_supported_cont" | "user_photo" | "bubble_tail" | "bubble_logo" | "tgsticker_effect" => {
-            Role::Furniture
+            Role::Ignored
         }
         "author" => Role::Author,
         "forwarded_from" => Role::Forward,

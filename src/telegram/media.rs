@@ -2,7 +2,7 @@
 
 use scraper::ElementRef;
 
-use super::dom::{all, background, first, has_class, line, seconds, style_number, tag};
+use super::dom::{all, background_url, first, first_tag, has_class, line, parse_seconds, style_number};
 use super::markup as class;
 use super::markup::{GameOrInvoiceParts, Role};
 use super::url;
@@ -13,23 +13,23 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
     let absolute = |url: &str| url::resolve(url, name);
     match role {
         Role::Photo => Some(Media::Photo {
-            url: absolute(background(element)?)?,
+            url: absolute(background_url(element)?)?,
             file: file_number(element),
             size: size(element, first(element, class::PHOTO)?),
         }),
         Role::ServicePhoto => {
-            let url = absolute(tag(element, "img")?.attr("src")?)?;
+            let url = absolute(first_tag(element, "img")?.attr("src")?)?;
             Some(Media::Photo { url, file: None, size: None })
         }
         Role::Video | Role::RoundVideo => Some(Media::Video(video(element, role, name))),
         Role::Voice => Some(Media::Voice {
-            url: absolute(tag(element, "audio")?.attr("src")?)?,
+            url: absolute(first_tag(element, "audio")?.attr("src")?)?,
             seconds: duration(element, class::VOICE_DURATION),
         }),
         Role::Sticker => sticker(element, name),
         Role::Location => Some(Media::Location {
             url: absolute(element.attr("href")?)?,
-            map: first(element, class::MAP).and_then(background).and_then(absolute),
+            map: first(element, class::MAP).and_then(background_url).and_then(absolute),
             title: first(element, class::VENUE_TITLE).and_then(line),
             address: first(element, class::VENUE_ADDRESS).and_then(line),
         }),
@@ -37,8 +37,8 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
             name: first(element, class::CONTACT_NAME).and_then(line)?,
             phone: first(element, class::CONTACT_PHONE).and_then(line),
         }),
-        Role::Game => offer(element, &class::GAME, name).map(Media::Game),
-        Role::Invoice => offer(element, &class::INVOICE, name).map(Media::Invoice),
+        Role::Game => game_or_invoice(element, &class::GAME, name).map(Media::Game),
+        Role::Invoice => game_or_invoice(element, &class::INVOICE, name).map(Media::Invoice),
         _ => None,
     }
 }
@@ -70,7 +70,7 @@ fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
     };
     Video {
         url: file.and_then(|video| video.attr("src")).and_then(absolute),
-        poster: first(player, thumb).and_then(background).and_then(absolute),
+        poster: first(player, thumb).and_then(background_url).and_then(absolute),
         seconds,
         size: first(player, class::VIDEO_WRAP).and_then(|wrap| size(wrap, wrap)),
         kind,
@@ -80,12 +80,13 @@ fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
 fn sticker(element: ElementRef<'_>, name: &str) -> Option<Media> {
     let absolute = |url: &str| url::resolve(url, name);
     let picture = || {
-        let url = tag(element, "img").and_then(|img| img.attr("src")).filter(|url| !url.starts_with("data:"));
-        url.or_else(|| background(element)).and_then(absolute)
+        let url =
+            first_tag(element, "img").and_then(|img| img.attr("src")).filter(|url| !url.starts_with("data:"));
+        url.or_else(|| background_url(element)).and_then(absolute)
     };
-    let (url, format, still) = if let Some(video) = tag(element, "video") {
+    let (url, format, still) = if let Some(video) = first_tag(element, "video") {
         (absolute(video.attr("src")?)?, StickerFormat::Webm, picture())
-    } else if let Some(source) = tag(element, "source") {
+    } else if let Some(source) = first_tag(element, "source") {
         (absolute(source.attr("srcset")?)?, StickerFormat::Tgs, picture())
     } else {
         let url = element.attr("data-webp").and_then(absolute).or_else(picture)?;
@@ -94,10 +95,12 @@ fn sticker(element: ElementRef<'_>, name: &str) -> Option<Media> {
     Some(Media::Sticker { url, format, still })
 }
 
-fn offer(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &str) -> Option<GameOrInvoice> {
+fn game_or_invoice(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &str) -> Option<GameOrInvoice> {
     let image = parts.images.iter().find_map(|class| {
         let picture = first(element, class)?;
-        background(picture).or_else(|| picture.attr("src")).or_else(|| tag(picture, "img")?.attr("src"))
+        background_url(picture)
+            .or_else(|| picture.attr("src"))
+            .or_else(|| first_tag(picture, "img")?.attr("src"))
     });
     let mut notes: Vec<String> = Vec::new();
     for note in parts.notes.iter().flat_map(|class| all(element, class)).filter_map(line) {
@@ -114,7 +117,7 @@ fn offer(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &str) -> Opt
 }
 
 fn duration(element: ElementRef<'_>, class: &str) -> Option<u32> {
-    first(element, class).and_then(line).and_then(|text| seconds(&text))
+    first(element, class).and_then(line).and_then(|text| parse_seconds(&text))
 }
 
 /// The size at which the page shows a picture: `frame` gives the width in pixels, the padding of `shape` the

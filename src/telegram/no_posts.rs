@@ -88,7 +88,7 @@ pub(super) fn meta<'a>(root: ElementRef<'a>, name: &str) -> Option<&'a str> {
 }
 
 fn title(root: ElementRef<'_>) -> Option<String> {
-    dom::tag(root, "title").and_then(dom::line)
+    dom::first_tag(root, "title").and_then(dom::line)
 }
 
 fn has_class_prefix(root: ElementRef<'_>, prefix: &str) -> bool {

@@ -50,15 +50,15 @@ pub enum PageSource<'a> {
 /// Why there are no posts to be had from it; see [`PageError`]. A message that can't be read is no error: it is
 /// listed in [`PreviewPage::skipped`].
 pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageError> {
-    if is_cut_short(html) {
+    if is_truncated(html) {
         return Err(PageError::Truncated);
     }
-    let document = dom::parse(html).map_err(|dom::TooComplex| PageError::TooComplex)?;
+    let document = dom::parse(html).map_err(|dom::DomLimitExceeded| PageError::DomLimitExceeded)?;
     let root = document.root_element();
     let mut messages = Vec::new();
     let mut skipped = Vec::new();
     let elements: Vec<_> = dom::all(root, class::MESSAGE).collect();
-    for (message, published) in elements.iter().copied().zip(dates(&elements)) {
+    for (message, published) in elements.iter().copied().zip(publication_dates(&elements)) {
         match post::parse(message, published) {
             Ok(message) => messages.push(message),
             Err(error) => skipped.push(Skipped {
@@ -93,14 +93,14 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
     posts.sort_by_key(|post| post.id);
     posts.dedup_by_key(|post| post.id);
-    let older = older(root);
+    let older = older_cursor(root);
     let snapshot = Snapshot { channel, posts, has_older: older.is_some() };
     Ok(PreviewPage { snapshot, skipped, unknown_tags, older })
 }
 
 /// When each message was published. One without a date (seen in 2023) was published between its neighbours, so the
 /// one before it stands in, or at the page's start the one behind.
-fn dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
+fn publication_dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
     let own: Vec<_> = messages.iter().map(|message| post::published(*message)).collect();
     let first = own.iter().flatten().next().copied();
     let mut before = first;
@@ -114,7 +114,7 @@ fn dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
 
 /// Whether the page lacks its end. A connection that breaks can look like a short answer, and a page with half
 /// its posts like a whole one.
-fn is_cut_short(html: &str) -> bool {
+fn is_truncated(html: &str) -> bool {
     let head = html[..html.floor_char_boundary(1024)].to_ascii_lowercase();
     let is_document = head.contains("<html") || head.contains("<!doctype");
     is_document && html.rfind("</html>").is_none_or(|end| html.len() - end >= 512)
@@ -126,10 +126,10 @@ fn channel(document: &Html, newest: &Message) -> Channel {
     let inside = |class| info.and_then(|info| dom::first(info, class));
     let name = newest.channel.as_str();
     let title = inside(class::CHANNEL_TITLE)
-        .and_then(|title| dom::line(dom::tag(title, "span").unwrap_or(title)))
+        .and_then(|title| dom::line(dom::first_tag(title, "span").unwrap_or(title)))
         .or_else(|| dom::first(root, class::OWNER).and_then(dom::line))
         .or_else(|| meta(root, "og:title").map(str::to_owned));
-    let photo = inside(class::CHANNEL_PHOTO).and_then(|photo| dom::tag(photo, "img")?.attr("src"));
+    let photo = inside(class::CHANNEL_PHOTO).and_then(|photo| dom::first_tag(photo, "img")?.attr("src"));
     let warning = info.into_iter().flat_map(|info| dom::all(info, class::WARNING)).find_map(dom::line);
     let strip = |label: String| label.trim_matches(['[', ']', ' ']).to_owned();
     Channel {
@@ -152,7 +152,8 @@ fn channel(document: &Html, newest: &Message) -> Channel {
 }
 
 fn counter(element: ElementRef<'_>) -> Option<Counter> {
-    let n = dom::first(element, class::COUNTER_VALUE).and_then(dom::line).and_then(|n| dom::count(&n))?;
+    let n =
+        dom::first(element, class::COUNTER_VALUE).and_then(dom::line).and_then(|n| dom::parse_count(&n))?;
     Some(Counter { what: dom::first(element, class::COUNTER_TYPE).and_then(dom::line)?, n })
 }
 
@@ -162,7 +163,7 @@ fn header_name(root: ElementRef<'_>) -> Option<ChannelName> {
 }
 
 /// The cursor of the link to older posts. It is taken as it is: ids have gaps, so it cannot be computed.
-fn older(root: ElementRef<'_>) -> Option<PostId> {
+fn older_cursor(root: ElementRef<'_>) -> Option<PostId> {
     dom::all(root, class::OLDER)
         .filter_map(|link| link.attr("data-before"))
         .find_map(|before| before.parse().ok().and_then(PostId::new))

@@ -49,12 +49,12 @@ struct DataView {
 ///
 /// `published` is its [`published`] date, or what stands in for it.
 pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Result<Message, PostError> {
-    let view = view(message);
-    let (channel, id) = locate(message, &view).ok_or(PostError::NoId)?;
+    let view = data_view(message);
+    let (channel, id) = channel_and_id(message, &view).ok_or(PostError::NoId)?;
     let published = published.ok_or(PostError::NoDate)?;
     let find = |class| dom::first(message, class);
-    let number = |class| find(class).and_then(dom::line).and_then(|text| dom::count(&text));
-    let mut draft = Draft {
+    let number = |class| find(class).and_then(dom::line).and_then(|text| dom::parse_count(&text));
+    let mut builder = PostBuilder {
         name: channel.as_str(),
         voters: number(class::VOTERS),
         unknown_tags: Vec::new(),
@@ -66,8 +66,8 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
             ..Post::empty(id, url::post_url(channel.as_str(), id), published)
         },
     };
-    draft.walk(message);
-    let Draft { mut post, unknown_tags, .. } = draft;
+    builder.parse_children(message);
+    let PostBuilder { mut post, unknown_tags, .. } = builder;
     if is_blank(&post) {
         // Whatever it is that the page does not show: a person must see that there is something.
         post.only_in_telegram.get_or_insert_default();
@@ -86,7 +86,7 @@ fn is_blank(post: &Post) -> bool {
         && post.unknown.is_empty()
 }
 
-fn view(message: ElementRef<'_>) -> DataView {
+fn data_view(message: ElementRef<'_>) -> DataView {
     let decode = |view| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(view).ok()?).ok();
     message.attr("data-view").and_then(decode).unwrap_or_default()
 }
@@ -95,7 +95,7 @@ fn view(message: ElementRef<'_>) -> DataView {
 ///
 /// Both are in `data-post`; widgets of 2018 have them in the date's link alone, and pages have been seen where
 /// only `data-view` holds the id.
-fn locate(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, PostId)> {
+fn channel_and_id(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, PostId)> {
     let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
     let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
     let places = [message.attr("data-post"), link];
@@ -109,31 +109,31 @@ fn locate(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, Post
 
 /// The date in the post's link; players have `<time>` elements too, before it and without a date.
 pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
-    let in_link = dom::first(message, class::DATE).and_then(|date| dom::tag(date, "time"));
+    let in_link = dom::first(message, class::DATE).and_then(|date| dom::first_tag(date, "time"));
     in_link?.attr("datetime")?.trim().parse().ok()
 }
 
 /// A name, and where its element leads.
-fn named(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> NamedLink {
+fn named_link(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> NamedLink {
     let url = dom::href(link).and_then(|href| url::resolve(&href, channel));
     NamedLink { name: dom::line(name).unwrap_or_default(), url }
 }
 
 /// A post that is being read, part by part.
-struct Draft<'a> {
+struct PostBuilder<'a> {
     name: &'a str,
     voters: Option<u64>,
     unknown_tags: Vec<String>,
     post: Post,
 }
 
-impl Draft<'_> {
+impl PostBuilder<'_> {
     /// Reads every part below `element`, however deep it is wrapped.
-    fn walk(&mut self, element: ElementRef<'_>) {
+    fn parse_children(&mut self, element: ElementRef<'_>) {
         for child in element.children() {
             match (child.value(), ElementRef::wrap(child)) {
                 (_, Some(child)) => match role(child) {
-                    Some(role) => self.part(child, role),
+                    Some(role) => self.parse_part(child, role),
                     None => self.unknown(child),
                 },
                 (Node::Text(text), None) if !text.trim().is_empty() => {
@@ -148,11 +148,11 @@ impl Draft<'_> {
         }
     }
 
-    fn part(&mut self, element: ElementRef<'_>, role: Role) {
+    fn parse_part(&mut self, element: ElementRef<'_>, role: Role) {
         match role {
-            Role::Around => self.walk(element),
+            Role::Wrapper => self.parse_children(element),
             // Date, signature and views are read from the whole message.
-            Role::Furniture | Role::Footer => {}
+            Role::Ignored | Role::Footer => {}
             Role::Author => self.via_bot(element),
             Role::Forward => {
                 self.via_bot(element);
@@ -160,14 +160,15 @@ impl Draft<'_> {
             }
             Role::Reply => self.post.reply = Some(self.reply(element)),
             Role::Text => self.text(element),
-            Role::Document => self.post.documents.extend(file(element)),
+            Role::Document => self.post.documents.extend(document(element)),
             Role::Poll => self.post.poll = Some(poll(element, self.voters)),
             Role::Preview | Role::PreviewPart => self.preview(element),
             Role::Reactions => {
                 self.post.reactions.extend(dom::all(element, class::REACTION).filter_map(reaction));
             }
             Role::Keyboard => {
-                let buttons = dom::all(element, class::BUTTON).map(|button| named(button, button, self.name));
+                let buttons =
+                    dom::all(element, class::BUTTON).map(|button| named_link(button, button, self.name));
                 self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
             }
             Role::OnlyInTelegram => {
@@ -196,7 +197,7 @@ impl Draft<'_> {
     fn text(&mut self, element: ElementRef<'_>) {
         // Captions of albums are wrapped twice.
         if dom::first(element, class::TEXT).is_some() {
-            return self.walk(element);
+            return self.parse_children(element);
         }
         let mut tags = Vec::new();
         let text = text::parse(element, self.name, &mut tags);
@@ -213,21 +214,21 @@ impl Draft<'_> {
     }
 
     fn via_bot(&mut self, element: ElementRef<'_>) {
-        let bot = dom::first(element, class::VIA_BOT).map(|bot| named(bot, bot, self.name));
+        let bot = dom::first(element, class::VIA_BOT).map(|bot| named_link(bot, bot, self.name));
         self.post.via_bot = bot.or(self.post.via_bot.take());
     }
 
     fn forward(&self, element: ElementRef<'_>) -> Forward {
         let name = dom::first(element, class::FORWARD_NAME).unwrap_or(element);
         let author = dom::first(element, class::FORWARD_AUTHOR).and_then(dom::line);
-        Forward { from: named(name, name, self.name), author }
+        Forward { from: named_link(name, name, self.name), author }
     }
 
     fn reply(&self, element: ElementRef<'_>) -> Reply {
         let name = dom::first(element, class::REPLY_AUTHOR).unwrap_or(element);
         let quote = [class::REPLY_TEXT, class::REPLY_METATEXT, class::TEXT];
         let quote = quote.iter().find_map(|class| dom::first(element, class));
-        Reply { to: named(name, element, self.name), text: quote.map(dom::lines).unwrap_or_default() }
+        Reply { to: named_link(name, element, self.name), text: quote.map(dom::lines).unwrap_or_default() }
     }
 
     /// Reads a preview, or a part of one that the HTML parser put outside of it.
@@ -245,8 +246,8 @@ impl Draft<'_> {
             preview.url = url;
         }
         let text = |class| part(class).map(dom::lines).filter(|text| !text.is_empty());
-        let image = class::PREVIEW_IMAGES.iter().find_map(|class| dom::background(part(class)?));
-        let source = |name| dom::tag(element, name)?.attr("src").and_then(absolute);
+        let image = class::PREVIEW_IMAGES.iter().find_map(|class| dom::background_url(part(class)?));
+        let source = |name| dom::first_tag(element, name)?.attr("src").and_then(absolute);
         preview.site = preview.site.take().or_else(|| text(class::PREVIEW_SITE));
         preview.title = preview.title.take().or_else(|| text(class::PREVIEW_TITLE));
         preview.description = preview.description.take().or_else(|| text(class::PREVIEW_TEXT));
@@ -263,7 +264,7 @@ impl Draft<'_> {
         let classes = dom::classes(element).map(|class| format!(".{class}")).collect::<String>();
         let text = dom::lines(element);
         let more_than_text = element.descendent_elements().any(|element| {
-            shows_more_than_text(element.value().name()) || dom::background(element).is_some()
+            shows_more_than_text(element.value().name()) || dom::background_url(element).is_some()
         });
         if !text.is_empty() || more_than_text {
             let markup = format!("{}{classes}", element.value().name());
@@ -276,12 +277,12 @@ impl Draft<'_> {
 fn role(element: ElementRef<'_>) -> Option<Role> {
     // Hidden by Telegram's style sheet; on stickers it stands beside a class that would mean something else.
     if dom::has_class(element, "media_not_supported_cont") {
-        return Some(Role::Furniture);
+        return Some(Role::Ignored);
     }
     let plain = dom::classes(element).all(|class| class.starts_with("js-"));
     dom::classes(element).find_map(class::role).or(match element.value().name() {
-        "svg" | "script" | "style" | "br" => Some(Role::Furniture),
-        "div" | "span" | "section" | "p" | "a" if plain => Some(Role::Around),
+        "svg" | "script" | "style" | "br" => Some(Role::Ignored),
+        "div" | "span" | "section" | "p" | "a" if plain => Some(Role::Wrapper),
         _ => None,
     })
 }
@@ -290,7 +291,7 @@ fn shows_more_than_text(tag: &str) -> bool {
     matches!(tag, "img" | "video" | "audio" | "source" | "iframe" | "object" | "embed" | "canvas")
 }
 
-fn file(element: ElementRef<'_>) -> Option<Document> {
+fn document(element: ElementRef<'_>) -> Option<Document> {
     Some(Document {
         name: dom::first(element, class::FILE_TITLE).and_then(dom::line)?,
         note: dom::first(element, class::FILE_EXTRA).and_then(dom::line),
@@ -317,10 +318,10 @@ fn poll(element: ElementRef<'_>, voters: Option<u64>) -> Poll {
 fn reaction(element: ElementRef<'_>) -> Option<Reaction> {
     let kind = if dom::has_class(element, class::REACTION_PAID) {
         ReactionKind::Stars
-    } else if let Some(custom) = dom::tag(element, "tg-emoji") {
+    } else if let Some(custom) = dom::first_tag(element, "tg-emoji") {
         ReactionKind::Custom(custom.attr("emoji-id")?.to_owned())
     } else {
         ReactionKind::Emoji(dom::first(element, "emoji").and_then(dom::line)?)
     };
-    Some(Reaction { kind, n: dom::count(&dom::own_text(element))? })
+    Some(Reaction { kind, n: dom::parse_count(&dom::own_text(element))? })
 }

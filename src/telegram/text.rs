@@ -10,22 +10,22 @@ use crate::model::rich_text::{EntityKind, RichText};
 /// text kept and are named in `unknown`.
 pub(super) fn parse(element: ElementRef<'_>, name: &str, unknown: &mut Vec<String>) -> RichText {
     let mut text = RichText::default();
-    children(element, &mut Reader { name, unknown }, &mut text);
+    children(element, &mut TextParser { name, unknown }, &mut text);
     text.trimmed()
 }
 
-struct Reader<'a> {
+struct TextParser<'a> {
     name: &'a str,
     unknown: &'a mut Vec<String>,
 }
 
-fn children(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichText) {
+fn children(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
     for child in element.children() {
         match child.value() {
-            Node::Text(part) => text.push_str(&dom::unbroken(part)),
+            Node::Text(part) => text.push_str(&dom::collapse_line_breaks(part)),
             Node::Element(_) => {
                 if let Some(child) = ElementRef::wrap(child) {
-                    inline(child, reader, text);
+                    inline(child, parser, text);
                 }
             }
             _ => {}
@@ -33,7 +33,7 @@ fn children(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichTex
     }
 }
 
-fn inline(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichText) {
+fn inline(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
     let kind = match element.value().name() {
         "br" => return text.push_str("\n"),
         "script" | "style" | "svg" => return,
@@ -47,29 +47,29 @@ fn inline(element: ElementRef<'_>, reader: &mut Reader<'_>, text: &mut RichText)
         "code" => EntityKind::Code,
         "tg-spoiler" => EntityKind::Spoiler,
         "span" if dom::has_class(element, "tg-spoiler") => EntityKind::Spoiler,
-        "blockquote" => return block(element, EntityKind::Quote, reader, text),
-        "pre" => return block(element, EntityKind::Pre, reader, text),
-        "a" => match link(element, reader.name) {
+        "blockquote" => return block(element, EntityKind::Quote, parser, text),
+        "pre" => return block(element, EntityKind::Pre, parser, text),
+        "a" => match link(element, parser.name) {
             Some(kind) => kind,
-            None => return children(element, reader, text),
+            None => return children(element, parser, text),
         },
         // Wrappers; <mark> is the search term of a searched page.
-        "span" | "div" | "p" | "mark" => return children(element, reader, text),
+        "span" | "div" | "p" | "mark" => return children(element, parser, text),
         tag => {
-            reader.unknown.push(tag.to_owned());
-            return children(element, reader, text);
+            parser.unknown.push(tag.to_owned());
+            return children(element, parser, text);
         }
     };
-    text.entity(kind, |text| children(element, reader, text));
+    text.entity(kind, |text| children(element, parser, text));
 }
 
 /// A block stands on lines of its own, also in the plain text.
-fn block(element: ElementRef<'_>, kind: EntityKind, reader: &mut Reader<'_>, text: &mut RichText) {
+fn block(element: ElementRef<'_>, kind: EntityKind, parser: &mut TextParser<'_>, text: &mut RichText) {
     if !text.is_empty() && !text.text().ends_with('\n') {
         text.push_str("\n");
     }
     let start = text.text().len();
-    text.entity(kind, |text| children(element, reader, text));
+    text.entity(kind, |text| children(element, parser, text));
     if text.text().len() > start {
         text.push_str("\n");
     }

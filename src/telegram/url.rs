@@ -9,7 +9,7 @@ use crate::model::post::PostId;
 /// The hosts that serve preview pages, the first being the one whose addresses posts carry.
 ///
 /// telegram.me and telegram.dog are Telegram's own and were the way out when t.me stopped resolving in 2026.
-const HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
+const PREVIEW_HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
 
 /// Where preview pages are asked for unless configured otherwise, in the order of trying.
 pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.dog";
@@ -20,7 +20,7 @@ pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.d
 pub const MEDIA_HOSTS: &str = "telesco.pe,cdn-telegram.org,telegram-cdn.org,telegram.space,telegram.org";
 
 /// First path segments of t.me that are no channels, though some are spelled like one.
-const RESERVED: [&str; 18] = [
+const RESERVED_NAMES: [&str; 18] = [
     "addemoji",
     "addlist",
     "addstickers",
@@ -80,9 +80,9 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
         return Err(ChannelParseError::Private(quoted()));
     }
     let (name, private) = if typed.get(..3).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tg:")) {
-        name_in_app_link(typed)
+        name_in_app_url(typed)
     } else {
-        name_in_address(typed)
+        name_in_web_url(typed)
     }
     .ok_or_else(not_a_channel)?;
     if private {
@@ -92,7 +92,7 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
 }
 
 /// The name in a `tg:` link, and whether the link leads into a private chat instead.
-fn name_in_app_link(typed: &str) -> Option<(String, bool)> {
+fn name_in_app_url(typed: &str) -> Option<(String, bool)> {
     let url = Url::parse(typed).ok()?;
     // Both tg://resolve?… and tg:resolve?… are in use.
     let action = url.host_str().unwrap_or_else(|| url.path());
@@ -104,7 +104,7 @@ fn name_in_app_link(typed: &str) -> Option<(String, bool)> {
 }
 
 /// The name in a web address, and whether the address leads into a private chat instead.
-fn name_in_address(typed: &str) -> Option<(String, bool)> {
+fn name_in_web_url(typed: &str) -> Option<(String, bool)> {
     // `https:/t.me/…` is what proxies that merge slashes make of an address inside a path.
     let rest = typed.split_once(":/").map_or(typed, |(_, rest)| rest);
     let url = Url::parse(&format!("https://{}", rest.trim_start_matches('/'))).ok()?;
@@ -113,10 +113,10 @@ fn name_in_address(typed: &str) -> Option<(String, bool)> {
     }
     let host = url.host_str()?;
     let host = host.strip_prefix("www.").unwrap_or(host);
-    if let Some(name) = HOSTS.iter().find_map(|known| host.strip_suffix(known)?.strip_suffix('.')) {
+    if let Some(name) = PREVIEW_HOSTS.iter().find_map(|known| host.strip_suffix(known)?.strip_suffix('.')) {
         return Some((name.to_owned(), false));
     }
-    if !HOSTS.contains(&host) {
+    if !PREVIEW_HOSTS.contains(&host) {
         return None;
     }
     let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty());
@@ -129,7 +129,7 @@ fn name_in_address(typed: &str) -> Option<(String, bool)> {
 }
 
 fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    RESERVED_NAMES.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 fn is_invisible(c: char) -> bool {
@@ -139,19 +139,19 @@ fn is_invisible(c: char) -> bool {
 /// Whether an address, given with its host, is one of Telegram's pages rather than somewhere else.
 #[must_use]
 pub(super) fn is_telegram(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| HOSTS.contains(&host))
+    url.host_str().is_some_and(|host| PREVIEW_HOSTS.contains(&host))
 }
 
 /// The channel's page for people.
 #[must_use]
 pub fn channel_url(name: &str) -> String {
-    format!("https://{}/{name}", HOSTS[0])
+    format!("https://{}/{name}", PREVIEW_HOSTS[0])
 }
 
 /// A post's permalink. `name` is in the spelling that t.me uses in its own links.
 #[must_use]
 pub fn post_url(name: &str, id: PostId) -> String {
-    format!("https://{}/{name}/{id}", HOSTS[0])
+    format!("https://{}/{name}/{id}", PREVIEW_HOSTS[0])
 }
 
 /// Which page of a channel is asked for.
@@ -169,7 +169,7 @@ pub enum PageRequest {
 
 /// Where a page of a channel lies below an upstream's base address, and the query that belongs to it.
 #[must_use]
-pub(super) fn path_of(name: &ChannelName, which: PageRequest) -> (String, Option<String>) {
+pub(super) fn page_path(name: &ChannelName, which: PageRequest) -> (String, Option<String>) {
     match which {
         PageRequest::Newest => (format!("/s/{name}"), None),
         PageRequest::Before(id) => (format!("/s/{name}"), Some(format!("before={id}"))),
@@ -185,11 +185,11 @@ pub(super) fn path_of(name: &ChannelName, which: PageRequest) -> (String, Option
 pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
     let href = href.trim();
     let Ok(url) = Url::parse(href) else {
-        let page = Url::parse(&format!("https://{}/s/{name}", HOSTS[0])).ok()?;
+        let page = Url::parse(&format!("https://{}/s/{name}", PREVIEW_HOSTS[0])).ok()?;
         return page.join(href).ok().map(String::from);
     };
     if url.scheme() == "tg" {
-        let (domain, private) = name_in_app_link(href).unwrap_or_default();
+        let (domain, private) = name_in_app_url(href).unwrap_or_default();
         if let (Some(channel), false) = (ChannelName::new(&domain), private) {
             let post = url.query_pairs().find(|(key, _)| key == "post").and_then(|(_, id)| id.parse().ok());
             let id = post.and_then(PostId::new);
