@@ -29,7 +29,7 @@ const MAX_PAGE_BYTES: usize = 4 << 20;
 /// `/s/NAME` → another spelling of it → `/NAME`.
 const MAX_REDIRECTS: usize = 2;
 
-/// How upstreams are asked.
+/// The configuration of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// The upstreams, in order of preference.
@@ -48,7 +48,7 @@ pub struct FetchedHtml<'a> {
 }
 
 impl FetchedHtml<'_> {
-    /// Tells the upstream's breaker whether this is a Telegram page. An upstream that keeps returning other pages is
+    /// Records in the upstream's breaker whether this is a Telegram page. An upstream that keeps returning other pages is
     /// paused like one that fails.
     pub fn report_validity(self, is_telegram_page: bool) {
         let cause = "not a Telegram page".to_owned();

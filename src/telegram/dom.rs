@@ -1,4 +1,4 @@
-//! HTML as a tree, refused when it is built to hurt; and the few ways in which the parsers look at it.
+//! Parses HTML into a tree, within limits, and reads classes, texts, URLs and numbers from its elements.
 
 use std::borrow::Cow;
 
@@ -6,25 +6,25 @@ use html5ever::driver::{ParseOpts, parse_document};
 use html5ever::tendril::{StrTendril, TendrilSink};
 use scraper::{ElementRef, Html, HtmlTreeSink, Node};
 
-/// Deeper nesting than any page of Telegram's has; html5ever's time is quadratic in it.
+/// Maximum nesting depth. No Telegram page comes close, and html5ever's time is quadratic in the depth.
 const MAX_DEPTH: usize = 512;
 
-/// More nodes than twenty-five of the largest pages seen.
+/// Maximum number of nodes: 25 times that of the largest page seen.
 const MAX_NODES: usize = 200_000;
 
-/// The sum of the squares of all lengths without a new node, in bytes: as if a page of 140 KB, nearly the largest seen,
-/// were one piece of text. A single tag can be as long, and html5ever compares each attribute of a tag with all before
-/// it: 350,000 of them, in 4 MB, took it 27 seconds.
+/// Maximum sum of the squares of all lengths without a new node, in bytes. A text of 140 KB, nearly the size of the
+/// largest page seen, reaches it. html5ever compares each attribute of a tag with all previous ones, so its time is
+/// quadratic in the length of a tag: 350,000 attributes in 4 MB took 27 seconds.
 const MAX_QUADRATIC_COST: u64 = 20_000_000_000;
 
-/// How much is fed between two looks at the tree: at most some 1,400 nested tags.
+/// Bytes that are parsed between two checks of the limits: at most about 1,400 nested tags.
 const CHUNK_BYTES: usize = 4096;
 
-/// The page nests deeper, or holds more, than any page of Telegram's.
+/// The page exceeds [`MAX_DEPTH`], [`MAX_NODES`] or [`MAX_QUADRATIC_COST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DomLimitExceeded;
 
-/// Builds the tree, looking every few kilobytes whether it is still worth it.
+/// Parses a page and checks the limits every [`CHUNK_BYTES`], so that a hostile page is abandoned early.
 pub(super) fn parse(html: &str) -> Result<Html, DomLimitExceeded> {
     let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = html;
@@ -36,7 +36,7 @@ pub(super) fn parse(html: &str) -> Result<Html, DomLimitExceeded> {
         rest = after;
         let tree = &parser.tokenizer.sink.sink.0.borrow().tree;
         let n_nodes = tree.nodes().len();
-        // The newest nodes tell how deep the tree has become; a sample of them cannot be dodged by chance.
+        // Every hundredth of the new nodes is enough, because the depth grows by one level per node.
         let deepest =
             tree.nodes().rev().take(n_nodes - n_seen).step_by(100).map(|node| node.ancestors().count());
         let length = chunk.len() as u64;
@@ -53,27 +53,27 @@ pub(super) fn parse(html: &str) -> Result<Html, DomLimitExceeded> {
     Ok(parser.finish())
 }
 
-/// Whether one of the element's class tokens is `class`.
+/// Returns whether one of the element's class tokens is `class`.
 pub(super) fn has_class(element: ElementRef<'_>, class: &str) -> bool {
     classes(element).any(|token| token == class)
 }
 
-/// The element's class tokens.
+/// Returns the element's class tokens.
 pub(super) fn classes(element: ElementRef<'_>) -> impl Iterator<Item = &str> + use<'_> {
     element.attr("class").unwrap_or_default().split_ascii_whitespace()
 }
 
-/// The elements below `element` that have the class, in the page's order.
+/// Returns the descendants of an element that have the class, in document order.
 pub(super) fn all<'a>(element: ElementRef<'a>, class: &str) -> impl Iterator<Item = ElementRef<'a>> {
     descendant_elements(element).filter(move |element| has_class(*element, class))
 }
 
-/// The first element below `element` that has the class.
+/// Returns the first descendant that has the class.
 pub(super) fn first<'a>(element: ElementRef<'a>, class: &str) -> Option<ElementRef<'a>> {
     all(element, class).next()
 }
 
-/// The first element below `element` of a kind: `img`, `video`.
+/// Returns the first descendant with a tag name: `img`, `video`.
 pub(super) fn first_tag<'a>(element: ElementRef<'a>, name: &str) -> Option<ElementRef<'a>> {
     descendant_elements(element).find(|element| element.value().name() == name)
 }
@@ -82,14 +82,15 @@ fn descendant_elements(element: ElementRef<'_>) -> impl Iterator<Item = ElementR
     element.descendants().skip(1).filter_map(ElementRef::wrap)
 }
 
-/// The element's text on one line: white space collapsed, `<br>` as a space. `None` when there is none.
+/// Returns the element's text on one line: white space collapsed, `<br>` as a space. `None` if the text is empty.
 pub(super) fn line(element: ElementRef<'_>) -> Option<String> {
     let text = lines(element);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     (!line.is_empty()).then_some(line)
 }
 
-/// The element's text, trimmed, with `\n` for `<br>` and before inner blocks; emoji are their characters already.
+/// Returns the element's text, trimmed, with `\n` for `<br>` and before inner blocks. Emoji need no conversion: their
+/// elements contain the character.
 pub(super) fn lines(element: ElementRef<'_>) -> String {
     let mut text = String::new();
     for node in element.descendants() {
@@ -108,8 +109,8 @@ pub(super) fn lines(element: ElementRef<'_>) -> String {
     text.trim().to_owned()
 }
 
-/// Text as the page's source has it, with line breaks and the indentation around them as one space each, as in
-/// a browser; what a person sees as a line break is a `<br>`.
+/// Replaces each line break of the source, with the indentation around it, by one space, as a browser does. Visible line
+/// breaks are `<br>` elements.
 pub(super) fn collapse_line_breaks(source: &str) -> Cow<'_, str> {
     if !source.contains('\n') {
         return source.into();
@@ -126,7 +127,8 @@ pub(super) fn collapse_line_breaks(source: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// Where the element leads. Addresses that ask before they open are escaped twice (seen 2023, noted 2026-09).
+/// Returns the element's `href`. Telegram escapes it twice on links with an `onclick` confirmation (seen in 2023 and
+/// 2026-09).
 pub(super) fn href(element: ElementRef<'_>) -> Option<Cow<'_, str>> {
     let href = element.attr("href")?;
     if element.attr("onclick").is_none() {
@@ -138,12 +140,12 @@ pub(super) fn href(element: ElementRef<'_>) -> Option<Cow<'_, str>> {
     Some(escapes.into_iter().fold(href.to_owned(), unescape).into())
 }
 
-/// What stands directly in the element, without its children's text.
+/// Returns the element's direct text, without the text of its children.
 pub(super) fn own_text(element: ElementRef<'_>) -> String {
     element.children().filter_map(|child| child.value().as_text().map(|text| &**text)).collect()
 }
 
-/// The address in `background-image:url('…')` of the element's style. Placeholders (`data:`) are none.
+/// Returns the URL in `background-image:url('…')` of the element's style. `None` for `data:` placeholders.
 pub(super) fn background_url(element: ElementRef<'_>) -> Option<&str> {
     let (_, image) = element.attr("style")?.split_once("background-image:")?;
     let (_, url) = image.split_once("url(")?;
@@ -151,7 +153,7 @@ pub(super) fn background_url(element: ElementRef<'_>) -> Option<&str> {
     (!url.is_empty() && !url.starts_with("data:")).then_some(url)
 }
 
-/// The number before `unit` of a property in the element's style: `width` and `px`.
+/// Returns the number before `unit` in a property of the element's style: 800 for `width` and `px` in `width:800px`.
 pub(super) fn style_number(element: ElementRef<'_>, property: &str, unit: &str) -> Option<f64> {
     element
         .attr("style")?
@@ -161,7 +163,7 @@ pub(super) fn style_number(element: ElementRef<'_>, property: &str, unit: &str) 
         .and_then(|(_, value)| value.trim().strip_suffix(unit)?.parse().ok())
 }
 
-/// A number as Telegram abbreviates it: `201`, `17.9K`, `6.51M`, `11 286 994`.
+/// Parses a number as Telegram abbreviates it: `201`, `17.9K`, `6.51M`, `11 286 994`.
 pub(super) fn parse_count(text: &str) -> Option<u64> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ',').collect();
     let (digits, exponent) = match digits.chars().last()? {
@@ -179,7 +181,7 @@ pub(super) fn parse_count(text: &str) -> Option<u64> {
     format!("{whole}{fraction}").parse::<u64>().ok()?.checked_mul(scale)
 }
 
-/// Seconds in a duration as Telegram writes it: `0:27`, `1:02:03`.
+/// Parses a duration as Telegram writes it, `0:27` or `1:02:03`, into seconds.
 pub(super) fn parse_seconds(text: &str) -> Option<u32> {
     text.trim()
         .split(':')
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_telegram_abbreviates_them() {
+    fn parse_count_reads_abbreviated_numbers() {
         for (text, n) in [
             ("1", 1),
             ("201", 201),
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_seconds() {
+    fn parse_seconds_reads_minutes_and_hours() {
         assert_eq!(parse_seconds("0:27"), Some(27));
         assert_eq!(parse_seconds(" 1:02:03 "), Some(3723));
         assert_eq!(parse_seconds("soon"), None);
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_built_to_hurt_is_refused() {
+    fn quadratic_and_oversized_pages_are_rejected() {
         for unit in ["<div>", "<b id=x>", "<ul><li>", "<a><div>", "<table><td>", "<svg><g>"] {
             assert_eq!(parse(&unit.repeat(4 << 20 >> 3)).err(), Some(DomLimitExceeded), "{unit}");
         }

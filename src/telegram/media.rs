@@ -1,4 +1,4 @@
-//! What a post shows: photos, videos, stickers, places and the like, each from its own element.
+//! Parses photos, videos, voice messages, stickers, locations, contacts, games and invoices.
 
 use scraper::ElementRef;
 
@@ -8,7 +8,7 @@ use super::markup::{GameOrInvoiceParts, Role};
 use super::url;
 use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video, VideoKind};
 
-/// Reads a medium whose element has one of the media roles; `None` when the element lacks what makes it one.
+/// Parses an element with a media role. `None` if a required part is missing, such as the URL of a photo.
 pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<Media> {
     let absolute = |url: &str| url::resolve(url, name);
     match role {
@@ -43,14 +43,14 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
     }
 }
 
-/// The number of a photo's file, which stands among the classes of its element.
+/// Returns the number of a photo's file, which is one of the element's classes.
 fn file_number(photo: ElementRef<'_>) -> Option<u64> {
     photo.value().classes().find_map(|class| class.parse().ok())
 }
 
 fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
     let absolute = |url: &str| url::resolve(url, name);
-    // A player may repeat its file as a blurred background.
+    // A player may show the same video again as a blurred background.
     let file = player
         .descendent_elements()
         .filter(|element| element.value().name() == "video")
@@ -120,8 +120,8 @@ fn duration(element: ElementRef<'_>, class: &str) -> Option<u32> {
     first(element, class).and_then(line).and_then(|text| parse_seconds(&text))
 }
 
-/// The size at which the page shows a picture: `frame` gives the width in pixels, the padding of `shape` the
-/// height in percent of it. Items of albums have none: their style is the layout of the album.
+/// Returns the size at which the page shows a picture: the width of `frame` in pixels, and the padding of `shape` as the
+/// height in percent of the width. `None` for items of albums, whose style is the layout of the album.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
 fn size(frame: ElementRef<'_>, shape: ElementRef<'_>) -> Option<Size> {
     if has_class(frame, class::ALBUM_ITEM) {

@@ -1,7 +1,7 @@
 //! The only code that knows t.me: fetches a channel's pages and parses them.
 //!
-//! [`client`] fetches a page from an upstream; everything else is pure. [`page`] finds the channel and the messages,
-//! each message becomes a post part by part, and `no_posts` says what a page without messages means.
+//! [`client`] fetches a page from an [`upstream`]; the parsers are pure. [`page`] finds the channel and the messages,
+//! `post` parses each message part by part, and `no_posts` classifies pages without messages.
 
 pub mod client;
 mod dom;

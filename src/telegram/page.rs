@@ -1,4 +1,4 @@
-//! A preview page becomes its channel and its posts, or the reason why there are none.
+//! Parses a preview page into its channel and posts, or into the reason why it has none.
 
 use jiff::Timestamp;
 use scraper::{ElementRef, Html};
@@ -11,44 +11,43 @@ use super::{dom, text, url};
 use crate::model::channel::{Channel, ChannelName, Counter};
 use crate::model::post::{Post, PostId, Snapshot};
 
-/// A page that could be read.
+/// A parsed preview page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviewPage {
     /// The channel, and at least one post.
     pub snapshot: Snapshot,
-    /// Messages that could not be made posts.
+    /// Messages that could not be parsed.
     pub skipped: Vec<Skipped>,
-    /// Tags inside texts that are not known, each with the post it is in; their text was kept.
+    /// Unknown tags in texts, each with its post. Their text is part of the post.
     pub unknown_tags: Vec<(PostId, String)>,
-    /// Where older posts start: the cursor for `?before=`. `None` when the page links to none.
+    /// The cursor of the page's link to older posts, for `?before=`.
     pub older: Option<PostId>,
 }
 
-/// A message that could not be made a post.
+/// A message that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// What was wrong with it.
+    /// What is wrong with it.
     pub error: PostError,
-    /// The start of what it shows, to find it on the page.
+    /// The first 80 characters of its text, to find it on the page.
     pub text: String,
 }
 
-/// Where a page comes from, which decides what is asked of it.
+/// The origin of a page, which decides how strictly it is checked.
 #[derive(Clone, Copy, Debug)]
 pub enum PageSource<'a> {
-    /// Just fetched for this channel: it must be whole, a preview page, and the channel's own.
+    /// Fetched for this channel: it must be a preview page of the channel.
     Fetched(&'a ChannelName),
-    /// A file somebody has saved, of this channel if they name one: parts of pages and widgets of single posts are
-    /// welcome too.
+    /// Read from a file, of this channel if one is given. Parts of pages and widgets of single posts are accepted too.
     Saved(Option<&'a ChannelName>),
 }
 
-/// Reads a page.
+/// Parses a page.
 ///
 /// # Errors
 ///
-/// Why there are no posts to be had from it; see [`PageError`]. A message that can't be read is no error: it is
-/// listed in [`PreviewPage::skipped`].
+/// If the page has no posts or cannot be trusted. A message that cannot be parsed is not an error: it is listed in
+/// [`PreviewPage::skipped`].
 pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageError> {
     if is_truncated(html) {
         return Err(PageError::Truncated);
@@ -68,7 +67,7 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
         }
     }
     let Some(newest) = messages.iter().max_by_key(|message| message.post.id) else {
-        // A widget without its post is a message too, with the reason in it.
+        // The widget of a missing post is a message that contains the reason.
         let is_explained = skipped.is_empty() || dom::first(root, class::WIDGET_ERROR).is_some();
         return Err(if is_explained {
             no_posts::classify(&document)
@@ -82,7 +81,7 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     }
     if let PageSource::Fetched(asked) | PageSource::Saved(Some(asked)) = source
         && channel.name != *asked
-        // A channel with several names answers to each: its header repeats the one that was asked.
+        // A channel with several names has a page under each; the header repeats the requested name.
         && header_name(root).as_ref() != Some(asked)
     {
         return Err(PageError::OtherChannel(channel.name.to_string()));
@@ -98,8 +97,8 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     Ok(PreviewPage { snapshot, skipped, unknown_tags, older })
 }
 
-/// When each message was published. One without a date (seen in 2023) was published between its neighbours, so the
-/// one before it stands in, or at the page's start the one behind.
+/// Returns the publication date of each message. A message without a date (seen in 2023) gets that of the previous
+/// message, or at the start of the page that of the next one with a date.
 fn publication_dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
     let own: Vec<_> = messages.iter().map(|message| post::published(*message)).collect();
     let first = own.iter().flatten().next().copied();
@@ -112,8 +111,8 @@ fn publication_dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
         .collect()
 }
 
-/// Whether the page lacks its end. A connection that breaks can look like a short answer, and a page with half
-/// its posts like a whole one.
+/// Returns whether the end of the page is missing. Without `Content-Length` a broken connection looks like the end of
+/// the body, and a page with half of its posts looks complete.
 fn is_truncated(html: &str) -> bool {
     let head = html[..html.floor_char_boundary(1024)].to_ascii_lowercase();
     let is_document = head.contains("<html") || head.contains("<!doctype");
@@ -162,7 +161,7 @@ fn header_name(root: ElementRef<'_>) -> Option<ChannelName> {
     ChannelName::new(name.trim_start_matches('@'))
 }
 
-/// The cursor of the link to older posts. It is taken as it is: ids have gaps, so it cannot be computed.
+/// Returns the cursor in the link to older posts. It cannot be computed from the posts, because ids have gaps.
 fn older_cursor(root: ElementRef<'_>) -> Option<PostId> {
     dom::all(root, class::OLDER)
         .filter_map(|link| link.attr("data-before"))

@@ -1,4 +1,4 @@
-//! One message element of a page becomes a [`Post`].
+//! Parses a message element of a page into a [`Post`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,39 +15,39 @@ use crate::model::post::{
     UnknownMarkup,
 };
 
-/// Why a message element could not be made a post.
+/// Why a message element could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PostError {
-    /// Neither its `data-post`, nor its link, nor its `data-view` name the post.
+    /// Neither `data-post`, nor the date's link, nor `data-view` contains a post id.
     #[error("it has no post id")]
     NoId,
-    /// Neither it nor any other post of the page has a date that can be read.
-    #[error("it has no date, nor has any post beside it")]
+    /// No message on the page has a valid date.
+    #[error("it has no date, and no other post on the page has one")]
     NoDate,
 }
 
-/// A post, with what the page tells beside it.
+/// A post, and what its message element says about the channel.
 pub(super) struct Message {
     pub(super) post: Post,
     /// The channel's name as t.me spells it.
     pub(super) channel: ChannelName,
     /// The channel's numeric id.
     pub(super) channel_id: Option<u64>,
-    /// Tags inside texts that are not known; their text was kept.
+    /// Unknown tags in texts. Their text is part of the post.
     pub(super) unknown_tags: Vec<String>,
 }
 
-/// The page's `data-view`: what its script reports as seen. `t` is when the page was made, not the post.
+/// The `data-view` attribute, which the page's script sends back to count views. Its `t` is the time of the page, not of
+/// the post.
 #[derive(Default, Deserialize)]
 struct DataView {
+    /// The channel's id, negated.
     c: Option<i64>,
-    /// A number; with `g` behind it for an album.
+    /// The post's id: a number, or a string that ends in `g` for an album.
     p: Option<serde_json::Value>,
 }
 
-/// Reads one message element.
-///
-/// `published` is its [`published`] date, or what stands in for it.
+/// Parses a message element. `published` is its own [`published`] date, or its neighbour's.
 pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Result<Message, PostError> {
     let view = data_view(message);
     let (channel, id) = channel_and_id(message, &view).ok_or(PostError::NoId)?;
@@ -69,14 +69,14 @@ pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Re
     builder.parse_children(message);
     let PostBuilder { mut post, unknown_tags, .. } = builder;
     if is_blank(&post) {
-        // Whatever it is that the page does not show: a person must see that there is something.
+        // The page hides the content of this post, so the entry must link to it.
         post.only_in_telegram.get_or_insert_default();
     }
     let channel_id = view.c.and_then(|c| u64::try_from(-c).ok());
     Ok(Message { post, channel, channel_id, unknown_tags })
 }
 
-/// Whether a post would show nothing.
+/// Returns whether a post has no visible content.
 fn is_blank(post: &Post) -> bool {
     post.text.is_empty()
         && post.media.is_empty()
@@ -91,10 +91,10 @@ fn data_view(message: ElementRef<'_>) -> DataView {
     message.attr("data-view").and_then(decode).unwrap_or_default()
 }
 
-/// The channel's name as t.me spells it, and the post's id.
+/// Returns the channel's name as t.me spells it, and the post's id.
 ///
-/// Both are in `data-post`; widgets of 2018 have them in the date's link alone, and pages have been seen where
-/// only `data-view` holds the id.
+/// `data-post` contains both. Widgets of 2018 have them only in the date's link, and some pages have the id only in
+/// `data-view`.
 fn channel_and_id(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, PostId)> {
     let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
     let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
@@ -107,28 +107,30 @@ fn channel_and_id(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelNa
     Some((name, id))
 }
 
-/// The date in the post's link; players have `<time>` elements too, before it and without a date.
+/// Returns the date in the post's link. The `<time>` elements of players come first, but are durations.
 pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
     let in_link = dom::first(message, class::DATE).and_then(|date| dom::first_tag(date, "time"));
     in_link?.attr("datetime")?.trim().parse().ok()
 }
 
-/// A name, and where its element leads.
+/// Returns the text of `name`, and the URL that `link` leads to.
 fn named_link(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> NamedLink {
     let url = dom::href(link).and_then(|href| url::resolve(&href, channel));
     NamedLink { name: dom::line(name).unwrap_or_default(), url }
 }
 
-/// A post that is being read, part by part.
+/// A post under construction.
 struct PostBuilder<'a> {
+    /// The channel's name, to resolve relative URLs.
     name: &'a str,
+    /// The number of voters in the message's footer.
     voters: Option<u64>,
     unknown_tags: Vec<String>,
     post: Post,
 }
 
 impl PostBuilder<'_> {
-    /// Reads every part below `element`, however deep it is wrapped.
+    /// Parses the parts in an element, also those inside wrappers.
     fn parse_children(&mut self, element: ElementRef<'_>) {
         for child in element.children() {
             match (child.value(), ElementRef::wrap(child)) {
@@ -151,7 +153,7 @@ impl PostBuilder<'_> {
     fn parse_part(&mut self, element: ElementRef<'_>, role: Role) {
         match role {
             Role::Wrapper => self.parse_children(element),
-            // Date, signature and views are read from the whole message.
+            // `parse` has already read the date, signature and views of the footer.
             Role::Ignored | Role::Footer => {}
             Role::Author => self.via_bot(element),
             Role::Forward => {
@@ -195,13 +197,13 @@ impl PostBuilder<'_> {
     }
 
     fn text(&mut self, element: ElementRef<'_>) {
-        // Captions of albums are wrapped twice.
+        // A caption of an album is a text inside a text.
         if dom::first(element, class::TEXT).is_some() {
             return self.parse_children(element);
         }
         let mut tags = Vec::new();
         let text = text::parse(element, self.name, &mut tags);
-        // Of several texts, each belongs to a file of the post.
+        // With several documents, each has its own text.
         self.post.text.push_paragraph(&text);
         for tag in tags {
             if shows_more_than_text(&tag) {
@@ -231,10 +233,10 @@ impl PostBuilder<'_> {
         Reply { to: named_link(name, element, self.name), text: quote.map(dom::lines).unwrap_or_default() }
     }
 
-    /// Reads a preview, or a part of one that the HTML parser put outside of it.
+    /// Parses a link preview, or a part of one that the HTML parser moved out of it.
     fn preview(&mut self, element: ElementRef<'_>) {
         let preview = self.post.preview.get_or_insert_default();
-        // Parts are at most one of each, and an element may be a part itself.
+        // A preview has at most one part of each kind; the element may be a part itself.
         let part = |name: &str| {
             if dom::has_class(element, name) { Some(element) } else { dom::first(element, name) }
         };
@@ -273,9 +275,9 @@ impl PostBuilder<'_> {
     }
 }
 
-/// What an element of a post is, by its classes; of several roles the first counts.
+/// Returns the role of an element, by the first of its classes that has one, else by its tag.
 fn role(element: ElementRef<'_>) -> Option<Role> {
-    // Hidden by Telegram's style sheet; on stickers it stands beside a class that would mean something else.
+    // Telegram's style sheet hides this class; on stickers the element also has a class with another role.
     if dom::has_class(element, "media_not_supported_cont") {
         return Some(Role::Ignored);
     }

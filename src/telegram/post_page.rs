@@ -1,4 +1,4 @@
-//! What the page of a single post says of it; for posts that the preview page does not show.
+//! Parses the page and the widget of a single post, for posts that the preview page does not show.
 
 use super::dom;
 use super::no_posts::meta;
@@ -6,8 +6,10 @@ use super::page::{self, PageSource};
 use crate::model::channel::ChannelName;
 use crate::model::post::{Post, PostId};
 
-/// The text of a post by its own page, `t.me/NAME/ID`, which Telegram cuts near 1,000 characters. `None` when the page
-/// is not one of a post, or says no more than `others`: for a post that is not there it describes the channel.
+/// Returns the text of a post from its own page, `t.me/NAME/ID`; Telegram truncates it near 1,000 characters.
+///
+/// `None` if it is not the page of a post, or if its text is one of `others`: the page of a missing post describes the
+/// channel instead.
 #[must_use]
 pub fn description(html: &str, others: &[&str]) -> Option<String> {
     let document = dom::parse(html).ok()?;
@@ -18,7 +20,7 @@ pub fn description(html: &str, others: &[&str]) -> Option<String> {
     is_new.then(|| text.to_owned())
 }
 
-/// A post by its widget, `t.me/NAME/ID?embed=1`. `None` when that does not show it either.
+/// Returns a post from its widget, `t.me/NAME/ID?embed=1`. `None` if the widget does not show it either.
 #[must_use]
 pub fn widget(html: &str, name: &ChannelName, id: PostId) -> Option<Post> {
     let page = page::parse(html, PageSource::Saved(Some(name))).ok()?;
@@ -30,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_post_is_described_by_its_own_page_alone() {
+    fn description_is_read_only_from_a_page_of_a_post() {
         let page = |description: &str, script: &str| {
             format!(
                 "<html><head><meta property=\"og:description\" content=\"{description}\"></head>\

@@ -1,4 +1,4 @@
-//! The text of a post: its markup becomes [`RichText`].
+//! Parses the text of a post into [`RichText`].
 
 use scraper::{ElementRef, Node};
 
@@ -6,8 +6,8 @@ use super::dom;
 use super::url;
 use crate::model::rich_text::{EntityKind, RichText};
 
-/// Reads a text. `name` is the channel's, for the addresses of hashtags; tags that are not known have their
-/// text kept and are named in `unknown`.
+/// Parses a text. `name` is the channel's name, to resolve the relative URLs of hashtags. Unknown tags are added to
+/// `unknown`; their content is parsed like that of a wrapper.
 pub(super) fn parse(element: ElementRef<'_>, name: &str, unknown: &mut Vec<String>) -> RichText {
     let mut text = RichText::default();
     children(element, &mut TextParser { name, unknown }, &mut text);
@@ -37,7 +37,7 @@ fn inline(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichT
     let kind = match element.value().name() {
         "br" => return text.push_str("\n"),
         "script" | "style" | "svg" => return,
-        // Custom emoji hold the plain one, which is an <i> around a <b>: neither is formatting.
+        // A custom emoji contains the plain one, as an <i> around a <b>; neither is formatting.
         "tg-emoji" => return text.push_str(&dom::lines(element)),
         "i" if dom::has_class(element, "emoji") => return text.push_str(&dom::lines(element)),
         "b" | "strong" => EntityKind::Bold,
@@ -53,7 +53,7 @@ fn inline(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichT
             Some(kind) => kind,
             None => return children(element, parser, text),
         },
-        // Wrappers; <mark> is the search term of a searched page.
+        // Wrappers. <mark> highlights the search term on a page of search results.
         "span" | "div" | "p" | "mark" => return children(element, parser, text),
         tag => {
             parser.unknown.push(tag.to_owned());
@@ -63,7 +63,7 @@ fn inline(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichT
     text.entity(kind, |text| children(element, parser, text));
 }
 
-/// A block stands on lines of its own, also in the plain text.
+/// Parses a block, with line breaks before and after it.
 fn block(element: ElementRef<'_>, kind: EntityKind, parser: &mut TextParser<'_>, text: &mut RichText) {
     if !text.is_empty() && !text.text().ends_with('\n') {
         text.push_str("\n");

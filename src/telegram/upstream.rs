@@ -99,12 +99,12 @@ impl UpstreamUrl {
 
 /// Which queue a request waits in.
 ///
-/// Anybody can make up channel names, as many as they like; they must not delay channels that are being read.
+/// Anyone can request any number of invented names; they must not delay channels that have readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// A channel that was read before.
     High,
-    /// A name that was not.
+    /// A name that was never read.
     Low,
 }
 
@@ -120,7 +120,7 @@ pub struct RateLimits {
 }
 
 impl Default for RateLimits {
-    /// About as fast as a person who reads on.
+    /// Returns about the rate of a person who browses: 1 request a second, bursts of 5, 4 in flight.
     fn default() -> Self {
         let five = NonZeroU32::MIN.saturating_add(4);
         Self { rate: NonZeroU32::MIN, burst: five, in_flight: NonZeroU32::MIN.saturating_add(3) }
@@ -136,7 +136,7 @@ pub(super) struct Upstream {
     /// Places in each queue, by [`Priority`].
     waiting: [Semaphore; 2],
     low_priority: Semaphore,
-    /// Keeps the order of arrival: the limiter alone admits whoever asks at the right moment.
+    /// Keeps the order of arrival, because the rate limiter alone does not.
     order: tokio::sync::Mutex<()>,
     breaker: Mutex<Breaker>,
 }
@@ -219,7 +219,7 @@ impl Upstream {
         let kind = match outcome {
             Ok(()) => None,
             Err(FetchError::Upstream(err)) => Some(&err.kind),
-            // The upstream answered; what it said is judged elsewhere.
+            // The upstream answered; the caller handles the redirect.
             Err(FetchError::Page(_)) => {
                 metrics::upstream_request(self.url.host(), "elsewhere");
                 return self.breaker().succeeded(now);

@@ -1,4 +1,4 @@
-//! Addresses on t.me: reading the many that people type or paste, writing the few that feeds carry.
+//! URLs on t.me: parses those that people type or paste, and builds those of pages and permalinks.
 
 use thiserror::Error;
 use url::Url;
@@ -6,12 +6,12 @@ use url::Url;
 use crate::model::channel::ChannelName;
 use crate::model::post::PostId;
 
-/// The hosts that serve preview pages, the first being the one whose addresses posts carry.
+/// The hosts that serve preview pages; permalinks have the first.
 ///
-/// telegram.me and telegram.dog are Telegram's own and were the way out when t.me stopped resolving in 2026.
+/// telegram.me and telegram.dog belong to Telegram too, and were reachable when t.me did not resolve in 2026.
 const PREVIEW_HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
 
-/// Where preview pages are asked for unless configured otherwise, in the order of trying.
+/// The default of `--upstream`: base URLs in order of preference.
 pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.dog";
 
 /// The hosts, with their subdomains, from which Telegram serves pictures and videos.
@@ -19,7 +19,7 @@ pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.d
 /// The CDN's name has changed back and forth between three of these since 2018.
 pub const MEDIA_HOSTS: &str = "telesco.pe,cdn-telegram.org,telegram-cdn.org,telegram.space,telegram.org";
 
-/// First path segments of t.me that are no channels, though some are spelled like one.
+/// First path segments of t.me that are not channels; most are valid channel names.
 const RESERVED_NAMES: [&str; 18] = [
     "addemoji",
     "addlist",
@@ -41,32 +41,31 @@ const RESERVED_NAMES: [&str; 18] = [
     "startgroup",
 ];
 
-/// Why what was typed names no public channel.
+/// Why a typed text is not a public channel. Holds the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChannelParseError {
-    /// It is not spelled like a name, nor like an address that holds one.
+    /// Neither a valid name nor a URL of a channel.
     #[error(
         "{0:?} is not a channel: type its name, 4 to 32 letters, digits and _ starting with a letter, \
          such as durov, @durov or t.me/durov"
     )]
     NotAChannel(String),
-    /// It leads into a private chat.
+    /// A URL of a private chat.
     #[error(
         "{0:?} leads to a private chat: private channels and groups have no public page, so there is nothing to read"
     )]
     Private(String),
 }
 
-/// Reads whatever a person may type for a channel: `durov`, `@durov`, `t.me/durov`, an address of the channel
-/// or of one of its posts on t.me, telegram.me or telegram.dog with or without scheme, `durov.t.me`, or
-/// `tg://resolve?domain=durov`.
+/// Parses what a person types for a channel: `durov`, `@durov`, `durov.t.me`, `tg://resolve?domain=durov`, or the URL of
+/// the channel or one of its posts on t.me, telegram.me or telegram.dog, with or without a scheme.
 ///
 /// # Errors
 ///
 /// [`ChannelParseError::Private`] for invite links and for posts of private channels (`t.me/c/…`),
-/// [`ChannelParseError::NotAChannel`] for everything else. Both quote what was typed, cut at 80 characters.
+/// [`ChannelParseError::NotAChannel`] for everything else. Both quote the first 80 characters.
 pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
-    // Pasted names bring white space and invisible marks along.
+    // Pasted names often have white space and invisible marks around them.
     let typed = typed.trim_matches(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
     let quoted = || typed.chars().take(80).collect::<String>();
     let not_a_channel = || ChannelParseError::NotAChannel(quoted());
@@ -76,7 +75,7 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
         return if is_reserved(bare) { Err(not_a_channel()) } else { Ok(name) };
     }
     if typed.starts_with('+') {
-        // The last part of an invite link.
+        // The last segment of an invite link.
         return Err(ChannelParseError::Private(quoted()));
     }
     let (name, private) = if typed.get(..3).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tg:")) {
@@ -91,10 +90,10 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
     ChannelName::new(&name).filter(|name| !is_reserved(name.as_str())).ok_or_else(not_a_channel)
 }
 
-/// The name in a `tg:` link, and whether the link leads into a private chat instead.
+/// Returns the channel name in a `tg:` URL, and whether the URL leads to a private chat instead.
 fn name_in_app_url(typed: &str) -> Option<(String, bool)> {
     let url = Url::parse(typed).ok()?;
-    // Both tg://resolve?… and tg:resolve?… are in use.
+    // tg://resolve?… and tg:resolve?… are both in use.
     let action = url.host_str().unwrap_or_else(|| url.path());
     if matches!(action, "join" | "privatepost") {
         return Some((String::new(), true));
@@ -103,9 +102,9 @@ fn name_in_app_url(typed: &str) -> Option<(String, bool)> {
     (action == "resolve").then(|| (domain.into_owned(), false))
 }
 
-/// The name in a web address, and whether the address leads into a private chat instead.
+/// Returns the channel name in a web URL, and whether the URL leads to a private chat instead.
 fn name_in_web_url(typed: &str) -> Option<(String, bool)> {
-    // `https:/t.me/…` is what proxies that merge slashes make of an address inside a path.
+    // Proxies that merge slashes turn a URL inside a path into `https:/t.me/…`.
     let rest = typed.split_once(":/").map_or(typed, |(_, rest)| rest);
     let url = Url::parse(&format!("https://{}", rest.trim_start_matches('/'))).ok()?;
     if typed.contains(":/") && !typed.get(..4)?.eq_ignore_ascii_case("http") {
@@ -136,41 +135,41 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Whether an address, given with its host, is one of Telegram's pages rather than somewhere else.
+/// Returns whether a URL is on one of the hosts that serve preview pages.
 #[must_use]
 pub(super) fn is_telegram(url: &Url) -> bool {
     url.host_str().is_some_and(|host| PREVIEW_HOSTS.contains(&host))
 }
 
-/// The channel's page for people.
+/// Returns the URL of a channel: `https://t.me/NAME`.
 #[must_use]
 pub fn channel_url(name: &str) -> String {
     format!("https://{}/{name}", PREVIEW_HOSTS[0])
 }
 
-/// A post's permalink. `name` is in the spelling that t.me uses in its own links.
+/// Returns the permalink of a post. `name` must be spelled as t.me spells it.
 #[must_use]
 pub fn post_url(name: &str, id: PostId) -> String {
     format!("https://{}/{name}/{id}", PREVIEW_HOSTS[0])
 }
 
-/// Which page of a channel is asked for.
+/// A page of a channel to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageRequest {
     /// The preview page with its newest posts.
     Newest,
-    /// The preview page with the posts that are older than this one.
+    /// The preview page with posts older than this one.
     Before(PostId),
-    /// The page of one post, which sends people on to the app.
+    /// The page of one post, which links to the app.
     Post(PostId),
-    /// The widget that shows one post on other people's pages.
+    /// The widget of one post, for embedding in other sites.
     Widget(PostId),
 }
 
-/// Where a page of a channel lies below an upstream's base address, and the query that belongs to it.
+/// Returns the path and query of a page on an upstream.
 #[must_use]
-pub(super) fn page_path(name: &ChannelName, which: PageRequest) -> (String, Option<String>) {
-    match which {
+pub(super) fn page_path(name: &ChannelName, request: PageRequest) -> (String, Option<String>) {
+    match request {
         PageRequest::Newest => (format!("/s/{name}"), None),
         PageRequest::Before(id) => (format!("/s/{name}"), Some(format!("before={id}"))),
         PageRequest::Post(id) => (format!("/{name}/{id}"), None),
@@ -178,9 +177,10 @@ pub(super) fn page_path(name: &ChannelName, which: PageRequest) -> (String, Opti
     }
 }
 
-/// Makes an address of the page absolute: hashtags are written `?q=%23tag`, older pages have `//host/…`.
-/// Links that open the app are turned into their web form where there is one, since most readers drop them.
-/// `None` when it is no address.
+/// Makes a URL of a preview page absolute: hashtags are `?q=%23tag`, and older pages have `//host/…`.
+///
+/// A `tg:` URL of a channel or post becomes its `https:` URL, because most feed readers drop `tg:` links. `None` if it is
+/// not a URL.
 #[must_use]
 pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
     let href = href.trim();
@@ -197,7 +197,7 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
             return Some(id.map_or_else(|| channel_url(channel.as_str()), to));
         }
     }
-    // What is already absolute stays as it is written: an address is compared by its spelling.
+    // An absolute URL keeps its spelling, because URLs are compared as strings.
     Some(href.to_owned())
 }
 
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_channel_is_read() {
+    fn parse_channel_accepts_every_spelling() {
         for typed in [
             "durov",
             "@durov",
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn private_chats_are_told_apart() {
+    fn parse_channel_reports_private_chats() {
         for typed in [
             "t.me/+AbCdEfGhIjKl",
             "+AbCdEfGhIjKl",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_no_channel() {
+    fn parse_channel_rejects_everything_else() {
         let long = "x".repeat(5000);
         for typed in [
             "",
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_page_become_absolute() {
+    fn resolve_makes_urls_of_the_page_absolute() {
         for (href, absolute) in [
             ("?q=%23tag", "https://t.me/s/durov?q=%23tag"),
             ("//cdn4.telesco.pe/file/x.jpg", "https://cdn4.telesco.pe/file/x.jpg"),
