@@ -7,7 +7,7 @@ use telewire::feed::{self, Format};
 use telewire::telegram::page::{self, PageSource};
 
 use crate::support::app::{App, Output, run, run_with};
-use crate::support::fake_telegram::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::{CHANNEL, page, reader};
 
 /// An upstream that nobody serves: a port where only root may listen.
@@ -27,7 +27,7 @@ fn get_writes_a_feed_from_a_saved_page() {
 
 #[test]
 fn get_asks_the_upstream_for_a_channel_however_it_is_typed() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     fake.on("/s/harbour_news", Answer::page(&page("text")));
     let from_page = run(&["get", "--page", "text.html"]);
     for typed in [CHANNEL, "@harbour_news", "https://t.me/s/harbour_news", " t.me/harbour_news/105 "] {
@@ -38,7 +38,7 @@ fn get_asks_the_upstream_for_a_channel_however_it_is_typed() {
 
 #[test]
 fn variables_stand_for_flags() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     fake.on("/s/harbour_news", Answer::page(&page("text")));
     let url = fake.url();
     let variables = [
@@ -59,7 +59,7 @@ fn variables_stand_for_flags() {
 
 #[test]
 fn each_failure_has_its_exit_code_and_its_sentence() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     fake.on("/s/nobody_here", Answer::redirect("https://t.me/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
     let taken = App::start(&fake.url(), &[]);

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::CommandFactory;
 use telewire::config::Cli;
 
-use crate::support::{app, assert_none, root};
+use crate::support::{app, assert_no_failures, root};
 
 /// Words, the files where they may stand, and why nowhere else.
 const HOMES: [(&str, &[&str], &str); 13] = [
@@ -84,7 +84,7 @@ fn words_stand_only_in_their_modules() {
             }
         }
     }
-    assert_none(&strays);
+    assert_no_failures(&strays);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn modules_import_only_lower_layers() {
             }
         }
     }
-    assert_none(&upward);
+    assert_no_failures(&upward);
 }
 
 /// A parent module and its children count as one: a child uses what its parent defines, and the parent re-exports it.
@@ -121,7 +121,7 @@ fn no_modules_import_each_other_in_a_cycle() {
             }
         }
     }
-    assert_none(&cycles);
+    assert_no_failures(&cycles);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn model_feed_and_parsers_are_pure_with_everything_they_import() {
             open.extend(graph.get(&file).into_iter().flatten().cloned());
         }
     }
-    assert_none(&strays);
+    assert_no_failures(&strays);
 }
 
 /// Returns the files of `src` that each file imports by `crate::` and `super::` paths, without its ancestors and
@@ -224,7 +224,7 @@ fn every_file_begins_with_what_it_is() {
             }
         }
     }
-    assert_none(&silent);
+    assert_no_failures(&silent);
 }
 
 /// A comment stands above each dependency, or above the one before of which it is a part: serde and `serde_json`.
@@ -250,7 +250,7 @@ fn every_dependency_says_what_it_is_for() {
             said_for = None;
         }
     }
-    assert_none(&silent);
+    assert_no_failures(&silent);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn the_readme_explains_every_flag_of_the_service() {
         }
     }
     assert_eq!(rows.len(), flags.len() - 1, "each row is a flag");
-    assert_none(&wrong);
+    assert_no_failures(&wrong);
 }
 
 #[test]

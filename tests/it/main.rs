@@ -2,7 +2,7 @@
 //!
 //! The service is the real binary on a real socket, Telegram is a fake on another one ([`support::fake_telegram`]) that
 //! answers by script. Nothing sleeps: a test waits for what it needs to happen, or fails after
-//! [`support::wait::PATIENCE`].
+//! [`support::wait::WAIT_TIMEOUT`].
 //!
 //! - [`pages`]: every page in `tests/pages` becomes the feeds beside it. A new case is a new file.
 //! - [`real_pages`]: captured pages, where they are at hand, are read whole.

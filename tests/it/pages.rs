@@ -11,7 +11,7 @@ use telewire::model::post::Snapshot;
 use telewire::telegram::page::{self, PageSource};
 
 use crate::support::app::{self, Output};
-use crate::support::{assert_none, golden, page, page_names, pages_folder, reader};
+use crate::support::{assert_no_failures, golden, page, page_names, pages_folder, reader};
 
 #[test]
 fn every_page_becomes_the_feeds_beside_it() {
@@ -20,7 +20,7 @@ fn every_page_becomes_the_feeds_beside_it() {
     if !differences.is_empty() {
         differences.push(format!("To accept all that changed, run again with {}=1.", golden::BLESS));
     }
-    assert_none(&differences);
+    assert_no_failures(&differences);
 }
 
 fn differences(name: &str) -> Vec<String> {
@@ -47,7 +47,7 @@ fn every_format_tells_readers_the_same() {
         let failure = reader::read_back(&snapshot(name)?).err()?;
         Some(format!("{name}: {failure}"))
     };
-    assert_none(&names.iter().filter_map(failure).collect::<Vec<_>>());
+    assert_no_failures(&names.iter().filter_map(failure).collect::<Vec<_>>());
 }
 
 /// A page that was renamed, or has lost its posts, leaves none of its files behind.
@@ -64,7 +64,7 @@ fn every_file_beside_the_pages_belongs_to_one() {
     }
     let files = fs::read_dir(pages_folder()).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    assert_none(&names.filter(|name| !expected.contains(name)).collect::<Vec<_>>());
+    assert_no_failures(&names.filter(|name| !expected.contains(name)).collect::<Vec<_>>());
 }
 
 fn snapshot(name: &str) -> Option<Snapshot> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use telewire::telegram::error::PageError;
 use telewire::telegram::page::{self, PageSource};
 
-use crate::support::{app, assert_none, page_names, reader, root, say};
+use crate::support::{app, assert_no_failures, page_names, print_note, reader, root};
 
 /// The captured pages that show no posts, by how their names begin, and what each means.
 const WITHOUT_POSTS: [(&str, PageError); 9] = [
@@ -29,10 +29,12 @@ const SPOILED: &str = "K1inUSA-embed2018-TextReplyPost";
 fn captured_pages_are_read_whole() {
     let folder = root().join("../shared/pages");
     if !folder.exists() {
-        say("real pages: ../shared/pages is not here, so the captured pages are not checked");
+        print_note("real pages: ../shared/pages is not here, so the captured pages are not checked");
         return;
     }
-    assert_none(&page_names(&folder).iter().filter_map(|name| failure(&folder, name)).collect::<Vec<_>>());
+    assert_no_failures(
+        &page_names(&folder).iter().filter_map(|name| failure(&folder, name)).collect::<Vec<_>>(),
+    );
 }
 
 fn failure(folder: &Path, name: &str) -> Option<String> {

@@ -11,10 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{damaged_files, kinds};
 use crate::support::app::{self, App};
-use crate::support::fake_telegram::Fake;
-use crate::support::history::History;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::FakeTelegram as Fake;
 use crate::support::http;
-use crate::support::wait::Watched;
+use crate::support::wait::Monitor;
 
 /// How often it is killed on SQLite, where it writes itself; and on PostgreSQL, which is not the one that is killed.
 const KILLS: [(&str, u32); 2] = [("SQLite", 200), ("PostgreSQL", 20)];
@@ -25,7 +25,7 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
         let (_, n_kills) = KILLS.into_iter().find(|(name, _)| *name == kind.name).unwrap();
         let fake = Fake::start();
         let start: Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
-        let history = fake.on_channel(History::with_posts("busy_pier", 3, start));
+        let history = fake.add_channel(FakeChannel::with_posts("busy_pier", 3, start));
         let given = Arc::new(Mutex::new(BTreeSet::new()));
         let mut folder = app::new_folder();
         let flags = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "100000", "--burst", "100000"];
@@ -35,7 +35,7 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
             let lost: Vec<u32> = given.lock().unwrap().difference(&archived).copied().collect();
             assert!(lost.is_empty(), "{} after {n} kills: {lost:?} are lost", kind.name);
             let is_over = Arc::new(AtomicBool::new(false));
-            let n_answers = Arc::<Watched<usize>>::default();
+            let n_answers = Arc::<Monitor<usize>>::default();
             let reader = {
                 let (is_over, history, given, n_answers) =
                     (Arc::clone(&is_over), Arc::clone(&history), Arc::clone(&given), Arc::clone(&n_answers));
@@ -60,13 +60,13 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
                         assert_eq!(answer.status, 200, "{}", answer.text());
                         // The oldest of 200 give way to the next ones, which is no loss.
                         given.lock().unwrap().extend(ids(answer.text()).into_iter().filter(|id| *id > old));
-                        n_answers.change(|n| *n += 1);
+                        n_answers.update(|n| *n += 1);
                     }
                 })
             };
             // At any moment of the first answer, or of those after it.
             if n % 2 == 1 {
-                assert!(n_answers.wait(|n| *n > 0), "{}: no answer", kind.name);
+                assert!(n_answers.wait_for(|n| *n > 0), "{}: no answer", kind.name);
             }
             thread::sleep(Duration::from_micros(fastrand::u64(..30_000)));
             folder = app.kill();

@@ -12,22 +12,22 @@ use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::damaged_files;
 use crate::support::app::{self, App};
-use crate::support::fake_telegram::{Answer, Fake};
-use crate::support::history::History;
-use crate::support::say;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::print_note;
 
 const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 const FEED: &str = "/cold_store/rss";
 
-fn channel(n: u32) -> (Fake, Arc<Mutex<History>>) {
+fn channel(n: u32) -> (Fake, Arc<Mutex<FakeChannel>>) {
     let fake = Fake::start();
     let history =
-        fake.on_channel(History::with_posts("cold_store", n, "2026-05-01T08:00:00Z".parse().unwrap()));
+        fake.add_channel(FakeChannel::with_posts("cold_store", n, "2026-05-01T08:00:00Z".parse().unwrap()));
     (fake, history)
 }
 
 /// A service that has read a channel of two hundred posts, and was stopped.
-fn filled() -> (Fake, Arc<Mutex<History>>, PathBuf) {
+fn filled() -> (Fake, Arc<Mutex<FakeChannel>>, PathBuf) {
     let (fake, history) = channel(200);
     let app = App::start(&fake.url(), &HASTY);
     assert_eq!(app.get("/cold_store/rss?limit=200").text().matches("<item>").count(), 200);
@@ -108,7 +108,7 @@ fn a_damaged_file_is_set_aside_and_feeds_go_on() {
         assert_eq!(app.get("/cold_store/rss?limit=200").text().matches("<item>").count(), 200, "{damage}");
         assert_eq!(damaged_files(&app.folder).len(), 1, "{damage}: the damaged file is kept");
         let folder = app.stop();
-        fake.on_all(Answer::status(500));
+        fake.override_all(Answer::status(500));
         let app = App::start_in(folder, &fake.url(), &HASTY);
         assert_eq!(app.get(FEED).status, 200, "{damage}");
         assert_eq!(damaged_files(&app.folder).len(), 1, "{damage}: the new archive is intact");
@@ -202,7 +202,7 @@ fn a_full_disk_stops_the_archive_but_not_the_feeds() {
     wait_for(last);
     app.wait_for_metric("telewire_archive_up", 1.0);
     let folder = app.stop();
-    fake.on_all(Answer::status(500));
+    fake.override_all(Answer::status(500));
     let app = App::start_in(folder, &fake.url(), &flags);
     assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "what came after is archived");
 }
@@ -217,7 +217,7 @@ impl Disk {
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
         }
-        say("a small disk cannot be mounted here: full and read-only disks are not tested");
+        print_note("a small disk cannot be mounted here: full and read-only disks are not tested");
         None
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{Kind, damaged_files, kinds};
 use crate::support::app::{self, App};
-use crate::support::fake_telegram::{Answer, Fake, Gate};
-use crate::support::history::History;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, Gate};
 use crate::support::wait::wait_until;
 
 /// Always stale, and as fast as may be.
@@ -28,9 +28,9 @@ fn start() -> Timestamp {
 }
 
 /// A t.me with one channel of so many posts.
-fn channel(n: u32) -> (Fake, Arc<Mutex<History>>) {
+fn channel(n: u32) -> (Fake, Arc<Mutex<FakeChannel>>) {
     let fake = Fake::start();
-    let history = fake.on_channel(History::with_posts(NAME, n, start()));
+    let history = fake.add_channel(FakeChannel::with_posts(NAME, n, start()));
     (fake, history)
 }
 
@@ -114,7 +114,7 @@ fn a_gap_that_cannot_be_closed_is_remembered() {
         wait_for_feed(&app, kind.name, |feed| ids(feed) == down_to(110, 91));
         // The program ends, and the next one finds the gap. It is left alone for a minute, but not if asked for.
         let folder = app.stop();
-        fake.forget("/s/old_harbour?before=91");
+        fake.remove_answer("/s/old_harbour?before=91");
         let app = App::start_in(folder, &fake.url(), &[&CALM[..], &kind.flags()].concat());
         let stats = app::run_in(&app.folder, &[&["archive", "stats"], &kind.flags()[..]].concat());
         assert!(
@@ -236,7 +236,7 @@ fn an_album_that_a_page_cuts_is_there_once_and_whole() {
 fn one_page_that_says_there_is_nothing_is_no_proof() {
     for kind in kinds() {
         let (fake, _history) = channel(1000);
-        let nothing = History::new(NAME, 20).page(None);
+        let nothing = FakeChannel::new(NAME, 20).preview_page(None);
         let app = service(&kind, &fake, &CALM);
         feed(&app, FEED);
         for before in ["510", "981"] {
@@ -249,7 +249,7 @@ fn one_page_that_says_there_is_nothing_is_no_proof() {
         let short = app.get("/old_harbour/json?limit=100");
         assert_eq!(short.header("Cache-Control"), Some("public, max-age=60"), "there is more to come");
         for before in ["510", "981"] {
-            fake.forget(&format!("/s/old_harbour?before={before}"));
+            fake.remove_answer(&format!("/s/old_harbour?before={before}"));
         }
         let upstream = fake.url();
         let filled = ["archive", "backfill", NAME, "--posts", "200", "--upstream", &upstream];
@@ -344,7 +344,7 @@ fn after_a_restart_feeds_are_the_same_without_telegram() {
         });
         let targets: Vec<_> = targets.collect();
         let before: Vec<_> = targets.iter().map(|target| app.get(target)).collect();
-        fake.on_all(Answer::status(500));
+        fake.override_all(Answer::status(500));
         let folder = app.kill();
         let app = App::start_in(folder, &fake.url(), &flags);
         for (target, before) in targets.iter().zip(&before) {
@@ -427,7 +427,7 @@ fn the_archive_is_copied_trimmed_and_read_back() {
             let replaced: BTreeSet<_> = replaced.collect();
             assert_eq!(replaced.len(), 4, "what was replaced is kept, also within a second: {replaced:?}");
             assert!(replaced.iter().all(|file| file.contains("replaced-") && folder.join(file).exists()));
-            fake.on_all(Answer::status(500));
+            fake.override_all(Answer::status(500));
             let app = App::start_in(folder, &fake.url(), &CALM);
             assert_page(&app, &kind, "/old_harbour/json?limit=90", &down_to(100, 11));
             assert!(damaged_files(&app.folder).is_empty());
@@ -457,7 +457,7 @@ fn an_archive_that_a_command_works_on_is_not_replaced() {
     assert_eq!(app::run_in(&folder, &["archive", "backup", "copy.sqlite"]).code, 0);
     let gate = Gate::default();
     let older = "/s/old_harbour?before=41";
-    let page = Answer::page(&history.lock().unwrap().page(Some(41)));
+    let page = Answer::page(&history.lock().unwrap().preview_page(Some(41)));
     fake.on(older, Answer { gate: Some(gate.clone()), ..page });
     let backfill = {
         let (folder, upstream) = (folder.clone(), fake.url());
@@ -479,10 +479,10 @@ fn a_name_that_another_channel_has_taken_does_not_mix_the_two() {
         let page = |id: &str, text: &str| {
             let view = format!("{{\"c\":-{id},\"p\":7,\"t\":1,\"h\":\"x\"}}");
             let view = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, view);
-            let mut history = History::new(NAME, 20);
+            let mut history = FakeChannel::new(NAME, 20);
             history.next_id = 7;
             history.publish(0, start());
-            let page = history.page(None).replace("Post 7 of old_harbour", text);
+            let page = history.preview_page(None).replace("Post 7 of old_harbour", text);
             page.replace("data-post=", &format!("data-view=\"{view}\" data-post="))
         };
         let fake = Fake::start();

@@ -21,8 +21,8 @@ use telewire::telegram::url::PageRequest;
 use tokio::runtime::Runtime;
 
 use super::{Kind, kinds};
-use crate::support::fake_telegram::{Answer, Fake};
-use crate::support::history::{History, Published};
+use crate::support::fake_channel::{FakeChannel, FakePost};
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
 use crate::support::page;
 
 /// Histories for each kind of archive.
@@ -139,7 +139,7 @@ struct Play<'a> {
     fake: &'a Fake,
     client: &'a Client,
     name: ChannelName,
-    history: Arc<Mutex<History>>,
+    history: Arc<Mutex<FakeChannel>>,
     now: Timestamp,
     /// Posts as they were archived the last time, by id.
     archived: BTreeMap<u32, Post>,
@@ -157,7 +157,7 @@ impl<'a> Play<'a> {
         let mut play = Self {
             fake,
             client,
-            history: fake.on_channel(History::new(&name, PLACES)),
+            history: fake.add_channel(FakeChannel::new(&name, PLACES)),
             name: ChannelName::new(&name).unwrap(),
             now: "2026-08-01T12:00:00Z".parse().unwrap(),
             archived: BTreeMap::new(),
@@ -214,11 +214,11 @@ impl<'a> Play<'a> {
                 self.check(archive).await?;
             }
             Event::Outage => {
-                self.fake.on_all(Answer::page(&page("landing_nobody")));
+                self.fake.override_all(Answer::page(&page("landing_nobody")));
                 let page =
                     fetch_page(self.client, &self.name, PageRequest::Newest, Priority::High, None).await;
                 prop_assert!(page.is_err());
-                self.fake.on_all_no_more();
+                self.fake.clear_override();
             }
             Event::Restart => self.check(archive).await?,
         }
@@ -307,7 +307,7 @@ impl<'a> Play<'a> {
         }
         // What the newest page shows is as it shows it, and what is missing inside of it was deleted.
         let mut n_places = 0;
-        let is_whole = |(_, post): &(&u32, &Published)| {
+        let is_whole = |(_, post): &(&u32, &FakePost)| {
             n_places += usize::try_from(post.n_shown.max(1)).unwrap();
             n_places <= PLACES
         };

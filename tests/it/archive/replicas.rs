@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, Fake, Gate};
-use crate::support::history::History;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, Gate};
 use crate::support::postgres::Postgres;
-use crate::support::wait::{Watched, wait_until};
-use crate::support::{http, say};
+use crate::support::wait::{Monitor, wait_until};
+use crate::support::{http, print_note};
 
 const READERS: usize = 1000;
 const REPLICAS: usize = 3;
@@ -37,22 +37,22 @@ fn a_thousand_readers_of_three_replicas_cost_one_request() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = Fake::start();
     let gate = Gate::default();
-    let page = History::with_posts("twin_piers", 20, start()).page(None);
+    let page = FakeChannel::with_posts("twin_piers", 20, start()).preview_page(None);
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page) });
     let apps = replicas(&fake, &postgres.database(), &[]);
-    let n_sent = Arc::<Watched<usize>>::default();
+    let n_sent = Arc::<Monitor<usize>>::default();
     let readers: Vec<_> = (0..READERS)
         .map(|n| {
             let (address, n_sent) = (apps[n % REPLICAS].address, Arc::clone(&n_sent));
             let read = move || {
                 let stream = http::send(address, "GET", FEED, &[]);
-                n_sent.change(|n| *n += 1);
+                n_sent.update(|n| *n += 1);
                 http::receive(stream, "GET")
             };
             thread::Builder::new().stack_size(256 << 10).spawn(read).unwrap()
         })
         .collect();
-    assert!(n_sent.wait(|n| *n == READERS));
+    assert!(n_sent.wait_for(|n| *n == READERS));
     fake.wait_for(PREVIEW);
     gate.open();
     let answers: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
@@ -65,7 +65,7 @@ fn a_thousand_readers_of_three_replicas_cost_one_request() {
 fn what_one_replica_has_read_the_others_have_at_once() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = Fake::start();
-    let history = fake.on_channel(History::with_posts("twin_piers", 5, start()));
+    let history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let apps = replicas(&fake, &postgres.database(), &["--fresh-min", "2s", "--fresh-max", "2s"]);
     let before = apps.iter().map(|app| app.get(FEED)).collect::<Vec<_>>();
     assert!(before.iter().all(|answer| answer.status == 200));
@@ -90,7 +90,7 @@ fn what_one_replica_has_read_the_others_have_at_once() {
 fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = Fake::start();
-    let page = History::with_posts("twin_piers", 5, start()).page(None);
+    let page = FakeChannel::with_posts("twin_piers", 5, start()).preview_page(None);
     fake.on(PREVIEW, Answer { gate: Some(Gate::default()), ..Answer::page(&page) });
     let mut apps = replicas(&fake, &postgres.database(), &[]);
     let _first = http::send(apps[0].address, "GET", FEED, &[]);
@@ -107,7 +107,7 @@ fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answe
     let fake = Fake::start();
     let names: Vec<String> = (0..8).map(|n| format!("pier_{n}")).collect();
     let histories: Vec<_> =
-        names.iter().map(|name| fake.on_channel(History::with_posts(name, 30, start()))).collect();
+        names.iter().map(|name| fake.add_channel(FakeChannel::with_posts(name, 30, start()))).collect();
     let database = postgres.database();
     let apps = replicas(&fake, &database, &["--fresh-min", "0s", "--fresh-max", "0s"]);
     for (app, name) in apps.iter().flat_map(|app| names.iter().map(move |name| (app, name))) {
@@ -155,7 +155,7 @@ fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answe
     let read: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     let n_read: usize = read.iter().map(|(n, _)| n).sum();
     let slowest = read.iter().map(|(_, slowest)| *slowest).max().unwrap();
-    say(&format!(
+    print_note(&format!(
         "a database paused and killed 20 times: {n_read} answers, {} later than 150 ms, the latest after {slowest:?}",
         n_slow.load(Ordering::SeqCst)
     ));
@@ -170,7 +170,7 @@ fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answe
         // A new replica knows only what is archived: it does not ask when that is fresh, and here it cannot.
         app.get("/pier_0/rss").text().contains(&format!("pier_0/{last}<"))
     });
-    say(&format!("and used again within {:?}", back.elapsed()));
+    print_note(&format!("and used again within {:?}", back.elapsed()));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_database_that_is_not_there_yet_is_waited_for() {
     let database = postgres.database();
     postgres.kill();
     let fake = Fake::start();
-    let _history = fake.on_channel(History::with_posts("twin_piers", 5, start()));
+    let _history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
     let app = App::start(&fake.url(), &flags);
     assert_eq!(app.get(FEED).status, 200, "feeds come from memory");

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{FAST, KEY};
 use crate::support::app::{App, new_folder};
-use crate::support::fake_telegram::{Answer, Fake};
-use crate::support::{page, say};
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::{page, print_note};
 
 /// A program that is not everywhere; says so when it is absent.
 fn has(program: &str) -> bool {
     let found = ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
     if !found {
-        say(&format!("{program} is not here, so it is not checked that it plays what is streamed"));
+        print_note(&format!("{program} is not here, so it is not checked that it plays what is streamed"));
     }
     found
 }
@@ -44,7 +44,7 @@ fn published(video: Vec<u8>) -> (Fake, App, String) {
     let start = html.find("/file/abc0124401.mp4").unwrap();
     let path = html[start..].split(['"', '\'']).next().unwrap().to_owned();
     let name = html.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    fake.on_file(&path, video);
+    fake.add_file(&path, video);
     fake.on(&format!("/s/{name}"), Answer::page(&html));
     let app = App::start(&fake.url(), &[&FAST[..], &["--media-hosts", &fake.host()]].concat());
     let feed: Value = serde_json::from_slice(&app.get(&format!("/{name}/json")).body).unwrap();

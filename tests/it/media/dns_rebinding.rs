@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::ssrf::Canary;
 use super::{CHANNEL, FAST, channel, links};
 use crate::support::app::App;
-use crate::support::fake_dns::{self, Kind};
-use crate::support::fake_telegram::Fake;
-use crate::support::say;
+use crate::support::fake_dns::{self, RecordType};
+use crate::support::fake_telegram::FakeTelegram as Fake;
+use crate::support::print_note;
 
 /// Somebody's on the internet, and in a network of the test's own nobody's.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 2, 3, 4);
@@ -42,9 +42,9 @@ fn dns_rebinding_to_a_private_ip_is_refused() {
             vec![Ipv4Addr::LOCALHOST.into(), PUBLIC.into(), Ipv6Addr::LOCALHOST.into()]
         }
         // What has been checked is the public one; who asks once more to connect is given the inner one.
-        (_, Kind::V4) if counting.fetch_add(1, Ordering::SeqCst) % 2 == 0 => vec![PUBLIC.into()],
-        (_, Kind::V4) => vec![Ipv4Addr::LOCALHOST.into()],
-        (_, Kind::V6) => vec![Ipv6Addr::LOCALHOST.into()],
+        (_, RecordType::A) if counting.fetch_add(1, Ordering::SeqCst) % 2 == 0 => vec![PUBLIC.into()],
+        (_, RecordType::A) => vec![Ipv4Addr::LOCALHOST.into()],
+        (_, RecordType::Aaaa) => vec![Ipv6Addr::LOCALHOST.into()],
     });
     let fake = Fake::start();
     let history = channel(&fake, 1);
@@ -55,7 +55,7 @@ fn dns_rebinding_to_a_private_ip_is_refused() {
     let link = links(&app).first().unwrap().clone();
     for host in ["turns", "both"] {
         let before = outside.n_connections();
-        history.lock().unwrap().files_at = format!("https://{host}.cdn.example:{port}");
+        history.lock().unwrap().media_base_url = format!("https://{host}.cdn.example:{port}");
         app.refresh(&fake, CHANNEL);
         for _ in 0..60 {
             // Nobody speaks TLS there.
@@ -75,7 +75,7 @@ fn in_its_own_network() {
     };
     let up = format!("ip link set lo up; ip address add {PUBLIC}/32 dev lo");
     if !own(&up).is_ok_and(|output| output.status.success()) {
-        return say("no network of its own can be had here, so rebinding is not tried over the wire");
+        return print_note("no network of its own can be had here, so rebinding is not tried over the wire");
     }
     let output = own(&format!("{up}; exec \"$0\" --exact {NAME} --nocapture")).unwrap();
     assert!(output.status.success(), "{output:#?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{CHANNEL, FAST, KEY, channel, get_all, item_of, links, service};
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, Fake, picture};
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, picture};
 use crate::support::page;
 use crate::support::postgres::Postgres;
 
@@ -201,11 +201,11 @@ fn files_are_had_though_the_preview_page_is_not() {
     let history = channel(&fake, 20);
     let app = service(&fake, &["--media-refresh", "0s"]);
     let links = links(&app);
-    fake.on_all(Answer::status(500));
+    fake.override_all(Answer::status(500));
     let path = links.first().unwrap();
     let answer = app.get(path);
     assert!((500..505).contains(&answer.status) && answer.header("Retry-After").is_some(), "{answer:?}");
-    fake.on_all_no_more();
+    fake.clear_override();
     // An address that is only old is tried when there is no newer one.
     fake.on(&format!("/s/{CHANNEL}?before={}", item_of(path) + 10), Answer::status(500));
     assert_eq!(app.get(links.last().unwrap()).status, 200);

@@ -17,10 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::support::app::App;
-use crate::support::fake_telegram::Fake;
-use crate::support::history::History;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::FakeTelegram as Fake;
 use crate::support::http::Response;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::WAIT_TIMEOUT;
 
 const CHANNEL: &str = "tide_pictures";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -28,14 +28,14 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 const FAST: [&str; 6] = ["--rate", "10000", "--burst", "10000", "--media-key", KEY];
 
 /// A channel with so many posts, of a picture each, at the fake's own file server.
-fn channel(fake: &Fake, n_posts: u32) -> Arc<Mutex<History>> {
+fn channel(fake: &Fake, n_posts: u32) -> Arc<Mutex<FakeChannel>> {
     let start: Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
-    let mut history = History::new(CHANNEL, 20);
-    history.files_at = fake.url();
+    let mut history = FakeChannel::new(CHANNEL, 20);
+    history.media_base_url = fake.url();
     for n in 0..n_posts {
         history.publish(1, start + SignedDuration::from_mins(n.into()));
     }
-    fake.on_channel(history)
+    fake.add_channel(history)
 }
 
 fn service(fake: &Fake, flags: &[&str]) -> App {
@@ -48,7 +48,7 @@ fn links(app: &App) -> Vec<String> {
     let mut next = Some(format!("/{CHANNEL}/json?limit=200"));
     while let Some(target) = next {
         // A database that does not answer in time, as on a busy machine, has nothing for this once.
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WAIT_TIMEOUT;
         let mut answers = iter::repeat_with(|| app.get(&target));
         let answer = answers.find(|answer| answer.status != 503 || Instant::now() > until).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());

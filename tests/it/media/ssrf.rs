@@ -8,9 +8,9 @@ use std::thread;
 
 use super::{CHANNEL, FAST, channel, links, service};
 use crate::support::app::App;
-use crate::support::assert_none;
-use crate::support::fake_dns::{self, Kind};
-use crate::support::fake_telegram::{Answer, Fake};
+use crate::support::assert_no_failures;
+use crate::support::fake_dns::{self, RecordType};
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
 
 /// Counts who connects.
 pub(super) struct Canary {
@@ -154,7 +154,7 @@ fn an_address_that_was_changed_is_refused_before_anything_is_asked() {
     }
     try_one(link.replace("tide_pictures", "%74ide_pictures"));
     try_one(link.replace("tide_pictures", "Tide_pictures"));
-    assert_none(&wrong);
+    assert_no_failures(&wrong);
     assert_eq!(fake.paths("/").len(), before);
     assert_eq!(app.get(&link).status, 200);
 }
@@ -174,7 +174,7 @@ fn nothing_leads_inside_directly_or_by_a_redirect() {
         assert!([404, 502, 504].contains(&answer.status), "{inner}: {answer:?}");
     }
     for inner in canary.spellings() {
-        history.lock().unwrap().files_at = inner.trim_end_matches("/x.jpg").to_owned();
+        history.lock().unwrap().media_base_url = inner.trim_end_matches("/x.jpg").to_owned();
         app.refresh(&fake, CHANNEL);
         let feed = app.get(&format!("/{CHANNEL}/json"));
         assert!(!feed.text().contains("\"attachments\""), "{inner} is not shown: {}", feed.text());
@@ -194,7 +194,7 @@ fn nothing_leads_inside_by_a_name() {
     let server = fake_dns::serve(move |name, kind| {
         let n: usize = name.strip_suffix(".cdn.example").unwrap()[1..].parse().unwrap();
         let ip: IpAddr = INNER[n].parse().unwrap();
-        if ip.is_ipv4() == (kind == Kind::V4) {
+        if ip.is_ipv4() == (kind == RecordType::A) {
             answering.lock().unwrap().insert(ip);
         }
         vec![ip]
@@ -207,7 +207,7 @@ fn nothing_leads_inside_by_a_name() {
     let app = App::start(&fake.url(), &[&FAST[..], &flags].concat());
     let link = links(&app).first().unwrap().clone();
     for (n, ip) in INNER.iter().enumerate() {
-        history.lock().unwrap().files_at = format!("https://n{n}.cdn.example:{}", canary.port);
+        history.lock().unwrap().media_base_url = format!("https://n{n}.cdn.example:{}", canary.port);
         app.refresh(&fake, CHANNEL);
         let answer = app.get(&link);
         assert_eq!(answer.status, 504, "{ip}: {answer:?}");

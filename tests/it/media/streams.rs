@@ -6,7 +6,7 @@ use std::thread;
 
 use super::{CHANNEL, FAST, KEY, channel, links, service};
 use crate::support::app::{App, run_in};
-use crate::support::fake_telegram::{Answer, Fake, Framing, Gate, picture};
+use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, Framing, Gate, picture};
 use crate::support::http;
 
 fn first_link(app: &App) -> String {
@@ -154,7 +154,7 @@ fn what_lies_or_hangs_ends_as_an_error() {
         ),
         ("one that says nowhere how long it is", Answer { framing: Framing::Close, ..jpeg(100) }, 502),
         ("a failure", Answer::status(500), 503),
-        ("no answer", Answer { framing: Framing::Nothing, ..Answer::status(200) }, 504),
+        ("no answer", Answer { framing: Framing::NoResponse, ..Answer::status(200) }, 504),
         ("a redirect to itself", Answer::redirect(&at_telegram()), 502),
     ] {
         fake.on(&at_telegram(), answer);
@@ -169,10 +169,10 @@ fn what_lies_or_hangs_ends_as_an_error() {
     assert_eq!(answer.status, 502, "a part of two lengths");
     let whole = jpeg(50_000);
     for (what, answer) in [
-        ("one that ends too early", Answer { cut: Some(40_000), ..whole.clone() }),
+        ("one that ends too early", Answer { truncate_after: Some(40_000), ..whole.clone() }),
         (
             "one in chunks that ends too early",
-            Answer { cut: Some(40_000), framing: Framing::Chunked, ..whole },
+            Answer { truncate_after: Some(40_000), framing: Framing::Chunked, ..whole },
         ),
         ("one without end", Answer { framing: Framing::Chunked, ..jpeg(400_000) }),
     ] {
@@ -191,7 +191,7 @@ fn what_lies_or_hangs_ends_as_an_error() {
         assert!(end.is_err() || !is_whole, "{what} ends as if it were whole");
         assert!(sent.len() < 210_000, "{what}: {} bytes", sent.len());
     }
-    fake.forget(&at_telegram());
+    fake.remove_answer(&at_telegram());
     assert_eq!(app.get(&link).status, 200);
     fake.on(&at_telegram(), Answer::status(429).with("Retry-After", "30"));
     let before = fake.count(&at_telegram());
@@ -208,7 +208,7 @@ fn a_file_that_hangs_is_broken_off() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = upstream.local_addr().unwrap().to_string();
     let fake = Fake::start();
-    channel(&fake, 1).lock().unwrap().files_at = format!("http://{host}");
+    channel(&fake, 1).lock().unwrap().media_base_url = format!("http://{host}");
     let hanging = thread::spawn(move || {
         let (mut stream, _) = upstream.accept().unwrap();
         let mut head = [0; 4096];

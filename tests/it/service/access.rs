@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::{App, run, run_with};
-use crate::support::fake_telegram::{Answer, Fake};
-use crate::support::{CHANNEL, assert_none, page};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
+use crate::support::{CHANNEL, assert_no_failures, page};
 
 const TOKEN: &str = "0123456789abcdef";
 const OTHER: &str = "an-other-secret-of-mine";
@@ -56,7 +56,7 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
                 failures.push(format!("{what} {target} {headers:?}: {answer:?}"));
             }
         }
-        assert_none(&failures);
+        assert_no_failures(&failures);
     };
     refused("before anything is known");
     assert_eq!(fake.paths("/"), [""; 0], "nobody is asked for it");
@@ -86,7 +86,7 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
 
 #[test]
 fn pictures_need_no_token_since_their_addresses_are_secret() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let html = page("photo").replace("https://cdn4.telesco.pe", &fake.url());
     let name = html.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap();
     fake.on(&format!("/s/{name}"), Answer::page(&html));

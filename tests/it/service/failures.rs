@@ -7,9 +7,9 @@ use telewire::telegram::page::{self, PageSource};
 
 use super::service;
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, Fake, Framing, Gate};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Framing, Gate};
 use crate::support::http::Response;
-use crate::support::{assert_none, page, page_names, pages_folder};
+use crate::support::{assert_no_failures, page, page_names, pages_folder};
 
 /// Every page of `tests/pages` that is no preview page with posts: the status it leads to, and what is said.
 const LANDINGS: [(&str, u16, &str); 21] = [
@@ -43,7 +43,7 @@ const LANDINGS: [(&str, u16, &str); 21] = [
 
 #[test]
 fn each_page_that_stands_for_no_posts_has_its_status_and_sentence() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &["--burst", "100"]);
     let faults = LANDINGS.iter().filter_map(|(name, status, sentence)| {
         // The pages' names are spelled like channels' names.
@@ -51,7 +51,7 @@ fn each_page_that_stands_for_no_posts_has_its_status_and_sentence() {
         fake.on(&format!("/{name}"), Answer::page(&page(name)));
         fault(&app.get(&format!("/{name}/rss")), name, *status, sentence)
     });
-    assert_none(&faults.collect::<Vec<_>>());
+    assert_no_failures(&faults.collect::<Vec<_>>());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn each_fault_of_the_upstream_has_its_status_and_sentence() {
     let whole = page("text");
     let half = whole.len() / 2;
     let deep = format!("<!DOCTYPE html><html>{}</html>", "<div>".repeat(20_000));
-    let cut = |framing| Answer { framing, cut: Some(half), ..Answer::page(&whole) };
+    let cut = |framing| Answer { framing, truncate_after: Some(half), ..Answer::page(&whole) };
     let waiting =
         |status| Answer { headers: vec![("Retry-After".into(), "7".into())], ..Answer::status(status) };
     let cases = [
@@ -109,12 +109,12 @@ fn each_fault_of_the_upstream_has_its_status_and_sentence() {
     ];
     let faults = cases.into_iter().filter_map(|(name, answer, status, sentence)| {
         // A fault may have the upstream left alone for a while.
-        let fake = Fake::start();
+        let fake = FakeTelegram::start();
         let app = App::start(&fake.url(), &[]);
         fake.on(&format!("/s/{name}"), answer);
         fault(&app.get(&format!("/{name}/atom")), name, status, sentence)
     });
-    assert_none(&faults.collect::<Vec<_>>());
+    assert_no_failures(&faults.collect::<Vec<_>>());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn browsers_get_a_page_and_readers_a_line() {
 
 #[test]
 fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &["--burst", "100"]);
     let html = page("not_telegram");
     let names: Vec<String> = (0..7).map(|n| format!("Lost_{n}")).collect();

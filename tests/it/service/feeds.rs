@@ -7,7 +7,7 @@ use telewire::telegram::page::{self, PageSource};
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::{App, run};
-use crate::support::fake_telegram::{Answer, Fake, Framing};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Framing};
 use crate::support::{page, page_names, pages_folder};
 
 #[test]
@@ -116,18 +116,18 @@ fn telegram_is_asked_politely() {
 
 #[test]
 fn the_next_upstream_is_asked_when_one_cannot_be_reached() {
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     fake.on(PREVIEW, Answer::page(&page("text")));
     let app = App::start(&format!("http://127.0.0.1:1,{}", fake.url()), &[]);
     assert_eq!(app.get(RSS).status, 200);
     assert_eq!(fake.count(PREVIEW), 1);
 }
 
-/// What a saved page becomes, which the golden files say, is also what readers get.
+/// What a saved page becomes, which the golden files print_note, is also what readers get.
 #[test]
 fn every_preview_page_is_served_as_the_feeds_beside_it() {
     for name in page_names(&pages_folder()) {
-        let fake = Fake::start();
+        let fake = FakeTelegram::start();
         let direct = ["--public-url", "https://feeds.example.org", "--media", "direct"];
         let app = App::start(&fake.url(), &direct);
         let html = page(&name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, Fake, Framing};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Framing};
 use crate::support::wait::wait_until;
 use crate::support::{http, page};
 
@@ -107,7 +107,7 @@ fn an_upstream_that_has_recovered_is_asked_again_whatever_it_is_asked_first() {
 #[test]
 fn an_upstream_with_pages_of_its_own_is_left_alone() {
     let (fake, app) = service(&["--burst", "100"]);
-    fake.on_all(Answer::page(&page("not_telegram")));
+    fake.override_all(Answer::page(&page("not_telegram")));
     let statuses: Vec<u16> = (0..8).map(|n| app.get(&format!("/behind_a_wall_{n}/rss")).status).collect();
     assert_eq!(statuses, [502, 502, 502, 502, 502, 503, 503, 503]);
     assert_eq!(fake.times().len(), 5);
@@ -116,7 +116,7 @@ fn an_upstream_with_pages_of_its_own_is_left_alone() {
 #[test]
 fn one_answer_that_does_not_come_is_no_outage() {
     let (fake, app) = service(&[]);
-    fake.on("/s/hung_up", Answer { framing: Framing::Nothing, ..Answer::status(200) });
+    fake.on("/s/hung_up", Answer { framing: Framing::NoResponse, ..Answer::status(200) });
     assert_eq!((app.get("/hung_up/rss").status, app.get(RSS).status), (502, 200));
 }
 
@@ -163,7 +163,7 @@ fn however_many_channels_are_asked_for_telegram_is_asked_at_its_rate() {
     const NAMES: usize = 10_000;
     const READERS: usize = 20;
     const BURST: usize = 5;
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &[]);
     let address = app.address;
     let readers = (0..READERS).map(|reader| {

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake_telegram::Answer;
-use crate::support::{CHANNEL, http, root, say};
+use crate::support::{CHANNEL, http, print_note, root};
 
 /// The value of a metric, by its name with its labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
@@ -56,7 +56,7 @@ fn a_cold_and_a_warm_request_are_counted() {
 #[test]
 fn the_alert_fires_when_telegram_is_down() {
     if !Path::new("/usr/bin/promtool").exists() {
-        return say("promtool is not here, so it is not checked that the alerts fire");
+        return print_note("promtool is not here, so it is not checked that the alerts fire");
     }
     let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
     let alerts = root().join("deploy/alerts.yaml");
@@ -88,7 +88,7 @@ fn the_alert_fires_when_telegram_is_down() {
     assert_eq!(app.get(RSS).status, 200);
     let well = scrape();
     fires("while all is well", &well, &well, "");
-    fake.vanish();
+    fake.shut_down();
     // It is left alone when it cannot be reached, or has failed some times.
     for n in 0..6 {
         app.get(&format!("/other_{n}/rss"));

@@ -11,8 +11,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::service;
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, Fake, Framing, Gate};
-use crate::support::{CHANNEL, assert_none, http, page};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Framing, Gate};
+use crate::support::{CHANNEL, assert_no_failures, http, page};
 
 /// Fast enough that a test does not wait for its turn, and never fresh.
 const HASTY: [&str; 10] =
@@ -32,14 +32,14 @@ fn bomb() -> Answer {
 #[test]
 fn a_hundred_channels_go_on_through_every_kind_of_outage() {
     let whole = page("text");
-    let cut = |framing| Answer { framing, cut: Some(whole.len() / 2), ..Answer::page(&whole) };
+    let cut = |framing| Answer { framing, truncate_after: Some(whole.len() / 2), ..Answer::page(&whole) };
     let slow = Duration::from_millis(200);
     let outages = [
         ("refused", None),
         ("black hole", Some(Answer { gate: Some(Gate::default()), ..Answer::page(&whole) })),
         ("status 429", Some(Answer::status(429).with("Retry-After", "120"))),
         ("status 500", Some(Answer::status(500))),
-        ("drip", Some(Answer { drip: Some(slow), ..Answer::page(&whole) })),
+        ("drip", Some(Answer { byte_interval: Some(slow), ..Answer::page(&whole) })),
         ("cut", Some(cut(Framing::ContentLength))),
         ("cut in silence", Some(cut(Framing::Close))),
         ("log-in page", Some(Answer::page(&page("not_telegram")))),
@@ -50,7 +50,7 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
         ("nobody", Some(Answer::page(&page("landing_nobody")))),
     ];
     let faults = outages.into_iter().filter_map(|(outage, answer)| {
-        let fake = Fake::start();
+        let fake = FakeTelegram::start();
         let app = App::start(&fake.url(), &HASTY);
         let names: Vec<String> = (0..CHANNELS).map(|n| format!("channel_{n}")).collect();
         let before: Vec<_> = names
@@ -64,8 +64,8 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
         // A channel that has failed is not asked for again at once, and an upstream that refuses is left alone.
         let most = if outage == "status 429" { IN_FLIGHT } else { CHANNELS };
         match answer {
-            Some(answer) => fake.on_all(answer),
-            None => fake.vanish(),
+            Some(answer) => fake.override_all(answer),
+            None => fake.shut_down(),
         }
         let failed = (0..3 * CHANNELS).find(|n| {
             let (name, before) = (&names[n % CHANNELS], &before[n % CHANNELS]);
@@ -77,18 +77,18 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
             .map(|n| format!("{outage}: request {n} failed"))
             .or_else(|| (n_asked > most).then(|| format!("{outage}: asked {n_asked} times")))
     });
-    assert_none(&faults.collect::<Vec<_>>());
+    assert_no_failures(&faults.collect::<Vec<_>>());
 }
 
 /// Takes as long as two upstreams are waited for while there is a third, nine seconds.
 #[test]
 fn upstreams_that_do_not_answer_leave_time_for_one_that_does() {
-    let fakes = [Fake::start(), Fake::start(), Fake::start()];
+    let fakes = [FakeTelegram::start(), FakeTelegram::start(), FakeTelegram::start()];
     for silent in &fakes[..2] {
-        silent.on_all(Answer { gate: Some(Gate::default()), ..Answer::page("") });
+        silent.override_all(Answer { gate: Some(Gate::default()), ..Answer::page("") });
     }
     fakes[2].on("/s/harbour_news", Answer::page(&page("text")));
-    let app = App::start(&fakes.each_ref().map(Fake::url).join(","), &[]);
+    let app = App::start(&fakes.each_ref().map(FakeTelegram::url).join(","), &[]);
     assert_eq!(app.get("/harbour_news/rss").status, 200);
 }
 
@@ -101,7 +101,7 @@ fn a_page_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
         ("to the end of the connection", Answer { framing: Framing::Close, ..Answer::page(&whole) }),
         ("compressed", Answer { framing: Framing::Close, ..Answer::gzip(&whole) }),
     ];
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &HASTY);
     let mut faults = Vec::new();
     let mut n = 0;
@@ -113,7 +113,7 @@ fn a_page_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
             let cut_name = format!("cut_at_{n:05}");
             let cut_page = whole.replace(CHANNEL, &cut_name);
             let body = if framing == "compressed" { Answer::gzip(&cut_page).body } else { cut_page.into() };
-            fake.on(&format!("/s/{cut_name}"), Answer { cut: Some(cut), body, ..answer.clone() });
+            fake.on(&format!("/s/{cut_name}"), Answer { truncate_after: Some(cut), body, ..answer.clone() });
             let status = app.get(&format!("/{cut_name}/atom")).status;
             if status != 502 {
                 faults.push(format!("cut at {cut}, sent {framing}: {status}"));
@@ -123,7 +123,7 @@ fn a_page_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
         }
     }
     assert!(n > 50, "{n} cuts");
-    assert_none(&faults);
+    assert_no_failures(&faults);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn an_answer_that_drips_ends_in_time_and_delays_nobody() {
     let (fake, app) = service(&[]);
     assert_eq!(app.get("/harbour_news/rss").status, 200);
     let slow = Duration::from_millis(100);
-    fake.on("/s/dripping", Answer { drip: Some(slow), ..Answer::page(&page("text")) });
+    fake.on("/s/dripping", Answer { byte_interval: Some(slow), ..Answer::page(&page("text")) });
     let dripping = http::send(app.address, "GET", "/dripping/rss", &[]);
     fake.wait_for("/s/dripping");
     fake.on("/s/other_one", Answer::page(&page("text").replace(CHANNEL, "other_one")));

@@ -9,10 +9,10 @@ use std::thread;
 
 use super::{PREVIEW, RSS};
 use crate::support::app::{App, new_folder};
-use crate::support::fake_telegram::{Answer, Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::postgres::Postgres;
 use crate::support::wait::wait_until;
-use crate::support::{http, page, root, say};
+use crate::support::{http, page, print_note, root};
 
 const COPIES: usize = 3;
 const RESTARTS: usize = 20;
@@ -36,10 +36,10 @@ fn free_address() -> SocketAddr {
 #[test]
 fn twenty_restarts_fail_no_answer() {
     if !Path::new("/usr/bin/caddy").exists() {
-        return say("caddy is not here, so it is not checked that restarts behind it fail no answer");
+        return print_note("caddy is not here, so it is not checked that restarts behind it fail no answer");
     }
     let Some(postgres) = Postgres::shared() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     fake.on(PREVIEW, Answer::page(&page("text")));
     let database = postgres.database();
     let flags = [
@@ -109,7 +109,7 @@ fn twenty_restarts_fail_no_answer() {
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
     let n = n_answers.load(Ordering::SeqCst);
-    say(&format!("{RESTARTS} restarts behind caddy: {n} answers, {} failed", failed.len()));
+    print_note(&format!("{RESTARTS} restarts behind caddy: {n} answers, {} failed", failed.len()));
     assert_eq!(failed, [""; 0]);
     n_alone += copies.iter().filter(|copy| is_alone(copy)).count();
     let n_reads = fake.count(PREVIEW);

@@ -12,7 +12,7 @@ const STALE: [&str; 4] = ["--fresh-min", "0s", "--fresh-max", "0s"];
 #[test]
 fn the_last_good_feed_is_served_whatever_the_upstream_answers() {
     let whole = page("text");
-    let cut = |framing| Answer { framing, cut: Some(whole.len() * 2 / 3), ..Answer::page(&whole) };
+    let cut = |framing| Answer { framing, truncate_after: Some(whole.len() * 2 / 3), ..Answer::page(&whole) };
     let cases = [
         ("status 500", Answer::status(500), "upstream-500"),
         ("status 429", Answer::status(429), "upstream-429"),

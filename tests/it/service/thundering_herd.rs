@@ -7,7 +7,7 @@ use std::thread;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::fake_telegram::{Answer, Gate};
-use crate::support::wait::Watched;
+use crate::support::wait::Monitor;
 use crate::support::{http, page};
 
 const READERS: usize = 1000;
@@ -22,20 +22,20 @@ fn a_thousand_readers_at_once_cost_one_request() {
     let first = http::send(app.address, "GET", RSS, &[]);
     fake.wait_for(PREVIEW);
     drop(first);
-    let n_sent = Arc::<Watched<usize>>::default();
+    let n_sent = Arc::<Monitor<usize>>::default();
     let readers: Vec<_> = (0..READERS)
         .map(|n| {
             let (address, n_sent) = (app.address, Arc::clone(&n_sent));
             let read = move || {
                 let target = format!("/harbour_news/{}", ["rss", "atom", "json"][n % 3]);
                 let stream = http::send(address, "GET", &target, &[]);
-                n_sent.change(|n| *n += 1);
+                n_sent.update(|n| *n += 1);
                 (n % 3, http::receive(stream, "GET"))
             };
             thread::Builder::new().stack_size(256 << 10).spawn(read).unwrap()
         })
         .collect();
-    assert!(n_sent.wait(|n| *n == READERS), "only {} requests could be sent", n_sent.look(|n| *n));
+    assert!(n_sent.wait_for(|n| *n == READERS), "only {} requests could be sent", n_sent.read(|n| *n));
     gate.open();
     let answers: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     let expected = ["rss", "atom", "json"].map(|format| app.get(&format!("/harbour_news/{format}")).body);

@@ -11,17 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::fake_telegram::Fake;
+use super::fake_telegram::FakeTelegram;
 use super::http::{self, Response};
-use super::wait::{Watched, wait_until};
+use super::wait::{Monitor, wait_until};
 
 /// A service that runs until it is dropped.
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     child: Child,
-    log: Arc<Watched<Vec<String>>>,
+    log: Arc<Monitor<Vec<String>>>,
     /// Keeps the log, to its end.
-    keeping: Option<JoinHandle<()>>,
+    log_reader: Option<JoinHandle<()>>,
     /// Where it runs, and keeps its data.
     pub(crate) folder: PathBuf,
     /// What it was told, and must not tell.
@@ -61,10 +61,10 @@ impl App {
             .spawn()
             .unwrap();
         let log = Arc::default();
-        let keeping = Some(keep(child.stderr.take().unwrap(), &log));
+        let log_reader = Some(collect_log(child.stderr.take().unwrap(), &log));
         let secrets = flags.windows(2).filter(|pair| SECRETS.contains(&pair[0]));
         let secrets = secrets.flat_map(|pair| pair[1].split(',')).map(str::to_owned).collect();
-        Self { address: ([127, 0, 0, 1], 0).into(), child, log, keeping, folder, secrets }
+        Self { address: ([127, 0, 0, 1], 0).into(), child, log, log_reader, folder, secrets }
     }
 
     pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
@@ -76,7 +76,7 @@ impl App {
     }
 
     /// Lets the service, to which every feed is stale at once, read a channel as it is now.
-    pub(crate) fn refresh(&self, fake: &Fake, channel: &str) {
+    pub(crate) fn refresh(&self, fake: &FakeTelegram, channel: &str) {
         let page = format!("/s/{channel}");
         let before = fake.count(&page);
         // The first page may have been made before this; once the third is asked for, the second one is taken over.
@@ -90,14 +90,14 @@ impl App {
     /// the path of the URL, which tells the metrics listener from the other one.
     pub(crate) fn wait_for_listener(&self, path: &str) -> SocketAddr {
         let find = |log: &Vec<String>| log.iter().find_map(|line| listener_in(line, path));
-        let is_logged = self.log.wait(|log| find(log).is_some());
-        assert!(is_logged, "no listener in the log: {:#?}", self.log.look(Vec::clone));
-        self.log.look(find).unwrap()
+        let is_logged = self.log.wait_for(|log| find(log).is_some());
+        assert!(is_logged, "no listener in the log: {:#?}", self.log.read(Vec::clone));
+        self.log.read(find).unwrap()
     }
 
     /// Returns the log lines so far.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log.look(Vec::clone)
+        self.log.read(Vec::clone)
     }
 
     /// Returns the value of a metric, given with its labels; 0 if it does not exist.
@@ -151,8 +151,8 @@ impl Drop for App {
         drop(self.child.kill());
         drop(self.child.wait());
         if !thread::panicking() {
-            self.keeping.take().unwrap().join().unwrap();
-            self.log.look(|log| {
+            self.log_reader.take().unwrap().join().unwrap();
+            self.log.read(|log| {
                 let told = |line: &&String| self.secrets.iter().any(|secret| line.contains(secret));
                 assert_eq!(log.iter().find(told), None, "a secret is in the log");
             });
@@ -179,11 +179,11 @@ fn listener_in(line: &str, path: &str) -> Option<SocketAddr> {
     (rest.split('"').next() == Some(path)).then(|| address.parse().ok())?
 }
 
-fn keep(stderr: ChildStderr, log: &Arc<Watched<Vec<String>>>) -> JoinHandle<()> {
+fn collect_log(stderr: ChildStderr, log: &Arc<Monitor<Vec<String>>>) -> JoinHandle<()> {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            log.change(|lines| lines.push(line));
+            log.update(|lines| lines.push(line));
         }
     })
 }

@@ -5,14 +5,16 @@ use std::thread;
 
 /// The kind of address that a question is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    V4 = 1,
-    V6 = 28,
+pub(crate) enum RecordType {
+    A = 1,
+    Aaaa = 28,
 }
 
 /// Starts a name server on this machine: for each question for the addresses of a name it gives those that are of the
 /// kind that was asked for. Nothing is to be kept of it.
-pub(crate) fn serve(mut addresses: impl FnMut(&str, Kind) -> Vec<IpAddr> + Send + 'static) -> SocketAddr {
+pub(crate) fn serve(
+    mut addresses: impl FnMut(&str, RecordType) -> Vec<IpAddr> + Send + 'static,
+) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = socket.local_addr().unwrap();
     thread::spawn(move || {
@@ -27,7 +29,7 @@ pub(crate) fn serve(mut addresses: impl FnMut(&str, Kind) -> Vec<IpAddr> + Send 
 }
 
 /// RFC 1035, section 4.
-fn answer(question: &[u8], addresses: &mut impl FnMut(&str, Kind) -> Vec<IpAddr>) -> Vec<u8> {
+fn answer(question: &[u8], addresses: &mut impl FnMut(&str, RecordType) -> Vec<IpAddr>) -> Vec<u8> {
     const HEADER: usize = 12;
     let mut labels = Vec::new();
     let mut at = HEADER;
@@ -36,7 +38,9 @@ fn answer(question: &[u8], addresses: &mut impl FnMut(&str, Kind) -> Vec<IpAddr>
         labels.push(str::from_utf8(&question[at + 1..end]).unwrap());
         at = end;
     }
-    let kind = [Kind::V4, Kind::V6].into_iter().find(|kind| question[at + 1..at + 3] == [0, *kind as u8]);
+    let kind = [RecordType::A, RecordType::Aaaa]
+        .into_iter()
+        .find(|kind| question[at + 1..at + 3] == [0, *kind as u8]);
     let found = kind.map(|kind| addresses(&labels.join("."), kind)).unwrap_or_default();
     let data: Vec<Vec<u8>> = found.into_iter().filter_map(|ip| octets(ip, kind?)).collect();
     let mut packet = question[..2].to_vec();
@@ -53,10 +57,10 @@ fn answer(question: &[u8], addresses: &mut impl FnMut(&str, Kind) -> Vec<IpAddr>
     packet
 }
 
-fn octets(ip: IpAddr, kind: Kind) -> Option<Vec<u8>> {
+fn octets(ip: IpAddr, kind: RecordType) -> Option<Vec<u8>> {
     match (ip, kind) {
-        (IpAddr::V4(ip), Kind::V4) => Some(ip.octets().to_vec()),
-        (IpAddr::V6(ip), Kind::V6) => Some(ip.octets().to_vec()),
+        (IpAddr::V4(ip), RecordType::A) => Some(ip.octets().to_vec()),
+        (IpAddr::V6(ip), RecordType::Aaaa) => Some(ip.octets().to_vec()),
         _ => None,
     }
 }

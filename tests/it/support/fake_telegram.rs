@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::history::History;
-use super::wait::Watched;
+use super::fake_channel::FakeChannel;
+use super::wait::Monitor;
 
 /// What is answered to a request.
 #[derive(Clone)]
@@ -25,11 +25,11 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     pub(crate) framing: Framing,
     /// The connection ends after so many bytes of the body.
-    pub(crate) cut: Option<usize>,
+    pub(crate) truncate_after: Option<usize>,
     /// Nothing is sent before this opens.
     pub(crate) gate: Option<Gate>,
     /// The body is sent a byte at a time, with so long between two.
-    pub(crate) drip: Option<Duration>,
+    pub(crate) byte_interval: Option<Duration>,
 }
 
 /// How the other side learns where the body ends.
@@ -40,7 +40,7 @@ pub(crate) enum Framing {
     /// By the end of the connection: a body that is cut looks like a whole one.
     Close,
     /// There is no answer: the connection ends.
-    Nothing,
+    NoResponse,
 }
 
 impl Answer {
@@ -85,7 +85,15 @@ impl Answer {
     /// A status with an empty body.
     pub(crate) fn status(status: u16) -> Self {
         let framing = Framing::ContentLength;
-        Self { status, headers: vec![], body: vec![], framing, cut: None, gate: None, drip: None }
+        Self {
+            status,
+            headers: vec![],
+            body: vec![],
+            framing,
+            truncate_after: None,
+            gate: None,
+            byte_interval: None,
+        }
     }
 
     /// A redirect.
@@ -96,20 +104,20 @@ impl Answer {
 
 /// Holds answers back until a test lets them go.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<Watched<bool>>);
+pub(crate) struct Gate(Arc<Monitor<bool>>);
 
 impl Gate {
     /// Lets everything through from now on.
     pub(crate) fn open(&self) {
-        self.0.change(|is_open| *is_open = true);
+        self.0.update(|is_open| *is_open = true);
     }
 
     fn pass(&self) -> bool {
-        self.0.wait(|is_open| *is_open)
+        self.0.wait_for(|is_open| *is_open)
     }
 }
 
-pub(crate) struct Fake {
+pub(crate) struct FakeTelegram {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -118,14 +126,14 @@ pub(crate) struct Fake {
 struct Shared {
     script: Mutex<HashMap<String, Answer>>,
     /// Channels with a history, whose pages are made when they are asked for.
-    channels: Mutex<HashMap<String, Arc<Mutex<History>>>>,
+    channels: Mutex<HashMap<String, Arc<Mutex<FakeChannel>>>>,
     /// Files by their paths, of which parts can be had.
     files: Mutex<HashMap<String, Arc<[u8]>>>,
     /// The answer to everything, whatever the script says.
-    instead: Mutex<Option<Answer>>,
+    override_answer: Mutex<Option<Answer>>,
     /// Connections are refused.
-    gone: AtomicBool,
-    requests: Watched<Vec<Request>>,
+    is_offline: AtomicBool,
+    requests: Monitor<Vec<Request>>,
 }
 
 struct Request {
@@ -135,7 +143,7 @@ struct Request {
     head: String,
 }
 
-impl Fake {
+impl FakeTelegram {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -144,7 +152,7 @@ impl Fake {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&accepting);
-                if shared.gone.load(Ordering::SeqCst) {
+                if shared.is_offline.load(Ordering::SeqCst) {
                     break;
                 }
                 // An error says that the other side went away, which some tests make it do.
@@ -165,17 +173,17 @@ impl Fake {
     }
 
     /// Has a file.
-    pub(crate) fn on_file(&self, path: &str, bytes: Vec<u8>) {
+    pub(crate) fn add_file(&self, path: &str, bytes: Vec<u8>) {
         self.shared.files.lock().unwrap().insert(path.to_owned(), bytes.into());
     }
 
     /// Takes the answer to a path out of the script.
-    pub(crate) fn forget(&self, path: &str) {
+    pub(crate) fn remove_answer(&self, path: &str) {
         self.shared.script.lock().unwrap().remove(path);
     }
 
     /// Has a channel, whose history is the caller's to change.
-    pub(crate) fn on_channel(&self, history: History) -> Arc<Mutex<History>> {
+    pub(crate) fn add_channel(&self, history: FakeChannel) -> Arc<Mutex<FakeChannel>> {
         let (name, history) = (history.name.clone(), Arc::new(Mutex::new(history)));
         self.shared.channels.lock().unwrap().insert(name, Arc::clone(&history));
         history
@@ -192,29 +200,29 @@ impl Fake {
             let paths = requests.iter().map(|request| request.path.clone());
             paths.filter(|path| path.starts_with(start)).collect()
         };
-        self.shared.requests.look(of)
+        self.shared.requests.read(of)
     }
 
     /// Follows the script again.
-    pub(crate) fn on_all_no_more(&self) {
-        *self.shared.instead.lock().unwrap() = None;
+    pub(crate) fn clear_override(&self) {
+        *self.shared.override_answer.lock().unwrap() = None;
     }
 
     /// Answers everything so from now on, whatever the script says.
-    pub(crate) fn on_all(&self, answer: Answer) {
-        *self.shared.instead.lock().unwrap() = Some(answer);
+    pub(crate) fn override_all(&self, answer: Answer) {
+        *self.shared.override_answer.lock().unwrap() = Some(answer);
     }
 
     /// Refuses connections from now on, and ends those it has.
-    pub(crate) fn vanish(&self) {
-        self.shared.gone.store(true, Ordering::SeqCst);
+    pub(crate) fn shut_down(&self) {
+        self.shared.is_offline.store(true, Ordering::SeqCst);
         // The loop that accepts connections sees it when the next one comes.
         drop(TcpStream::connect(self.address));
     }
 
     /// When each request came, in their order.
     pub(crate) fn times(&self) -> Vec<Instant> {
-        self.shared.requests.look(|requests| requests.iter().map(|request| request.at).collect())
+        self.shared.requests.read(|requests| requests.iter().map(|request| request.at).collect())
     }
 
     /// How many requests for the path have come.
@@ -231,12 +239,12 @@ impl Fake {
                 .map(|request| request.head.clone())
                 .collect()
         };
-        self.shared.requests.look(of_path)
+        self.shared.requests.read(of_path)
     }
 
     /// Waits for the first request for the path.
     pub(crate) fn wait_for(&self, path: &str) {
-        let came = self.shared.requests.wait(|all| all.iter().any(|request| request.path == path));
+        let came = self.shared.requests.wait_for(|all| all.iter().any(|request| request.path == path));
         assert!(came, "the fake t.me was never asked for {path}");
     }
 }
@@ -245,25 +253,25 @@ impl Fake {
 fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut requests = BufReader::new(stream);
     while let Some(request) = read_request(&mut requests)? {
-        if shared.gone.load(Ordering::SeqCst) {
+        if shared.is_offline.load(Ordering::SeqCst) {
             break;
         }
-        let answer = shared.instead.lock().unwrap().clone();
+        let answer = shared.override_answer.lock().unwrap().clone();
         let answer = answer.or_else(|| shared.script.lock().unwrap().get(&request.path).cloned());
         let answer = answer.or_else(|| page_of_channel(shared, &request.path));
         let answer = answer.or_else(|| file_of_channel(shared, &request));
         let file = || shared.files.lock().unwrap().get(&request.path).cloned();
         let answer = answer.or_else(|| Some(Answer::file(&file()?, &request.head)));
-        shared.requests.change(|requests| requests.push(request));
+        shared.requests.update(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
             break;
         }
-        if answer.framing == Framing::Nothing {
+        if answer.framing == Framing::NoResponse {
             break;
         }
         write_answer(stream, &answer)?;
-        if answer.cut.is_some() || answer.framing == Framing::Close {
+        if answer.truncate_after.is_some() || answer.framing == Framing::Close {
             break;
         }
     }
@@ -277,9 +285,9 @@ fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     let channels = shared.channels.lock().unwrap();
     if first == "s" {
         let before = query.strip_prefix("before=").and_then(|id| id.parse().ok());
-        return Some(Answer::page(&channels.get(second)?.lock().unwrap().page(before)));
+        return Some(Answer::page(&channels.get(second)?.lock().unwrap().preview_page(before)));
     }
-    Some(Answer::page(&channels.get(first)?.lock().unwrap().single(second.parse().ok()?)))
+    Some(Answer::page(&channels.get(first)?.lock().unwrap().post_page(second.parse().ok()?)))
 }
 
 /// `/file/NAME-ITEM.jpg?token=N` of a channel with a history, or the part of it that is asked for.
@@ -312,7 +320,7 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
 }
 
 fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
-    let sent = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
+    let sent = &answer.body[..answer.truncate_after.unwrap_or(answer.body.len())];
     let mut wire = Vec::with_capacity(sent.len() + 1024);
     write!(wire, "HTTP/1.1 {} Scripted\r\n", answer.status)?;
     for (name, value) in &answer.headers {
@@ -321,9 +329,9 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
     match answer.framing {
         Framing::ContentLength => write!(wire, "Content-Length: {}\r\n\r\n", answer.body.len())?,
         Framing::Chunked => write!(wire, "Transfer-Encoding: chunked\r\n\r\n")?,
-        Framing::Close | Framing::Nothing => write!(wire, "Connection: close\r\n\r\n")?,
+        Framing::Close | Framing::NoResponse => write!(wire, "Connection: close\r\n\r\n")?,
     }
-    if let Some(pause) = answer.drip {
+    if let Some(pause) = answer.byte_interval {
         stream.write_all(&wire)?;
         for byte in sent {
             stream.write_all(&[*byte])?;
@@ -337,7 +345,7 @@ fn write_answer(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
             wire.extend_from_slice(chunk);
             wire.extend_from_slice(b"\r\n");
         }
-        if answer.cut.is_none() {
+        if answer.truncate_after.is_none() {
             wire.extend_from_slice(b"0\r\n\r\n");
         }
     } else {

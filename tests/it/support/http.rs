@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::wait::PATIENCE;
+use super::wait::WAIT_TIMEOUT;
 
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -35,8 +35,8 @@ pub(crate) fn ask(to: SocketAddr, method: &str, target: &str, headers: &[(&str, 
 
 /// Sends a request; the answer is still to come. `Host` is the address asked, unless given.
 pub(crate) fn send(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> TcpStream {
-    let mut stream = TcpStream::connect_timeout(&to, PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = TcpStream::connect_timeout(&to, WAIT_TIMEOUT).unwrap();
+    stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
     let mut head = Vec::new();
     write!(head, "{method} {target} HTTP/1.1\r\nConnection: close\r\n").unwrap();
     if !headers.iter().any(|(name, _)| *name == "Host") {

@@ -1,10 +1,10 @@
 //! What the tests stand on: the program under test, the fake t.me it asks, the readers that ask it.
 
 pub(crate) mod app;
+pub(crate) mod fake_channel;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_telegram;
 pub(crate) mod golden;
-pub(crate) mod history;
 pub(crate) mod http;
 pub(crate) mod postgres;
 pub(crate) mod reader;
@@ -41,11 +41,11 @@ pub(crate) fn page(name: &str) -> String {
 }
 
 /// Fails with all that was found, if something was: a test of many cases names every one that is wrong.
-pub(crate) fn assert_none(failures: &[String]) {
+pub(crate) fn assert_no_failures(failures: &[String]) {
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n\n"));
 }
 
 /// Says something beside the outcome of a test; what is printed by the usual macros is shown of failed tests only.
-pub(crate) fn say(line: &str) {
+pub(crate) fn print_note(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::say;
-use super::wait::PATIENCE;
+use super::print_note;
+use super::wait::WAIT_TIMEOUT;
 
 pub(crate) struct Postgres {
     programs: PathBuf,
@@ -36,7 +36,9 @@ impl Postgres {
         static SAID: OnceLock<()> = OnceLock::new();
         static N: AtomicU32 = AtomicU32::new(0);
         let Some(programs) = programs() else {
-            SAID.get_or_init(|| say("PostgreSQL is not installed: the archive is tested on SQLite alone"));
+            SAID.get_or_init(|| {
+                print_note("PostgreSQL is not installed: the archive is tested on SQLite alone")
+            });
             return None;
         };
         let n = N.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +100,7 @@ impl Postgres {
     }
 
     fn wait(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + WAIT_TIMEOUT;
         let port = self.port.to_string();
         while Instant::now() < until {
             let mut ready = Command::new(self.programs.join("pg_isready"));

@@ -22,7 +22,7 @@ fn direct() -> MediaLinker {
 
 /// What all formats must tell a reader of an entry.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct EntryFields {
     id: String,
     link: String,
     title: String,
@@ -46,7 +46,7 @@ pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
         }
         let newest_first = snapshot.posts.iter().rev().zip(&feed.entries);
         for (read, (post, entry)) in read.entries.iter().zip(newest_first) {
-            let expected = Told {
+            let expected = EntryFields {
                 id: post.permalink.clone(),
                 link: post.permalink.clone(),
                 title: entry.title.clone(),
@@ -56,18 +56,18 @@ pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
             if sanitize(&entry.body) != entry.body {
                 return Err(format!("{format:?}: not what the sanitizer leaves: {}", entry.body));
             }
-            let told = told(read);
-            if told != expected {
-                return Err(format!("{format:?}:\n  expected {expected:?}\n  read     {told:?}"));
+            let actual = entry_fields(read);
+            if actual != expected {
+                return Err(format!("{format:?}:\n  expected {expected:?}\n  actual   {actual:?}"));
             }
         }
     }
     Ok(())
 }
 
-fn told(entry: &Entry) -> Told {
+fn entry_fields(entry: &Entry) -> EntryFields {
     let alternate = entry.links.iter().find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"));
-    Told {
+    EntryFields {
         id: entry.id.clone(),
         link: alternate.map(|link| link.href.clone()).unwrap_or_default(),
         title: entry.title.as_ref().map(|title| title.content.clone()).unwrap_or_default(),

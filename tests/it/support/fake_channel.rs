@@ -6,14 +6,14 @@ use std::fmt::Write;
 use jiff::{SignedDuration, Timestamp};
 
 /// A channel, and everything that it shows at the moment.
-pub(crate) struct History {
+pub(crate) struct FakeChannel {
     pub(crate) name: String,
-    /// How many places a page has: 20 on t.me. An album takes one for each of its items.
-    pub(crate) places: usize,
+    /// How many page_size a page has: 20 on t.me. An album takes one for each of its items.
+    pub(crate) page_size: usize,
     /// By id.
-    pub(crate) posts: BTreeMap<u32, Published>,
+    pub(crate) posts: BTreeMap<u32, FakePost>,
     /// Where its pictures are: at a place whose addresses nobody asks, unless a test has one.
-    pub(crate) files_at: String,
+    pub(crate) media_base_url: String,
     /// What addresses of pictures end with, and are good for as long as it is this.
     pub(crate) token: u32,
     /// Ids are never used twice.
@@ -22,7 +22,7 @@ pub(crate) struct History {
 
 /// A post as t.me has it.
 #[derive(Clone, Debug)]
-pub(crate) struct Published {
+pub(crate) struct FakePost {
     pub(crate) text: String,
     pub(crate) at: Timestamp,
     /// Pictures; more than one are an album, with an id each.
@@ -33,10 +33,17 @@ pub(crate) struct Published {
     pub(crate) is_hidden: bool,
 }
 
-impl History {
-    pub(crate) fn new(name: &str, places: usize) -> Self {
-        let files_at = "https://cdn4.telesco.pe".to_owned();
-        Self { name: name.to_owned(), places, posts: BTreeMap::new(), files_at, token: 0, next_id: 1 }
+impl FakeChannel {
+    pub(crate) fn new(name: &str, page_size: usize) -> Self {
+        let media_base_url = "https://cdn4.telesco.pe".to_owned();
+        Self {
+            name: name.to_owned(),
+            page_size,
+            posts: BTreeMap::new(),
+            media_base_url,
+            token: 0,
+            next_id: 1,
+        }
     }
 
     /// So many posts with a text, a minute apart, the first at `start`.
@@ -53,7 +60,7 @@ impl History {
         let id = self.next_id;
         self.next_id += n_pictures.max(1);
         let text = format!("Post {id} of {}", self.name);
-        let post = Published { text, at, n_pictures, n_shown: n_pictures, is_hidden: false };
+        let post = FakePost { text, at, n_pictures, n_shown: n_pictures, is_hidden: false };
         self.posts.insert(id, post);
         id
     }
@@ -65,12 +72,12 @@ impl History {
     }
 
     /// The page with what is older than an id, or with the newest posts.
-    pub(crate) fn page(&self, before: Option<u32>) -> String {
+    pub(crate) fn preview_page(&self, before: Option<u32>) -> String {
         let items = self.posts.iter().flat_map(|(id, post)| (0..post.n_shown.max(1)).map(|n| (*id, *id + n)));
         let mut shown: Vec<(u32, u32)> =
             items.filter(|(_, item)| before.is_none_or(|before| *item < before)).collect();
-        let has_older = shown.len() > self.places;
-        shown.drain(..shown.len().saturating_sub(self.places));
+        let has_older = shown.len() > self.page_size;
+        shown.drain(..shown.len().saturating_sub(self.page_size));
         let mut messages: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (post, item) in shown {
             messages.entry(post).or_default().push(item);
@@ -96,7 +103,7 @@ impl History {
         )
     }
 
-    fn message(&self, out: &mut String, post: &Published, id: u32, items: &[u32]) {
+    fn message(&self, out: &mut String, post: &FakePost, id: u32, items: &[u32]) {
         let (name, first) = (&self.name, items[0]);
         write!(out, "<div class=\"tgme_widget_message js-widget_message\" data-post=\"{name}/{first}\">")
             .unwrap();
@@ -112,7 +119,7 @@ impl History {
                  style=\"width:800px;background-image:url('{}/file/{name}-{item}.jpg?token={}')\">\
                  <div class=\"tgme_widget_message_photo\" style=\"padding-top:75%\"></div></a>",
                 if post.n_pictures > 1 { "grouped_media_wrap" } else { "" },
-                self.files_at,
+                self.media_base_url,
                 self.token,
             )
         };
@@ -133,7 +140,7 @@ impl History {
     }
 
     /// The page of a single post.
-    pub(crate) fn single(&self, id: u32) -> String {
+    pub(crate) fn post_page(&self, id: u32) -> String {
         let text = self.posts.get(&id).map_or("About the channel", |post| &post.text);
         format!(
             "<!DOCTYPE html><html><head><meta property=\"og:description\" content=\"{text}\"></head>\
