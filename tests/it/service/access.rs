@@ -1,4 +1,4 @@
-//! Who may read, what, and how often.
+//! Access control: tokens, allowed channels, client rate limits, and the configuration of these.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn basic(name: &str, password: &str) -> String {
 }
 
 #[test]
-fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
+fn token_is_required_and_accepted_in_every_place() {
     let (fake, app) = service(&["--token", &format!("{TOKEN},{OTHER}")]);
     let as_password = basic("me", TOKEN);
     let as_name = basic(OTHER, "");
@@ -39,7 +39,7 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
         ("/".to_owned(), vec![]),
         (format!("/{CHANNEL}"), vec![]),
         ("/-/metrics".to_owned(), vec![]),
-        // What a proxy keeps from strangers is not to be had by another way.
+        // Tokens in the path work only for channels: otherwise this would bypass a proxy rule for /-/metrics.
         (format!("/-/token/{TOKEN}/-/metrics"), vec![]),
         (format!("{RSS}?token={wrong}"), vec![]),
         (format!("{RSS}?token="), vec![]),
@@ -51,28 +51,29 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
         let mut failures = Vec::new();
         for (target, headers) in &bad {
             let answer = app.ask("GET", target, headers);
-            let is_asked = answer.header("WWW-Authenticate").is_some_and(|asked| asked.starts_with("Basic"));
-            if answer.status != 401 || !is_asked || answer.text().contains(CHANNEL) {
+            let has_challenge =
+                answer.header("WWW-Authenticate").is_some_and(|value| value.starts_with("Basic"));
+            if answer.status != 401 || !has_challenge || answer.text().contains(CHANNEL) {
                 failures.push(format!("{what} {target} {headers:?}: {answer:?}"));
             }
         }
         assert_no_failures(&failures);
     };
-    refused("before anything is known");
-    assert_eq!(fake.paths("/"), [""; 0], "nobody is asked for it");
+    refused("cold cache:");
+    assert_eq!(fake.paths("/"), [""; 0], "a request without a token reached Telegram");
     let mut bodies = Vec::new();
     for (target, headers) in &good {
         let answer = app.ask("GET", target, headers);
         assert_eq!(answer.status, 200, "{target} {headers:?}: {}", answer.text());
-        let keeping = answer.header("Cache-Control").unwrap();
-        assert!(keeping.starts_with("private, max-age="), "{target}: {keeping}");
+        let caching = answer.header("Cache-Control").unwrap();
+        assert!(caching.starts_with("private, max-age="), "{target}: {caching}");
         if !target.contains("limit") {
             bodies.push(answer.body);
         }
     }
-    assert!(bodies.windows(2).all(|two| two[0] == two[1]), "no answer tells which token it was");
+    assert!(bodies.windows(2).all(|two| two[0] == two[1]), "the feed depends on the token");
     assert!(!String::from_utf8_lossy(&bodies[0]).contains(TOKEN));
-    refused("when it is in the cache");
+    refused("warm cache:");
     for open in ["/-/healthz", "/-/readyz"] {
         assert_eq!(app.get(open).status, 200, "{open}");
     }
@@ -85,7 +86,7 @@ fn a_token_is_taken_in_each_place_and_nothing_is_given_without() {
 }
 
 #[test]
-fn pictures_need_no_token_since_their_addresses_are_secret() {
+fn media_urls_need_no_token_because_they_are_signed() {
     let fake = FakeTelegram::start();
     let html = page("photo").replace("https://cdn4.telesco.pe", &fake.url());
     let name = html.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap();
@@ -93,13 +94,13 @@ fn pictures_need_no_token_since_their_addresses_are_secret() {
     let app = App::start(&fake.url(), &["--token", TOKEN, "--media-hosts", &fake.host()]);
     let feed = app.get(&format!("/{name}/rss?token={TOKEN}"));
     let link = feed.text().split("/-/media/").nth(1).unwrap().split(['"', '<']).next().unwrap();
-    // The fake has no such file.
+    // The signature is accepted; the fake has no such file.
     assert_eq!(app.get(&format!("/-/media/{link}")).status, 503);
     assert_eq!(app.get(&format!("/-/media/x{link}")).status, 403);
 }
 
 #[test]
-fn channels_can_be_allowed_and_denied_by_any_of_their_names() {
+fn channel_patterns_match_alias_and_canonical_name() {
     let alias = page("channel_alias");
     let own = alias.split("data-post=\"").nth(1).unwrap().split('/').next().unwrap().to_owned();
     for (flag, allowed, status) in [
@@ -118,14 +119,14 @@ fn channels_can_be_allowed_and_denied_by_any_of_their_names() {
     }
     let (fake, app) = service(&["--deny-channels", &own]);
     fake.on("/s/saltmill_alias", Answer::page(&alias));
-    assert_eq!(app.get("/saltmill_alias/rss").status, 403, "it is {own}");
+    assert_eq!(app.get("/saltmill_alias/rss").status, 403, "an alias of {own}");
     assert_eq!(app.get("/saltmill_alias/rss?limit=2").status, 403);
     assert_eq!(run(&["serve", "--deny-channels", "a b"]).code, 2);
 }
 
-/// Behind a proxy that is trusted each client has its own limit; without one, nobody on this machine has any.
+/// Each client behind a trusted proxy has its own limit. Clients on loopback addresses have none.
 #[test]
-fn a_client_that_asks_too_often_is_told_when_to_come_back() {
+fn client_rate_limit_returns_429_per_client() {
     let flags = ["--client-rate", "1", "--client-burst", "3", "--trusted-proxies", "127.0.0.1"];
     let (_fake, app) = service(&flags);
     let ask = |from: &str| {
@@ -136,12 +137,12 @@ fn a_client_that_asks_too_often_is_told_when_to_come_back() {
         assert_eq!(ask("192.0.2.7"), (200, false));
     }
     assert_eq!(ask("192.0.2.7"), (429, true));
-    assert_eq!(ask("198.51.100.99, 192.0.2.7"), (429, true), "what it says before that is not believed");
+    assert_eq!(ask("198.51.100.99, 192.0.2.7"), (429, true), "an address added by the client is ignored");
     assert_eq!(ask("192.0.2.8"), (200, false));
     for n in 0..3 {
         assert_eq!(ask(&format!("2001:db8:1:2::{n}")), (200, false));
     }
-    assert_eq!(ask("2001:db8:1:2:ffff::1"), (429, true), "a network is one client");
+    assert_eq!(ask("2001:db8:1:2:ffff::1"), (429, true), "an IPv6 /64 network is one client");
     assert_eq!(ask("2001:db8:1:3::1"), (200, false));
     for _ in 0..10 {
         assert_eq!(app.get(RSS).status, 200);
@@ -149,7 +150,7 @@ fn a_client_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[test]
-fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
+fn flags_and_variables_override_the_config_file() {
     let (fake, app) = service(&[]);
     let file = app.folder.join("telewire.toml");
     let path = file.to_str().unwrap();
@@ -166,7 +167,7 @@ fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
         let line = shown.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
         line.unwrap().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     };
-    for (name, told) in [
+    for (name, expected) in [
         ("client-rate", "file 7"),
         ("fresh-min", "flag 2m"),
         ("log", "variable warn"),
@@ -174,7 +175,7 @@ fn a_file_can_set_everything_and_flags_and_variables_win_over_it() {
         ("token", "file (not shown)"),
         ("database", "default -"),
     ] {
-        assert_eq!(line(name), told, "{name}");
+        assert_eq!(line(name), expected, "{name}");
     }
     assert!(!shown.stdout.contains(TOKEN));
     let app = App::start(&fake.url(), &["--config", path]);

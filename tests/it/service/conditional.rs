@@ -1,9 +1,9 @@
-//! Conditional requests: who has a feed already is not sent it again.
+//! Conditional requests (RFC 9110, section 13).
 
 use super::{RSS, service};
 
 #[test]
-fn what_a_reader_has_is_not_sent_again() {
+fn conditional_get_of_an_unchanged_feed_returns_304() {
     let (_fake, app) = service(&[]);
     let feed = app.get(RSS);
     let etag = feed.header("ETag").unwrap();
@@ -22,14 +22,14 @@ fn what_a_reader_has_is_not_sent_again() {
         (&[("If-Modified-Since", later)], 304),
         (&[("If-Modified-Since", earlier)], 200),
         (&[("If-Modified-Since", "yesterday")], 200),
-        // If-None-Match wins over If-Modified-Since (RFC 9110, section 13.2.2).
+        // If-None-Match takes precedence over If-Modified-Since (RFC 9110, section 13.2.2).
         (&[("If-None-Match", "\"other\""), ("If-Modified-Since", modified)], 200),
         (&[("If-None-Match", etag), ("If-Modified-Since", earlier)], 304),
     ];
     for (headers, status) in cases {
         for method in ["GET", "HEAD"] {
-            let packed = [headers, &[("Accept-Encoding", "gzip")][..]].concat();
-            for headers in [headers, &packed[..]] {
+            let with_gzip = [headers, &[("Accept-Encoding", "gzip")][..]].concat();
+            for headers in [headers, &with_gzip[..]] {
                 let answer = app.ask(method, RSS, headers);
                 assert_eq!(answer.status, *status, "{method} {headers:?}");
                 for name in ["ETag", "Last-Modified", "Vary"] {
@@ -45,7 +45,7 @@ fn what_a_reader_has_is_not_sent_again() {
 }
 
 #[test]
-fn each_format_has_a_tag_of_its_own() {
+fn etag_differs_between_formats() {
     let (_fake, app) = service(&[]);
     let etag = app.get(RSS).header("ETag").unwrap().to_owned();
     for other in ["/harbour_news/atom", "/harbour_news/json"] {

@@ -1,5 +1,5 @@
-//! What readers get of a channel that cannot be had: 404 only when Telegram says that there is nothing, else 502,
-//! 503 or 504 with a `Retry-After`; always a sentence, never a feed.
+//! Errors: the status and message for channels without posts and for upstream faults. 404 only if Telegram says that
+//! there is nothing to read, else 502, 503 or 504 with `Retry-After`; never a feed.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use crate::support::fake_telegram::{Answer, FakeTelegram, Framing, Gate};
 use crate::support::http::Response;
 use crate::support::{assert_no_failures, page, page_names, pages_folder};
 
-/// Every page of `tests/pages` that is no preview page with posts: the status it leads to, and what is said.
-const LANDINGS: [(&str, u16, &str); 21] = [
+/// The pages of `tests/pages` without posts of their channel: file name, status and message.
+const PAGES_WITHOUT_POSTS: [(&str, u16, &str); 21] = [
     ("cut_short", 502, "The page is truncated."),
     ("embed", 404, "This is the page of a single post, not of a channel."),
     ("embed_blocked", 404, "Telegram does not show this channel: "),
@@ -37,16 +37,16 @@ const LANDINGS: [(&str, u16, &str); 21] = [
     ("not_telegram", 502, "The answer is not a Telegram page"),
     ("post_page", 404, "This is the page of a single post, not of a channel."),
     ("telegram_home", 404, "Telegram does not accept this as a channel name"),
-    // Another channel's posts.
+    // The page of another channel.
     ("text", 502, "Telegram answered with the page of another channel, harbour_news."),
 ];
 
 #[test]
-fn each_page_that_stands_for_no_posts_has_its_status_and_sentence() {
+fn page_without_posts_returns_its_status_and_message() {
     let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &["--burst", "100"]);
-    let faults = LANDINGS.iter().filter_map(|(name, status, sentence)| {
-        // The pages' names are spelled like channels' names.
+    let faults = PAGES_WITHOUT_POSTS.iter().filter_map(|(name, status, sentence)| {
+        // The file names are valid channel names.
         fake.on(&format!("/s/{name}"), Answer::redirect(&format!("https://t.me/{name}")));
         fake.on(&format!("/{name}"), Answer::page(&page(name)));
         fault(&app.get(&format!("/{name}/rss")), name, *status, sentence)
@@ -59,14 +59,14 @@ fn every_page_without_posts_is_in_the_table() {
     for name in page_names(&pages_folder()) {
         let has_posts = page::parse(&page(&name), PageSource::Saved(None)).is_ok();
         assert!(
-            has_posts || LANDINGS.iter().any(|(listed, ..)| *listed == name),
+            has_posts || PAGES_WITHOUT_POSTS.iter().any(|(listed, ..)| *listed == name),
             "{name} is not in the table"
         );
     }
 }
 
 #[test]
-fn each_fault_of_the_upstream_has_its_status_and_sentence() {
+fn upstream_fault_returns_its_status_and_message() {
     let whole = page("text");
     let half = whole.len() / 2;
     let deep = format!("<!DOCTYPE html><html>{}</html>", "<div>".repeat(20_000));
@@ -80,35 +80,40 @@ fn each_fault_of_the_upstream_has_its_status_and_sentence() {
         ("status_500", Answer::status(500), 502, "answered with status 500"),
         ("status_503", waiting(503), 503, "refused the request"),
         ("empty_page", Answer::page(""), 502, "The answer is not a Telegram page"),
-        ("cut_with_length", cut(Framing::ContentLength), 502, "is incomplete or invalid"),
-        ("cut_in_chunks", cut(Framing::Chunked), 502, "is incomplete or invalid"),
-        ("cut_in_silence", cut(Framing::Close), 502, "The page is truncated."),
+        ("truncated_length", cut(Framing::ContentLength), 502, "is incomplete or invalid"),
+        ("truncated_chunked", cut(Framing::Chunked), 502, "is incomplete or invalid"),
+        ("truncated_close", cut(Framing::Close), 502, "The page is truncated."),
         ("too_large", Answer::page(&" ".repeat(5 << 20)), 502, "sent more than 4 MiB"),
         ("too_deep", Answer::page(&deep), 502, "nested too deeply or too large"),
         (
-            "sent_away",
-            Answer::redirect("https://evil.example/s/sent_away"),
+            "to_other_site",
+            Answer::redirect("https://evil.example/s/to_other_site"),
             502,
             "redirected the request to evil.example",
         ),
         (
-            "sent_down",
-            Answer::redirect("http://127.0.0.1:1/s/sent_down"),
+            "to_loopback",
+            Answer::redirect("http://127.0.0.1:1/s/to_loopback"),
             502,
             "redirected the request to 127.0.0.1",
         ),
-        ("sent_to_other", Answer::redirect("/s/other_channel"), 502, "redirected the request to 127.0.0.1"),
-        ("sent_nowhere", Answer::status(302), 502, "redirected"),
-        ("sent_in_circles", Answer::redirect("/s/sent_in_circles"), 502, "redirected"),
         (
-            "sent_home",
+            "to_other_channel",
+            Answer::redirect("/s/other_channel"),
+            502,
+            "redirected the request to 127.0.0.1",
+        ),
+        ("without_location", Answer::status(302), 502, "redirected"),
+        ("redirect_loop", Answer::redirect("/s/redirect_loop"), 502, "redirected"),
+        (
+            "to_home_page",
             Answer::redirect("https://telegram.org/"),
             404,
             "Telegram does not accept this as a channel name",
         ),
     ];
     let faults = cases.into_iter().filter_map(|(name, answer, status, sentence)| {
-        // A fault may have the upstream left alone for a while.
+        // A new upstream for each case, because a fault may open the breaker.
         let fake = FakeTelegram::start();
         let app = App::start(&fake.url(), &[]);
         fake.on(&format!("/s/{name}"), answer);
@@ -118,7 +123,7 @@ fn each_fault_of_the_upstream_has_its_status_and_sentence() {
 }
 
 #[test]
-fn an_upstream_that_cannot_be_reached_is_a_bad_gateway() {
+fn unreachable_upstream_returns_502() {
     let app = App::start("http://127.0.0.1:1", &[]);
     assert_eq!(
         fault(&app.get("/harbour_news/json"), "closed port", 502, "127.0.0.1:1 cannot be reached: "),
@@ -126,16 +131,16 @@ fn an_upstream_that_cannot_be_reached_is_a_bad_gateway() {
     );
 }
 
-/// Takes as long as the program waits for a page, ten seconds.
+/// Takes ten seconds: the timeout of a page.
 #[test]
-fn an_upstream_that_does_not_answer_is_waited_for_only_so_long() {
+fn silent_upstream_returns_504_after_the_timeout() {
     let (fake, app) = service(&[]);
     fake.on("/s/held_back", Answer { gate: Some(Gate::default()), ..Answer::page(&page("text")) });
-    assert_eq!(fault(&app.get("/held_back/rss"), "held", 504, "did not answer in time"), None);
+    assert_eq!(fault(&app.get("/held_back/rss"), "silent upstream", 504, "did not answer in time"), None);
 }
 
 #[test]
-fn browsers_get_a_page_and_readers_a_line() {
+fn error_is_html_for_browsers_and_text_for_readers() {
     let app = App::start("http://127.0.0.1:1", &[]);
     let ask = |target: &str, accept: &str| app.ask("GET", target, &[("Accept", accept)]);
     for (target, status) in [("/harbour_news/rss", 502), ("/%3Cb%3E/rss", 400)] {
@@ -157,7 +162,7 @@ fn browsers_get_a_page_and_readers_a_line() {
 }
 
 #[test]
-fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
+fn rejected_pages_are_stored_up_to_a_limit() {
     let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &["--burst", "100"]);
     let html = page("not_telegram");
@@ -167,19 +172,19 @@ fn a_few_pages_that_cannot_be_read_are_kept_for_a_person_to_look_at() {
         assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
         let kept = app.folder.join(format!("data/rejected-pages/{}.html", name.to_lowercase()));
         assert_eq!(fs::read_to_string(kept).unwrap(), html);
-        // A page of Telegram's, so that the upstream is not left alone for the others.
+        // An answer of Telegram in between keeps the breaker closed.
         let nobody = name.replace("Lost", "nobody");
         fake.on(&format!("/s/{nobody}"), Answer::redirect("https://telegram.org/"));
         assert_eq!(app.get(&format!("/{nobody}/rss")).status, 404);
     }
     assert_eq!(fs::read_dir(app.folder.join("data/rejected-pages")).unwrap().count(), 5);
-    // What Telegram says plainly is no riddle.
+    // A page that Telegram shows on purpose is not stored.
     fake.on("/s/landing_bot", Answer::page(&page("landing_bot")));
     assert_eq!(app.get("/landing_bot/rss").status, 404);
     assert!(!app.folder.join("data/rejected-pages/landing_bot.html").exists());
 }
 
-/// What is wrong with the refusal of a request, if something is.
+/// Describes how an error response differs from the expected one. `None` if it does not.
 fn fault(answer: &Response, case: &str, status: u16, sentence: &str) -> Option<String> {
     let text = answer.text();
     let wait = answer.header("Retry-After").and_then(|wait| wait.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! A feed as it is given out: the formats, headers, compression; how Telegram is asked for it.
+//! Feeds: formats, headers and compression, and the requests to Telegram behind them.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::fake_telegram::{Answer, FakeTelegram, Framing};
 use crate::support::{page, page_names, pages_folder};
 
 #[test]
-fn a_channel_is_served_in_three_formats() {
+fn channel_is_served_in_three_formats() {
     let (fake, app) = service(&["--public-url", "https://feeds.example.org", "--media", "direct"]);
     for (format, content_type) in [
         (Format::Rss, "application/rss+xml; charset=utf-8"),
@@ -24,13 +24,13 @@ fn a_channel_is_served_in_three_formats() {
         assert_eq!(feed.header("X-Content-Type-Options"), Some("nosniff"));
         let public = ["--public-url", "https://feeds.example.org"];
         let got = run(&[&["get", "--page", "text.html", "--format", name], &public[..]].concat());
-        assert_eq!(feed.text().to_owned() + "\n", got.stdout, "{name}: `get` writes the same");
+        assert_eq!(feed.text().to_owned() + "\n", got.stdout, "{name}: `telewire get` differs");
     }
-    assert_eq!(fake.count(PREVIEW), 1, "one page is enough for all formats");
+    assert_eq!(fake.count(PREVIEW), 1, "all formats share one fetch");
 }
 
 #[test]
-fn a_feed_says_what_it_is_and_how_long_it_keeps() {
+fn feed_has_validators_and_max_age() {
     let (_fake, app) = service(&["--fresh-min", "10m", "--fresh-max", "10m"]);
     let feed = app.get(RSS);
     let etag = feed.header("ETag").unwrap();
@@ -42,21 +42,21 @@ fn a_feed_says_what_it_is_and_how_long_it_keeps() {
     assert!((500..=660).contains(&age.parse::<u32>().unwrap()), "{age}");
 }
 
-/// Addresses of pictures are the same on services with the same key.
+/// A media key: services with the same key sign the same media URLs.
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
-fn etags_are_the_same_after_a_restart() {
-    let of_a_new_service = || {
+fn etag_survives_a_restart() {
+    let from_new_service = || {
         let (_fake, app) = service(&["--public-url", "https://feeds.example.org", "--media-key", KEY]);
         let feed = app.get(RSS);
         (feed.header("ETag").map(str::to_owned), feed.header("Last-Modified").map(str::to_owned), feed.body)
     };
-    assert_eq!(of_a_new_service(), of_a_new_service());
+    assert_eq!(from_new_service(), from_new_service());
 }
 
 #[test]
-fn head_has_the_headers_of_get() {
+fn head_returns_the_headers_of_get() {
     let (_fake, app) = service(&[]);
     for accept in [&[][..], &[("Accept-Encoding", "gzip")], &[("Accept-Encoding", "br")]] {
         let (get, head) = (app.ask("GET", RSS, accept), app.ask("HEAD", RSS, accept));
@@ -68,17 +68,19 @@ fn head_has_the_headers_of_get() {
 }
 
 #[test]
-fn feeds_are_compressed_for_those_who_ask() {
+fn feed_is_compressed_on_request() {
     let (_fake, app) = service(&[]);
     for target in [RSS, "/harbour_news/atom", "/harbour_news/json"] {
         let plain = app.ask("GET", target, &[("Accept-Encoding", "identity")]);
         assert_eq!(plain.header("Content-Encoding"), None);
         for accept in ["gzip", "br;q=0, gzip;q=0.8, *;q=0.1"] {
-            let packed = app.ask("GET", target, &[("Accept-Encoding", accept)]);
-            assert_eq!(packed.header("Content-Encoding"), Some("gzip"), "{target} {accept}");
-            assert!(packed.body.starts_with(&[0x1f, 0x8b]) && packed.body.len() < plain.body.len() / 2);
-            assert_eq!(packed.header("ETag"), plain.header("ETag"));
-            assert_eq!(packed.header("Vary"), Some("accept-encoding"));
+            let compressed = app.ask("GET", target, &[("Accept-Encoding", accept)]);
+            assert_eq!(compressed.header("Content-Encoding"), Some("gzip"), "{target} {accept}");
+            assert!(
+                compressed.body.starts_with(&[0x1f, 0x8b]) && compressed.body.len() < plain.body.len() / 2
+            );
+            assert_eq!(compressed.header("ETag"), plain.header("ETag"));
+            assert_eq!(compressed.header("Vary"), Some("accept-encoding"));
         }
         for accept in ["zstd", "gzip;q=0", "*"] {
             let answer = app.ask("GET", target, &[("Accept-Encoding", accept)]);
@@ -88,7 +90,7 @@ fn feeds_are_compressed_for_those_who_ask() {
 }
 
 #[test]
-fn a_page_may_come_in_any_framing() {
+fn preview_page_is_accepted_in_every_framing() {
     for framing in [Framing::ContentLength, Framing::Chunked, Framing::Close] {
         let (fake, app) = service(&[]);
         fake.on(PREVIEW, Answer { framing, ..Answer::page(&page("text")) });
@@ -97,7 +99,7 @@ fn a_page_may_come_in_any_framing() {
 }
 
 #[test]
-fn telegram_is_asked_politely() {
+fn request_to_telegram_identifies_only_telewire() {
     let (fake, app) = service(&[]);
     assert_eq!(
         app.ask("GET", RSS, &[("Cookie", "a=b"), ("User-Agent", "reader"), ("Accept-Language", "ru")]).status,
@@ -109,13 +111,13 @@ fn telegram_is_asked_politely() {
     {
         assert!(head.contains(line), "{line}: {head}");
     }
-    for own in ["cookie", "reader", "ru\r\n", "referer"] {
-        assert!(!head.contains(own), "nothing of the reader's goes to Telegram: {own}: {head}");
+    for header in ["cookie", "reader", "ru\r\n", "referer"] {
+        assert!(!head.contains(header), "the request forwards {header:?} from the reader: {head}");
     }
 }
 
 #[test]
-fn the_next_upstream_is_asked_when_one_cannot_be_reached() {
+fn unreachable_upstream_fails_over_to_the_next() {
     let fake = FakeTelegram::start();
     fake.on(PREVIEW, Answer::page(&page("text")));
     let app = App::start(&format!("http://127.0.0.1:1,{}", fake.url()), &[]);
@@ -123,9 +125,9 @@ fn the_next_upstream_is_asked_when_one_cannot_be_reached() {
     assert_eq!(fake.count(PREVIEW), 1);
 }
 
-/// What a saved page becomes, which the golden files print_note, is also what readers get.
+/// The service renders a fetched page exactly as the golden files say for the saved page.
 #[test]
-fn every_preview_page_is_served_as_the_feeds_beside_it() {
+fn preview_pages_are_served_as_their_golden_feeds() {
     for name in page_names(&pages_folder()) {
         let fake = FakeTelegram::start();
         let direct = ["--public-url", "https://feeds.example.org", "--media", "direct"];
@@ -137,7 +139,7 @@ fn every_preview_page_is_served_as_the_feeds_beside_it() {
         for format in Format::ALL {
             let feed = app.get(&format!("/{channel}/{}", format.name()));
             let golden = fs::read(pages_folder().join(format!("{name}.{}", format.name()))).unwrap();
-            // The widget of a single post is welcome as a file only.
+            // The widget of a single post is accepted only as a file.
             assert!(
                 feed.body == golden || (name == "embed" && feed.status == 404),
                 "{name}.{}",

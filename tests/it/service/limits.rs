@@ -1,4 +1,4 @@
-//! What protects Telegram from readers, readers from Telegram, and both from everybody else.
+//! Limits: negative caching, rate limiting, circuit breaker, and protection against hostile clients.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::support::wait::wait_until;
 use crate::support::{http, page};
 
 #[test]
-fn a_name_that_nobody_has_is_asked_for_once() {
+fn negative_cache_fetches_an_unknown_name_once() {
     let (fake, app) = service(&[]);
     fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
@@ -23,7 +23,7 @@ fn a_name_that_nobody_has_is_asked_for_once() {
 }
 
 #[test]
-fn a_channel_that_fails_is_not_asked_for_again_at_once() {
+fn failed_channel_is_not_retried_at_once() {
     let (fake, app) = service(&[]);
     fake.on("/s/failing_one", Answer::page(&page("not_telegram")));
     let waits = (0..3).map(|_| {
@@ -33,15 +33,15 @@ fn a_channel_that_fails_is_not_asked_for_again_at_once() {
     });
     assert!(waits.into_iter().all(|wait| (1..=36).contains(&wait)));
     assert_eq!(fake.count("/s/failing_one"), 1);
-    assert_eq!(app.get(RSS).status, 200, "another channel has nothing to do with it");
+    assert_eq!(app.get(RSS).status, 200, "another channel is not affected");
 }
 
 #[test]
-fn made_up_names_do_not_keep_a_channel_from_being_fresh() {
+fn invented_names_do_not_starve_a_known_channel() {
     let (fake, app) = service(&["--rate", "10", "--burst", "1", "--fresh-min", "0s", "--fresh-max", "0s"]);
     assert_eq!(app.get(RSS).status, 200);
     let address = app.address;
-    let strangers: Vec<_> = (0..100)
+    let requests: Vec<_> = (0..100)
         .map(|n| thread::spawn(move || http::ask(address, "GET", &format!("/made_up_{n}/rss"), &[])))
         .collect();
     let waiting = || {
@@ -50,53 +50,57 @@ fn made_up_names_do_not_keep_a_channel_from_being_fresh() {
             metrics.text().lines().find(|line| line.starts_with("telewire_upstream_queue_length{")).unwrap();
         line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
     };
-    assert!((0..1000).any(|_| waiting() > 50), "so many wait");
-    wait_until("the channel is read again", || {
+    assert!((0..1000).any(|_| waiting() > 50), "the queue did not fill");
+    wait_until("the channel is fetched again", || {
         app.get(RSS);
         fake.count(PREVIEW) > 1
     });
     let served = fake.paths("/s/made_up_").len();
-    assert!(served < 40, "it waited for {served} strangers");
-    for stranger in strangers {
-        assert!(matches!(stranger.join().unwrap().status, 502 | 503));
+    assert!(served < 40, "{served} invented names were fetched first");
+    for request in requests {
+        assert!(matches!(request.join().unwrap().status, 502 | 503));
     }
 }
 
 #[test]
-fn an_upstream_that_asks_for_it_is_left_alone() {
+fn retry_after_pauses_the_upstream_within_bounds() {
     let (before, after) = (Duration::from_secs(1), Duration::from_hours(1));
-    for (said, at_least) in [
+    for (retry_after, at_least) in [
         ("2", 25),
         ("99999999", 3590),
         ("-5", 45),
         ("soon", 45),
         ("", 45),
-        // By the clock of the upstream, in 20 minutes, in 84 years, and long ago.
+        // Dates by the clock of the upstream: in 20 minutes, in 84 years, in the past.
         ("Wed, 21 Oct 2015 07:48:00 GMT", 1190),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 3590),
         ("Wed, 21 Oct 2015 07:00:00 GMT", 25),
     ] {
         let (fake, app) = service(&[]);
         let refusal = Answer::status(429).with("Date", "Wed, 21 Oct 2015 07:28:00 GMT");
-        fake.on("/s/refused_one", refusal.with("Retry-After", said));
+        fake.on("/s/refused_one", refusal.with("Retry-After", retry_after));
         for target in ["/refused_one/rss", "/refused_one/rss", "/harbour_news/rss"] {
             let answer = app.get(target);
-            assert_eq!(answer.status, 503, "{said:?}");
+            assert_eq!(answer.status, 503, "{retry_after:?}");
             let wait = Duration::from_secs(answer.header("Retry-After").unwrap().parse().unwrap());
-            assert!(wait >= before && wait <= after, "{said:?}: {wait:?}");
+            assert!(wait >= before && wait <= after, "{retry_after:?}: {wait:?}");
         }
-        assert_eq!((fake.count("/s/refused_one"), fake.count(PREVIEW)), (1, 0), "{said:?}: asked meanwhile");
+        assert_eq!(
+            (fake.count("/s/refused_one"), fake.count(PREVIEW)),
+            (1, 0),
+            "{retry_after:?}: a request was sent during the pause"
+        );
         let other = app.get("/harbour_news/atom").header("Retry-After").unwrap().parse::<u32>().unwrap();
-        assert!(other >= at_least, "{said:?}: {other}");
+        assert!(other >= at_least, "{retry_after:?}: {other}");
     }
 }
 
-/// Takes as long as an upstream is left alone that has failed five times in a row, some five seconds.
+/// Takes about five seconds: the pause after five failures in a row.
 #[test]
-fn an_upstream_that_has_recovered_is_asked_again_whatever_it_is_asked_first() {
+fn breaker_closes_after_any_answer_of_a_recovered_upstream() {
     let (fake, app) = service(&["--burst", "100"]);
     let unavailable = &[0, 1, 2, 3, 4, 5].map(|n| app.get(&format!("/failing_{n}/rss")))[5];
-    assert_eq!((unavailable.status, fake.count("/s/failing_5")), (503, 0), "left alone");
+    assert_eq!((unavailable.status, fake.count("/s/failing_5")), (503, 0), "the breaker did not open");
     fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
     let left: u64 = unavailable.header("Retry-After").unwrap().parse().unwrap();
@@ -105,23 +109,23 @@ fn an_upstream_that_has_recovered_is_asked_again_whatever_it_is_asked_first() {
 }
 
 #[test]
-fn an_upstream_with_pages_of_its_own_is_left_alone() {
+fn captive_portal_opens_the_breaker() {
     let (fake, app) = service(&["--burst", "100"]);
     fake.override_all(Answer::page(&page("not_telegram")));
-    let statuses: Vec<u16> = (0..8).map(|n| app.get(&format!("/behind_a_wall_{n}/rss")).status).collect();
+    let statuses: Vec<u16> = (0..8).map(|n| app.get(&format!("/behind_portal_{n}/rss")).status).collect();
     assert_eq!(statuses, [502, 502, 502, 502, 502, 503, 503, 503]);
     assert_eq!(fake.times().len(), 5);
 }
 
 #[test]
-fn one_answer_that_does_not_come_is_no_outage() {
+fn single_dropped_connection_does_not_open_the_breaker() {
     let (fake, app) = service(&[]);
     fake.on("/s/hung_up", Answer { framing: Framing::NoResponse, ..Answer::status(200) });
     assert_eq!((app.get("/hung_up/rss").status, app.get(RSS).status), (502, 200));
 }
 
 #[test]
-fn who_is_refused_is_told_when_to_come_again() {
+fn retry_after_is_passed_on_to_the_reader() {
     let (fake, app) = service(&[]);
     fake.on(PREVIEW, Answer::status(429).with("Retry-After", "1800"));
     let wait: u64 = app.get(RSS).header("Retry-After").unwrap().parse().unwrap();
@@ -129,7 +133,7 @@ fn who_is_refused_is_told_when_to_come_again() {
 }
 
 #[test]
-fn a_request_names_the_host_that_it_asks() {
+fn host_header_is_validated_and_used_in_links() {
     let (_fake, app) = service(&[]);
     let raw = |request: &str| {
         let mut stream = TcpStream::connect(app.address).unwrap();
@@ -159,7 +163,7 @@ fn a_request_names_the_host_that_it_asks() {
 }
 
 #[test]
-fn however_many_channels_are_asked_for_telegram_is_asked_at_its_rate() {
+fn rate_limit_holds_for_ten_thousand_cold_channels() {
     const NAMES: usize = 10_000;
     const READERS: usize = 20;
     const BURST: usize = 5;
@@ -175,20 +179,20 @@ fn however_many_channels_are_asked_for_telegram_is_asked_at_its_rate() {
     });
     let unanswered: usize =
         readers.collect::<Vec<_>>().into_iter().map(|reader| reader.join().unwrap()).sum();
-    assert_eq!(unanswered, 0, "each is told when to come again");
+    assert_eq!(unanswered, 0, "responses without Retry-After");
     let times = fake.times();
     assert!(times.len() >= BURST, "{} requests", times.len());
     for (i, first) in times.iter().enumerate() {
         for (n, last) in times[i..].iter().enumerate() {
-            // Two more, since requests that were made in time may be noticed together.
-            let most = BURST + 1 + usize::try_from((*last - *first).as_secs()).unwrap() + 1;
-            assert!(n < most, "{} requests in {:?}", n + 1, *last - *first);
+            // Two more than the limit, because delayed requests may be recorded together.
+            let max_requests = BURST + 1 + usize::try_from((*last - *first).as_secs()).unwrap() + 1;
+            assert!(n < max_requests, "{} requests in {:?}", n + 1, *last - *first);
         }
     }
 }
 
 #[test]
-fn only_a_trusted_proxy_says_what_was_asked_before_it() {
+fn x_forwarded_headers_need_a_trusted_proxy() {
     let headers = [
         ("Host", "inner:8080"),
         ("X-Forwarded-Host", "feeds.example.org"),
@@ -205,9 +209,9 @@ fn only_a_trusted_proxy_says_what_was_asked_before_it() {
     }
 }
 
-/// Takes as long as the program waits for the head of a request, ten seconds.
+/// Takes ten seconds: the timeout of a request head.
 #[test]
-fn a_client_that_never_finishes_its_request_is_let_go() {
+fn slowloris_connection_is_closed() {
     let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0"]);
     let metrics = app.wait_for_listener("/-/metrics");
     let slow = [app.address, metrics].map(|address| {
@@ -216,15 +220,15 @@ fn a_client_that_never_finishes_its_request_is_let_go() {
         slow.write_all(b"GET /harbour_news/rss HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
         slow
     });
-    assert_eq!(app.get(RSS).status, 200, "nobody else waits");
+    assert_eq!(app.get(RSS).status, 200, "other clients are not affected");
     assert_eq!(http::ask(metrics, "GET", "/-/metrics", &[]).status, 200);
     for mut slow in slow {
-        assert!(slow.read_to_end(&mut Vec::new()).is_ok(), "the connection is closed");
+        assert!(slow.read_to_end(&mut Vec::new()).is_ok(), "the connection was not closed in time");
     }
 }
 
 #[test]
-fn a_request_with_too_much_of_a_head_is_refused() {
+fn oversized_request_head_returns_431() {
     let (_fake, app) = service(&[]);
     let long = "x".repeat(200 << 10);
     let answer = app.ask("GET", RSS, &[("X-Long", &long)]);

@@ -1,4 +1,4 @@
-//! What is counted, and what the log says.
+//! Metrics, alerts and log lines.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use crate::support::app::App;
 use crate::support::fake_telegram::Answer;
 use crate::support::{CHANNEL, http, print_note, root};
 
-/// The value of a metric, by its name with its labels.
+/// Returns the value of a metric by its name and labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
 }
 
 #[test]
-fn a_cold_and_a_warm_request_are_counted() {
+fn cold_and_warm_requests_are_counted() {
     let (fake, app) = service(&["--fresh-min", "1h"]);
     assert_eq!(app.get(RSS).status, 200);
     let etag = app.get(RSS).header("ETag").unwrap().to_owned();
@@ -52,11 +52,11 @@ fn a_cold_and_a_warm_request_are_counted() {
     assert!(!metrics.contains(CHANNEL) && !metrics.contains("no_such_name"), "{metrics}");
 }
 
-/// What a service says of itself while Telegram is down, as Prometheus would see it for twenty minutes.
+/// Feeds the metrics of a service during an outage to `promtool`, as if Prometheus had scraped them for 35 minutes.
 #[test]
-fn the_alert_fires_when_telegram_is_down() {
+fn alert_fires_while_telegram_is_down() {
     if !Path::new("/usr/bin/promtool").exists() {
-        return print_note("promtool is not here, so it is not checked that the alerts fire");
+        return print_note("skipped the alerts: promtool is not installed");
     }
     let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
     let alerts = root().join("deploy/alerts.yaml");
@@ -82,14 +82,14 @@ fn the_alert_fires_when_telegram_is_down() {
         let file = app.folder.join("alerts.yaml");
         fs::write(&file, test).unwrap();
         let outcome = Command::new("promtool").args(["test", "rules"]).arg(&file).output().unwrap();
-        let words = String::from_utf8_lossy(&outcome.stdout) + String::from_utf8_lossy(&outcome.stderr);
-        assert!(outcome.status.success(), "{what}: {words}");
+        let report = String::from_utf8_lossy(&outcome.stdout) + String::from_utf8_lossy(&outcome.stderr);
+        assert!(outcome.status.success(), "{what}: {report}");
     };
     assert_eq!(app.get(RSS).status, 200);
-    let well = scrape();
-    fires("while all is well", &well, &well, "");
+    let healthy = scrape();
+    fires("while Telegram answers", &healthy, &healthy, "");
     fake.shut_down();
-    // It is left alone when it cannot be reached, or has failed some times.
+    // Enough failures to open the breaker.
     for n in 0..6 {
         app.get(&format!("/other_{n}/rss"));
     }
@@ -98,28 +98,28 @@ fn the_alert_fires_when_telegram_is_down() {
     let description = description.split("description: ").nth(1).unwrap().lines().next().unwrap();
     fires(
         "while Telegram is down",
-        &well,
+        &healthy,
         &scrape(),
         &format!(
             "{{exp_labels: {{severity: warning, instance: a}}, \
              exp_annotations: {{summary: \"{summary}\", description: {description}}}}}"
         ),
     );
-    assert_eq!(app.get(RSS).status, 200, "readers notice nothing");
+    assert_eq!(app.get(RSS).status, 200, "cached feeds are still served");
 }
 
 #[test]
-fn metrics_can_have_an_address_of_their_own() {
+fn metrics_listener_serves_only_metrics() {
     let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0", "--token", "0123456789abcdef"]);
     let address = app.wait_for_listener("/-/metrics");
     assert_eq!(http::ask(address, "GET", "/-/metrics", &[]).status, 200);
-    assert_eq!(http::ask(address, "GET", RSS, &[]).status, 404, "nothing else is there");
+    assert_eq!(http::ask(address, "GET", RSS, &[]).status, 404, "the metrics listener serves a feed");
     let answer = app.get("/-/metrics?token=0123456789abcdef");
-    assert_eq!(answer.status, 400, "they are not where feeds are: {}", answer.text());
+    assert_eq!(answer.status, 400, "the main listener serves metrics: {}", answer.text());
 }
 
 #[test]
-fn a_failure_is_logged_once_with_the_id_of_the_request() {
+fn failure_is_logged_once_with_the_request_id() {
     let (fake, app) = service(&["--log-format", "json"]);
     fake.on(PREVIEW, Answer::status(404));
     let answer = app.get(RSS);
@@ -134,5 +134,8 @@ fn a_failure_is_logged_once_with_the_id_of_the_request() {
     assert_ne!(app.get(RSS).header("X-Request-Id"), Some(id.as_str()));
     let app = App::start(&fake.url(), &["--log-format", "json"]);
     app.get(RSS);
-    assert!(!app.log().iter().any(|line| line.contains("127.0.0.1:0")), "the port that was chosen is logged");
+    assert!(
+        !app.log().iter().any(|line| line.contains("127.0.0.1:0")),
+        "the log must contain the actual port"
+    );
 }

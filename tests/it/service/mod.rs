@@ -1,4 +1,4 @@
-//! The service over HTTP, between real sockets: what readers and browsers get, also when Telegram fails.
+//! The service over HTTP on real sockets: responses to feed readers and browsers, also while Telegram fails.
 
 mod access;
 mod conditional;
@@ -17,11 +17,13 @@ use crate::support::app::App;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::page;
 
-/// Where readers find the feeds of [`CHANNEL`](crate::support::CHANNEL), and which page t.me has of it.
+/// The path of an RSS feed of [`CHANNEL`](crate::support::CHANNEL).
 const RSS: &str = "/harbour_news/rss";
+
+/// The path of its preview page on t.me.
 const PREVIEW: &str = "/s/harbour_news";
 
-/// A t.me that knows one channel, and a service that asks it.
+/// Starts a fake Telegram with one channel, and a service with that upstream.
 fn service(flags: &[&str]) -> (FakeTelegram, App) {
     let fake = FakeTelegram::start();
     fake.on(PREVIEW, Answer::page(&page("text")));

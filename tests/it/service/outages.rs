@@ -1,4 +1,4 @@
-//! An upstream that fails in every way there is: channels that were read once go on, others get a plain refusal.
+//! Outages of the upstream: cached channels are still served, other channels get an error.
 
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
@@ -14,23 +14,23 @@ use crate::support::app::App;
 use crate::support::fake_telegram::{Answer, FakeTelegram, Framing, Gate};
 use crate::support::{CHANNEL, assert_no_failures, http, page};
 
-/// Fast enough that a test does not wait for its turn, and never fresh.
-const HASTY: [&str; 10] =
+/// Rate limits that no test reaches, and feeds that are always stale.
+const UNLIMITED: [&str; 10] =
     ["--rate", "100000", "--burst", "100000", "--in-flight", "8", "--fresh-min", "0s", "--fresh-max", "0s"];
 
-/// As many requests as these flags let be under way.
+/// The `--in-flight` of these flags.
 const IN_FLIGHT: usize = 8;
 
-/// Channels that are read before the outage.
+/// The number of channels that are cached before the outage.
 const CHANNELS: usize = 100;
 
-/// Zeros beyond what a page may have, in the few bytes that they take when compressed.
+/// Returns a gzip body of 64 KB that decompresses to 64 MiB.
 fn bomb() -> Answer {
     Answer::gzip(&"\0".repeat(64 << 20))
 }
 
 #[test]
-fn a_hundred_channels_go_on_through_every_kind_of_outage() {
+fn cached_channels_survive_every_kind_of_outage() {
     let whole = page("text");
     let cut = |framing| Answer { framing, truncate_after: Some(whole.len() / 2), ..Answer::page(&whole) };
     let slow = Duration::from_millis(200);
@@ -40,18 +40,18 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
         ("status 429", Some(Answer::status(429).with("Retry-After", "120"))),
         ("status 500", Some(Answer::status(500))),
         ("drip", Some(Answer { byte_interval: Some(slow), ..Answer::page(&whole) })),
-        ("cut", Some(cut(Framing::ContentLength))),
-        ("cut in silence", Some(cut(Framing::Close))),
-        ("log-in page", Some(Answer::page(&page("not_telegram")))),
-        ("bomb", Some(bomb())),
+        ("truncated", Some(cut(Framing::ContentLength))),
+        ("truncated without notice", Some(cut(Framing::Close))),
+        ("login page", Some(Answer::page(&page("not_telegram")))),
+        ("decompression bomb", Some(bomb())),
         ("garbage", Some(Answer::page("\u{fffd}%PDF-1.7\u{0}\u{1}"))),
-        ("in circles", Some(Answer::redirect("/s/elsewhere"))),
-        ("elsewhere", Some(Answer::redirect("https://login.example/"))),
-        ("nobody", Some(Answer::page(&page("landing_nobody")))),
+        ("redirect to another channel", Some(Answer::redirect("/s/elsewhere"))),
+        ("redirect to another site", Some(Answer::redirect("https://login.example/"))),
+        ("page of an unknown name", Some(Answer::page(&page("landing_nobody")))),
     ];
     let faults = outages.into_iter().filter_map(|(outage, answer)| {
         let fake = FakeTelegram::start();
-        let app = App::start(&fake.url(), &HASTY);
+        let app = App::start(&fake.url(), &UNLIMITED);
         let names: Vec<String> = (0..CHANNELS).map(|n| format!("channel_{n}")).collect();
         let before: Vec<_> = names
             .iter()
@@ -60,9 +60,9 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
                 app.get(&format!("/{name}/rss"))
             })
             .collect();
-        let n_asked = fake.times().len();
-        // A channel that has failed is not asked for again at once, and an upstream that refuses is left alone.
-        let most = if outage == "status 429" { IN_FLIGHT } else { CHANNELS };
+        let n_requests = fake.times().len();
+        // A failed channel is retried later, and a 429 opens the breaker.
+        let max_requests = if outage == "status 429" { IN_FLIGHT } else { CHANNELS };
         match answer {
             Some(answer) => fake.override_all(answer),
             None => fake.shut_down(),
@@ -72,17 +72,18 @@ fn a_hundred_channels_go_on_through_every_kind_of_outage() {
             let after = app.get(&format!("/{name}/rss"));
             before.status != 200 || after.status != 200 || after.body != before.body
         });
-        let n_asked = fake.times().len() - n_asked;
-        failed
-            .map(|n| format!("{outage}: request {n} failed"))
-            .or_else(|| (n_asked > most).then(|| format!("{outage}: asked {n_asked} times")))
+        let n_requests = fake.times().len() - n_requests;
+        failed.map(|n| format!("{outage}: request {n} failed")).or_else(|| {
+            (n_requests > max_requests)
+                .then(|| format!("{outage}: {n_requests} requests reached the upstream"))
+        })
     });
     assert_no_failures(&faults.collect::<Vec<_>>());
 }
 
-/// Takes as long as two upstreams are waited for while there is a third, nine seconds.
+/// Takes nine seconds: the timeouts of two upstreams while a third one is left.
 #[test]
-fn upstreams_that_do_not_answer_leave_time_for_one_that_does() {
+fn failover_reaches_the_third_upstream_in_time() {
     let fakes = [FakeTelegram::start(), FakeTelegram::start(), FakeTelegram::start()];
     for silent in &fakes[..2] {
         silent.override_all(Answer { gate: Some(Gate::default()), ..Answer::page("") });
@@ -93,42 +94,42 @@ fn upstreams_that_do_not_answer_leave_time_for_one_that_does() {
 }
 
 #[test]
-fn a_page_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
+fn truncated_page_is_rejected_at_every_length() {
     let whole = page("text");
     let framed: [(&str, Answer); 4] = [
-        ("with its length", Answer::page(&whole)),
-        ("in chunks", Answer { framing: Framing::Chunked, ..Answer::page(&whole) }),
-        ("to the end of the connection", Answer { framing: Framing::Close, ..Answer::page(&whole) }),
-        ("compressed", Answer { framing: Framing::Close, ..Answer::gzip(&whole) }),
+        ("content length", Answer::page(&whole)),
+        ("chunked", Answer { framing: Framing::Chunked, ..Answer::page(&whole) }),
+        ("until close", Answer { framing: Framing::Close, ..Answer::page(&whole) }),
+        ("gzip", Answer { framing: Framing::Close, ..Answer::gzip(&whole) }),
     ];
     let fake = FakeTelegram::start();
-    let app = App::start(&fake.url(), &HASTY);
+    let app = App::start(&fake.url(), &UNLIMITED);
     let mut faults = Vec::new();
     let mut n = 0;
     for (framing, answer) in framed {
-        for cut in (0..answer.body.len() - 8).step_by(if framing == "compressed" { 256 } else { 1024 }) {
+        for cut in (0..answer.body.len() - 8).step_by(if framing == "gzip" { 256 } else { 1024 }) {
             n += 1;
             fake.on(&format!("/s/whole_{n}"), Answer::page(&whole.replace(CHANNEL, &format!("whole_{n}"))));
-            // As long as the channel's own name, so that the page is too.
+            // This name has the length of the channel's own, so the page keeps its length.
             let cut_name = format!("cut_at_{n:05}");
             let cut_page = whole.replace(CHANNEL, &cut_name);
-            let body = if framing == "compressed" { Answer::gzip(&cut_page).body } else { cut_page.into() };
+            let body = if framing == "gzip" { Answer::gzip(&cut_page).body } else { cut_page.into() };
             fake.on(&format!("/s/{cut_name}"), Answer { truncate_after: Some(cut), body, ..answer.clone() });
             let status = app.get(&format!("/{cut_name}/atom")).status;
             if status != 502 {
-                faults.push(format!("cut at {cut}, sent {framing}: {status}"));
+                faults.push(format!("{framing}, truncated after {cut} bytes: status {status}"));
             }
-            // An answer that is whole, so that the upstream is not left alone for its failures.
+            // A complete answer in between keeps the breaker closed.
             assert_eq!(app.get(&format!("/whole_{n}/atom")).status, 200);
         }
     }
-    assert!(n > 50, "{n} cuts");
+    assert!(n > 50, "only {n} lengths");
     assert_no_failures(&faults);
 }
 
 #[test]
-fn what_is_compressed_beyond_measure_takes_no_memory() {
-    let (fake, app) = service(&HASTY);
+fn decompression_bomb_is_rejected_within_the_memory_limit() {
+    let (fake, app) = service(&UNLIMITED);
     assert_eq!(app.get("/harbour_news/rss").status, 200);
     let before = app.peak_memory();
     let mut brotli = Vec::new();
@@ -144,21 +145,21 @@ fn what_is_compressed_beyond_measure_takes_no_memory() {
         assert!(answer.text().contains("more than 4 MiB"), "{name}: {}", answer.text());
     }
     if let (Some(before), Some(after)) = (before, app.peak_memory()) {
-        assert!(after - before < 32 << 20, "{} MB more", (after - before) >> 20);
+        assert!(after - before < 32 << 20, "memory grew by {} MiB", (after - before) >> 20);
     }
 }
 
 #[test]
-fn a_length_that_is_a_lie_is_not_believed() {
-    let (fake, app) = service(&HASTY);
-    let lie = Answer { framing: Framing::Close, ..Answer::page(&page("text")) };
-    fake.on("/s/lying_one", lie.with("Content-Length", "9223372036854775807"));
+fn false_content_length_is_rejected() {
+    let (fake, app) = service(&UNLIMITED);
+    let answer = Answer { framing: Framing::Close, ..Answer::page(&page("text")) };
+    fake.on("/s/lying_one", answer.with("Content-Length", "9223372036854775807"));
     assert_eq!(app.get("/lying_one/rss").status, 502);
 }
 
-/// Takes as long as the program waits for a whole page, ten seconds.
+/// Takes ten seconds: the timeout of a page.
 #[test]
-fn an_answer_that_drips_ends_in_time_and_delays_nobody() {
+fn slow_drip_times_out_without_delaying_other_channels() {
     let (fake, app) = service(&[]);
     assert_eq!(app.get("/harbour_news/rss").status, 200);
     let slow = Duration::from_millis(100);
@@ -173,29 +174,29 @@ fn an_answer_that_drips_ends_in_time_and_delays_nobody() {
 }
 
 #[test]
-fn an_upstream_with_a_certificate_of_its_own_making_is_not_asked() {
+fn self_signed_certificate_is_rejected() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![certified.cert.der().clone()], key)
         .unwrap();
     let server = thread::spawn(move || -> io::Result<usize> {
         let (stream, _) = listener.accept()?;
         let connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
-        let asked = stream.read(&mut [0; 64]);
+        let n_read = stream.read(&mut [0; 64]);
         stream.flush()?;
-        asked
+        n_read
     });
     let app = App::start(&url, &[]);
     let answer = app.get("/harbour_news/rss");
     assert_eq!(answer.status, 502);
     assert!(answer.text().contains("certificate"), "{}", answer.text());
-    assert!(server.join().unwrap().is_err(), "no request was made over a connection that cannot be trusted");
+    assert!(server.join().unwrap().is_err(), "a request was sent over an untrusted connection");
 }

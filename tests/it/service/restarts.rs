@@ -1,4 +1,4 @@
-//! Three copies behind Caddy, as `deploy/` sets them up, restarted one after the other while people read.
+//! Rolling restarts: three replicas behind Caddy, configured as in `deploy/`, are restarted in turn under load.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,11 +14,11 @@ use crate::support::postgres::Postgres;
 use crate::support::wait::wait_until;
 use crate::support::{http, page, print_note, root};
 
-const COPIES: usize = 3;
+const REPLICAS: usize = 3;
 const RESTARTS: usize = 20;
 const READERS: usize = 4;
 
-/// Ends with the test.
+/// A Caddy process, killed at the end of the test.
 struct Caddy(Child);
 
 impl Drop for Caddy {
@@ -28,15 +28,15 @@ impl Drop for Caddy {
     }
 }
 
-/// An address that is free at this moment.
+/// Returns a socket address with a free port.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
-fn twenty_restarts_fail_no_answer() {
+fn rolling_restart_behind_caddy_drops_no_request() {
     if !Path::new("/usr/bin/caddy").exists() {
-        return print_note("caddy is not here, so it is not checked that restarts behind it fail no answer");
+        return print_note("skipped rolling restarts: caddy is not installed");
     }
     let Some(postgres) = Postgres::shared() else { return };
     let fake = FakeTelegram::start();
@@ -50,9 +50,9 @@ fn twenty_restarts_fail_no_answer() {
         "--trusted-proxies",
         "127.0.0.1",
     ];
-    let addresses: Vec<String> = (0..COPIES).map(|_| free_address().to_string()).collect();
+    let addresses: Vec<String> = (0..REPLICAS).map(|_| free_address().to_string()).collect();
     let start = |address: &str, folder| App::start_at(address, folder, &fake.url(), &flags);
-    let mut copies: Vec<App> = addresses.iter().map(|address| start(address, new_folder())).collect();
+    let mut replicas: Vec<App> = addresses.iter().map(|address| start(address, new_folder())).collect();
     let site = free_address();
     let folder = new_folder();
     let caddyfile = format!(
@@ -73,12 +73,12 @@ fn twenty_restarts_fail_no_answer() {
         .unwrap();
     let _caddy = Caddy(caddy);
     wait_until("caddy listens", || TcpStream::connect(site).is_ok());
-    assert_eq!(http::ask(site, "GET", "/-/metrics", &[]).status, 404, "not for everybody");
+    assert_eq!(http::ask(site, "GET", "/-/metrics", &[]).status, 404, "Caddy hides the metrics");
     let (is_over, n_answers) = (AtomicBool::new(false), AtomicUsize::new(0));
-    // A copy that gets no answer from the database in time, as on a busy machine, reads for itself.
-    let mut n_alone = 0;
-    let is_alone = |copy: &App| {
-        let failures = copy.get("/-/metrics");
+    // On a busy machine the database may not answer in time; a replica then fetches without the shared archive.
+    let mut n_detached = 0;
+    let is_detached = |replica: &App| {
+        let failures = replica.get("/-/metrics");
         failures.text().lines().any(|line| line.starts_with("telewire_archive_failures_total{"))
     };
     let failed: Vec<String> = thread::scope(|scope| {
@@ -96,12 +96,12 @@ fn twenty_restarts_fail_no_answer() {
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
         for n in 0..RESTARTS {
             let before = n_answers.load(Ordering::SeqCst);
-            let copy = copies.remove(0);
-            let address = copy.address.to_string();
-            n_alone += usize::from(is_alone(&copy));
-            copies.push(start(&address, copy.stop()));
-            // Some are answered by the new one, too.
-            wait_until(&format!("answers after {n} restarts"), || {
+            let replica = replicas.remove(0);
+            let address = replica.address.to_string();
+            n_detached += usize::from(is_detached(&replica));
+            replicas.push(start(&address, replica.stop()));
+            // Wait until the new replica has answered some requests too.
+            wait_until(&format!("requests are answered after restart {n}"), || {
                 n_answers.load(Ordering::SeqCst) >= before + 50
             });
         }
@@ -109,13 +109,13 @@ fn twenty_restarts_fail_no_answer() {
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
     let n = n_answers.load(Ordering::SeqCst);
-    print_note(&format!("{RESTARTS} restarts behind caddy: {n} answers, {} failed", failed.len()));
+    print_note(&format!("{RESTARTS} rolling restarts behind Caddy: {n} responses, {} failed", failed.len()));
     assert_eq!(failed, [""; 0]);
-    n_alone += copies.iter().filter(|copy| is_alone(copy)).count();
-    let n_reads = fake.count(PREVIEW);
+    n_detached += replicas.iter().filter(|replica| is_detached(replica)).count();
+    let n_fetches = fake.count(PREVIEW);
     assert!(
-        (1..=1 + n_alone).contains(&n_reads),
-        "read {n_reads} times, by {n_alone} copies for themselves alone"
+        (1..=1 + n_detached).contains(&n_fetches),
+        "{n_fetches} fetches, with {n_detached} replicas that lost the database"
     );
     fs::remove_dir_all(&folder).unwrap();
 }

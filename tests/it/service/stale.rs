@@ -1,4 +1,4 @@
-//! Whose channel was read once keeps getting its feed, whatever becomes of Telegram.
+//! Stale feeds (RFC 5861): stale-if-error and stale-while-revalidate.
 
 use super::{PREVIEW, RSS, service};
 use crate::support::fake_telegram::{Answer, Framing, Gate};
@@ -6,31 +6,31 @@ use crate::support::http::Response;
 use crate::support::page;
 use crate::support::wait::wait_until;
 
-/// Always stale.
+/// Makes every feed stale at once.
 const STALE: [&str; 4] = ["--fresh-min", "0s", "--fresh-max", "0s"];
 
 #[test]
-fn the_last_good_feed_is_served_whatever_the_upstream_answers() {
+fn stale_if_error_serves_the_last_good_feed() {
     let whole = page("text");
     let cut = |framing| Answer { framing, truncate_after: Some(whole.len() * 2 / 3), ..Answer::page(&whole) };
     let cases = [
         ("status 500", Answer::status(500), "upstream-500"),
         ("status 429", Answer::status(429), "upstream-429"),
         (
-            "sent to the page of a name that nobody has",
+            "redirect to the page of an unknown name",
             Answer::redirect("https://t.me/harbour_news"),
             "page-not-trusted",
         ),
-        ("sent to telegram.org", Answer::redirect("https://telegram.org/"), "page-not-trusted"),
-        ("sent elsewhere", Answer::redirect("https://evil.example/"), "page-not-trusted"),
-        ("cut", cut(Framing::ContentLength), "upstream-broken"),
-        ("cut in silence", cut(Framing::Close), "page-not-trusted"),
+        ("redirect to telegram.org", Answer::redirect("https://telegram.org/"), "page-not-trusted"),
+        ("redirect to another site", Answer::redirect("https://evil.example/"), "page-not-trusted"),
+        ("truncated", cut(Framing::ContentLength), "upstream-broken"),
+        ("truncated without notice", cut(Framing::Close), "page-not-trusted"),
         ("no posts", Answer::page(&page("no_posts_soft_ban")), "page-not-trusted"),
         ("an empty channel", Answer::page(&page("no_posts_empty")), "page-not-trusted"),
         ("a bot", Answer::page(&page("landing_bot")), "page-not-trusted"),
         ("another channel", Answer::page(&page("photo")), "page-not-trusted"),
-        ("a log-in page", Answer::page(&page("not_telegram")), "page-not-trusted"),
-        ("nothing", Answer::page(""), "page-not-trusted"),
+        ("a login page", Answer::page(&page("not_telegram")), "page-not-trusted"),
+        ("an empty page", Answer::page(""), "page-not-trusted"),
     ];
     for (fault, answer, detail) in cases {
         let (fake, app) = service(&STALE);
@@ -38,7 +38,7 @@ fn the_last_good_feed_is_served_whatever_the_upstream_answers() {
         let good = app.get(RSS);
         assert_eq!(good.status, 200);
         fake.on(PREVIEW, answer);
-        assert_eq!(app.get(RSS).body, good.body, "{fault}: while it is asked again");
+        assert_eq!(app.get(RSS).body, good.body, "{fault}: during the refresh");
         wait_until(fault, || app.get(RSS).header("Cache-Status").unwrap().contains("detail="));
         for _ in 0..3 {
             let stale = app.get(RSS);
@@ -55,12 +55,12 @@ fn the_last_good_feed_is_served_whatever_the_upstream_answers() {
         }
         let tag = good.header("ETag").unwrap();
         assert_eq!(app.ask("GET", RSS, &[("If-None-Match", tag)]).status, 304, "{fault}");
-        assert_eq!(fake.count(PREVIEW), 2, "{fault}: asked again at once after a failure");
+        assert_eq!(fake.count(PREVIEW), 2, "{fault}: retried at once after a failure");
     }
 }
 
 #[test]
-fn a_reader_never_waits_for_the_refresh_behind_the_answer() {
+fn stale_while_revalidate_never_blocks_a_reader() {
     let (fake, app) = service(&STALE);
     let before = app.get(RSS);
     let gate = Gate::default();
@@ -78,13 +78,13 @@ fn a_reader_never_waits_for_the_refresh_behind_the_answer() {
     assert_eq!(
         app.ask("GET", RSS, &since).status,
         200,
-        "an edited post has no date, and is news all the same"
+        "an edit must change Last-Modified, although the page has no date of it"
     );
     assert!(after.text().contains("Another opening line") && !after.text().contains("Bold opening line"));
 }
 
 #[test]
-fn a_fresh_feed_is_served_without_asking() {
+fn fresh_feed_is_served_without_a_fetch() {
     let (fake, app) = service(&[]);
     for _ in 0..3 {
         assert_eq!(app.get(RSS).status, 200);
@@ -93,7 +93,7 @@ fn a_fresh_feed_is_served_without_asking() {
 }
 
 #[test]
-fn an_answer_says_how_old_it_is_and_where_it_came_from() {
+fn response_reports_age_and_cache_status() {
     let (_fake, app) = service(&[]);
     let status = |answer: &Response| answer.header("Cache-Status").unwrap().to_owned();
     let first = app.get(RSS);

@@ -1,4 +1,4 @@
-//! Many readers at once, and readers that go away: Telegram is asked once, and everyone else gets the feed.
+//! Concurrent readers and readers that disconnect: one fetch from Telegram serves all.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,12 +13,12 @@ use crate::support::{http, page};
 const READERS: usize = 1000;
 
 #[test]
-fn a_thousand_readers_at_once_cost_one_request() {
+fn concurrent_cold_requests_share_one_fetch() {
     allow_open_files(4 * READERS);
     let (fake, app) = service(&[]);
     let gate = Gate::default();
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
-    // The first one goes away while Telegram is being asked for it.
+    // The first reader disconnects during its fetch.
     let first = http::send(app.address, "GET", RSS, &[]);
     fake.wait_for(PREVIEW);
     drop(first);
@@ -35,26 +35,26 @@ fn a_thousand_readers_at_once_cost_one_request() {
             thread::Builder::new().stack_size(256 << 10).spawn(read).unwrap()
         })
         .collect();
-    assert!(n_sent.wait_for(|n| *n == READERS), "only {} requests could be sent", n_sent.read(|n| *n));
+    assert!(n_sent.wait_for(|n| *n == READERS), "only {} requests were sent", n_sent.read(|n| *n));
     gate.open();
     let answers: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     let expected = ["rss", "atom", "json"].map(|format| app.get(&format!("/harbour_news/{format}")).body);
     for (format, answer) in &answers {
         assert_eq!(answer.status, 200);
-        assert!(answer.body == expected[*format], "a whole feed");
+        assert!(answer.body == expected[*format], "the feed is incomplete");
     }
     assert_eq!((answers.len(), fake.count(PREVIEW)), (READERS, 1));
 }
 
 #[test]
-fn a_reader_that_hangs_up_does_not_end_the_refresh() {
+fn client_disconnect_does_not_cancel_the_refresh() {
     let (fake, app) = service(&[]);
     let gate = Gate::default();
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
     let first = http::send(app.address, "GET", RSS, &[]);
     fake.wait_for(PREVIEW);
     drop(first);
-    // Whatever the service does about a reader that is gone, it has had the time to do.
+    // Give the service time to notice the disconnect.
     for _ in 0..10 {
         assert_eq!(app.get("/-/healthz").status, 200);
     }
@@ -65,7 +65,7 @@ fn a_reader_that_hangs_up_does_not_end_the_refresh() {
 }
 
 #[test]
-fn a_refresh_that_nobody_waits_for_is_kept() {
+fn refresh_without_a_waiting_client_is_cached() {
     let (fake, app) = service(&[]);
     let gate = Gate::default();
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
@@ -79,8 +79,8 @@ fn a_refresh_that_nobody_waits_for_is_kept() {
     assert_eq!(fake.count(PREVIEW), 1);
 }
 
-/// Lets this program, and the service it starts, have so many open files, if they may not already: a thousand
-/// connections need as many, and that is the usual limit.
+/// Raises the limit of open files of this process and its children to `n`. The usual limit of 1,024 is too low for a
+/// thousand connections.
 #[cfg(target_os = "linux")]
 fn allow_open_files(n: usize) {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
@@ -90,7 +90,7 @@ fn allow_open_files(n: usize) {
         let status = Command::new("prlimit").args(raise).stdout(Stdio::null()).status();
         assert!(
             status.is_ok_and(|status| status.success()),
-            "raise the limit of open files to {n}: ulimit -n {n}"
+            "cannot raise the limit of open files to {n}: run `ulimit -n {n}` first"
         );
     }
 }

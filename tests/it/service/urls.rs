@@ -1,9 +1,9 @@
-//! Addresses: every spelling of a channel, what a feed names as its own, and the pages for people.
+//! URLs: the spellings of a channel, the self link of a feed, errors, and the HTML pages.
 
 use super::{PREVIEW, RSS, service};
 
 #[test]
-fn a_channel_may_be_spelled_as_people_paste_it() {
+fn channel_path_accepts_every_pasted_spelling() {
     let (fake, app) = service(&[]);
     for typed in [
         "harbour_news",
@@ -25,14 +25,14 @@ fn a_channel_may_be_spelled_as_people_paste_it() {
             let feed = app.get(&target);
             assert_eq!(feed.status, 200, "{target}: {}", feed.text());
             let own = format!("\"http://{}{target}\"", app.address);
-            assert!(feed.text().contains(&own), "{own} is not named in its feed");
+            assert!(feed.text().contains(&own), "the feed does not contain {own}");
         }
     }
-    assert_eq!(fake.count(PREVIEW), 1, "all are the same channel");
+    assert_eq!(fake.count(PREVIEW), 1, "all spellings share one cache entry");
 }
 
 #[test]
-fn names_are_asked_for_as_they_are_spelled_but_kept_without_case() {
+fn channel_name_is_cached_case_insensitively() {
     let (fake, app) = service(&[]);
     assert_eq!(app.get(RSS).status, 200);
     assert_eq!(app.get("/HARBOUR_News/rss").status, 200);
@@ -40,7 +40,7 @@ fn names_are_asked_for_as_they_are_spelled_but_kept_without_case() {
 }
 
 #[test]
-fn a_feed_names_the_address_under_which_it_was_asked_for() {
+fn self_link_follows_the_host_header() {
     let (_fake, app) = service(&[]);
     for (host, own) in [
         ("feeds.example.org", "\"http://feeds.example.org/harbour_news/rss\""),
@@ -57,7 +57,7 @@ fn a_feed_names_the_address_under_which_it_was_asked_for() {
 }
 
 #[test]
-fn a_configured_base_address_wins_over_what_the_request_says() {
+fn public_url_overrides_the_host_header() {
     let (_fake, app) = service(&["--public-url", "https://example.org/feeds/"]);
     let feed = app.ask("GET", "/@harbour_news/atom", &[("Host", "evil.example")]);
     assert!(feed.text().contains("\"https://example.org/feeds/@harbour_news/atom\""));
@@ -65,7 +65,7 @@ fn a_configured_base_address_wins_over_what_the_request_says() {
 }
 
 #[test]
-fn what_is_no_channel_is_told_so() {
+fn invalid_channel_or_query_returns_400() {
     let (fake, app) = service(&[]);
     for (target, sentence) in [
         ("/abc/rss", "\"abc\" is not a channel: type its name"),
@@ -100,7 +100,7 @@ fn what_is_no_channel_is_told_so() {
 }
 
 #[test]
-fn what_is_no_feed_is_told_so() {
+fn unknown_format_returns_404() {
     let (fake, app) = service(&[]);
     for (target, feed) in
         [("/harbour_news/xml", "xml"), ("/harbour_news/RSS", "RSS"), ("/@harbour_news/feed", "feed")]
@@ -114,7 +114,7 @@ fn what_is_no_feed_is_told_so() {
 }
 
 #[test]
-fn only_get_and_head_are_answered() {
+fn methods_other_than_get_and_head_return_405() {
     let (_fake, app) = service(&[]);
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         assert_eq!(app.ask(method, RSS, &[("Content-Length", "0")]).status, 405, "{method}");
@@ -122,7 +122,7 @@ fn only_get_and_head_are_answered() {
 }
 
 #[test]
-fn the_home_page_leads_to_a_channels_page_and_that_to_its_feeds() {
+fn home_page_links_to_channel_page_and_feeds() {
     let (fake, app) = service(&[]);
     let home = app.get("/");
     assert_eq!((home.status, home.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
@@ -160,7 +160,7 @@ fn the_home_page_leads_to_a_channels_page_and_that_to_its_feeds() {
         );
     }
     assert_eq!(app.get("/?channel=%3Cscript%3E").status, 400);
-    assert_eq!(fake.count(PREVIEW), 0, "a channel's page asks Telegram nothing");
+    assert_eq!(fake.count(PREVIEW), 0, "the channel page must not fetch from Telegram");
     let health = app.get("/-/healthz");
     assert_eq!((health.status, health.text()), (200, "ok\n"));
 }

@@ -1,6 +1,6 @@
 //! The program under test: the real binary, as a service or as a command.
 //!
-//! It gets an empty environment, so that what is set on this machine does not change a test.
+//! It runs with an empty environment, so that variables of this machine cannot change a test.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,11 +20,11 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Arc<Monitor<Vec<String>>>,
-    /// Keeps the log, to its end.
+    /// Collects the log until the program ends.
     log_reader: Option<JoinHandle<()>>,
-    /// Where it runs, and keeps its data.
+    /// The working directory, with the data directory in it.
     pub(crate) folder: PathBuf,
-    /// What it was told, and must not tell.
+    /// Values that must not appear in the log.
     secrets: Vec<String>,
 }
 
@@ -32,24 +32,24 @@ pub(crate) struct App {
 const SECRETS: [&str; 2] = ["--token", "--media-key"];
 
 impl App {
-    /// Starts the service on a free port in a folder of its own, and returns when it listens.
+    /// Starts the service on a free port in a new directory, and waits until it listens.
     pub(crate) fn start(upstream: &str, flags: &[&str]) -> Self {
         Self::start_in(new_folder(), upstream, flags)
     }
 
-    /// The same in a folder that another service may have left.
+    /// Starts the service in an existing directory, such as that of a stopped one.
     pub(crate) fn start_in(folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         Self::start_at("127.0.0.1:0", folder, upstream, flags)
     }
 
-    /// The same at an address that is known before.
+    /// Starts the service on a given address.
     pub(crate) fn start_at(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut app = Self::launch(listen, folder, upstream, flags);
         app.address = app.wait_for_listener("");
         app
     }
 
-    /// The same, without waiting until it serves.
+    /// Starts the service without waiting until it listens.
     pub(crate) fn launch(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
         let mut child = telewire()
             .args(["serve", "--listen", listen, "--upstream", upstream])
@@ -67,20 +67,22 @@ impl App {
         Self { address: ([127, 0, 0, 1], 0).into(), child, log, log_reader, folder, secrets }
     }
 
+    /// Sends a request and waits for the answer.
     pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
         http::ask(self.address, method, target, headers)
     }
 
+    /// Sends a GET request without headers and waits for the answer.
     pub(crate) fn get(&self, target: &str) -> Response {
         self.ask("GET", target, &[])
     }
 
-    /// Lets the service, to which every feed is stale at once, read a channel as it is now.
+    /// Makes a service without fresh feeds (`--fresh-max 0s`) fetch the current state of a channel.
     pub(crate) fn refresh(&self, fake: &FakeTelegram, channel: &str) {
         let page = format!("/s/{channel}");
         let before = fake.count(&page);
-        // The first page may have been made before this; once the third is asked for, the second one is taken over.
-        wait_until("a channel is read three times", || {
+        // The first fetch may have begun before this call. The third one begins after the second was merged.
+        wait_until("the channel is fetched three times", || {
             assert_eq!(self.get(&format!("/{channel}/rss")).status, 200);
             fake.count(&page) >= before + 3
         });
@@ -112,34 +114,34 @@ impl App {
         wait_until(&format!("{name} is {value}"), || self.metric(name).total_cmp(&value).is_eq());
     }
 
-    /// The most memory that the program has taken, in bytes; `None` where the system does not say.
+    /// Returns the peak resident memory in bytes. `None` without `/proc`.
     pub(crate) fn peak_memory(&self) -> Option<usize> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().trim_end_matches(" kB").parse::<usize>().ok().map(|kilobytes| kilobytes << 10)
     }
 
-    /// Kills the program, and leaves its folder to the next.
+    /// Kills the program and returns its directory for the next one.
     pub(crate) fn kill(mut self) -> PathBuf {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::mem::take(&mut self.folder)
     }
 
-    /// Asks the program to stop, waits for that, and leaves its folder to the next.
+    /// Stops the program with SIGTERM and returns its directory for the next one.
     pub(crate) fn stop(mut self) -> PathBuf {
         self.terminate();
         assert_eq!(self.exit_code(), Some(0));
         std::mem::take(&mut self.folder)
     }
 
-    /// Asks the program to stop, as a system does.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
-    /// The exit code, once the program has ended by itself.
+    /// Waits for the program to exit and returns the exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -147,14 +149,14 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        // Nothing is left to be done if one of these fails: the test is over.
+        // The test is over, so failures to clean up do not matter.
         drop(self.child.kill());
         drop(self.child.wait());
         if !thread::panicking() {
             self.log_reader.take().unwrap().join().unwrap();
             self.log.read(|log| {
-                let told = |line: &&String| self.secrets.iter().any(|secret| line.contains(secret));
-                assert_eq!(log.iter().find(told), None, "a secret is in the log");
+                let leaks = |line: &&String| self.secrets.iter().any(|secret| line.contains(secret));
+                assert_eq!(log.iter().find(leaks), None, "the log contains a secret");
             });
         }
         if self.folder != Path::new("") {
@@ -163,7 +165,7 @@ impl Drop for App {
     }
 }
 
-/// A folder that nobody else uses.
+/// Creates a directory for one test.
 pub(crate) fn new_folder() -> PathBuf {
     static N: AtomicU32 = AtomicU32::new(0);
     let n = N.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +181,7 @@ fn listener_in(line: &str, path: &str) -> Option<SocketAddr> {
     (rest.split('"').next() == Some(path)).then(|| address.parse().ok())?
 }
 
+/// Starts a thread that adds each line of standard error to the log.
 fn collect_log(stderr: ChildStderr, log: &Arc<Monitor<Vec<String>>>) -> JoinHandle<()> {
     let log = Arc::clone(log);
     thread::spawn(move || {
@@ -188,7 +191,7 @@ fn collect_log(stderr: ChildStderr, log: &Arc<Monitor<Vec<String>>>) -> JoinHand
     })
 }
 
-/// What a command left behind.
+/// The exit code and output of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Output {
     pub(crate) code: i32,
@@ -196,17 +199,17 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// Runs a command in `tests/pages`, to its end.
+/// Runs a command in `tests/pages`.
 pub(crate) fn run(args: &[&str]) -> Output {
     run_with(args, &[], Stdio::piped())
 }
 
-/// Runs a command in a folder, to its end.
+/// Runs a command in a directory.
 pub(crate) fn run_in(folder: &Path, args: &[&str]) -> Output {
     output(telewire().args(args).current_dir(folder).stdout(Stdio::piped()))
 }
 
-/// The same as [`run`], with variables set and standard output elsewhere.
+/// Runs a command in `tests/pages` with environment variables and a given standard output.
 pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)], stdout: Stdio) -> Output {
     let mut command = telewire();
     command.args(args).envs(variables.iter().copied()).current_dir(super::pages_folder()).stdout(stdout);

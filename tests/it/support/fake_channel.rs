@@ -1,39 +1,40 @@
-//! A channel of the fake t.me with a history: posts are published, edited and deleted, and its pages show what is there.
+//! A channel of the fake Telegram: a test publishes, edits and deletes its posts, and its pages show the result.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A channel, and everything that it shows at the moment.
+/// A channel with its current posts.
 pub(crate) struct FakeChannel {
     pub(crate) name: String,
-    /// How many page_size a page has: 20 on t.me. An album takes one for each of its items.
+    /// Items on a preview page: 20 on t.me. An album has one item per picture.
     pub(crate) page_size: usize,
-    /// By id.
+    /// The posts by id.
     pub(crate) posts: BTreeMap<u32, FakePost>,
-    /// Where its pictures are: at a place whose addresses nobody asks, unless a test has one.
+    /// The base URL of its pictures. The default is a host that the tests do not contact.
     pub(crate) media_base_url: String,
-    /// What addresses of pictures end with, and are good for as long as it is this.
+    /// The token in URLs of pictures. A change makes all earlier URLs expire.
     pub(crate) token: u32,
-    /// Ids are never used twice.
+    /// The id of the next post. Ids are never reused.
     pub(crate) next_id: u32,
 }
 
-/// A post as t.me has it.
+/// A post of a [`FakeChannel`].
 #[derive(Clone, Debug)]
 pub(crate) struct FakePost {
     pub(crate) text: String,
     pub(crate) at: Timestamp,
-    /// Pictures; more than one are an album, with an id each.
+    /// The number of pictures. More than one make an album, each with its own id.
     pub(crate) n_pictures: u32,
-    /// Pictures that are there already.
+    /// The number of pictures that the page shows, for an album that is still being published.
     pub(crate) n_shown: u32,
-    /// The page only says that it opens in Telegram.
+    /// The page shows only a notice to open the post in Telegram.
     pub(crate) is_hidden: bool,
 }
 
 impl FakeChannel {
+    /// Returns a channel without posts.
     pub(crate) fn new(name: &str, page_size: usize) -> Self {
         let media_base_url = "https://cdn4.telesco.pe".to_owned();
         Self {
@@ -46,7 +47,7 @@ impl FakeChannel {
         }
     }
 
-    /// So many posts with a text, a minute apart, the first at `start`.
+    /// Returns a channel with `n` text posts, one minute apart, the first at `start`.
     pub(crate) fn with_posts(name: &str, n: u32, start: Timestamp) -> Self {
         let mut history = Self::new(name, 20);
         for n in 0..n {
@@ -55,7 +56,7 @@ impl FakeChannel {
         history
     }
 
-    /// Publishes a post with a text, and with pictures if any. Returns its id.
+    /// Publishes a post with a text and pictures. Returns its id.
     pub(crate) fn publish(&mut self, n_pictures: u32, at: Timestamp) -> u32 {
         let id = self.next_id;
         self.next_id += n_pictures.max(1);
@@ -65,13 +66,14 @@ impl FakeChannel {
         id
     }
 
+    /// Appends ", edited" to the text of a post.
     pub(crate) fn edit(&mut self, id: u32) {
         if let Some(post) = self.posts.get_mut(&id) {
             post.text.push_str(", edited");
         }
     }
 
-    /// The page with what is older than an id, or with the newest posts.
+    /// Returns the preview page with the newest posts, or with those older than an id.
     pub(crate) fn preview_page(&self, before: Option<u32>) -> String {
         let items = self.posts.iter().flat_map(|(id, post)| (0..post.n_shown.max(1)).map(|n| (*id, *id + n)));
         let mut shown: Vec<(u32, u32)> =
@@ -139,7 +141,7 @@ impl FakeChannel {
         .unwrap();
     }
 
-    /// The page of a single post.
+    /// Returns the page of a single post.
     pub(crate) fn post_page(&self, id: u32) -> String {
         let text = self.posts.get(&id).map_or("About the channel", |post| &post.text);
         format!(

@@ -1,17 +1,18 @@
-//! A name server that answers by script.
+//! A DNS server with scripted answers.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 
-/// The kind of address that a question is for.
+/// The type of a DNS record, with its number (RFC 1035 and RFC 3596).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordType {
     A = 1,
     Aaaa = 28,
 }
 
-/// Starts a name server on this machine: for each question for the addresses of a name it gives those that are of the
-/// kind that was asked for. Nothing is to be kept of it.
+/// Starts a DNS server on 127.0.0.1 and returns its socket address.
+///
+/// `addresses` returns the IP addresses of a name; those of another record type are left out. Answers have a TTL of 0.
 pub(crate) fn serve(
     mut addresses: impl FnMut(&str, RecordType) -> Vec<IpAddr> + Send + 'static,
 ) -> SocketAddr {
@@ -28,7 +29,7 @@ pub(crate) fn serve(
     at
 }
 
-/// RFC 1035, section 4.
+/// Builds the answer to a DNS query (RFC 1035, section 4).
 fn answer(question: &[u8], addresses: &mut impl FnMut(&str, RecordType) -> Vec<IpAddr>) -> Vec<u8> {
     const HEADER: usize = 12;
     let mut labels = Vec::new();
@@ -47,7 +48,7 @@ fn answer(question: &[u8], addresses: &mut impl FnMut(&str, RecordType) -> Vec<I
     packet.extend([0x81, 0x80, 0, 1, 0, u8::try_from(data.len()).unwrap(), 0, 0, 0, 0]);
     packet.extend_from_slice(&question[HEADER..at + 5]);
     for data in data {
-        // The name of the question, its type and class, and good for no second.
+        // A pointer to the name in the question, its type and class, and a TTL of 0.
         packet.extend([0xc0, 0x0c]);
         packet.extend_from_slice(&question[at + 1..at + 5]);
         packet.extend([0; 4]);

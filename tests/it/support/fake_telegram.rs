@@ -1,7 +1,7 @@
-//! A fake t.me: real sockets on a port of its own, and answers by script.
+//! A fake t.me on a real socket, with scripted answers.
 //!
-//! An [`Answer`] is data: what is sent, how it is framed, where it breaks off, what it waits for. One loop serves
-//! every connection by it. Its threads end with the test program.
+//! An [`Answer`] is plain data: the body, its framing, where it is truncated, when it is sent. One loop serves every
+//! connection. The threads end with the test program.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -17,53 +17,53 @@ use flate2::write::GzEncoder;
 use super::fake_channel::FakeChannel;
 use super::wait::Monitor;
 
-/// What is answered to a request.
+/// A scripted answer to a request.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) framing: Framing,
-    /// The connection ends after so many bytes of the body.
+    /// The number of bytes of the body after which the connection is closed.
     pub(crate) truncate_after: Option<usize>,
-    /// Nothing is sent before this opens.
+    /// Holds the answer back until the gate is open.
     pub(crate) gate: Option<Gate>,
-    /// The body is sent a byte at a time, with so long between two.
+    /// Sends the body byte by byte, with this pause after each.
     pub(crate) byte_interval: Option<Duration>,
 }
 
-/// How the other side learns where the body ends.
+/// How the end of the body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     ContentLength,
     Chunked,
-    /// By the end of the connection: a body that is cut looks like a whole one.
+    /// By closing the connection, so that a truncated body looks complete.
     Close,
-    /// There is no answer: the connection ends.
+    /// Closes the connection without an answer.
     NoResponse,
 }
 
 impl Answer {
-    /// A page.
+    /// Returns an HTML page.
     pub(crate) fn page(html: &str) -> Self {
         let html_type = "text/html; charset=utf-8";
         Self { body: html.into(), ..Self::status(200) }.with("Content-Type", html_type)
     }
 
-    /// A page whose body is compressed.
+    /// Returns an HTML page with a gzip body.
     pub(crate) fn gzip(html: &str) -> Self {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(html.as_bytes()).unwrap();
         Self { body: gzip.finish().unwrap(), ..Self::page("") }.with("Content-Encoding", "gzip")
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// A file, or the part of it that the head of a request asks for.
+    /// Returns a file, or the byte range that a request head asks for.
     pub(crate) fn file(bytes: &[u8], request: &str) -> Self {
         let range = request
             .lines()
@@ -82,7 +82,7 @@ impl Answer {
         answer.with("Content-Range", &format!("bytes {first}-{}/{}", last - 1, bytes.len()))
     }
 
-    /// A status with an empty body.
+    /// Returns a status with an empty body.
     pub(crate) fn status(status: u16) -> Self {
         let framing = Framing::ContentLength;
         Self {
@@ -96,27 +96,29 @@ impl Answer {
         }
     }
 
-    /// A redirect.
+    /// Returns a redirect (302).
     pub(crate) fn redirect(location: &str) -> Self {
         Self::status(302).with("Location", location)
     }
 }
 
-/// Holds answers back until a test lets them go.
+/// Holds answers back until a test opens it.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<Monitor<bool>>);
 
 impl Gate {
-    /// Lets everything through from now on.
+    /// Releases all answers that wait, and all later ones.
     pub(crate) fn open(&self) {
         self.0.update(|is_open| *is_open = true);
     }
 
+    /// Waits until the gate is open. `false` after the timeout.
     fn pass(&self) -> bool {
         self.0.wait_for(|is_open| *is_open)
     }
 }
 
+/// A fake t.me and file server on a free port of 127.0.0.1. Unknown paths get status 500.
 pub(crate) struct FakeTelegram {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -124,26 +126,28 @@ pub(crate) struct FakeTelegram {
 
 #[derive(Default)]
 struct Shared {
+    /// Answers by path and query.
     script: Mutex<HashMap<String, Answer>>,
-    /// Channels with a history, whose pages are made when they are asked for.
+    /// Channels by name, whose pages are rendered on request.
     channels: Mutex<HashMap<String, Arc<Mutex<FakeChannel>>>>,
-    /// Files by their paths, of which parts can be had.
+    /// Files by path, served with range requests.
     files: Mutex<HashMap<String, Arc<[u8]>>>,
-    /// The answer to everything, whatever the script says.
+    /// Replaces every other answer.
     override_answer: Mutex<Option<Answer>>,
-    /// Connections are refused.
+    /// New connections are refused.
     is_offline: AtomicBool,
     requests: Monitor<Vec<Request>>,
 }
 
 struct Request {
     at: Instant,
-    /// With the query, if there is one.
+    /// The path with its query.
     path: String,
     head: String,
 }
 
 impl FakeTelegram {
+    /// Starts the server.
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -155,82 +159,82 @@ impl FakeTelegram {
                 if shared.is_offline.load(Ordering::SeqCst) {
                     break;
                 }
-                // An error says that the other side went away, which some tests make it do.
+                // An error means that the client disconnected, which some tests intend.
                 thread::spawn(move || serve(&stream?, &shared));
             }
         });
         Self { address, shared }
     }
 
-    /// Its base address, for `--upstream`.
+    /// Returns the base URL, for `--upstream`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Scripts the answer to requests for a path, in place of the one before.
+    /// Sets the answer to requests for a path and query.
     pub(crate) fn on(&self, path: &str, answer: Answer) {
         self.shared.script.lock().unwrap().insert(path.to_owned(), answer);
     }
 
-    /// Has a file.
+    /// Adds a file.
     pub(crate) fn add_file(&self, path: &str, bytes: Vec<u8>) {
         self.shared.files.lock().unwrap().insert(path.to_owned(), bytes.into());
     }
 
-    /// Takes the answer to a path out of the script.
+    /// Removes the answer that [`on`](Self::on) has set for a path.
     pub(crate) fn remove_answer(&self, path: &str) {
         self.shared.script.lock().unwrap().remove(path);
     }
 
-    /// Has a channel, whose history is the caller's to change.
-    pub(crate) fn add_channel(&self, history: FakeChannel) -> Arc<Mutex<FakeChannel>> {
-        let (name, history) = (history.name.clone(), Arc::new(Mutex::new(history)));
-        self.shared.channels.lock().unwrap().insert(name, Arc::clone(&history));
-        history
+    /// Adds a channel, and returns it so that the test can change it.
+    pub(crate) fn add_channel(&self, channel: FakeChannel) -> Arc<Mutex<FakeChannel>> {
+        let (name, channel) = (channel.name.clone(), Arc::new(Mutex::new(channel)));
+        self.shared.channels.lock().unwrap().insert(name, Arc::clone(&channel));
+        channel
     }
 
-    /// Its host and port, for `--media-hosts`.
+    /// Returns the host and port, for `--media-hosts`.
     pub(crate) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Requests for paths that begin so.
-    pub(crate) fn paths(&self, start: &str) -> Vec<String> {
+    /// Returns the requested paths that start with `prefix`, in order of arrival.
+    pub(crate) fn paths(&self, prefix: &str) -> Vec<String> {
         let of = |requests: &Vec<Request>| {
             let paths = requests.iter().map(|request| request.path.clone());
-            paths.filter(|path| path.starts_with(start)).collect()
+            paths.filter(|path| path.starts_with(prefix)).collect()
         };
         self.shared.requests.read(of)
     }
 
-    /// Follows the script again.
+    /// Ends [`override_all`](Self::override_all).
     pub(crate) fn clear_override(&self) {
         *self.shared.override_answer.lock().unwrap() = None;
     }
 
-    /// Answers everything so from now on, whatever the script says.
+    /// Sends this answer to every request from now on.
     pub(crate) fn override_all(&self, answer: Answer) {
         *self.shared.override_answer.lock().unwrap() = Some(answer);
     }
 
-    /// Refuses connections from now on, and ends those it has.
+    /// Refuses new connections, and closes existing ones at their next request.
     pub(crate) fn shut_down(&self) {
         self.shared.is_offline.store(true, Ordering::SeqCst);
-        // The loop that accepts connections sees it when the next one comes.
+        // Wakes the accept loop, which then ends.
         drop(TcpStream::connect(self.address));
     }
 
-    /// When each request came, in their order.
+    /// Returns the times of all requests, in order of arrival.
     pub(crate) fn times(&self) -> Vec<Instant> {
         self.shared.requests.read(|requests| requests.iter().map(|request| request.at).collect())
     }
 
-    /// How many requests for the path have come.
+    /// Returns the number of requests for a path.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.heads(path).len()
     }
 
-    /// The heads of the requests for the path, as they came over the wire.
+    /// Returns the raw heads of the requests for a path.
     pub(crate) fn heads(&self, path: &str) -> Vec<String> {
         let of_path = |requests: &Vec<Request>| -> Vec<String> {
             requests
@@ -242,14 +246,14 @@ impl FakeTelegram {
         self.shared.requests.read(of_path)
     }
 
-    /// Waits for the first request for the path.
+    /// Waits for the first request for a path.
     pub(crate) fn wait_for(&self, path: &str) {
         let came = self.shared.requests.wait_for(|all| all.iter().any(|request| request.path == path));
-        assert!(came, "the fake t.me was never asked for {path}");
+        assert!(came, "timed out waiting for a request for {path}");
     }
 }
 
-/// Answers the requests of one connection until one of both sides ends it.
+/// Answers the requests of a connection until one side closes it.
 fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut requests = BufReader::new(stream);
     while let Some(request) = read_request(&mut requests)? {
@@ -278,7 +282,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// `/s/NAME`, `/s/NAME?before=ID` and `/NAME/ID` of a channel with a history.
+/// Returns the page of an added channel: `/s/NAME`, `/s/NAME?before=ID` or `/NAME/ID`.
 fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let (first, second) = path.trim_start_matches('/').split_once('/')?;
@@ -290,7 +294,8 @@ fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     Some(Answer::page(&channels.get(first)?.lock().unwrap().post_page(second.parse().ok()?)))
 }
 
-/// `/file/NAME-ITEM.jpg?token=N` of a channel with a history, or the part of it that is asked for.
+/// Returns a picture of an added channel, or a range of it: `/file/NAME-ITEM.jpg?token=N`. An expired token gets status
+/// 404.
 fn file_of_channel(shared: &Shared, request: &Request) -> Option<Answer> {
     let (name, rest) = request.path.strip_prefix("/file/")?.split_once('-')?;
     let (item, token) = rest.split_once(".jpg?token=")?;
@@ -301,7 +306,7 @@ fn file_of_channel(shared: &Shared, request: &Request) -> Option<Answer> {
     Some(Answer::file(&picture(name, item.parse().ok()?), &request.head))
 }
 
-/// A picture, as far as its first bytes tell; every one is another.
+/// Returns the bytes of an item's picture: a JPEG signature and content that differs between items.
 pub(crate) fn picture(channel: &str, item: u32) -> Vec<u8> {
     let mut bytes = b"\xff\xd8\xff\xe0".to_vec();
     bytes.extend(format!("{channel} {item} ").bytes().cycle().take(1000 + usize::try_from(item).unwrap()));

@@ -1,17 +1,19 @@
-//! Golden files: what came out once, was looked at, and must come out again.
+//! Golden files: reviewed output that later runs must reproduce byte by byte.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// Set to accept what comes out now.
+/// The environment variable that makes [`compare`] overwrite golden files with the actual output.
 pub(crate) const BLESS: &str = "TELEWIRE_BLESS";
 
-/// How much is shown around a difference, in characters.
+/// The number of characters shown around a difference.
 const SHOWN: usize = 60;
 
-/// Compares bytes with the golden file, or writes them there when blessing.
+/// Compares bytes with a golden file, or overwrites the file if [`BLESS`] is set.
 ///
-/// The error says where they first differ.
+/// # Errors
+///
+/// If the bytes differ. Says where.
 pub(crate) fn compare(file: &Path, actual: &[u8]) -> Result<(), String> {
     if is_blessing() {
         return fs::write(file, actual).map_err(|err| format!("{}: {err}", file.display()));

@@ -1,11 +1,12 @@
-//! A small HTTP/1.1 client that shows what is on the wire: one request a connection, nothing followed, nothing
-//! decompressed, and an answer that is not whole is no answer.
+//! A minimal HTTP/1.1 client: one request per connection, no redirects, no decompression. It panics on incomplete
+//! responses.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use super::wait::WAIT_TIMEOUT;
 
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -14,26 +15,29 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The value of a header, if it is there. A header that is there twice fails the test.
+    /// Returns the value of a header.
+    ///
+    /// Panics if the header is repeated.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} is there twice: {:?}", self.headers);
+        assert!(values.next().is_none(), "{name} is repeated: {:?}", self.headers);
         value
     }
 
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
     }
 }
 
-/// Asks, and waits for the answer.
+/// Sends a request and waits for the response.
 pub(crate) fn ask(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {
     let stream = send(to, method, target, headers);
     receive(stream, method)
 }
 
-/// Sends a request; the answer is still to come. `Host` is the address asked, unless given.
+/// Sends a request, and returns the connection to read the response from. The default of `Host` is the socket address.
 pub(crate) fn send(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> TcpStream {
     let mut stream = TcpStream::connect_timeout(&to, WAIT_TIMEOUT).unwrap();
     stream.set_read_timeout(Some(WAIT_TIMEOUT)).unwrap();
@@ -50,11 +54,12 @@ pub(crate) fn send(to: SocketAddr, method: &str, target: &str, headers: &[(&str,
     stream
 }
 
-/// Reads the answer to its end.
+/// Reads a response to its end.
 pub(crate) fn receive(mut stream: TcpStream, method: &str) -> Response {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer with a head");
+    let head_end =
+        bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a complete response head");
     let mut lines = str::from_utf8(&bytes[..head_end]).unwrap().split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let header =
@@ -67,11 +72,12 @@ pub(crate) fn receive(mut stream: TcpStream, method: &str) -> Response {
     }
     let length = response.header("Content-Length").map(|length| length.parse::<usize>().unwrap());
     let is_bare = method == "HEAD" || status == 304;
-    assert_eq!(raw.len(), if is_bare { 0 } else { length.unwrap_or(raw.len()) }, "a whole body");
+    assert_eq!(raw.len(), if is_bare { 0 } else { length.unwrap_or(raw.len()) }, "the body is incomplete");
     response.body = raw.to_vec();
     response
 }
 
+/// Decodes a chunked body.
 fn unchunked(mut raw: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {

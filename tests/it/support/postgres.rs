@@ -1,7 +1,7 @@
-//! A PostgreSQL of the tests' own: a temporary cluster from the system's package, on a free port of 127.0.0.1.
+//! A temporary PostgreSQL cluster on a free port of 127.0.0.1, from the system's package.
 //!
-//! PostgreSQL does not run as root, so there it runs as the user `postgres`, which the package has made. A shell stands
-//! between it and the test program, and ends it when that ends, in whichever way.
+//! PostgreSQL refuses to run as root, so for root it is started as the package's user `postgres`. A shell is its parent
+//! process, and stops it when the test program ends, even by a crash.
 
 use std::fs;
 use std::io;
@@ -15,30 +15,29 @@ use std::time::{Duration, Instant};
 use super::print_note;
 use super::wait::WAIT_TIMEOUT;
 
+/// A running cluster.
 pub(crate) struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
-    /// Its end is the shell's sign to end PostgreSQL.
+    /// The shell's standard input. The shell stops PostgreSQL when it is closed.
     alive: ChildStdin,
     shell: Child,
 }
 
 impl Postgres {
-    /// The one that tests share which do not harm it; `None`, and a line about that, where there is no package.
+    /// Returns the cluster shared by the tests that do not stop it. `None`, with a note, if PostgreSQL is not installed.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
         SHARED.get_or_init(Self::start).as_ref()
     }
 
-    /// One of a test's own.
+    /// Starts a cluster for one test.
     pub(crate) fn start() -> Option<Self> {
         static SAID: OnceLock<()> = OnceLock::new();
         static N: AtomicU32 = AtomicU32::new(0);
         let Some(programs) = programs() else {
-            SAID.get_or_init(|| {
-                print_note("PostgreSQL is not installed: the archive is tested on SQLite alone")
-            });
+            SAID.get_or_init(|| print_note("skipped tests with PostgreSQL: it is not installed"));
             return None;
         };
         let n = N.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +49,7 @@ impl Postgres {
         let cluster = folder.join("cluster");
         let mut initdb = as_postgres(&programs.join("initdb"));
         run(initdb.args(["-A", "trust", "-U", "telewire", "-N", "--locale=C.UTF-8", "-D"]).arg(&cluster));
-        // The port is free at this moment, and soon after.
+        // Another process could take this port before PostgreSQL does, which is unlikely.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (shell, alive) = launch(&programs, &folder, port);
         let postgres = Self { programs, folder, port, alive, shell };
@@ -58,7 +57,7 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// A new empty database.
+    /// Creates an empty database and returns its URL.
     pub(crate) fn database(&self) -> String {
         static N: AtomicU32 = AtomicU32::new(0);
         let name = format!("telewire_{}", N.fetch_add(1, Ordering::Relaxed));
@@ -68,17 +67,17 @@ impl Postgres {
         format!("postgres://telewire@127.0.0.1:{port}/{name}")
     }
 
-    /// Stops every process of it, as if the machine had lost its power for thinking.
+    /// Suspends all its processes (SIGSTOP), so that connections hang instead of failing.
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets them go on.
+    /// Resumes the processes after [`pause`](Self::pause).
     pub(crate) fn resume(&self) {
         self.signal("-CONT");
     }
 
-    /// Kills it as it is.
+    /// Kills all its processes (SIGKILL).
     pub(crate) fn kill(&mut self) {
         self.signal("-KILL");
         self.shell.wait().unwrap();
@@ -92,13 +91,14 @@ impl Postgres {
 
     fn signal(&self, signal: &str) {
         let mut ids = descendants(self.shell.id());
-        // The shell only waits.
+        // The shell must keep waiting for PostgreSQL.
         ids.retain(|id| *id != self.shell.id());
         let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
-        // Those that have ended in between are no matter.
+        // `kill` fails for processes that have ended in the meantime, which does not matter.
         Command::new("kill").arg(signal).args(ids).stderr(Stdio::null()).status().unwrap();
     }
 
+    /// Waits until the cluster accepts connections.
     fn wait(&self) {
         let until = Instant::now() + WAIT_TIMEOUT;
         let port = self.port.to_string();
@@ -111,7 +111,7 @@ impl Postgres {
             std::thread::sleep(Duration::from_millis(20));
         }
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        panic!("PostgreSQL does not start: {log}");
+        panic!("PostgreSQL did not start in time: {log}");
     }
 }
 
@@ -124,7 +124,7 @@ impl Drop for Postgres {
 }
 
 fn launch(programs: &Path, folder: &Path, port: u16) -> (Child, ChildStdin) {
-    // `read` ends with the test program, which leaves nothing behind then.
+    // `cat` ends with the test program; then PostgreSQL is stopped and its directory removed.
     let script = "exec 3<&0; \"$@\" </dev/null >>\"$FOLDER/log\" 2>&1 & server=$!; \
                   (cat <&3 >/dev/null; kill -INT $server; sleep 5; rm -rf \"$FOLDER\") 2>/dev/null & wait $server";
     let mut shell = as_postgres(Path::new("sh"));
@@ -138,7 +138,7 @@ fn launch(programs: &Path, folder: &Path, port: u16) -> (Child, ChildStdin) {
     (shell, alive)
 }
 
-/// Where the package has its programs.
+/// Returns the directory of PostgreSQL's programs: the newest version of the Debian package, else from `PATH`.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(io::Result::ok);
     let newest =
@@ -147,7 +147,7 @@ fn programs() -> Option<PathBuf> {
     newest.or(path)
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the system's programs are")]
+#[expect(clippy::disallowed_methods, reason = "the path of the system's programs")]
 fn path_variable() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
@@ -171,14 +171,14 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A process and all that it has started.
+/// Returns the ids of a process and its descendants.
 fn descendants(root: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
             let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
             let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-            // The name may hold anything, up to the last bracket.
+            // The name of the process is in parentheses and may contain any character.
             let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
             Some((id, parent))
         })

@@ -1,4 +1,4 @@
-//! A feed reader (feed-rs): what it makes of our feeds.
+//! Reads feeds back with a feed reader's parser (feed-rs).
 
 use feed_rs::model::Entry;
 use telewire::feed::options::FeedOptions;
@@ -8,19 +8,19 @@ use telewire::media::signed_url::MediaLinker;
 use telewire::model::post::Snapshot;
 use telewire::telegram::url::MEDIA_HOSTS;
 
-/// The feed of a snapshot as a service at feeds.example.org gives it.
+/// Returns the feed of a snapshot, as a service at feeds.example.org with `--media direct` serves it.
 pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
     let self_url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
     let options = FeedOptions { self_url, media: direct(), ..FeedOptions::default() };
     feed::build(snapshot, &options)
 }
 
-/// Files as Telegram addresses them.
+/// Returns a linker that keeps Telegram's own media URLs.
 fn direct() -> MediaLinker {
     MediaLinker { hosts: MEDIA_HOSTS.parse().unwrap(), proxy: None }
 }
 
-/// What all formats must tell a reader of an entry.
+/// The fields of an entry that must be the same in all formats.
 #[derive(Debug, PartialEq, Eq)]
 struct EntryFields {
     id: String,
@@ -30,8 +30,12 @@ struct EntryFields {
     body: String,
 }
 
-/// Reads the feed in every format, and compares with the posts: the same entries, newest first, each with the
-/// permalink as its id and its link, and nothing in its body that the sanitizer would take out.
+/// Parses the feed of a snapshot in every format and compares it with the posts.
+///
+/// # Errors
+///
+/// If the entries are not the posts, newest first, each with the permalink as its id and link, or if a body contains
+/// something that the sanitizer removes. Says which format and what differs.
 pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
     for format in Format::ALL {
         let feed = feed(snapshot, format);
@@ -54,7 +58,7 @@ pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
                 body: entry.body.clone(),
             };
             if sanitize(&entry.body) != entry.body {
-                return Err(format!("{format:?}: not what the sanitizer leaves: {}", entry.body));
+                return Err(format!("{format:?}: the sanitizer would change this body: {}", entry.body));
             }
             let actual = entry_fields(read);
             if actual != expected {

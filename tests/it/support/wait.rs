@@ -1,12 +1,13 @@
-//! A value that some threads change and others wait for, so that no test sleeps in hope.
+//! Waiting for conditions instead of sleeping for a fixed time.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that a test waits for. Longer than the program's own deadlines, on a slow machine.
+/// Timeout of everything that a test waits for: longer than the program's own timeouts, also on a slow machine.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A value that threads update and wait for.
 #[derive(Default)]
 pub(crate) struct Monitor<T> {
     value: Mutex<T>,
@@ -14,18 +15,18 @@ pub(crate) struct Monitor<T> {
 }
 
 impl<T> Monitor<T> {
-    /// Changes the value and wakes those who wait for that.
+    /// Updates the value and wakes the waiting threads.
     pub(crate) fn update(&self, update: impl FnOnce(&mut T)) {
         update(&mut self.value.lock().unwrap());
         self.changed.notify_all();
     }
 
-    /// Looks at the value as it is now.
+    /// Reads the current value.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         read(&self.value.lock().unwrap())
     }
 
-    /// Waits until the value is as wanted; whether that came in time.
+    /// Waits until the condition holds. `false` after [`WAIT_TIMEOUT`].
     #[must_use]
     pub(crate) fn wait_for(&self, wanted: impl Fn(&T) -> bool) -> bool {
         let value = self.value.lock().unwrap();
@@ -35,11 +36,13 @@ impl<T> Monitor<T> {
     }
 }
 
-/// Looks again and again until something is as wanted, which it has to become in time.
+/// Polls until the condition holds.
+///
+/// Panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) fn wait_until(what: &str, wanted: impl Fn() -> bool) {
     let until = Instant::now() + WAIT_TIMEOUT;
     while !wanted() {
-        assert!(Instant::now() < until, "not in time: {what}");
+        assert!(Instant::now() < until, "timed out waiting until {what}");
         thread::yield_now();
     }
 }
