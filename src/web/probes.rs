@@ -39,11 +39,10 @@ const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 3
 /// Returns whether a path is a probe. Such paths are answered with 404 without asking Telegram.
 pub(super) fn is_probe(path: &str) -> bool {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let is_channel_url = first.contains("t.me") || first.starts_with("telegram.");
     let extension =
         path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
     let has_extension = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
-    (rest.is_empty() || first.starts_with('.')) && PROBES.contains(&first) || has_extension && !is_channel_url
+    (rest.is_empty() || first.starts_with('.')) && PROBES.contains(&first) || has_extension
 }
 
 /// The routes of the icon and of `robots.txt`.

@@ -169,7 +169,7 @@ fn rejected_pages_are_stored_up_to_a_limit() {
     let names: Vec<String> = (0..7).map(|n| format!("Lost_{n}")).collect();
     for name in &names {
         fake.on(&format!("/s/{name}"), Answer::page(&html));
-        assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
+        assert_eq!(app.get(&format!("/{}/rss", name.to_lowercase())).status, 502);
         let kept = app.folder.join(format!("data/rejected-pages/{}.html", name.to_lowercase()));
         assert_eq!(fs::read_to_string(kept).unwrap(), html);
         // An answer of Telegram in between keeps the breaker closed.

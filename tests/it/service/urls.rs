@@ -1,12 +1,22 @@
 //! URLs: the spellings of a channel, the self link of a feed, errors, and the HTML pages.
 
 use super::{PREVIEW, RSS, service};
+use crate::support::app::App;
+use crate::support::fake_telegram::Answer;
+use crate::support::page;
+
+/// Resolves a relative `Location` like a reader does.
+fn follow(app: &App, target: &str, location: &str) -> String {
+    let requested = url::Url::parse(&format!("http://{}{target}", app.address)).unwrap();
+    let followed = requested.join(location).unwrap();
+    followed.as_str().strip_prefix(&format!("http://{}", app.address)).unwrap().to_owned()
+}
 
 #[test]
-fn channel_path_accepts_every_pasted_spelling() {
+fn every_pasted_spelling_redirects_to_the_canonical_url() {
     let (fake, app) = service(&[]);
     for typed in [
-        "harbour_news",
+        "Harbour_NEWS",
         "@harbour_news",
         "%40harbour_news",
         "%20harbour_news%20",
@@ -21,21 +31,102 @@ fn channel_path_accepts_every_pasted_spelling() {
         "tg://resolve%3Fdomain=harbour_news",
     ] {
         for format in ["rss", "atom", "json", "rss/"] {
-            let target = format!("/{typed}/{format}");
-            let feed = app.get(&target);
-            assert_eq!(feed.status, 200, "{target}: {}", feed.text());
-            let own = format!("\"http://{}{target}\"", app.address);
-            assert!(feed.text().contains(&own), "the feed does not contain {own}");
+            let canonical = format!("/harbour_news/{}", format.trim_end_matches('/'));
+            for query in ["", "?limit=5"] {
+                let target = format!("/{typed}/{format}{query}");
+                let answer = app.get(&target);
+                assert_eq!(answer.status, 301, "{target}: {}", answer.text());
+                let location = answer.header("Location").unwrap();
+                assert_eq!(follow(&app, &target, location), format!("{canonical}{query}"), "{target}");
+                assert!(answer.header("Cache-Control").is_some(), "{target}");
+            }
+            let feed = app.get(&canonical);
+            let own = format!("\"http://{}{canonical}\"", app.address);
+            assert!(feed.status == 200 && feed.text().contains(&own), "the feed does not contain {own}");
         }
     }
+    for (target, canonical) in [
+        ("/harbour_news.rss", RSS),
+        ("/rss/harbour_news", RSS),
+        ("/rss/@Harbour_News?limit=5", "/harbour_news/rss?limit=5"),
+        ("//harbour_news/rss", RSS),
+        ("/@harbour_news", "/harbour_news"),
+        ("/harbour_news/", "/harbour_news"),
+        ("/t.me/s/harbour_news", "/harbour_news"),
+    ] {
+        let answer = app.get(target);
+        assert_eq!(answer.status, 301, "{target}: {}", answer.text());
+        let target = target
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or(target, |_| "/./harbour_news/rss");
+        assert_eq!(follow(&app, target, answer.header("Location").unwrap()), canonical, "{target}");
+    }
     assert_eq!(fake.count(PREVIEW), 1, "all spellings share one cache entry");
+}
+
+#[test]
+fn redirect_keeps_the_token_and_the_base_path() {
+    let token = "0123456789abcdef";
+    let (_fake, app) = service(&["--token", token, "--public-url", "https://example.org/feeds"]);
+    for (target, location) in [
+        (format!("/Harbour_News/rss?token={token}"), format!("../harbour_news/rss?token={token}")),
+        (format!("/-/t/{token}/Harbour_News/rss"), "../harbour_news/rss".to_owned()),
+    ] {
+        let answer = app.get(&target);
+        assert_eq!((answer.status, answer.header("Location")), (301, Some(location.as_str())), "{target}");
+    }
+}
+
+#[test]
+fn unknown_parameters_are_ignored_and_misspelled_ones_are_errors() {
+    let (fake, app) = service(&[]);
+    let plain = app.get(RSS);
+    for query in ["?", "?utm_source=reader", "?_=1700000000", "?v", "?page=5"] {
+        let feed = app.get(&format!("{RSS}{query}"));
+        assert_eq!((feed.status, feed.text()), (200, plain.text()), "{query}");
+    }
+    let canonical = app.get("/harbour_news/rss?limit=3");
+    for query in ["?limit=3&utm_source=x", "?x=1&limit=3", "?limit=9&limit=3"] {
+        assert_eq!(app.get(&format!("{RSS}{query}")).text(), canonical.text(), "{query}");
+    }
+    for query in ["?limt=5", "?Limit=5", "?limits=5", "?befor=5"] {
+        let answer = app.get(&format!("{RSS}{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.text().contains("did you mean"), "{}", answer.text());
+    }
+    assert_eq!(app.get("/harbour_news/rss?limit=5000").status, 200);
+    assert_eq!(fake.count(PREVIEW), 1);
+}
+
+#[test]
+fn probes_of_crawlers_and_readers_cost_no_fetch() {
+    let (fake, app) = service(&[]);
+    for target in [
+        "/feed",
+        "/rss.xml",
+        "/atom.xml",
+        "/sitemap.xml",
+        "/.well-known/security.txt",
+        "/wp-login.php",
+        "/?feed=rss2",
+    ] {
+        assert_eq!(app.get(target).status, 404, "{target}");
+    }
+    for (target, content_type) in
+        [("/favicon.ico", "image/svg+xml"), ("/robots.txt", "text/plain; charset=utf-8")]
+    {
+        let answer = app.get(target);
+        assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(content_type)), "{target}");
+    }
+    assert_eq!(fake.paths("/").len(), 0);
 }
 
 #[test]
 fn channel_name_is_cached_case_insensitively() {
     let (fake, app) = service(&[]);
     assert_eq!(app.get(RSS).status, 200);
-    assert_eq!(app.get("/HARBOUR_News/rss").status, 200);
+    assert_eq!(app.get("/HARBOUR_News/rss").status, 301);
     assert_eq!((fake.count(PREVIEW), fake.count("/s/HARBOUR_News")), (1, 0));
 }
 
@@ -59,8 +150,8 @@ fn self_link_follows_the_host_header() {
 #[test]
 fn public_url_overrides_the_host_header() {
     let (_fake, app) = service(&["--public-url", "https://example.org/feeds/"]);
-    let feed = app.ask("GET", "/@harbour_news/atom", &[("Host", "evil.example")]);
-    assert!(feed.text().contains("\"https://example.org/feeds/@harbour_news/atom\""));
+    let feed = app.ask("GET", "/harbour_news/atom", &[("Host", "evil.example")]);
+    assert!(feed.text().contains("\"https://example.org/feeds/harbour_news/atom\""));
     assert!(!feed.text().contains("evil.example"));
 }
 
@@ -81,10 +172,7 @@ fn invalid_channel_or_query_returns_400() {
         ("/t.me/+AbCdEfGhIjKl/rss", "leads to a private chat"),
         ("/t.me/joinchat/AbCdEfGhIjKl/atom", "leads to a private chat"),
         ("/https://t.me/c/1234567/89/rss", "leads to a private chat"),
-        ("/harbour_news/rss?page=5", "unknown or repeated query parameter"),
-        ("/harbour_news/rss?limit=5&limit=6", "unknown or repeated query parameter"),
-        ("/harbour_news/rss?limit=0", "must be a number of posts from 1 to 200"),
-        ("/harbour_news/rss?limit=201", "must be a number of posts from 1 to 200"),
+        ("/harbour_news/rss?limit=0", "must be a number of posts"),
         ("/harbour_news/rss?before=x", "must be the number of a post"),
     ] {
         let answer = app.get(target);
@@ -131,13 +219,11 @@ fn home_page_links_to_channel_page_and_feeds() {
         "{}",
         home.text()
     );
-    for target in [
-        "/harbour_news",
-        "/harbour_news/",
-        "/@harbour_news",
-        "/t.me/harbour_news",
-        "/?channel=t.me%2Fharbour_news",
-    ] {
+    for typed in ["t.me%2Fharbour_news", "%40Harbour_News", "https%3A%2F%2Ft.me%2Fs%2Fharbour_news"] {
+        let answer = app.get(&format!("/?channel={typed}"));
+        assert_eq!((answer.status, answer.header("Location")), (303, Some("harbour_news")), "{typed}");
+    }
+    for target in ["/harbour_news", "/harbour_news?utm_source=x"] {
         let page = app.get(target);
         assert_eq!(
             (page.status, page.header("Content-Type")),
@@ -160,7 +246,14 @@ fn home_page_links_to_channel_page_and_feeds() {
         );
     }
     assert_eq!(app.get("/?channel=%3Cscript%3E").status, 400);
-    assert_eq!(fake.count(PREVIEW), 0, "the channel page must not fetch from Telegram");
+    assert_eq!(fake.count(PREVIEW), 1);
+    fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
+    fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
+    let missing = app.get("/nobody_here");
+    assert!(
+        missing.status == 404 && !missing.text().contains("alternate"),
+        "a feed that does not exist is offered"
+    );
     let health = app.get("/-/healthz");
     assert_eq!((health.status, health.text()), (200, "ok\n"));
 }
