@@ -254,10 +254,11 @@ fn every_dependency_says_what_it_is_for() {
 }
 
 #[test]
-fn the_readme_explains_every_flag_of_the_service() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let table = readme.split("| flag | variable |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let rows: Vec<Vec<&str>> = table.lines().skip(2).map(|row| row.split(" | ").collect()).collect();
+fn the_manual_has_every_flag_of_the_service() {
+    let manual = fs::read_to_string(root().join("deploy/README.md")).unwrap();
+    let tables = manual.split("| flag | variable |").skip(1).map(|rest| rest.split("\n\n").next().unwrap());
+    let rows: Vec<Vec<&str>> =
+        tables.flat_map(|table| table.lines().skip(2)).map(|row| row.split(" | ").collect()).collect();
     let command = Cli::command();
     let flags: Vec<_> = command.get_arguments().filter(|flag| flag.get_env().is_some()).collect();
     let mut wrong = Vec::new();
@@ -265,14 +266,14 @@ fn the_readme_explains_every_flag_of_the_service() {
         let (name, variable) = (flag.get_long().unwrap(), flag.get_env().unwrap().to_str().unwrap());
         let expected = [format!("| `--{name}`"), format!("`{variable}`"), format!("`{name}`")];
         let Some(row) = rows.iter().find(|row| row[..3] == expected) else {
-            wrong.push(format!("README.md has no row {expected:?}"));
+            wrong.push(format!("deploy/README.md has no row {expected:?}"));
             continue;
         };
         let default = flag.get_default_values().first().map(|value| value.to_str().unwrap());
-        let is_told =
+        let is_right =
             default.is_none_or(|default| row[3] == format!("`{default}`") || !row[3].starts_with('`'));
-        if !is_told {
-            wrong.push(format!("README.md: the default of --{name} is {default:?}, not {}", row[3]));
+        if !is_right {
+            wrong.push(format!("deploy/README.md: the default of --{name} is {default:?}, not {}", row[3]));
         }
     }
     assert_eq!(rows.len(), flags.len() - 1, "each row is a flag");
