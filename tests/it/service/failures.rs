@@ -166,14 +166,14 @@ fn rejected_pages_are_stored_up_to_a_limit() {
     let fake = FakeTelegram::start();
     let app = App::start(&fake.url(), &["--burst", "100"]);
     let html = page("not_telegram");
-    let names: Vec<String> = (0..7).map(|n| format!("Lost_{n}")).collect();
+    let names: Vec<String> = (0..7).map(|n| format!("lost_{n}")).collect();
     for name in &names {
         fake.on(&format!("/s/{name}"), Answer::page(&html));
-        assert_eq!(app.get(&format!("/{}/rss", name.to_lowercase())).status, 502);
-        let kept = app.folder.join(format!("data/rejected-pages/{}.html", name.to_lowercase()));
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 502);
+        let kept = app.folder.join(format!("data/rejected-pages/{name}.html"));
         assert_eq!(fs::read_to_string(kept).unwrap(), html);
         // An answer of Telegram in between keeps the breaker closed.
-        let nobody = name.replace("Lost", "nobody");
+        let nobody = name.replace("lost", "nobody");
         fake.on(&format!("/s/{nobody}"), Answer::redirect("https://telegram.org/"));
         assert_eq!(app.get(&format!("/{nobody}/rss")).status, 404);
     }

@@ -56,10 +56,6 @@ fn every_pasted_spelling_redirects_to_the_canonical_url() {
     ] {
         let answer = app.get(target);
         assert_eq!(answer.status, 301, "{target}: {}", answer.text());
-        let target = target
-            .strip_prefix('/')
-            .filter(|rest| rest.starts_with('/'))
-            .map_or(target, |_| "/./harbour_news/rss");
         assert_eq!(follow(&app, target, answer.header("Location").unwrap()), canonical, "{target}");
     }
     assert_eq!(fake.count(PREVIEW), 1, "all spellings share one cache entry");
@@ -71,7 +67,7 @@ fn redirect_keeps_the_token_and_the_base_path() {
     let (_fake, app) = service(&["--token", token, "--public-url", "https://example.org/feeds"]);
     for (target, location) in [
         (format!("/Harbour_News/rss?token={token}"), format!("../harbour_news/rss?token={token}")),
-        (format!("/-/t/{token}/Harbour_News/rss"), "../harbour_news/rss".to_owned()),
+        (format!("/-/token/{token}/Harbour_News/rss"), "../harbour_news/rss".to_owned()),
     ] {
         let answer = app.get(&target);
         assert_eq!((answer.status, answer.header("Location")), (301, Some(location.as_str())), "{target}");
@@ -164,7 +160,6 @@ fn invalid_channel_or_query_returns_400() {
         ("/addstickers/rss", "\"addstickers\" is not a channel"),
         ("/%D0%B4%D1%83%D1%80%D0%BE%D0%B2/json", "\"дуров\" is not a channel"),
         ("/a,b/rss", "is not a channel"),
-        ("//rss", "is not a channel"),
         ("/example.com/durov/rss", "is not a channel"),
         ("/..%2F..%2Fetc%2Fpasswd/rss", "is not a channel"),
         ("/%00%FF/rss", ""),
