@@ -2,6 +2,8 @@
 //!
 //! Readers decode such texts once, twice or not at all, so none may hold anything that reads as HTML.
 
+use unicode_segmentation::UnicodeSegmentation;
+
 use super::xml;
 
 /// The text on one line: white space collapsed, characters removed that show nothing or turn the text around,
@@ -49,7 +51,7 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
         line[..limit]
             .rfind(' ')
             .filter(|&at| at >= limit / 2)
-            .unwrap_or_else(|| whole_character(&line, limit))
+            .unwrap_or_else(|| cluster_boundary(&line, limit))
     };
     line.truncate(at);
     line.truncate(line.trim_end_matches([' ', ',', ';', ':', '-', '–', '—']).len());
@@ -57,36 +59,21 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
     line
 }
 
-/// The last place up to `limit` that does not tear apart what a person sees as one character.
-fn whole_character(line: &str, limit: usize) -> usize {
-    let torn = |at: usize| {
-        let (before, after) = line.split_at(at);
-        before.ends_with('\u{200d}')
-            || after.chars().next().is_some_and(is_joined)
-            || tears_flag(before, after)
-    };
-    let starts = line[..limit].char_indices().rev().map(|(at, _)| at);
-    // Nothing but marks: then any place is as good as another.
-    std::iter::once(limit).chain(starts).find(|&at| !torn(at)).filter(|&at| at > 0).unwrap_or(limit)
+/// Returns the last grapheme cluster boundary up to `limit`. A cluster that is longer than the line is cut at `limit`.
+fn cluster_boundary(line: &str, limit: usize) -> usize {
+    let boundaries = line.grapheme_indices(true).map(|(at, _)| at);
+    boundaries.take_while(|&at| at <= limit).last().filter(|&at| at > 0).unwrap_or(limit)
 }
 
-/// Whether a cut here parts the two letters of a flag.
-fn tears_flag(before: &str, after: &str) -> bool {
-    let is_letter = |c: &char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
-    after.starts_with(|c| is_letter(&c)) && before.chars().rev().take_while(is_letter).count() % 2 == 1
-}
-
-/// Whether the character belongs to the one before: combining marks, joiners, variation selectors, skin tones.
+/// Returns whether the character forms one grapheme cluster with a base letter before it, as combining marks, variation
+/// selectors and skin tones do.
 fn is_joined(c: char) -> bool {
-    matches!(c,
-        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5c7}' | '\u{610}'..='\u{61a}'
-        | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e8}'
-        | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94f}' | '\u{981}'..='\u{983}' | '\u{9bc}'..='\u{9cd}'
-        | '\u{bbe}'..='\u{bcd}' | '\u{c3e}'..='\u{c4d}' | '\u{e31}' | '\u{e34}'..='\u{e3a}'
-        | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{200d}'
-        | '\u{20d0}'..='\u{20f0}' | '\u{302a}'..='\u{302f}' | '\u{3099}' | '\u{309a}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{fe20}'..='\u{fe2f}' | '\u{1f3fb}'..='\u{1f3ff}'
-        | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
+    if c.is_ascii() {
+        return false;
+    }
+    let mut buffer = [b'a'; 5];
+    let len = c.encode_utf8(&mut buffer[1..]).len();
+    str::from_utf8(&buffer[..=len]).is_ok_and(|pair| pair.graphemes(true).count() == 1)
 }
 
 /// Letters that show nothing, which authors use for blank lines that Telegram keeps.
@@ -176,6 +163,8 @@ mod tests {
         assert_eq!(cut("一e\u{301}\u{302}x".into(), 4), "一…");
         assert_eq!(cut("一👨\u{200d}👩\u{200d}👧x".into(), 5), "一…");
         assert_eq!(cut("一🇩🇪🇫🇷x".into(), 5), "一🇩🇪…");
+        assert_eq!(cut("一ગુx".into(), 3), "一…");
+        assert_eq!(cut("一क्षx".into(), 4), "一…");
         assert_eq!(cut("\u{301}".repeat(9), 4), "\u{301}\u{301}\u{301}…");
     }
 }
