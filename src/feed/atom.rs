@@ -75,3 +75,22 @@ fn link(rel: &str, href: &str, mime_type: &str) -> Link {
 fn time(time: Timestamp) -> FixedDateTime {
     time.to_string().parse().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::fixtures;
+
+    fn written(feed: &Feed) -> String {
+        String::from_utf8(render(feed)).unwrap()
+    }
+
+    #[test]
+    fn atom_names_an_author_per_entry_only_when_signed() {
+        let xml = written(&fixtures::built());
+        assert_eq!(xml.matches("<author>").count(), 2, "the channel and Ada: {xml}");
+        assert_eq!(xml.matches(r#"rel="enclosure""#).count(), 3, "{xml}");
+        assert!(xml.contains("<updated>2024-06-19T15:23:45+00:00</updated>"), "{xml}");
+        assert!(!xml.contains("1970"), "{xml}");
+    }
+}

@@ -2,19 +2,22 @@
 
 use super::media_links::MediaLinks;
 use super::options::FeedOptions;
-use super::{Entry, Feed, TTL_MINUTES, body, enclosure, plain_text, title};
+use super::{Entry, Feed, body, enclosure, plain_text, title};
 use crate::model::channel::Channel;
 use crate::model::media_file::FileName;
 use crate::model::post::{Post, Snapshot};
+
+/// How long readers should wait between two requests, for the RSS `ttl` element.
+pub(super) const TTL_MINUTES: u32 = 15;
 
 /// Makes the feed of a channel.
 #[must_use]
 pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     let channel = &snapshot.channel;
-    let links = &options.media;
-    let sourced = |post| (post, MediaLinks::of(post, &channel.name, links));
-    let entries = snapshot.posts.iter().rev().map(sourced).map(|(post, from)| entry(post, from));
-    let entries: Vec<Entry> = entries.collect();
+    let linker = &options.media;
+    let newest_first = snapshot.posts.iter().rev();
+    let entries: Vec<Entry> =
+        newest_first.map(|post| entry(post, MediaLinks::new(post, &channel.name, linker))).collect();
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
         description: description(channel),
@@ -22,7 +25,7 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
         self_url: options.self_url.clone(),
         next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
         prev_url: options.prev_url.clone(),
-        icon: channel.photo.as_deref().and_then(|url| links.url(&channel.name, None, FileName::PHOTO, url)),
+        icon: channel.photo.as_deref().and_then(|url| linker.url(&channel.name, None, FileName::PHOTO, url)),
         author: title.clone(),
         title,
         updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
@@ -33,9 +36,9 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
 
 /// The address of the page below this post (RFC 5005, section 3).
 fn next_url(oldest: &Post, options: &FeedOptions) -> String {
-    let (address, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
+    let (base, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
     let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-    format!("{address}?before={}{limit}", oldest.id)
+    format!("{base}?before={}{limit}", oldest.id)
 }
 
 /// What the channel says of itself, behind Telegram's warning if there is one.
@@ -48,14 +51,14 @@ fn description(channel: &Channel) -> String {
     }
 }
 
-fn entry(post: &Post, from: MediaLinks<'_>) -> Entry {
+fn entry(post: &Post, links: MediaLinks<'_>) -> Entry {
     let is_category = |tag: &String| !tag.contains(',');
     Entry {
         id: post.permalink.clone(),
         url: post.permalink.clone(),
         title: title::title(post),
         summary: title::summary(post),
-        body: body::body(post, from),
+        body: body::body(post, links),
         published: post.published,
         updated: post.updated.unwrap_or(post.published),
         author: post.signature.as_deref().and_then(plain_text::visible_line),
@@ -67,6 +70,6 @@ fn entry(post: &Post, from: MediaLinks<'_>) -> Entry {
             .filter_map(plain_text::visible_line)
             .filter(is_category)
             .collect(),
-        media: enclosure::enclosures(&post.media, from),
+        media: enclosure::enclosures(&post.media, links),
     }
 }

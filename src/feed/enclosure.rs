@@ -7,16 +7,16 @@ use crate::model::post::{Media, StickerFormat};
 
 /// The post's own media, as far as they may be embedded. Their addresses are spelled as in the body, since
 /// readers leave out an enclosure whose address they find there.
-pub(super) fn enclosures(media: &[Media], from: MediaLinks<'_>) -> Vec<Enclosure> {
+pub(super) fn enclosures(media: &[Media], links: MediaLinks<'_>) -> Vec<Enclosure> {
     media
         .iter()
         .enumerate()
-        .filter_map(|(n, shown)| enclosure(shown, from.at(MediaSlot::Medium(n))))
+        .filter_map(|(n, medium)| enclosure(medium, links.at(MediaSlot::Medium(n))))
         .collect()
 }
 
-fn enclosure(shown: &Media, from: MediaLinks<'_>) -> Option<Enclosure> {
-    let (address, medium, kind) = match shown {
+fn enclosure(media: &Media, links: MediaLinks<'_>) -> Option<Enclosure> {
+    let (telegram_url, medium, kind) = match media {
         Media::Photo { url, .. } => (url, Medium::Image, FileKind::Jpeg),
         Media::Video(video) => (video.url.as_ref()?, Medium::Video, FileKind::Mp4),
         Media::Voice { url, .. } => (url, Medium::Audio, FileKind::Ogg),
@@ -24,14 +24,14 @@ fn enclosure(shown: &Media, from: MediaLinks<'_>) -> Option<Enclosure> {
         Media::Sticker { url, format: StickerFormat::Webm, .. } => (url, Medium::Video, FileKind::Webm),
         _ => return None,
     };
-    let (seconds, size, poster) = match shown {
+    let (seconds, size, poster) = match media {
         Media::Photo { size, .. } => (None, *size, None),
         Media::Video(video) => (video.seconds, video.size, video.poster.as_deref()),
         Media::Voice { seconds, .. } => (*seconds, None, None),
         Media::Sticker { still, .. } => (None, None, still.as_deref()),
         _ => (None, None, None),
     };
-    let thumbnail = poster.and_then(|poster| from.url(FileKind::Jpeg, poster));
-    let url = from.url(kind, address)?;
+    let thumbnail = poster.and_then(|poster| links.url(FileKind::Jpeg, poster));
+    let url = links.url(kind, telegram_url)?;
     Some(Enclosure { url, mime_type: kind.mime_type(), medium, seconds, size, thumbnail })
 }

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{Entry, Feed, TTL_MINUTES};
+use super::build::{TTL_MINUTES, build};
+use super::options::FeedOptions;
+use super::{Entry, Feed};
 use crate::media::signed_url::MediaLinker;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::post::{Post, PostId, Snapshot};
-use crate::model::rich_text::RichText;
+use crate::model::post::{Media, Post, PostId, Size, Snapshot, Video, VideoKind};
+use crate::model::rich_text::{EntityKind, RichText};
 
 /// A moment in 2024.
 pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
@@ -37,7 +39,7 @@ pub(super) fn channel() -> Channel {
 }
 
 /// Links that lead to `media.example.org` itself.
-pub(super) fn links() -> MediaLinker {
+pub(super) fn linker() -> MediaLinker {
     MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None }
 }
 
@@ -72,4 +74,32 @@ pub(super) fn feed(entries: Vec<Entry>) -> Feed {
         ttl_minutes: TTL_MINUTES,
         entries,
     }
+}
+
+/// An older signed post with a video and hashtags, and a newer one with only a photo.
+pub(super) fn built() -> Feed {
+    let mut text = RichText::from("Headline <b>\n\n");
+    text.entity(EntityKind::Hashtag("https://example.org/?q=tag".into()), |text| text.push_str("#tag"));
+    let video = Media::Video(Video {
+        url: Some("https://media.example.org/v.mp4?a=1&b=2".into()),
+        poster: Some("https://media.example.org/p".into()),
+        seconds: Some(63),
+        size: Some(Size { width: 640, height: 360 }),
+        kind: VideoKind::Plain,
+    });
+    let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None };
+    let older = Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..post() };
+    let newer = Post {
+        id: PostId::new(8).unwrap(),
+        permalink: "https://example.org/sample/8".into(),
+        published: TIME + jiff::SignedDuration::from_secs(60),
+        media: vec![photo],
+        ..post()
+    };
+    let options = FeedOptions {
+        self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
+        media: linker(),
+        ..FeedOptions::default()
+    };
+    build(&snapshot(vec![older, newer]), &options)
 }

@@ -88,3 +88,26 @@ fn item(entry: &Entry) -> Item<'_> {
 fn attachment(enclosure: &Enclosure) -> Attachment<'_> {
     Attachment { url: &enclosure.url, mime_type: enclosure.mime_type, duration_in_seconds: enclosure.seconds }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::fixtures;
+
+    fn written(feed: &Feed) -> String {
+        String::from_utf8(render(feed)).unwrap()
+    }
+
+    #[test]
+    fn json_starts_with_its_version_and_holds_nothing_empty() {
+        let json = written(&fixtures::built());
+        assert!(json.starts_with(r#"{"version":"https://jsonfeed.org/version/1.1","title":"#), "{json}");
+        for absent in ["null", "[]", r#""""#, "date_modified", "language"] {
+            assert!(!json.contains(absent), "{absent}: {json}");
+        }
+        let edited =
+            Entry { updated: fixtures::TIME + jiff::SignedDuration::from_secs(1), ..fixtures::entry("x") };
+        let json = written(&fixtures::feed(vec![edited]));
+        assert!(json.contains(r#""date_modified":"2024-06-19T15:22:46Z""#), "{json}");
+    }
+}

@@ -1,14 +1,14 @@
-//! Where the files of a post are had from.
+//! The URLs of a post's media files, as its feed entry contains them.
 
 use crate::media::signed_url::MediaLinker;
 use crate::model::channel::ChannelName;
 use crate::model::media_file::{FileKind, FileName, MediaSlot};
 use crate::model::post::{Post, PostId};
 
-/// A part of a post that shows files.
+/// Links the files in one slot of a post.
 #[derive(Clone, Copy)]
 pub(super) struct MediaLinks<'a> {
-    links: &'a MediaLinker,
+    linker: &'a MediaLinker,
     channel: &'a ChannelName,
     post: PostId,
     revision: u32,
@@ -16,19 +16,19 @@ pub(super) struct MediaLinks<'a> {
 }
 
 impl<'a> MediaLinks<'a> {
-    /// The first medium of a post.
-    pub(super) fn of(post: &Post, channel: &'a ChannelName, links: &'a MediaLinker) -> Self {
-        Self { links, channel, post: post.id, revision: post.revision, slot: MediaSlot::Medium(0) }
+    /// Links the files in the first slot of a post.
+    pub(super) fn new(post: &Post, channel: &'a ChannelName, linker: &'a MediaLinker) -> Self {
+        Self { linker, channel, post: post.id, revision: post.revision, slot: MediaSlot::Medium(0) }
     }
 
-    /// The same post's part in another place.
+    /// Links the files in another slot of the same post.
     pub(super) fn at(self, slot: MediaSlot) -> Self {
         Self { slot, ..self }
     }
 
-    /// The address under which a reader gets what Telegram has at `url`, if that may be embedded.
-    pub(super) fn url(&self, kind: FileKind, url: &str) -> Option<String> {
+    /// Returns the URL under which readers get the file that is at `telegram_url`; `None` if it must not be embedded.
+    pub(super) fn url(&self, kind: FileKind, telegram_url: &str) -> Option<String> {
         let name = FileName { slot: self.slot, kind, revision: self.revision };
-        self.links.url(self.channel, Some(self.post), name, url)
+        self.linker.url(self.channel, Some(self.post), name, telegram_url)
     }
 }

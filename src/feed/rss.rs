@@ -132,3 +132,36 @@ fn media_content(enclosure: &Enclosure) -> Extension {
 fn rfc_822(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::fixtures;
+
+    fn written(feed: &Feed) -> String {
+        String::from_utf8(render(feed)).unwrap()
+    }
+
+    #[test]
+    fn rss_says_each_thing_once_and_nothing_empty() {
+        let xml = written(&fixtures::built());
+        for part in [
+            "<guid>https://example.org/sample/8</guid>",
+            "<pubDate>Wed, 19 Jun 2024 15:23:45 GMT</pubDate>",
+            "<lastBuildDate>Wed, 19 Jun 2024 15:23:45 GMT</lastBuildDate>",
+            "<dc:creator>Ada</dc:creator>",
+            "<dc:creator>Sample &amp; Co</dc:creator>",
+            r#"<enclosure url="https://media.example.org/v.mp4?a=1&amp;b=2" length="0" type="video/mp4"/>"#,
+            r#"duration="63" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
+            r#"<atom:link href="https://feeds.example.org/sample/rss?x=1&amp;y=2" rel="self" type="application/rss+xml"/>"#,
+            "<ttl>15</ttl>",
+            "<category>tag</category>",
+        ] {
+            assert!(xml.contains(part), "{part}: {xml}");
+        }
+        assert_eq!(xml.matches("<enclosure").count(), 2, "one an item");
+        assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
+        let bare = written(&fixtures::feed(vec![fixtures::entry("x")]));
+        assert!(!bare.contains("xmlns:media") && !bare.contains("<image>"), "{bare}");
+    }
+}

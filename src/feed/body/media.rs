@@ -12,18 +12,18 @@ use crate::model::media_file::FileKind;
 use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
 
 /// Writes one medium. `permalink` is where a person sees what can't be shown here.
-pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, from: MediaLinks<'_>) {
+pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: MediaLinks<'_>) {
     match medium {
-        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, from),
-        Media::Video(medium) => video(out, medium, permalink, from),
-        Media::Voice { url, seconds } => voice(out, url, *seconds, from),
+        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, links),
+        Media::Video(medium) => video(out, medium, permalink, links),
+        Media::Voice { url, seconds } => voice(out, url, *seconds, links),
         Media::Sticker { url, format, still } => {
-            sticker(out, url, *format, still.as_deref(), permalink, from);
+            sticker(out, url, *format, still.as_deref(), permalink, links);
         }
         Media::Location { url, map, title, address } => {
             html::group(out, "figure", |out| {
                 if let Some(map) = map {
-                    linked_picture(out, "Map", map, None, Some(url), from);
+                    linked_picture(out, "Map", map, None, Some(url), links);
                 }
                 caption(out, |out| {
                     html::link(out, &place(url, title.as_deref()), Some(url));
@@ -35,7 +35,7 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, from: Med
             });
         }
         Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
-        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, from),
+        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, links),
     }
 }
 
@@ -46,20 +46,20 @@ fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
 }
 
 /// A picture as a figure of its own.
-pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, from: MediaLinks<'_>) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, from));
+pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, links: MediaLinks<'_>) {
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, links));
 }
 
 /// A video with a player, or else a link to it.
-pub(super) fn video(out: &mut String, video: &Video, permalink: &str, from: MediaLinks<'_>) {
+pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: MediaLinks<'_>) {
     let label = title::video_label(video.kind);
     let poster = video.poster.as_deref();
     html::group(out, "figure", |out| {
-        let source = video.url.as_deref().and_then(|url| from.url(FileKind::Mp4, url));
+        let source = video.url.as_deref().and_then(|url| links.url(FileKind::Mp4, url));
         if let Some(source) = &source {
-            player(out, label, source, poster, video.size, from);
+            player(out, label, source, poster, video.size, links);
         } else if let Some(poster) = poster {
-            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), from);
+            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), links);
         }
         caption(out, |out| {
             let label_and_time = timed(label, video.seconds);
@@ -83,9 +83,9 @@ fn player(
     source: &str,
     poster: Option<&str>,
     size: Option<Size>,
-    from: MediaLinks<'_>,
+    links: MediaLinks<'_>,
 ) {
-    let still = poster.and_then(|url| from.url(FileKind::Jpeg, url));
+    let still = poster.and_then(|url| links.url(FileKind::Jpeg, url));
     out.push_str("<video");
     html::attribute(out, "src", source);
     if let Some(still) = &still {
@@ -109,9 +109,9 @@ fn linked_picture(
     url: &str,
     size: Option<Size>,
     target: Option<&str>,
-    from: MediaLinks<'_>,
+    links: MediaLinks<'_>,
 ) {
-    let Some(source) = from.url(FileKind::Jpeg, url) else {
+    let Some(source) = links.url(FileKind::Jpeg, url) else {
         return html::link(out, label, Some(url));
     };
     let target = target.filter(|target| html::is_linkable(target));
@@ -139,10 +139,10 @@ fn dimensions(out: &mut String, size: Option<Size>) {
     }
 }
 
-fn voice(out: &mut String, url: &str, seconds: Option<u32>, from: MediaLinks<'_>) {
+fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_>) {
     let label_and_time = timed("Voice message", seconds);
     html::group(out, "figure", |out| {
-        let Some(source) = from.url(FileKind::Ogg, url) else {
+        let Some(source) = links.url(FileKind::Ogg, url) else {
             return html::link(out, &label_and_time, Some(url));
         };
         out.push_str("<audio");
@@ -160,19 +160,19 @@ fn sticker(
     format: StickerFormat,
     still: Option<&str>,
     permalink: &str,
-    from: MediaLinks<'_>,
+    links: MediaLinks<'_>,
 ) {
     html::group(out, "figure", |out| match format {
-        StickerFormat::Webp => match from.url(FileKind::Webp, url) {
+        StickerFormat::Webp => match links.url(FileKind::Webp, url) {
             Some(source) => img(out, "Sticker", &source, None),
             None => html::link(out, "Sticker", Some(url)),
         },
-        StickerFormat::Webm if let Some(source) = from.url(FileKind::Webm, url) => {
-            player(out, "Sticker", &source, still, None, from);
+        StickerFormat::Webm if let Some(source) = links.url(FileKind::Webm, url) => {
+            player(out, "Sticker", &source, still, None, links);
         }
         StickerFormat::Webm | StickerFormat::Tgs => {
             if let Some(still) = still {
-                linked_picture(out, "Sticker", still, None, None, from);
+                linked_picture(out, "Sticker", still, None, None, links);
             }
             // No reader shows its file, whose address does not last.
             caption(out, |out| html::link(out, "Animated sticker", Some(permalink)));
@@ -204,7 +204,7 @@ fn contact(out: &mut String, name: &str, phone: Option<&str>) {
     });
 }
 
-fn offer(out: &mut String, offer: &GameOrInvoice, from: MediaLinks<'_>) {
+fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>) {
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::text(out, &offer.title));
@@ -214,7 +214,7 @@ fn offer(out: &mut String, offer: &GameOrInvoice, from: MediaLinks<'_>) {
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, "Picture", image, None, from);
+            picture(out, "Picture", image, None, links);
         }
     });
 }

@@ -16,10 +16,10 @@ use crate::model::post::{
 };
 
 /// Sanitized HTML of the whole post; never empty.
-pub(super) fn body(post: &Post, from: MediaLinks<'_>) -> String {
+pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     let mut out = String::with_capacity(512 + 2 * post.text.text().len());
-    if let Some(from) = &post.forward {
-        forward(&mut out, from);
+    if let Some(source) = &post.forward {
+        forward(&mut out, source);
     }
     if let Some(bot) = &post.via_bot {
         via_bot(&mut out, bot);
@@ -31,7 +31,7 @@ pub(super) fn body(post: &Post, from: MediaLinks<'_>) -> String {
         rich_text::write(&mut out, &post.text);
     }
     for (n, medium) in post.media.iter().enumerate() {
-        media::write(&mut out, medium, &post.permalink, from.at(MediaSlot::Medium(n)));
+        media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)));
     }
     if !post.text_above_media {
         rich_text::write(&mut out, &post.text);
@@ -43,7 +43,7 @@ pub(super) fn body(post: &Post, from: MediaLinks<'_>) -> String {
         file(&mut out, attached, &post.permalink);
     }
     if let Some(linked) = &post.preview {
-        preview(&mut out, linked, from.at(MediaSlot::Preview));
+        preview(&mut out, linked, links.at(MediaSlot::Preview));
     }
     buttons(&mut out, &post.buttons);
     for part in &post.unknown {
@@ -120,7 +120,7 @@ fn file(out: &mut String, file: &Document, permalink: &str) {
     });
 }
 
-fn preview(out: &mut String, preview: &LinkPreview, from: MediaLinks<'_>) {
+fn preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) {
     let target = Some(preview.url.as_str());
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
@@ -148,9 +148,9 @@ fn preview(out: &mut String, preview: &LinkPreview, from: MediaLinks<'_>) {
                 size: None,
                 kind: VideoKind::Plain,
             };
-            media::video(out, &video, &preview.url, from);
+            media::video(out, &video, &preview.url, links);
         } else if let Some(image) = &preview.image {
-            media::picture(out, "Picture", image, None, from);
+            media::picture(out, "Picture", image, None, links);
         }
         if let Some(embed) = &preview.embed {
             html::group(out, "p", |out| html::link(out, "Player", Some(embed)));
@@ -202,8 +202,8 @@ mod tests {
 
     /// The body of a post; it must be spelled so that sanitizing has nothing to change.
     fn shown(post: &Post) -> String {
-        let links = fixtures::links();
-        body(post, MediaLinks::of(post, &fixtures::channel().name, &links))
+        let linker = fixtures::linker();
+        body(post, MediaLinks::new(post, &fixtures::channel().name, &linker))
     }
 
     fn of_media(media: Vec<Media>) -> String {
@@ -377,10 +377,10 @@ mod tests {
         let mut text = RichText::from("a \"b\" & <c>\u{a0}'d'\n\n");
         text.entity(EntityKind::Spoiler, |text| text.push_str("e"));
         let mut written = String::new();
-        let (links, name) = (fixtures::links(), fixtures::channel().name);
-        let from = MediaLinks::of(&fixtures::post(), &name, &links);
+        let (linker, name) = (fixtures::linker(), fixtures::channel().name);
+        let links = MediaLinks::new(&fixtures::post(), &name, &linker);
         for medium in &media {
-            media::write(&mut written, medium, "https://example.org/sample/7", from);
+            media::write(&mut written, medium, "https://example.org/sample/7", links);
         }
         rich_text::write(&mut written, &text);
         assert_eq!(sanitize(&written), written);
