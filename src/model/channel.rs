@@ -1,4 +1,4 @@
-//! Channels: the name a person types, and what a channel says of itself.
+//! Channels: their names, and the header of their preview page.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,25 +9,23 @@ use crate::model::rich_text::RichText;
 
 /// A channel's public name, such as `durov`: 4 to 32 letters, digits and `_`, the first a letter.
 ///
-/// Telegram compares names without regard to case, so equality and hashing do too; the spelling that was
-/// given is kept for display.
+/// Telegram ignores the case of names, so equality and hashing do too. The original spelling is kept for display.
 #[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ChannelName(Box<str>);
 
 impl ChannelName {
-    /// The name, if `name` is spelled as Telegram allows (no `@`, no address: see
-    /// [`telegram::url`](crate::telegram::url) for those).
+    /// Parses a bare name. Names with `@` and URLs are parsed by [`telegram::url`](crate::telegram::url).
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let mut bytes = name.bytes();
-        let well_spelled = (4..=32).contains(&name.len())
+        let is_valid = (4..=32).contains(&name.len())
             && bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        well_spelled.then(|| Self(name.into()))
+        is_valid.then(|| Self(name.into()))
     }
 
-    /// The name as it was spelled, without `@`.
+    /// Returns the name in its original spelling, without `@`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,35 +61,35 @@ impl fmt::Display for ChannelName {
     }
 }
 
-/// What a channel says of itself on its preview page.
+/// The header of a channel's preview page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
-    /// The canonical name, in the spelling that posts' permalinks use.
+    /// The canonical name, spelled as in the permalinks of posts.
     pub name: ChannelName,
-    /// Telegram's numeric id, which survives a change of name.
+    /// Telegram's numeric id, which stays the same when the channel is renamed.
     pub id: Option<u64>,
-    /// The channel's page for people, `https://t.me/NAME`.
+    /// The channel's web page, `https://t.me/NAME`.
     pub url: String,
     /// The title, plain text; never blank.
     pub title: String,
-    /// What the channel writes about itself; empty when it says nothing.
+    /// The description; may be empty.
     pub about: RichText,
-    /// Address of the channel's photo.
+    /// The URL of the photo (JPEG), which expires.
     pub photo: Option<String>,
-    /// What the page counts, in its order: subscribers, photos, videos, files, links.
+    /// Subscribers, photos, videos, files and links, in the preview page's order.
     pub counters: Vec<Counter>,
-    /// Telegram has verified who runs the channel.
+    /// Telegram has verified the owner.
     pub verified: bool,
-    /// Telegram's warning label in its own word: `SCAM` or `FAKE`.
+    /// Telegram's warning label, verbatim: `SCAM` or `FAKE`.
     pub warning: Option<String>,
 }
 
-/// One number of a channel's page.
+/// A number in the header of a preview page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// What is counted, in the page's word: `subscribers`, `photo`, `links`.
+    /// The label, verbatim: `subscribers`, `photo`, `links`.
     pub what: String,
-    /// How many; rounded by Telegram to two or three digits.
+    /// The number, rounded by Telegram to two or three digits.
     pub n: u64,
 }
 
@@ -101,14 +99,14 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn names_ignore_case_but_keep_their_spelling() {
+    fn channel_names_ignore_case_and_keep_their_spelling() {
         let spelled = ChannelName::new("Durov").unwrap();
         assert_eq!(spelled.as_str(), "Durov");
         assert_eq!(HashSet::from([spelled, ChannelName::new("dUROV").unwrap()]).len(), 1);
     }
 
     #[test]
-    fn names_outside_the_rules_are_refused() {
+    fn invalid_channel_names_are_rejected() {
         let too_long = "a".repeat(33);
         for name in ["", "abc", "1abcd", "_abcd", "ab cd", "abc-d", "дуров", "abcé", &too_long] {
             assert!(ChannelName::new(name).is_none(), "{name}");

@@ -1,4 +1,7 @@
-//! The files that a post shows, each under a name that stays: Telegram's own addresses of them do not.
+//! The pictures, videos and voice messages of a post, each with a permanent name.
+//!
+//! Telegram's URLs of these files expire; the names never do, so the service's own URLs are built from them. Attached
+//! documents have no URL on the preview page and are not among these files.
 
 use std::fmt;
 use std::mem;
@@ -7,20 +10,20 @@ use std::str::FromStr;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::{Media, Post, PostId, StickerFormat};
 
-/// A file of a channel: what never changes about it.
+/// The permanent identity of a media file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
-    /// The channel.
+    /// The channel that published it.
     pub channel: ChannelName,
     /// The post that shows it; `None` for the channel's own photo.
     pub post: Option<PostId>,
-    /// Which one of the post's.
+    /// The name among the files of the post.
     pub name: FileName,
 }
 
 impl fmt::Display for FileId {
-    /// As it stands in addresses: `durov/42/0.jpg`. The channel is in small letters, since t.me's spelling of it may
-    /// change; its own photo belongs to post 0.
+    /// Writes the path used in media URLs: `durov/42/0.jpg`. The channel name is in lower case, because t.me may change
+    /// its spelling. The channel's own photo has post number 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let post = self.post.map_or(0, PostId::get);
         write!(f, "{}/{post}/{}", self.channel.as_str().to_ascii_lowercase(), self.name)
@@ -38,31 +41,31 @@ impl FromStr for FileId {
     }
 }
 
-/// The name of a file among those of its post: `0.mp4`, `0.jpg` for the still picture of that video, `link.jpg`.
+/// The name of a file within its post: `0.mp4` for a video, `0.jpg` for its poster, `link.jpg` for a preview picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileName {
-    /// What shows it.
+    /// The part of the post that shows the file.
     pub slot: MediaSlot,
-    /// What kind it is, which tells a video from its still picture.
+    /// The kind, which distinguishes a video from its poster.
     pub kind: FileKind,
-    /// How often the post was changed to show something else. It is part of the name so that whoever has kept the file
-    /// asks again; what is sent is always what the post shows now.
+    /// [`Post::revision`] when the file was linked. A new revision changes the URL, so clients do not reuse a cached
+    /// file; the service itself always sends what the post shows now.
     pub revision: u32,
 }
 
 /// The part of a post that shows a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaSlot {
-    /// Its n-th medium, from 0.
+    /// The n-th medium, counted from 0.
     Medium(usize),
-    /// The preview of a link.
+    /// The link preview.
     Preview,
 }
 
-/// A kind of file, as Telegram uses it; what is sent is told by the file's own bytes.
+/// The kind of a file, as Telegram uses it. The `Content-Type` of a proxied file is detected from its bytes instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
-    /// Photos, still pictures of videos.
+    /// Photos, posters, maps and preview pictures.
     Jpeg,
     /// Videos.
     Mp4,
@@ -70,14 +73,14 @@ pub enum FileKind {
     Ogg,
     /// Stickers.
     Webp,
-    /// Moving stickers.
+    /// Video stickers.
     Webm,
 }
 
 impl FileKind {
     const ALL: [Self; 5] = [Self::Jpeg, Self::Mp4, Self::Ogg, Self::Webp, Self::Webm];
 
-    /// What stands behind the point of its name.
+    /// Returns the extension in file names, without the dot.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -89,7 +92,7 @@ impl FileKind {
         }
     }
 
-    /// Its MIME type.
+    /// Returns the MIME type.
     #[must_use]
     pub fn mime_type(self) -> &'static str {
         match self {
@@ -135,26 +138,26 @@ impl FromStr for FileName {
     }
 }
 
-/// The addresses of a post's files, as Telegram told them one time.
+/// Telegram's URLs of the files of a post, taken from one preview page. They expire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaUrls {
     all: Vec<(MediaSlot, FileKind, Box<str>)>,
-    /// As in [`FileName::revision`], the present one.
+    /// The revision of the post on that preview page.
     revision: u32,
 }
 
 impl MediaUrls {
-    /// The files of a post.
+    /// Returns the URLs of a post's files.
     #[must_use]
     pub fn of(post: &Post) -> Self {
-        let mut files = Self { revision: post.revision, all: Vec::new() };
+        let mut urls = Self { revision: post.revision, all: Vec::new() };
         each_url(&mut post.clone(), |slot, kind, url| {
-            files.all.extend(kind.map(|kind| (slot, kind, mem::take(url).into())));
+            urls.all.extend(kind.map(|kind| (slot, kind, mem::take(url).into())));
         });
-        files
+        urls
     }
 
-    /// The one file of a channel itself.
+    /// Returns the URL of a channel's photo.
     #[must_use]
     pub fn of_channel(channel: &Channel) -> Self {
         let photo = channel.photo.as_deref();
@@ -162,28 +165,29 @@ impl MediaUrls {
         Self { all: photo.into_iter().collect(), revision: FileName::PHOTO.revision }
     }
 
-    /// The address of a file; its revision does not matter.
+    /// Returns the URL of a file, whatever the revision in its name.
     #[must_use]
     pub fn get(&self, name: FileName) -> Option<&str> {
         let found = self.all.iter().find(|(slot, kind, _)| (*slot, *kind) == (name.slot, name.kind));
         found.map(|(_, _, url)| &**url)
     }
 
-    /// Whether the post has not changed to show something else since a file had this name.
+    /// Returns whether the post has not been edited to show other media since the file got this name.
     #[must_use]
     pub fn is_current(&self, name: FileName) -> bool {
         self.revision == name.revision
     }
 }
 
-/// A post with every address of a file left blank: these change without the post's being changed.
+/// Clears all file URLs of a post, to compare posts: Telegram rotates the URLs without the post being edited.
 #[must_use]
 pub fn without_urls(mut post: Post) -> Post {
     each_url(&mut post, |_, _, url| url.clear());
     post
 }
 
-/// Does something with each address of a file that a post has: where it is shown, and as what, if it is at all.
+/// Calls `each` for every file URL of a post, with its slot and kind. The kind is `None` for a file that feeds do not
+/// embed.
 fn each_url(post: &mut Post, mut each: impl FnMut(MediaSlot, Option<FileKind>, &mut String)) {
     let mut each = |slot, kind, url: Option<&mut String>| {
         if let Some(url) = url {
@@ -226,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_written() {
+    fn file_ids_are_parsed_as_they_are_displayed() {
         for text in
             ["durov/42/0.jpg", "durov/42/12.mp4", "durov/42/link.jpg", "durov/42/3-2.webp", "durov/0/0.jpg"]
         {

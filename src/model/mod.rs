@@ -1,4 +1,4 @@
-//! The data model: channels, posts, rich text, media files and the pages of a feed. Plain data, no I/O.
+//! The data model: channels, posts, rich text, media files and feed pages. Plain data without I/O.
 
 pub mod channel;
 pub mod media_file;

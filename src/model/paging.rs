@@ -1,4 +1,4 @@
-//! The pages of a feed: which posts a request asks for, and what it gets.
+//! Feed pages: which posts a request selects, and what it gets.
 
 use std::time::Duration;
 
@@ -26,45 +26,45 @@ pub struct Gap {
     pub lazy: bool,
     /// Number of failed attempts to fill it.
     pub failures: u32,
-    /// When the next attempt is due, in seconds since 1970.
+    /// When the next attempt is due, in seconds since the Unix epoch.
     pub retry: i64,
 }
 
 /// Which posts of a channel a request asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FeedPageRequest {
-    /// Only posts with lower ids.
+    /// Selects posts with lower ids only.
     pub before: Option<PostId>,
-    /// At most this many posts; the default is what the feed's first page shows.
+    /// The maximum number of posts; by default as many as the first feed page shows.
     pub limit: Option<u8>,
 }
 
-/// The next newer page of a feed, for `rel="prev"`.
+/// The next newer feed page, for `rel="prev"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrevPage {
-    /// The feed's first page.
+    /// The first feed page.
     Newest,
-    /// The page with the posts before this id.
+    /// The feed page with the posts before this id.
     Before(PostId),
 }
 
-/// One page of a channel's posts.
+/// A feed page: a range of a channel's posts.
 #[derive(Clone, Debug)]
 pub struct FeedPage {
     /// The channel and the posts; `None` if there are no posts in this range.
     pub snapshot: Option<Snapshot>,
     /// See [`ArchivedChannel::changed`].
     pub changed: Option<Timestamp>,
-    /// The next newer page; `None` on the newest page.
+    /// The next newer feed page; `None` on the newest one.
     pub prev: Option<PrevPage>,
-    /// The highest gap in the range of these posts, or directly below them if there are fewer posts than asked for.
+    /// The highest gap in the range of these posts, or directly below them if the feed page is not full.
     pub gap: Option<Gap>,
 }
 
-/// A channel as the archive has it.
+/// A channel loaded from the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivedChannel {
-    /// The newest posts, as the feed's first page shows them.
+    /// The newest posts, as the first feed page shows them.
     pub snapshot: Snapshot,
     /// When the last visible change happened that no post's own timestamp shows: a deletion, a new channel title, a
     /// new URL.

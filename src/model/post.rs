@@ -1,4 +1,4 @@
-//! Posts: everything a channel publishes, as a person sees it.
+//! Posts: everything that a channel publishes, as its preview page shows it.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::model::channel::Channel;
 use crate::model::rich_text::RichText;
 
-/// What one channel is known to have published: what is cached, and what feeds are made from.
+/// A channel and a range of its posts. Snapshots are cached, and feeds are built from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The channel.
+    /// The channel header.
     pub channel: Channel,
-    /// Its posts by ascending id, each id once; never empty.
+    /// The posts, sorted by ascending id, without duplicates; never empty.
     pub posts: Vec<Post>,
-    /// There are older posts than these.
+    /// The channel has older posts than these.
     pub has_older: bool,
 }
 
@@ -25,18 +25,16 @@ pub struct Snapshot {
 pub struct PostId(NonZeroU32);
 
 impl PostId {
-    /// Higher than any that Telegram gives.
+    /// The highest id, which Telegram does not assign.
     pub const MAX: Self = Self(NonZeroU32::MAX);
 
-    /// The id, unless `id` is 0, which Telegram never gives.
+    /// Returns the id, or `None` for 0, which Telegram does not assign.
     #[must_use]
     pub fn new(id: u32) -> Option<Self> {
         NonZeroU32::new(id).map(Self)
     }
-}
 
-impl PostId {
-    /// The id as a number.
+    /// Returns the id as a number.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()
@@ -51,60 +49,59 @@ impl fmt::Display for PostId {
 
 /// One published post.
 ///
-/// Addresses are absolute and have been resolved, but come from Telegram as they are: whoever shows one
-/// sanitizes it.
+/// URLs are absolute but not sanitized; `feed` sanitizes them before it writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
-    /// Its number in the channel.
+    /// The number in the channel.
     pub id: PostId,
-    /// Its address for ever, `https://t.me/NAME/ID`, in t.me's own spelling of the name.
+    /// The permanent URL, `https://t.me/NAME/ID`, with the name as t.me spells it.
     pub permalink: String,
     /// When it was published.
     pub published: Timestamp,
-    /// When a change of its own content was first seen; a page alone does not tell.
+    /// When a change of the post's content was first seen. A preview page does not show this time.
     pub updated: Option<Timestamp>,
-    /// The page says that it was changed after it was published, but not when.
+    /// The preview page marks the post as edited, without a time.
     pub edited: bool,
-    /// It tells what happened to the channel ("Channel photo updated"), rather than being written by someone.
+    /// A service message, such as "Channel photo updated".
     pub service: bool,
-    /// Who signed it.
+    /// The name of the author, if the channel signs its posts.
     pub signature: Option<String>,
-    /// The bot through which it was made.
+    /// The inline bot that created the post.
     pub via_bot: Option<NamedLink>,
-    /// Where it was forwarded from.
+    /// The source of a forwarded post.
     pub forward: Option<Forward>,
-    /// What it answers.
+    /// The post that this one replies to.
     pub reply: Option<Reply>,
-    /// What it shows, in the page's order: photos, videos, stickers, places, ….
+    /// Photos, videos, stickers, locations and so on, in the preview page's order.
     pub media: Vec<Media>,
-    /// How often it was seen to show something else than before.
+    /// How many times the post was edited to show other media.
     #[serde(rename = "edition", default, skip_serializing_if = "is_zero")]
     pub revision: u32,
-    /// What it says; empty when it only shows something.
+    /// The text; empty for a post with media only.
     pub text: RichText,
-    /// The text stands above the media, not below.
+    /// The text is above the media instead of below.
     pub text_above_media: bool,
     /// A poll or a quiz.
     pub poll: Option<Poll>,
-    /// Attached files and music, which the preview page names but does not hand out.
+    /// Attached documents and music. The preview page shows their names only, without URLs.
     #[serde(rename = "files")]
     pub documents: Vec<Document>,
-    /// What the page shows of a link in the text.
+    /// The preview of a link in the text.
     pub preview: Option<LinkPreview>,
-    /// Buttons below the post, row after row.
+    /// The buttons below the post, row by row.
     pub buttons: Vec<NamedLink>,
-    /// Parts of a kind that is not known here.
+    /// Parts in markup that the parser does not know.
     pub unknown: Vec<UnknownMarkup>,
-    /// Set when the preview page does not show the post, with the page's own words for that.
+    /// The explanation on the preview page, verbatim, if it does not show the post itself.
     pub only_in_telegram: Option<String>,
-    /// Reactions with their counts; never part of a feed, since they change all the time.
+    /// Reactions and their counts. Never part of a feed, because they change all the time.
     pub reactions: Vec<Reaction>,
-    /// How often it was seen, rounded by Telegram; never part of a feed.
+    /// The number of views, rounded by Telegram. Never part of a feed.
     pub views: Option<u64>,
 }
 
 impl Post {
-    /// A post that says and shows nothing.
+    /// Returns a post without content.
     #[must_use]
     pub fn empty(id: PostId, permalink: String, published: Timestamp) -> Self {
         Self {
@@ -134,124 +131,124 @@ impl Post {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(revision: &u32) -> bool {
     *revision == 0
 }
 
-/// A name with the address it leads to, if any.
+/// A name, usually linked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedLink {
-    /// The name as shown.
+    /// The visible name.
     pub name: String,
-    /// Where it leads.
+    /// The link target.
     pub url: Option<String>,
 }
 
-/// Where a post was forwarded from.
+/// The source of a forwarded post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
-    /// The channel or person; without address when hidden.
+    /// The channel or person; without a URL if the author hides the account.
     pub from: NamedLink,
-    /// The author within that channel.
+    /// The author who signed the post in that channel.
     pub author: Option<String>,
 }
 
-/// The post that a post answers, as quoted by the page.
+/// The post that another one replies to, as the preview page quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Whose post it is, with the address of that post.
+    /// The author, linked to the post.
     pub to: NamedLink,
-    /// Its text, cut by Telegram, or what it shows ("Video").
+    /// The text, truncated by Telegram, or the kind of its media ("Video").
     pub text: String,
 }
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Width; not 0.
+    /// Never 0.
     pub width: u32,
-    /// Height; not 0.
+    /// Never 0.
     pub height: u32,
 }
 
-/// Something a post shows.
+/// A medium of a post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Media {
     /// A photo.
     Photo {
-        /// Address of the picture (JPEG).
+        /// The URL of the picture (JPEG).
         url: String,
-        /// Telegram's number of the file, which stays when the address changes; albums do not tell it.
+        /// Telegram's number of the file, which stays the same when the URL changes. Not shown for albums.
         file: Option<u64>,
-        /// Size at which the page shows it.
+        /// The size at which the preview page shows it.
         size: Option<Size>,
     },
-    /// A video, with sound or without.
+    /// A video or GIF.
     Video(Video),
     /// A voice message (Ogg).
     Voice {
-        /// Address of the recording.
+        /// The URL of the recording.
         url: String,
-        /// Length in seconds.
+        /// The duration.
         seconds: Option<u32>,
     },
     /// A sticker.
     Sticker {
-        /// Address of the sticker's file.
+        /// The URL of the file.
         url: String,
-        /// Its format.
+        /// The file format.
         format: StickerFormat,
-        /// A still picture of it, for animated stickers.
+        /// The URL of a still picture, for animated stickers.
         still: Option<String>,
     },
     /// A point on the map, or a venue there.
     Location {
-        /// Address of the map for people.
+        /// The URL of a web page with the map.
         url: String,
-        /// Picture of the map.
+        /// The URL of a picture of the map.
         map: Option<String>,
-        /// Name of the venue.
+        /// The name of the venue.
         title: Option<String>,
-        /// Address of the venue.
+        /// The street address of the venue.
         address: Option<String>,
     },
-    /// A person's card.
+    /// A shared contact.
     Contact {
-        /// Name.
+        /// The person's name.
         name: String,
-        /// Telephone number.
+        /// The telephone number, as displayed.
         phone: Option<String>,
     },
-    /// A game.
+    /// A game of a bot.
     Game(GameOrInvoice),
-    /// An invoice.
+    /// An invoice of a bot.
     Invoice(GameOrInvoice),
 }
 
-/// A moving picture.
+/// A video or GIF.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
-    /// Address of the file (MP4). Absent when the preview page finds it too big to hand out.
+    /// The URL of the file (MP4); absent if the file is too big for the preview page.
     pub url: Option<String>,
-    /// Address of a still picture.
+    /// The URL of a still picture (JPEG).
     pub poster: Option<String>,
-    /// Length in seconds.
+    /// The duration.
     pub seconds: Option<u32>,
-    /// Size at which the page shows it.
+    /// The size at which the preview page shows it.
     pub size: Option<Size>,
-    /// How Telegram plays it.
+    /// How Telegram plays the video.
     pub kind: VideoKind,
 }
 
 /// How Telegram plays a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoKind {
-    /// On request, with sound.
+    /// With controls and sound.
     Plain,
-    /// By itself, silent, again and again: a GIF.
+    /// A GIF: plays automatically, without sound, in a loop.
     Animation,
-    /// A video message in a circle.
+    /// A round video message.
     Round,
 }
 
@@ -269,13 +266,13 @@ pub enum StickerFormat {
 /// A game or an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GameOrInvoice {
-    /// Its name.
+    /// The name of the game or product.
     pub title: String,
-    /// What it is.
+    /// The description.
     pub description: Option<String>,
-    /// A picture of it.
+    /// The URL of a picture.
     pub image: Option<String>,
-    /// What it costs, or what its label says.
+    /// The price or another label.
     pub note: Option<String>,
 }
 
@@ -284,11 +281,11 @@ pub struct GameOrInvoice {
 pub struct Poll {
     /// The question.
     pub question: String,
-    /// Telegram's word for its kind: `Anonymous Poll`, `Quiz`, `Final Results`.
+    /// The kind, verbatim: `Anonymous Poll`, `Quiz`, `Final Results`.
     pub kind: String,
-    /// The answers to choose from, in order.
+    /// The answers, in the preview page's order.
     pub options: Vec<PollOption>,
-    /// How many voted; never part of a feed.
+    /// The number of voters. Never part of a feed.
     pub voters: Option<u64>,
 }
 
@@ -297,67 +294,68 @@ pub struct Poll {
 pub struct PollOption {
     /// The answer.
     pub text: String,
-    /// Its share of the votes in percent; never part of a feed.
+    /// The share of the votes. Never part of a feed.
     pub percent: Option<u8>,
 }
 
-/// An attached file that can only be fetched in Telegram.
+/// An attached file. It can be downloaded in Telegram only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// File name; of a track, its title.
+    /// The file name, or the title of a piece of music.
     pub name: String,
-    /// Size as shown ("6.5 MB"); of a track, the performer.
+    /// The size as displayed ("6.5 MB"), or the performer of a piece of music.
     pub note: Option<String>,
-    /// It is a piece of music.
+    /// A piece of music rather than a file.
     pub audio: bool,
 }
 
-/// What the page shows of a linked page. At least one part beside the address is there.
+/// The preview of a linked web page. At least one field besides the URL is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkPreview {
-    /// The linked page.
+    /// The URL of the linked web page.
     pub url: String,
-    /// Name of its site.
+    /// The name of the website.
     pub site: Option<String>,
-    /// Its title.
+    /// The title of the web page.
     pub title: Option<String>,
-    /// What it says; line breaks are `\n`.
+    /// A summary; line breaks are `\n`.
     pub description: Option<String>,
-    /// A picture of it.
+    /// The URL of a picture.
     pub image: Option<String>,
-    /// A video on it.
+    /// The URL of a video.
     pub video: Option<String>,
-    /// A player of its site, meant for an inline frame.
+    /// The URL of the website's player, meant for an iframe.
     pub embed: Option<String>,
 }
 
 /// A reaction to a post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// What was chosen.
+    /// The emoji or star.
     pub kind: ReactionKind,
-    /// How often, rounded by Telegram.
+    /// The count, rounded by Telegram.
     pub n: u64,
 }
 
-/// What a reaction shows.
+/// The kind of a reaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReactionKind {
-    /// An emoji.
+    /// A standard emoji.
     Emoji(String),
-    /// A custom emoji, by Telegram's id.
+    /// A custom emoji, with Telegram's id.
     Custom(String),
-    /// Paid stars.
+    /// Paid Telegram Stars.
     Stars,
 }
 
-/// A part of a post in markup that is not known here, kept so that nothing is lost in silence.
+/// A part of a post in unknown markup. It is kept, so that feeds and `telewire check` can show that something is
+/// missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownMarkup {
-    /// Its element and classes, as in a selector: `div.tgme_widget_message_giveaway`.
+    /// The element and its classes as a CSS selector: `div.tgme_widget_message_giveaway`.
     pub markup: String,
-    /// Its text, if it has any.
+    /// The text; may be empty.
     pub text: String,
-    /// It also shows something that is no text: a picture, a video.
+    /// The part also shows pictures, videos or other content besides its text.
     pub more_than_text: bool,
 }

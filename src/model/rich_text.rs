@@ -1,4 +1,4 @@
-//! Rich text: plain characters and the entities that mark ranges of them, as Telegram itself models a text.
+//! Rich text: plain text with entities that format ranges of it, as in Telegram's API.
 
 use std::collections::HashSet;
 
@@ -6,71 +6,70 @@ use serde::{Deserialize, Serialize};
 
 /// A text with its formatting.
 ///
-/// Entities lie wholly inside one another or wholly apart, and are sorted by where they start, the outer one
-/// first: text can only be built through [`push_str`](Self::push_str) and [`entity`](Self::entity), which
-/// nest by construction. Line breaks are `\n`.
+/// Two entities are nested or disjoint, never partly overlapping: [`push_str`](Self::push_str) and
+/// [`entity`](Self::entity) allow nothing else. They are sorted by start, the outer one first. Line breaks are `\n`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RichText {
     text: String,
     entities: Vec<Entity>,
 }
 
-/// A marked range of a text.
+/// A formatted range of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
-    /// Where the range starts, in bytes.
+    /// The start, in bytes.
     pub start: usize,
-    /// Where the range ends, in bytes; always past `start`.
+    /// The end, in bytes; always greater than `start`.
     pub end: usize,
-    /// What the range is.
+    /// The format.
     pub kind: EntityKind,
 }
 
-/// What a range of a text is, in the words of Telegram's own entities.
+/// The format of a range of text, named as in Telegram's API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntityKind {
-    /// Bold.
+    /// Bold text.
     Bold,
-    /// Italic.
+    /// Italic text.
     Italic,
-    /// Underlined.
+    /// Underlined text.
     Underline,
-    /// Struck through.
+    /// Struck-through text.
     Strike,
-    /// Hidden until the reader asks for it.
+    /// Hidden until the reader reveals it.
     Spoiler,
     /// A block quotation.
     Quote,
-    /// Code inside a line.
+    /// Inline code.
     Code,
-    /// A block of code; white space matters.
+    /// A code block; white space is significant.
     Pre,
-    /// A link or a mention, with its absolute address.
+    /// A link or mention, with its absolute URL.
     Link(Box<str>),
-    /// A hashtag or cashtag; the address searches the channel for it. The range starts with `#` or `$`.
+    /// A hashtag or cashtag, with the URL of a search for it. The range starts with `#` or `$`.
     Hashtag(Box<str>),
 }
 
 impl RichText {
-    /// The characters, without formatting.
+    /// Returns the plain text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The marked ranges: sorted by start, the outer before the inner.
+    /// Returns the entities, sorted by start, the outer one first.
     #[must_use]
     pub fn entities(&self) -> &[Entity] {
         &self.entities
     }
 
-    /// Whether there is nothing to read.
+    /// Returns whether the text has no characters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The hashtags in order, without `#`, each spelling once; cashtags are not among them.
+    /// Returns the hashtags in their order, without `#` and without duplicates. Cashtags are not included.
     #[must_use]
     pub fn hashtags(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
@@ -81,12 +80,12 @@ impl RichText {
             .collect()
     }
 
-    /// Appends characters.
+    /// Appends plain text.
     pub fn push_str(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
-    /// Appends what `fill` writes, as one entity. Nothing written, no entity.
+    /// Appends what `fill` writes as one entity; no entity if it writes nothing.
     pub fn entity(&mut self, kind: EntityKind, fill: impl FnOnce(&mut Self)) {
         let (start, index) = (self.text.len(), self.entities.len());
         self.entities.push(Entity { start, end: start, kind });
@@ -98,7 +97,7 @@ impl RichText {
         }
     }
 
-    /// Appends another text, after a blank line when there is something before it.
+    /// Appends another text, separated by a blank line if this one is not empty.
     pub fn push_paragraph(&mut self, other: &Self) {
         if other.is_empty() {
             return;
@@ -115,7 +114,7 @@ impl RichText {
         }));
     }
 
-    /// The text without white space at its ends.
+    /// Returns the text without leading and trailing white space.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
         self.text.truncate(self.text.trim_end().len());
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trimming_moves_entities_along() {
+    fn trimming_shifts_entities() {
         let mut text = RichText::from("\n ");
         text.entity(EntityKind::Bold, |text| text.push_str("bold \n"));
         text.entity(EntityKind::Italic, |text| text.push_str("\n"));
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn hashtags_are_named_once_and_without_their_sign() {
+    fn hashtags_have_no_sign_and_no_duplicates() {
         let mut text = RichText::default();
         for tag in ["#one", "#two", "#one", "$TON"] {
             text.entity(EntityKind::Hashtag("".into()), |text| text.push_str(tag));
