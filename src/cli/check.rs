@@ -1,4 +1,4 @@
-//! What a page holds, in words: post by post, kind by kind, and what was not understood.
+//! The report of `telewire check`: what was parsed from a preview page, and which markup is unknown.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -7,16 +7,16 @@ use crate::model::post::{Media, Post, Snapshot, StickerFormat, VideoKind};
 use crate::model::rich_text::EntityKind;
 use crate::telegram::page::PreviewPage;
 
-/// Whether everything that a person would see on the page is carried into feeds.
+/// Returns whether feeds contain everything that the page shows.
 ///
-/// Parts in unknown markup are carried as their text; when they also show pictures, or a post was skipped,
-/// something is lost.
+/// Of unknown markup, feeds contain the text. Something is missing if unknown markup also shows pictures or other
+/// content, or if a post was skipped.
 pub(super) fn is_complete(page: &PreviewPage) -> bool {
-    let lost = |post: &Post| post.unknown.iter().any(|part| part.more_than_text);
-    page.skipped.is_empty() && !page.snapshot.posts.iter().any(lost)
+    let is_incomplete = |post: &Post| post.unknown.iter().any(|part| part.more_than_text);
+    page.skipped.is_empty() && !page.snapshot.posts.iter().any(is_incomplete)
 }
 
-/// The report, line by line.
+/// Returns the report.
 pub(super) fn report(page: &PreviewPage) -> String {
     let mut out = String::new();
     match write_report(&mut out, page) {
@@ -28,8 +28,8 @@ pub(super) fn report(page: &PreviewPage) -> String {
 fn write_report(out: &mut String, page: &PreviewPage) -> fmt::Result {
     let Snapshot { channel, posts, .. } = &page.snapshot;
     writeln!(out, "{} (@{})", channel.title, channel.name)?;
-    for (sign, what) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {
-        writeln!(out, "  {what}: {}", if sign { "yes" } else { "no" })?;
+    for (is_set, label) in [(channel.verified, "verified"), (channel.photo.is_some(), "photo")] {
+        writeln!(out, "  {label}: {}", if is_set { "yes" } else { "no" })?;
     }
     if let Some(id) = channel.id {
         writeln!(out, "  id: {id}")?;
@@ -76,7 +76,7 @@ fn counted(kinds: &BTreeMap<&str, usize>) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// The kinds of what a post holds, each with how often.
+/// Counts the parts of a post by kind.
 fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
     let mut kinds: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut add = |kind, n: usize| {
@@ -84,7 +84,7 @@ fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
             *kinds.entry(kind).or_default() += n;
         }
     };
-    for (kind, is_there) in [
+    for (kind, is_present) in [
         ("text", !post.text.is_empty()),
         ("text above media", post.text_above_media),
         ("service", post.service),
@@ -98,10 +98,10 @@ fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
         ("only in Telegram", post.only_in_telegram.is_some()),
         ("views", post.views.is_some()),
     ] {
-        add(kind, usize::from(is_there));
+        add(kind, usize::from(is_present));
     }
-    add("music", post.documents.iter().filter(|file| file.audio).count());
-    add("file", post.documents.iter().filter(|file| !file.audio).count());
+    add("music", post.documents.iter().filter(|document| document.audio).count());
+    add("file", post.documents.iter().filter(|document| !document.audio).count());
     add("button", post.buttons.len());
     add("reaction", post.reactions.len());
     add("unknown part", post.unknown.len());

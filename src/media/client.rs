@@ -1,4 +1,4 @@
-//! Streams media files from Telegram's file servers; a file is never held in memory as a whole.
+//! Streams media files from Telegram's file servers, chunk by chunk: a whole file is never in memory.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,22 +21,22 @@ use crate::metrics;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
 use crate::resilience::breaker::{Breaker, Policy};
 
-/// Time to connect.
+/// Timeout for a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Time until the response head.
+/// Timeout for the response head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time until the next bytes of a file.
+/// Timeout for the next bytes of a file.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Bytes per second that a server has to send on average...
+/// The minimum average rate, to detect servers that send a few bytes now and then.
 const MIN_BYTES_PER_SECOND: u64 = 1024;
 
-/// ...once it was waited for this long altogether.
+/// How long a server may take in total before the minimum rate applies.
 const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
 
-/// A host that refuses requests is paused; other failures are not counted, since each file has its own URL.
+/// A host that refuses requests is paused. Other failures are not counted, because they may concern a single file.
 const BREAKER_POLICY: Policy = Policy {
     max_failures: u32::MAX,
     pause: Duration::from_secs(5),
@@ -48,16 +48,16 @@ const BREAKER_POLICY: Policy = Policy {
     probe_timeout: None,
 };
 
-/// Redirects that are followed.
+/// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
 
-/// The part that is requested to detect a file's type.
+/// The range that is requested to detect a file's type.
 const SNIFF_RANGE: Range = Range::From(0, Some(511));
 
-/// Idle connections per host.
+/// Idle connections that are kept open per host.
 const MAX_IDLE_CONNECTIONS: usize = 16;
 
-/// Files whose type is cached, and hosts whose breaker is stored.
+/// The maximum number of cached file types, and of circuit breakers.
 const MAX_ENTRIES: u64 = 10_000;
 
 /// The type and size of a file.
@@ -65,7 +65,7 @@ const MAX_ENTRIES: u64 = 10_000;
 pub struct MediaInfo {
     /// The MIME type, detected from the file's first bytes.
     pub mime_type: &'static str,
-    /// The size in bytes, if the server gives it.
+    /// The size in bytes, if the server announces it.
     pub total: Option<u64>,
 }
 
@@ -75,11 +75,11 @@ pub struct MediaResponse {
     pub info: MediaInfo,
     /// The part that is sent; `None` for the whole file.
     pub part: Option<Part>,
-    /// The bytes.
+    /// The content.
     pub body: Body,
 }
 
-/// Requests media files.
+/// Fetches media files from allowed hosts.
 pub struct MediaClient {
     http: reqwest::Client,
     hosts: MediaHosts,
@@ -89,11 +89,11 @@ pub struct MediaClient {
 }
 
 impl MediaClient {
-    /// Builds a client that connects to these hosts only, for files of at most `max_size` bytes.
+    /// Builds a client that connects only to `hosts` and rejects files larger than `max_size` bytes.
     ///
     /// # Errors
     ///
-    /// If TLS or DNS cannot be set up.
+    /// Fails if TLS or DNS cannot be set up.
     pub fn new(config: &HttpClientConfig, hosts: MediaHosts, max_size: u64) -> Result<Self, HttpClientError> {
         let http = config
             .client(hosts.loopback_names())?
@@ -113,7 +113,7 @@ impl MediaClient {
     ///
     /// # Errors
     ///
-    /// See [`MediaError`].
+    /// Fails as [`Self::open`] does, except for ranges.
     pub async fn info(&self, url: String) -> Result<MediaInfo, MediaError> {
         match self.infos.get(&url) {
             Some(info) => Ok(info),
@@ -121,14 +121,15 @@ impl MediaClient {
         }
     }
 
-    /// Requests a file, or a part of it.
+    /// Requests a file, or a part of it. The server may ignore the range and send the whole file.
     ///
     /// # Errors
     ///
-    /// See [`MediaError`].
+    /// Any [`MediaError`] except [`MediaError::Unresolved`] and [`MediaError::Busy`]. Errors after the response head
+    /// end the [body](Body::stream).
     pub async fn open(&self, url: String, range: Option<Range>) -> Result<MediaResponse, MediaError> {
         let Some(range) = range else { return self.open_unknown(url, None).await };
-        // Only the beginning of a file shows its type.
+        // The type can be detected only from the beginning of a file.
         let info = self.info(url.clone()).await?;
         let response = self.send(url.clone(), Some(range)).await?;
         match response.status() {
@@ -143,7 +144,6 @@ impl MediaClient {
                 let body = self.body(response, VecDeque::new(), Some(part.length()));
                 Ok(MediaResponse { info, part: Some(part), body })
             }
-            // A server may ignore the range and send the whole file.
             _ => self.whole(url, response).await,
         }
     }
@@ -232,7 +232,7 @@ impl MediaClient {
         Err(MediaError::Broken("too many redirects".to_owned()))
     }
 
-    /// Rejects responses that are not the file, and pauses a host that refuses requests.
+    /// Rejects responses that do not contain the file, and pauses a host that refuses requests.
     fn check_response(&self, host: &str, response: Response) -> Result<Response, MediaError> {
         let status = response.status();
         match status {
@@ -270,13 +270,13 @@ async fn send_once(request: RequestBuilder) -> Result<Response, MediaError> {
         .map_err(|err| MediaError::Unreachable(root_cause(&err)))
 }
 
-/// Returns whether the body is the file itself; it is sent on unchanged.
+/// Returns whether the body is the file itself, without a content encoding.
 fn is_unencoded(response: &Response) -> bool {
     response.headers().get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
 }
 
-/// Returns whether truncation is detectable: without `Content-Length` or chunked encoding, a truncated body looks complete
-/// (RFC 9112, section 6.3).
+/// Returns whether truncation is detectable: without `Content-Length` or chunked encoding, a truncated body looks
+/// complete (RFC 9112, section 6.3).
 fn has_detectable_end(response: &Response) -> bool {
     response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING)
 }
@@ -288,25 +288,25 @@ fn part_of(response: &Response, requested: Range) -> Result<Part, MediaError> {
         .ok_or_else(|| MediaError::Broken("not the requested range".to_owned()))
 }
 
-/// The bytes of a file; an incomplete file ends with an error.
+/// The content of a file or of a part of it.
 pub struct Body {
     response: Response,
     first: VecDeque<Bytes>,
     length: Option<u64>,
     max_size: u64,
     n_sent: u64,
-    /// How long the server was waited for; time that the client takes does not count.
+    /// Total time spent waiting for the server, without the time that the client takes.
     waited: Duration,
 }
 
 impl Body {
-    /// Returns the number of bytes, if known.
+    /// Returns the length in bytes, if known.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Returns the bytes as a stream, which ends after the first error.
+    /// Returns the bytes as a stream. A truncated, oversized or stalled file ends with an error.
     pub fn stream(self) -> impl Stream<Item = io::Result<Bytes>> {
         stream::unfold(Some(self), |body| async {
             let mut body = body?;
@@ -324,9 +324,9 @@ impl Body {
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         let mut chunk = self.first.pop_front();
         if chunk.is_none() {
-            let asked = Instant::now();
+            let started = Instant::now();
             chunk = next_chunk(&mut self.response).await?;
-            self.waited += asked.elapsed();
+            self.waited += started.elapsed();
         }
         let Some(chunk) = chunk else {
             return match self.length {

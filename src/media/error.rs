@@ -1,16 +1,16 @@
-//! Why a media file cannot be found or sent.
+//! Errors of the media proxy.
 
 use thiserror::Error;
 
 use crate::channels::RefreshError;
 
-/// Why a file has no URL.
+/// Why a file cannot be resolved to a URL.
 #[derive(Clone, Debug, Error)]
 pub enum ResolveError {
-    /// The post does not show it any more, or does not exist.
+    /// The post no longer shows the file, or was deleted.
     #[error("this file no longer exists in Telegram")]
     Gone,
-    /// The page that has the URL cannot be fetched.
+    /// The preview page with the URL cannot be fetched.
     #[error("cannot look up the file: {0}")]
     Page(RefreshError),
     /// Too many other files are being resolved.
@@ -24,31 +24,31 @@ pub enum MediaError {
     /// The file has no URL at Telegram.
     #[error(transparent)]
     Unresolved(#[from] ResolveError),
-    /// Too many files are being sent, to this client or altogether.
+    /// Too many files are being sent, to this client or in total.
     #[error("too many files are being sent")]
     Busy,
-    /// The URL has expired; holds the status.
+    /// The URL has expired. Holds the HTTP status.
     #[error("Telegram no longer knows this URL (status {0})")]
     Expired(u16),
     /// The URL is on a host that is not in the list of media hosts.
     #[error("the file is on a host that is not in --media-hosts")]
     HostNotAllowed,
-    /// The server does not answer, or not in time. Holds the cause.
+    /// The server did not answer in time. Holds the cause, for the log.
     #[error("Telegram's file server cannot be reached")]
     Unreachable(String),
-    /// The server is busy, fails, or its breaker is open; holds the status.
+    /// The server is busy or failed, or its circuit breaker is open. Holds the HTTP status.
     #[error("Telegram's file server refused the request (status {0})")]
     Refused(u16),
-    /// The server sent something else than requested, or an incomplete file. Holds the cause.
+    /// The response is not what was requested, or is incomplete. Holds the cause, for the log.
     #[error("Telegram's file server sent an invalid response")]
     Broken(String),
-    /// The requested range is outside the file; holds the file's length in bytes.
+    /// The requested range starts after the end of the file. Holds the file's length.
     #[error("the requested range is outside the file, which has {0} bytes")]
     RangeNotSatisfiable(u64),
     /// The file is larger than `--media-max-size`.
     #[error("the file is larger than --media-max-size")]
     TooLarge,
-    /// The file is not a picture, video or audio file.
+    /// The first bytes are not those of a picture, video or audio file.
     #[error("the file is not a picture, video or audio file")]
     BadType,
 }

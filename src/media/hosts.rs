@@ -36,7 +36,7 @@ pub enum MediaHostsError {
     Malformed {
         /// The entry as written.
         entry: String,
-        /// Why it cannot be parsed.
+        /// The error of the URL parser.
         reason: url::ParseError,
     },
 }
@@ -62,7 +62,7 @@ fn media_host(entry: &str) -> Result<MediaHost, MediaHostsError> {
     let malformed = |reason| MediaHostsError::Malformed { entry: entry.to_owned(), reason };
     let url = Url::parse(&format!("https://{entry}/")).map_err(malformed)?;
     let host = url.host().ok_or_else(|| malformed(url::ParseError::EmptyHost))?.to_owned();
-    // The resolver never sees a host that is an IP address.
+    // The SSRF check is part of the resolver, which never sees IP addresses, so they are checked here.
     let is_private = |ip: IpAddr| !ip.is_loopback() && !ssrf::is_public(ip);
     match host {
         Host::Ipv4(ip) if is_private(ip.into()) => Err(MediaHostsError::NotPublic(ip.into())),
@@ -72,8 +72,9 @@ fn media_host(entry: &str) -> Result<MediaHost, MediaHostsError> {
 }
 
 impl MediaHosts {
-    /// Returns the normalized URL if media may be loaded from it: `https` on a listed host or a subdomain of one, on the
-    /// listed port or 443. Plain `http` is allowed only for loopback hosts that are listed with their port, for tests.
+    /// Returns the normalized URL if media may be loaded from it: `https` on a listed host or a subdomain of one, on
+    /// the listed port or 443. Plain `http` is allowed only for loopback hosts that are listed with their port, for
+    /// tests.
     #[must_use]
     pub fn allow(&self, url: &str) -> Option<String> {
         let url = Url::parse(url).ok()?;
@@ -91,7 +92,7 @@ impl MediaHosts {
         (is_anonymous && self.0.iter().any(is_listed)).then(|| url.into())
     }
 
-    /// Returns the listed host names on this machine, to be trusted by the resolver.
+    /// Returns the listed names of this machine (`localhost`), which the resolver must accept.
     pub(super) fn loopback_names(&self) -> Vec<String> {
         let name = |listed: &MediaHost| match &listed.host {
             Host::Domain(name) if is_loopback(&Host::Domain(name)) => Some(name.clone()),

@@ -1,4 +1,4 @@
-//! The media key in the data directory, generated on first start so that no setup is needed.
+//! The media key in the data directory, generated on the first start.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use super::signed_url::MediaKeys;
 
-/// File name in the data directory.
+/// The name of the file in the data directory.
 const FILE: &str = "media.key";
 
 /// Bytes of a generated key.
 const KEY_BYTES: usize = 32;
 
-/// Loads the keys from a data directory, or generates one there; only its owner may read the file. `None` if the file
+/// Loads the keys from a data directory, or generates a key there, in a file with mode 0600. Returns `None` if the file
 /// cannot be created.
 ///
 /// # Errors
 ///
-/// If the file exists but cannot be read or parsed: a new key would invalidate every media URL.
+/// Fails if the file exists but cannot be read or parsed: a new key would invalidate every media URL.
 pub fn load_or_generate(folder: &Path) -> io::Result<Option<MediaKeys>> {
     let file = folder.join(FILE);
-    let wrong = |why: String| io::Error::other(format!("{}: {why}", file.display()));
+    let invalid = |reason: String| io::Error::other(format!("{}: {reason}", file.display()));
     match fs::read_to_string(&file) {
-        Ok(text) => text.trim().parse().map(Some).map_err(wrong),
+        Ok(text) => text.trim().parse().map(Some).map_err(invalid),
         Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             match create(folder, &file) {
                 Ok(keys) => Ok(Some(keys)),
@@ -32,7 +32,7 @@ pub fn load_or_generate(folder: &Path) -> io::Result<Option<MediaKeys>> {
                 }
             }
         }
-        Err(err) => Err(wrong(err.to_string())),
+        Err(err) => Err(invalid(err.to_string())),
     }
 }
 
@@ -48,11 +48,11 @@ fn create(folder: &Path, file: &Path) -> io::Result<MediaKeys> {
     key.parse().map_err(io::Error::other)
 }
 
-/// Generates a key for this process only.
+/// Generates a key that is not stored: media URLs stop working when the process ends.
 ///
 /// # Errors
 ///
-/// If the system's random number generator fails.
+/// Fails if the system's random number generator fails.
 pub fn ephemeral() -> io::Result<MediaKeys> {
     generate()?.parse().map_err(io::Error::other)
 }
@@ -65,7 +65,7 @@ fn generate() -> io::Result<String> {
 
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    // A file left over from a crash may be readable by others.
+    // A file left over by a crash may be readable by other users.
     match fs::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
         _ => {}

@@ -1,7 +1,7 @@
 //! Pictures, videos and voice messages under permanent URLs of the service.
 //!
-//! A [signed URL](signed_url) names the post, not Telegram's file. The [resolver] looks up the file's current URL in the
-//! archive or on the post's page, and the [client] streams it from there.
+//! A [signed URL](signed_url) names the post, not Telegram's file. The [resolver] looks up the file's current URL in
+//! the archive or on the post's preview page, and the [client] streams it from there.
 
 pub mod client;
 pub mod error;
@@ -15,10 +15,10 @@ mod sniff;
 /// How readers get pictures and videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaMode {
-    /// telewire streams them from Telegram under permanent URLs.
+    /// Permanent URLs, under which telewire streams the files from Telegram.
     Proxy,
-    /// Permanent URLs of telewire redirect to Telegram.
+    /// Permanent URLs, which redirect to Telegram.
     Redirect,
-    /// Feeds contain Telegram's own URLs, which expire after hours or days.
+    /// Telegram's own URLs, which expire after hours or days.
     Direct,
 }

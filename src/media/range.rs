@@ -9,13 +9,13 @@ use headers::{ContentRange, Header, HeaderValue};
 pub enum Range {
     /// From the first byte to the last, or to the end of the file.
     From(u64, Option<u64>),
-    /// This many bytes at the end of the file.
+    /// The last N bytes of the file.
     Last(u64),
 }
 
 impl Range {
-    /// Parses a `Range` header with exactly one range. `None` if there are several ranges or the unit is not bytes; the
-    /// whole file is sent then, as section 14.2 allows.
+    /// Parses a `Range` header. Returns `None` if it is invalid, has several ranges or a unit other than bytes; the
+    /// whole file may be sent then (section 14.2).
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let (first, last) = header.trim().strip_prefix("bytes=")?.trim().split_once('-')?;
@@ -40,7 +40,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// Parses a number that consists of digits only.
+/// Parses a number of ASCII digits, without a sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -48,16 +48,16 @@ fn number(text: &str) -> Option<u64> {
 /// The part of a file that a server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The first byte.
+    /// The offset of the first byte.
     pub first: u64,
-    /// The last byte.
+    /// The offset of the last byte.
     pub last: u64,
-    /// Bytes of the whole file.
+    /// The length of the whole file in bytes.
     pub total: u64,
 }
 
 impl Part {
-    /// Parses a `Content-Range` header. `None` if it is inconsistent or does not give the file's length.
+    /// Parses a `Content-Range` header. Returns `None` if it is inconsistent or lacks the file's length.
     pub(super) fn parse(header: &HeaderValue) -> Option<Self> {
         let range = ContentRange::decode(&mut std::iter::once(header)).ok()?;
         let (first, last) = range.bytes_range()?;
@@ -65,7 +65,7 @@ impl Part {
         (first <= last && last < total).then_some(Self { first, last, total })
     }
 
-    /// Returns the number of bytes in this part.
+    /// Returns the length of this part in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.last - self.first + 1
@@ -77,7 +77,7 @@ impl Part {
         ContentRange::bytes(self.first..=self.last, Some(self.total)).ok()
     }
 
-    /// Returns whether this part answers a request; a server may send less than requested.
+    /// Returns whether this part answers a request for `requested`. A server may send fewer bytes than requested.
     pub(super) fn answers(&self, requested: Range) -> bool {
         match requested {
             Range::From(first, last) => self.first == first && last.is_none_or(|last| self.last <= last),
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn single_byte_ranges_are_parsed() {
+    fn only_single_byte_ranges_are_parsed() {
         for (header, range) in [
             ("bytes=0-499", Some(Range::From(0, Some(499)))),
             ("bytes=500-", Some(Range::From(500, None))),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_not_requested_is_detected() {
+    fn parts_outside_the_requested_range_are_detected() {
         let part = |header| Part::parse(&HeaderValue::from_static(header));
         let sent = |header| part(header).unwrap();
         assert!(sent("bytes 0-499/1234").answers(Range::From(0, Some(499))));

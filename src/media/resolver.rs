@@ -1,4 +1,4 @@
-//! Resolves a media file to its current URL at Telegram: URLs expire, and the page that shows the post has new ones.
+//! Resolves media files to Telegram's current URLs. These URLs expire; a newly fetched preview page has valid ones.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,59 +20,59 @@ use crate::telegram::page::PreviewPage;
 use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
-/// Preview pages fetched for media at a time, so that feeds are never queued behind more than these.
+/// The maximum number of preview pages that are fetched for media concurrently, so that feeds do not wait long.
 const MAX_FETCHES: usize = 2;
 
-/// How long a request for a file waits for preview pages.
+/// Timeout for resolving a file.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Entries of each cache.
+/// The maximum number of entries in each cache.
 const MAX_ENTRIES: u64 = 10_000;
 
-/// How long a missing post is remembered.
+/// How long it is cached that a post or channel does not exist.
 const MISSING_TTL: Duration = Duration::from_mins(10);
 
-/// How long a failed fetch is remembered.
+/// How long a failed fetch is cached.
 const FAILURE_TTL: Duration = Duration::from_secs(30);
 
-/// A URL that was resolved this recently and is refused is not resolved again.
+/// A refused URL is not resolved again if it was resolved more recently than this.
 const MIN_URL_AGE: Duration = Duration::from_mins(1);
 
-/// How long to wait for another replica that fetches the page.
+/// Timeout for another replica that fetches the preview page.
 const LEASE_WAIT: Duration = Duration::from_secs(6);
 
-/// How often to check the archive during that wait.
+/// How often the archive is checked while another replica fetches the preview page.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where a file is.
+/// The current URL of a file.
 #[derive(Clone, Debug)]
 pub struct MediaLocation {
-    /// Its URL at Telegram.
+    /// Telegram's URL.
     pub url: String,
-    /// The post still shows this file, as far as is known; otherwise it was edited to show another one.
+    /// Whether the post still shows this file. If not, it was edited, and the URL leads to another file.
     pub is_current: bool,
 }
 
-/// What the page of a post showed.
+/// The cached result of looking for a post on its preview page or widget.
 #[derive(Clone, Debug)]
 struct PageLookup {
     at: Instant,
     outcome: Result<SeenMediaUrls, ResolveError>,
 }
 
-/// Resolves media files to URLs.
+/// Resolves media files to Telegram's current URLs, for many requests at once.
 pub struct MediaResolver {
     client: Arc<Client>,
     archive: Arc<Archive>,
     channels: Arc<Channels>,
-    /// How long a URL is used without being checked.
+    /// The age up to which a URL is used without looking for a newer one.
     url_ttl: Duration,
     fetches: Arc<SingleFlight<ChannelName, ()>>,
     fetch_permits: Semaphore,
     lookups: Cache<(ChannelName, Option<PostId>), PageLookup>,
-    /// Channels whose pages could not be fetched.
+    /// Channels whose preview page could not be fetched.
     failed_channels: Cache<ChannelName, (Instant, RefreshError)>,
-    /// Files whose new URL was refused too, with that URL.
+    /// The newest URL of each file that was refused again after it was resolved anew.
     dead_urls: Cache<FileId, String>,
 }
 
@@ -101,12 +101,12 @@ impl MediaResolver {
         })
     }
 
-    /// Resolves a file and sends a request to its URL. If Telegram says that the URL has expired, resolves it once more
-    /// and repeats the request. Returns the response, and whether the post still shows this file.
+    /// Resolves a file and sends a request to its URL. If the URL has expired, resolves the file again and repeats the
+    /// request once. Returns the response and [`MediaLocation::is_current`].
     ///
     /// # Errors
     ///
-    /// See [`MediaError`].
+    /// Fails with [`MediaError::Unresolved`], or with the error of `send`.
     pub async fn request<T, F>(
         self: &Arc<Self>,
         file: &FileId,
@@ -122,17 +122,18 @@ impl MediaResolver {
         let location = self.resolve(file, Some(&location.url)).await?;
         let response = send(location.clone()).await;
         if matches!(response, Err(MediaError::Expired(_))) {
-            // Do not resolve it again for a while.
+            // The newest URL is refused too: do not fetch the preview page again until the entry expires.
             self.dead_urls.insert(file.clone(), location.url);
         }
         Ok((response?, location.is_current))
     }
 
-    /// Returns the URL of a file. Fetches the page of its post if the known URL is too old or was `refused`.
+    /// Returns the URL of a file. Fetches the preview page of its post if the known URL is too old or was `refused`.
+    /// If that fails, an old URL that was not refused is returned.
     ///
     /// # Errors
     ///
-    /// See [`ResolveError`].
+    /// Fails if the post no longer shows the file, or if no URL is known and the preview page cannot be fetched.
     pub async fn resolve(
         self: &Arc<Self>,
         file: &FileId,
@@ -177,7 +178,7 @@ impl MediaResolver {
                 return known.ok_or(err).and_then(|known| location_in(&known, file));
             }
             let (resolver, asked) = (Arc::clone(self), file.clone());
-            // A fetch that is already running for the channel may return this post too.
+            // Join a running fetch for the channel: its preview page may show this post too.
             let fetch =
                 self.fetches.run(file.channel.clone(), || async move { resolver.fetch(&asked).await });
             let left = until.saturating_duration_since(Instant::now());
@@ -185,13 +186,13 @@ impl MediaResolver {
         }
     }
 
-    /// Returns the newest URLs of a post from the archive and from pages fetched for media.
+    /// Returns the newest known URLs of a post, from the archive or from preview pages that were fetched for media.
     async fn known_urls(&self, file: &FileId, lookup: Option<&PageLookup>) -> Option<SeenMediaUrls> {
         let fetched = lookup.and_then(|lookup| lookup.outcome.clone().ok());
         let archived = match self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await {
             Ok(archived) => archived,
             Err(err) => {
-                tracing::debug!(channel = %file.channel, error = %err, "looking up media URLs in memory only");
+                tracing::debug!(channel = %file.channel, error = %err, "cannot look up media URLs in the archive; using memory only");
                 self.urls_in_memory(file)
             }
         };
@@ -208,7 +209,7 @@ impl MediaResolver {
         Some(SeenMediaUrls { urls, seen: clock::now().saturating_sub(cached.age).unwrap_or_default() })
     }
 
-    /// Fetches the page that shows a post, and stores the URLs of all posts on it.
+    /// Fetches the preview page that shows a post, and stores the URLs of all posts on it.
     async fn fetch(&self, file: &FileId) {
         let (name, post) = (&file.channel, file.post);
         let lease = format!("{name}/files");
@@ -217,7 +218,7 @@ impl MediaResolver {
         }
         let Ok(_permit) = self.fetch_permits.acquire().await else { return };
         let seen = clock::now();
-        // With the album that may begin with this post.
+        // An album has the id of its first item, so request a preview page that extends past its last possible item.
         let before = post.and_then(|post| PostId::new(post.get().saturating_add(MAX_ALBUM_ITEMS)));
         let request = before.map_or(PageRequest::Newest, PageRequest::Before);
         match fetch_page(&self.client, name, request, Priority::High, None).await {
@@ -244,26 +245,26 @@ impl MediaResolver {
         }
     }
 
-    /// Stores the URLs of all posts on a page. `wanted` is the post that the page was fetched for.
+    /// Caches the URLs of all posts on a preview page. `wanted` is the post that the page was fetched for.
     async fn store(&self, name: &ChannelName, wanted: Option<PostId>, page: &PreviewPage, seen: Timestamp) {
         let snapshot = &page.snapshot;
         let store = |post: Option<PostId>, outcome: Result<MediaUrls, ResolveError>| {
             let outcome = outcome.map(|urls| SeenMediaUrls { urls, seen });
             self.lookups.insert((name.clone(), post), PageLookup { at: Instant::now(), outcome });
         };
-        let shown = || snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none());
-        // Albums at both ends of a page may be cut, except the wanted one.
+        let visible = || snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none());
+        // The preview page may cut off items of the albums at both of its ends, but not of the wanted one.
         let (first, last) = (snapshot.posts.first(), snapshot.posts.last());
-        let may_be_cut = |id| {
+        let may_be_incomplete = |id| {
             let is_first = snapshot.has_older && first.is_some_and(|first| first.id == id);
             let is_last = wanted.is_some_and(|wanted| id > wanted) && last.is_some_and(|last| last.id == id);
             Some(id) != wanted && (is_first || is_last)
         };
-        for whole in shown().filter(|shown| !may_be_cut(shown.id)) {
-            store(Some(whole.id), Ok(MediaUrls::of(whole)));
+        for complete in visible().filter(|post| !may_be_incomplete(post.id)) {
+            store(Some(complete.id), Ok(MediaUrls::of(complete)));
         }
         store(None, Ok(MediaUrls::of_channel(&snapshot.channel)));
-        if let Some(id) = wanted.filter(|id| !shown().any(|shown| shown.id == *id)) {
+        if let Some(id) = wanted.filter(|id| !visible().any(|post| post.id == *id)) {
             store(wanted, self.urls_in_widget(&snapshot.channel, id).await);
         }
     }
@@ -277,10 +278,10 @@ impl MediaResolver {
         }
     }
 
-    /// With a shared archive, takes the lease for this channel's media, or waits while another replica holds it. Returns
-    /// whether another replica has archived newer URLs.
+    /// With a shared archive, takes the lease for this channel's media, or waits while another replica holds it.
+    /// Returns whether another replica has archived newer URLs in the meantime.
     async fn wait_for_other_replica(&self, file: &FileId, lease: &str) -> bool {
-        // The archive does not store when a channel's own photo was seen.
+        // For the channel's own photo the archive does not tell how old its URL is.
         if !self.archive.is_shared() || file.post.is_none() {
             return false;
         }

@@ -1,7 +1,7 @@
 //! Signed URLs of media files: `/-/media/TAG/durov/42/0.jpg`.
 //!
-//! The tag is an HMAC, so the service fetches only files that it has linked itself. The URL is permanent, because it names
-//! the post and not Telegram's file.
+//! The tag is an HMAC, so the service fetches only files that it has linked itself. The URL is permanent, because it
+//! identifies the post and not Telegram's file.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ pub const PATH_PREFIX: &str = "/-/media/";
 /// Signed before the path, so that a later URL format cannot be mistaken for this one.
 const VERSION: &[u8] = b"telewire media 1\n";
 
-/// Bytes of a tag: 128 bits.
+/// The length of a tag: 128 bits.
 const TAG_BYTES: usize = 16;
 
-/// Minimum characters of a key.
+/// The minimum length of a key.
 const MIN_KEY_CHARS: usize = 32;
 
 /// The signing keys: the first one signs, all of them verify.
@@ -41,7 +41,7 @@ impl std::fmt::Debug for MediaKeys {
 impl FromStr for MediaKeys {
     type Err = String;
 
-    /// Parses a comma-separated list of keys.
+    /// Parses a comma-separated list of keys. An error never contains the key.
     fn from_str(keys: &str) -> Result<Self, String> {
         let key = |key: &str| {
             let key = key.trim();
@@ -65,7 +65,7 @@ impl MediaKeys {
         path.push_str(PATH_PREFIX);
         // Parsing guarantees at least one key.
         if let Some(first) = self.0.first() {
-            let tag = with(first, &file).finalize().into_bytes();
+            let tag = mac(first, &file).finalize().into_bytes();
             BASE64_URL_SAFE_NO_PAD.encode_string(&tag[..TAG_BYTES], &mut path);
         }
         path.push('/');
@@ -73,18 +73,18 @@ impl MediaKeys {
         path
     }
 
-    /// Returns the file that a path names, if one of the keys has signed exactly this path.
+    /// Returns the file of a path that was signed with one of the keys, or `None` for any other path.
     #[must_use]
     pub fn verify(&self, path: &str) -> Option<FileId> {
         let (tag, file) = path.strip_prefix(PATH_PREFIX)?.split_once('/')?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok().filter(|tag| tag.len() == TAG_BYTES)?;
-        // Constant time per key.
-        let is_signed = self.0.iter().any(|key| with(key, file).verify_truncated_left(&tag).is_ok());
+        // Compares in constant time.
+        let is_signed = self.0.iter().any(|key| mac(key, file).verify_truncated_left(&tag).is_ok());
         is_signed.then(|| file.parse().ok())?
     }
 }
 
-fn with(key: &Hmac<Sha256>, file: &str) -> Hmac<Sha256> {
+fn mac(key: &Hmac<Sha256>, file: &str) -> Hmac<Sha256> {
     let mut mac = key.clone();
     mac.update(VERSION);
     mac.update(file.as_bytes());
@@ -101,16 +101,16 @@ pub struct MediaLinker {
 }
 
 impl MediaLinker {
-    /// Returns the URL of a file that is at `url` in Telegram; `None` if it must not be embedded.
+    /// Returns the URL that feeds contain for the file at `telegram_url`; `None` if its host is not allowed.
     #[must_use]
     pub fn url(
         &self,
         channel: &ChannelName,
         post: Option<PostId>,
         name: FileName,
-        url: &str,
+        telegram_url: &str,
     ) -> Option<String> {
-        let allowed = self.hosts.allow(url)?;
+        let allowed = self.hosts.allow(telegram_url)?;
         let Some((base, keys)) = &self.proxy else { return Some(allowed) };
         let mut signed = base.clone();
         let file = FileId { channel: channel.clone(), post, name };
@@ -135,12 +135,12 @@ mod tests {
         let file: FileId = "durov/42/0.jpg".parse().unwrap();
         let (old, both, new) = (keys(A), keys(&format!("{B},{A}")), keys(B));
         assert_eq!(both.verify(&old.path(&file)), Some(file.clone()));
-        assert_eq!(new.path(&file), both.path(&file), "the first one signs");
+        assert_eq!(new.path(&file), both.path(&file), "the first key signs");
         assert_eq!(new.verify(&old.path(&file)), None);
         assert!("short".parse::<MediaKeys>().is_err() && "".parse::<MediaKeys>().is_err());
     }
 
-    /// Flips every bit of many URLs, and tries every spelling of a tag that decodes to the same bytes.
+    /// Flips every bit of many URLs, and appends characters.
     #[test]
     fn forged_urls_are_rejected() {
         let keys = keys(A);

@@ -1,9 +1,9 @@
 //! MIME sniffing: detects the type of a file from its first bytes. The server's `Content-Type` is ignored.
 
-/// Bytes that suffice to detect a type.
+/// The number of bytes that suffice to detect a type.
 pub(super) const MIN_BYTES: usize = 64;
 
-/// Leading bytes and MIME types.
+/// Signatures at the start of files, and their MIME types.
 const SIGNATURES: [(&[u8], &str); 9] = [
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -16,8 +16,8 @@ const SIGNATURES: [(&[u8], &str); 9] = [
     (b"\xff\xf1", "audio/aac"),
 ];
 
-/// Returns the MIME type of a picture, video or audio file that browsers play; `None` for everything else, above all for
-/// content that a browser might execute. Follows the WHATWG MIME Sniffing Standard, section 6.
+/// Returns the MIME type of a picture, video or audio file that browsers can display; `None` for everything else,
+/// including HTML and SVG, which may contain scripts. Follows the WHATWG MIME Sniffing Standard, section 6.
 pub(super) fn mime_type(start: &[u8]) -> Option<&'static str> {
     let at =
         |offset: usize, pattern: &[u8]| start.get(offset..).is_some_and(|rest| rest.starts_with(pattern));
@@ -33,7 +33,7 @@ pub(super) fn mime_type(start: &[u8]) -> Option<&'static str> {
             _ => Some("video/mp4"),
         };
     }
-    // A frame of MPEG audio, layer 3.
+    // The header of an MPEG audio frame, layer 3.
     if let [0xff, second, ..] = start
         && second & 0xe6 == 0xe2
     {
