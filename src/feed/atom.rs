@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{Entry, Feed, xml};
 
-/// The feed as a document.
+/// Renders a feed as an Atom document.
 pub(super) fn render(feed: &Feed) -> Vec<u8> {
     let document = atom_syndication::Feed {
         id: feed.home_url.clone(),
@@ -28,10 +28,10 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
 }
 
 fn links(feed: &Feed) -> Vec<Link> {
-    const OWN: &str = "application/atom+xml";
+    const ATOM: &str = "application/atom+xml";
     let pages = [("next", &feed.next_url), ("prev", &feed.prev_url)];
-    let pages = pages.into_iter().filter_map(|(rel, url)| Some(link(rel, url.as_deref()?, OWN)));
-    [link("self", &feed.self_url, OWN), link("alternate", &feed.home_url, "text/html")]
+    let pages = pages.into_iter().filter_map(|(rel, url)| Some(link(rel, url.as_deref()?, ATOM)));
+    [link("self", &feed.self_url, ATOM), link("alternate", &feed.home_url, "text/html")]
         .into_iter()
         .chain(pages)
         .collect()
@@ -71,7 +71,7 @@ fn link(rel: &str, href: &str, mime_type: &str) -> Link {
     }
 }
 
-/// The crate's own time. Both sides write RFC 3339, so there is no time that one has and the other can't read.
+/// Converts a time by way of RFC 3339, which both crates support, so parsing cannot fail.
 fn time(time: Timestamp) -> FixedDateTime {
     time.to_string().parse().unwrap_or_default()
 }
@@ -86,9 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn atom_names_an_author_per_entry_only_when_signed() {
+    fn only_signed_entries_have_an_author() {
         let xml = written(&fixtures::built());
-        assert_eq!(xml.matches("<author>").count(), 2, "the channel and Ada: {xml}");
+        assert_eq!(xml.matches("<author>").count(), 2, "one of the feed, one of the signed entry: {xml}");
         assert_eq!(xml.matches(r#"rel="enclosure""#).count(), 3, "{xml}");
         assert!(xml.contains("<updated>2024-06-19T15:23:45+00:00</updated>"), "{xml}");
         assert!(!xml.contains("1970"), "{xml}");

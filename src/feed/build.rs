@@ -1,4 +1,4 @@
-//! Builds the neutral [`Feed`] of a snapshot.
+//! Builds a [`Feed`] from a snapshot.
 
 use super::media_links::MediaLinks;
 use super::options::FeedOptions;
@@ -10,7 +10,7 @@ use crate::model::post::{Post, Snapshot};
 /// How long readers should wait between two requests, for the RSS `ttl` element.
 pub(super) const TTL_MINUTES: u32 = 15;
 
-/// Makes the feed of a channel.
+/// Builds the feed of a channel, the same for the same snapshot and options.
 #[must_use]
 pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     let channel = &snapshot.channel;
@@ -34,14 +34,14 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     }
 }
 
-/// The address of the page below this post (RFC 5005, section 3).
+/// Returns the URL of the next feed page, which begins below this post (RFC 5005, section 3).
 fn next_url(oldest: &Post, options: &FeedOptions) -> String {
     let (base, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
     let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
     format!("{base}?before={}{limit}", oldest.id)
 }
 
-/// What the channel says of itself, behind Telegram's warning if there is one.
+/// Returns the channel's description, preceded by Telegram's warning if there is one.
 fn description(channel: &Channel) -> String {
     let about = plain_text::visible_line(channel.about.text())
         .unwrap_or_else(|| format!("@{} on Telegram", channel.name));

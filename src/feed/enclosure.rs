@@ -1,12 +1,12 @@
-//! Media that readers list or play beside the body, as podcast players do.
+//! Enclosures: media files that readers list or play next to the body, as podcast players do.
 
 use super::media_links::MediaLinks;
 use super::{Enclosure, Medium};
 use crate::model::media_file::{FileKind, MediaSlot};
 use crate::model::post::{Media, StickerFormat};
 
-/// The post's own media, as far as they may be embedded. Their addresses are spelled as in the body, since
-/// readers leave out an enclosure whose address they find there.
+/// Returns the enclosures for a post's media, except for files that must not be embedded. Their URLs are identical to
+/// those in the body, because FreshRSS and yarr omit an enclosure whose URL they find there.
 pub(super) fn enclosures(media: &[Media], links: MediaLinks<'_>) -> Vec<Enclosure> {
     media
         .iter()

@@ -1,4 +1,4 @@
-//! Small values for the tests of this module.
+//! Test values: a small channel, posts, entries and feeds.
 
 use jiff::Timestamp;
 
@@ -10,20 +10,20 @@ use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::{Media, Post, PostId, Size, Snapshot, Video, VideoKind};
 use crate::model::rich_text::{EntityKind, RichText};
 
-/// A moment in 2024.
+/// 2024-06-19 15:22:45 UTC, when [`post`] was published.
 pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
 
-/// A post that says and shows nothing.
+/// Returns a post without content.
 pub(super) fn post() -> Post {
     Post::empty(PostId::new(7).unwrap(), "https://example.org/sample/7".into(), TIME)
 }
 
-/// A channel with these posts.
+/// Returns a snapshot of [`channel`] with these posts.
 pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
     Snapshot { channel: channel(), posts, has_older: false }
 }
 
-/// A channel.
+/// Returns a channel with a photo and without a description.
 pub(super) fn channel() -> Channel {
     Channel {
         name: ChannelName::new("sample").unwrap(),
@@ -38,12 +38,12 @@ pub(super) fn channel() -> Channel {
     }
 }
 
-/// Links that lead to `media.example.org` itself.
+/// Returns a linker that allows `media.example.org` and does not proxy.
 pub(super) fn linker() -> MediaLinker {
     MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None }
 }
 
-/// An entry with this text for every text that it has, as no post could make it.
+/// Returns an entry with this text, unfiltered, in all its text fields.
 pub(super) fn entry(text: &str) -> Entry {
     Entry {
         id: "https://example.org/sample/7".into(),
@@ -59,7 +59,7 @@ pub(super) fn entry(text: &str) -> Entry {
     }
 }
 
-/// A feed with these entries.
+/// Returns a feed with these entries.
 pub(super) fn feed(entries: Vec<Entry>) -> Feed {
     Feed {
         title: "Sample".into(),
@@ -76,7 +76,7 @@ pub(super) fn feed(entries: Vec<Entry>) -> Feed {
     }
 }
 
-/// An older signed post with a video and hashtags, and a newer one with only a photo.
+/// Builds a feed from an older signed post with a photo, a video and a hashtag, and a newer post with a photo.
 pub(super) fn built() -> Feed {
     let mut text = RichText::from("Headline <b>\n\n");
     text.entity(EntityKind::Hashtag("https://example.org/?q=tag".into()), |text| text.push_str("#tag"));

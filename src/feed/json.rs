@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Enclosure, Entry, Feed};
 
-/// The members in the order in which they are written: some readers look for `version` first.
+/// The top-level object. `version` is written first, because some readers detect the format by it.
 #[derive(Serialize)]
 struct Document<'a> {
     version: &'static str,
@@ -49,12 +49,12 @@ struct Item<'a> {
 struct Attachment<'a> {
     url: &'a str,
     mime_type: &'static str,
-    /// Whole seconds: yarr refuses the whole feed over a fraction.
+    /// In whole seconds: yarr rejects the whole feed if one has a fraction.
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_in_seconds: Option<u32>,
 }
 
-/// The feed as a document.
+/// Renders a feed as a JSON document.
 pub(super) fn render(feed: &Feed) -> Vec<u8> {
     let document = Document {
         version: "https://jsonfeed.org/version/1.1",
@@ -67,7 +67,7 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         authors: [Author { name: &feed.author, url: Some(&feed.home_url) }],
         items: feed.entries.iter().map(item).collect(),
     };
-    // Strings and numbers in structs: there is nothing that JSON can't say.
+    // Serializing strings and numbers to memory cannot fail.
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn json_starts_with_its_version_and_holds_nothing_empty() {
+    fn version_is_first_and_empty_members_are_omitted() {
         let json = written(&fixtures::built());
         assert!(json.starts_with(r#"{"version":"https://jsonfeed.org/version/1.1","title":"#), "{json}");
         for absent in ["null", "[]", r#""""#, "date_modified", "language"] {

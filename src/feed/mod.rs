@@ -1,8 +1,8 @@
 //! Feeds: `(Snapshot, FeedOptions) → Feed → RSS, Atom or JSON Feed`.
 //!
-//! [`build`] makes the neutral [`Feed`], in which every text is already plain or sanitized; [`render`] writes
-//! it in one of three formats. The same posts and options are always the same bytes: there is no clock here,
-//! and nothing that changes without a post being changed (views, votes) gets in.
+//! [`build`] returns a [`Feed`], which is independent of the format and contains only plain text and sanitized HTML.
+//! [`render`] writes it in one of three formats. The same posts and options always give the same bytes: the module
+//! reads no clock, and feeds contain nothing that changes without the post being edited, such as views and votes.
 
 pub mod options;
 pub mod sanitize;
@@ -26,87 +26,87 @@ use crate::model::post::Size;
 
 pub use build::build;
 
-/// A channel as a feed, in no format yet.
+/// A channel as a feed, independent of the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
-    /// The channel's title, plain text; never blank.
+    /// The channel's title as plain text; never blank.
     pub title: String,
-    /// What the channel says of itself, plain text; never blank.
+    /// The channel's description as plain text; never blank.
     pub description: String,
-    /// The channel's page for people.
+    /// The URL of the channel's web page.
     pub home_url: String,
-    /// The feed's own public address.
+    /// The feed's own public URL.
     pub self_url: String,
-    /// The address of the next older page of the feed.
+    /// The URL of the next older feed page.
     pub next_url: Option<String>,
-    /// The address of the next newer page of the feed.
+    /// The URL of the next newer feed page.
     pub prev_url: Option<String>,
-    /// The channel's photo, if it may be embedded.
+    /// The URL of the channel's photo, if it may be embedded.
     pub icon: Option<String>,
-    /// Who publishes: the channel's title.
+    /// The publisher: the channel's title.
     pub author: String,
-    /// When the newest change of an entry was.
+    /// The latest [`Entry::updated`].
     pub updated: Timestamp,
-    /// Advice to readers: how long to wait before asking again.
+    /// How many minutes readers should wait between two requests.
     pub ttl_minutes: u32,
     /// The entries, newest first.
     pub entries: Vec<Entry>,
 }
 
-/// A post as an element of a feed.
+/// A post as a feed entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its identity for ever, the same in every format: the post's permalink.
+    /// The permanent id, the same in every format: the post's permalink.
     pub id: String,
-    /// Its page for people.
+    /// The URL of the post's web page.
     pub url: String,
-    /// Plain text on one line; never blank.
+    /// The title: plain text on one line; never blank.
     pub title: String,
-    /// The beginning of it as plain text; never blank.
+    /// The beginning of the post: plain text on one line; never blank.
     pub summary: String,
     /// The whole post as sanitized HTML; never empty.
     pub body: String,
-    /// When it was published.
+    /// When the post was published.
     pub published: Timestamp,
-    /// When its content last changed.
+    /// When the post's content last changed.
     pub updated: Timestamp,
-    /// Who signed it, if not just the channel.
+    /// The author who signed the post, if any.
     pub author: Option<String>,
-    /// Its hashtags, without `#`.
+    /// The hashtags, without `#`.
     pub categories: Vec<String>,
-    /// Its media, as far as they may be embedded; each is also in the body.
+    /// The media files that may be embedded; the body embeds the same files.
     pub media: Vec<Enclosure>,
 }
 
-/// A picture, video or recording of an entry.
+/// A picture, video or audio file of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enclosure {
-    /// Its address, spelled as in the body.
+    /// The URL, identical to the one in the body.
     pub url: String,
-    /// Its MIME type.
+    /// The MIME type, by the kind of the file in Telegram.
     pub mime_type: &'static str,
-    /// What it is to a person.
+    /// The kind of content.
     pub medium: Medium,
-    /// Its length.
+    /// The duration.
     pub seconds: Option<u32>,
-    /// Its width and height.
+    /// The width and height.
     pub size: Option<Size>,
-    /// A still picture of it.
+    /// The URL of a still picture.
     pub thumbnail: Option<String>,
 }
 
-/// What an enclosure is to a person.
+/// The kind of an enclosure's content, as in Media RSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
-    /// Something to look at.
+    /// A picture.
     Image,
-    /// Something to watch.
+    /// A video or GIF.
     Video,
-    /// Something to listen to.
+    /// A voice message.
     Audio,
 }
 
-/// The formats that a feed can be written in.
+/// A feed format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// RSS 2.0.
@@ -121,13 +121,13 @@ impl Format {
     /// Every format.
     pub const ALL: [Self; 3] = [Self::Rss, Self::Atom, Self::Json];
 
-    /// The format of this [`name`](Self::name).
+    /// Returns the format with this [`name`](Self::name).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// The name that stands in addresses.
+    /// Returns the name that is used in URLs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl Format {
         }
     }
 
-    /// The value of the `Content-Type` header.
+    /// Returns the value of the `Content-Type` header.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -148,7 +148,7 @@ impl Format {
     }
 }
 
-/// Writes the feed in a format.
+/// Renders a feed in a format.
 #[must_use]
 pub fn render(feed: &Feed, format: Format) -> Vec<u8> {
     match format {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back_to_formats() {
+    fn formats_are_found_by_name() {
         for format in Format::ALL {
             assert_eq!(Format::from_name(format.name()), Some(format));
         }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_has_the_newest_entry_first_and_its_time() {
+    fn feed_starts_with_the_newest_entry_and_has_its_time() {
         let feed = fixtures::built();
         assert_eq!(
             feed.entries.iter().map(|entry| entry.title.as_str()).collect::<Vec<_>>(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_says_the_same_to_a_reader() {
+    fn every_format_is_read_back_equal() {
         let feed = fixtures::built();
         for format in Format::ALL {
             let read = feed_rs::parser::parse(render(&feed, format).as_slice()).unwrap();

@@ -1,16 +1,16 @@
-//! What the person who runs the service decides about feeds.
+//! The options of a feed, beside its posts.
 
 use crate::media::signed_url::MediaLinker;
 
-/// What a feed is made by, beside the posts.
+/// Everything besides the posts that a feed depends on.
 #[derive(Clone, Debug, Default)]
 pub struct FeedOptions {
-    /// The feed's own public address.
+    /// The feed's own public URL.
     pub self_url: String,
-    /// The most posts of a page, when the reader has chosen it; the next page then has as many.
+    /// The page size requested by the reader; the link to the next feed page repeats it.
     pub limit: Option<u8>,
-    /// The address of the next newer page, of one that is not the newest.
+    /// The URL of the next newer feed page; `None` on the newest one.
     pub prev_url: Option<String>,
-    /// How pictures and videos are addressed.
+    /// Turns media files into URLs.
     pub media: MediaLinker,
 }

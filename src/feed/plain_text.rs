@@ -1,13 +1,14 @@
 //! Plain text on one line, for titles, names and summaries.
 //!
-//! Readers decode such texts once, twice or not at all, so none may hold anything that reads as HTML.
+//! Readers decode HTML entities in these texts once, twice or not at all, so the texts must not contain anything that
+//! could be parsed as HTML.
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::xml;
 
-/// The text on one line: white space collapsed, characters removed that show nothing or turn the text around,
-/// markup and entities that an author wrote made to read as what they look like.
+/// Returns the text on one line: white space is collapsed, invisible characters and direction overrides are removed,
+/// and literal markup and entities are replaced by lookalike characters.
 pub(super) fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in xml::legal(text).chars() {
@@ -23,22 +24,22 @@ pub(super) fn line(text: &str) -> String {
     without_markup(line)
 }
 
-/// The same as [`line()`], unless it shows nothing.
+/// Returns [`line()`], or `None` if the line is blank.
 pub(super) fn visible_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !is_blank(line))
 }
 
-/// Whether a person sees nothing of the text.
+/// Returns whether the text has no visible character.
 pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| shows_nothing(c) || is_joined(c) || is_format(c))
 }
 
-/// Whether a person sees nothing of the character, nor of what it does to its neighbours.
+/// Returns whether the character is invisible and does not affect how its neighbours are displayed.
 pub(super) fn shows_nothing(c: char) -> bool {
     c.is_whitespace() || is_filler(c) || is_dropped(c)
 }
 
-/// A line of at most `max` characters: cut between words where there are words, with `…` when cut.
+/// Truncates a line to at most `max` characters including a final `…`, at a word boundary if there is one.
 pub(super) fn cut(mut line: String, max: usize) -> String {
     if line.chars().nth(max).is_none() {
         return line;
@@ -47,7 +48,8 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
     let at = if line[limit..].starts_with(' ') {
         limit
     } else {
-        // A last word longer than half of the line is no word: Chinese and Japanese write without spaces.
+        // Without a space in the second half of the line, cut anywhere: Chinese and Japanese are written without
+        // spaces.
         line[..limit]
             .rfind(' ')
             .filter(|&at| at >= limit / 2)
@@ -76,23 +78,24 @@ fn is_joined(c: char) -> bool {
     str::from_utf8(&buffer[..=len]).is_ok_and(|pair| pair.graphemes(true).count() == 1)
 }
 
-/// Letters that show nothing, which authors use for blank lines that Telegram keeps.
+/// Returns whether the character is a blank letter. Authors use these for blank lines, which Telegram would remove
+/// otherwise.
 fn is_filler(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// Characters without which a line reads the same, or that turn around what stands beside it.
+/// Returns whether the character is removed: it is invisible, or overrides the direction of the text around it.
 fn is_dropped(c: char) -> bool {
     matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
         || c.is_control()
 }
 
-/// Invisible characters that shape their neighbours, as Persian and Hebrew need.
+/// Returns whether the character is invisible but affects its neighbours; Persian and Hebrew need such characters.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200c}' | '\u{200e}' | '\u{200f}' | '\u{2061}'..='\u{2064}')
 }
 
-/// The line with other characters for the `<`, `>` and `&` that would read as HTML in a reader that decodes it.
+/// Replaces each `<`, `>` and `&` that an HTML parser would take for markup.
 fn without_markup(line: String) -> String {
     if !line.contains(['<', '&']) {
         return line;
@@ -113,20 +116,20 @@ fn without_markup(line: String) -> String {
     line.char_indices().map(replace).collect()
 }
 
-/// Whether `<` before this starts a tag, a comment or the like.
+/// Returns whether a `<` before `rest` starts a tag or comment.
 fn opens_tag(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
 }
 
-/// Whether `&` before this starts an entity; the oldest ones need no `;`.
+/// Returns whether an `&` before `rest` starts an entity. HTML parses the oldest entities without `;`.
 fn opens_entity(rest: &str) -> bool {
     if let Some(number) = rest.strip_prefix('#') {
         return number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X'));
     }
     let name = &rest[..rest.bytes().take_while(u8::is_ascii_alphanumeric).count()];
-    let is_oldest =
+    let starts_name =
         |known: &&str| name.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
-    ["lt", "gt", "amp", "quot"].iter().any(is_oldest)
+    ["lt", "gt", "amp", "quot"].iter().any(starts_name)
         || !name.is_empty() && rest[name.len()..].starts_with(';')
 }
 
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_line_of_what_is_seen() {
+    fn invisible_characters_and_line_breaks_are_removed() {
         assert_eq!(line(" a\u{202e}b \n\t\u{200b} c\u{3164}\u{1}d\u{9f}\u{fffe}e\u{a0}"), "ab c de");
         assert_eq!(line("می\u{200c}خواهم 👨\u{200d}👩"), "می\u{200c}خواهم 👨\u{200d}👩");
         for blank in ["", " \n", "\u{200b}\u{2800}", "\u{3164}\u{fe0f}\u{200f}"] {
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn markup_and_entities_of_an_author_do_not_read_as_html() {
+    fn literal_markup_and_entities_are_replaced() {
         for (text, expected) in [
             ("use <b>bold</b> &lt;i&gt;", "use ‹b›bold‹/b› ＆lt;i＆gt;"),
             ("&amp;lt;b&amp;gt; &#60;b &ltb &AMP;", "＆amp;lt;b＆amp;gt; ＆#60;b ＆ltb ＆AMP;"),
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_keeps_words_and_characters_whole() {
+    fn cut_keeps_words_and_grapheme_clusters() {
         assert_eq!(cut("one two".into(), 7), "one two");
         assert_eq!(cut("one two, three".into(), 12), "one two…");
         assert_eq!(cut("one two three".into(), 8), "one two…");

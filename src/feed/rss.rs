@@ -11,7 +11,7 @@ use super::{Enclosure, Entry, Feed, Format, Medium, xml};
 
 const MEDIA_NAMESPACE: &str = "http://search.yahoo.com/mrss/";
 
-/// The feed as a document.
+/// Renders a feed as an RSS document.
 pub(super) fn render(feed: &Feed) -> Vec<u8> {
     xml::document(channel(feed).to_string())
 }
@@ -39,7 +39,7 @@ fn channel(feed: &Feed) -> rss::Channel {
     }
 }
 
-/// The feed itself, and its older and newer pages (RFC 5005, section 3).
+/// Returns the links to the feed itself and to its older and newer feed pages (RFC 5005, section 3).
 fn links(feed: &Feed) -> Vec<Link> {
     let (mime_type, _) = Format::Rss.content_type().split_once(';').unwrap_or_default();
     [("self", Some(&feed.self_url)), ("next", feed.next_url.as_ref()), ("prev", feed.prev_url.as_ref())]
@@ -56,8 +56,8 @@ fn links(feed: &Feed) -> Vec<Link> {
 }
 
 fn item(entry: &Entry, channel_title: &str) -> rss::Item {
-    // Description and content are CDATA sections: a character taken out of the finished document could end
-    // one (`]]\u{1}>`), so these two are filtered before.
+    // Description and content become CDATA sections. Removing a character from the finished document could end one
+    // (`]]\u{1}>`), so these two are filtered first.
     let cdata = |text: &str| Some(xml::legal(text).into_owned());
     let creator = entry.author.as_deref().unwrap_or(channel_title);
     rss::Item {
@@ -82,8 +82,8 @@ fn item(entry: &Entry, channel_title: &str) -> rss::Item {
     }
 }
 
-/// The one enclosure an item may have: what is to be played, else the first picture. Its length is required
-/// and not known, for which 0 is the usual word.
+/// Returns the only enclosure that an item may have: the first video or audio file, else the first picture. The
+/// `length` attribute is required; 0 is customary if the length is unknown.
 fn enclosure(media: &[Enclosure]) -> Option<rss::Enclosure> {
     let chosen = media.iter().find(|medium| medium.medium != Medium::Image).or(media.first())?;
     Some(rss::Enclosure {
@@ -93,7 +93,7 @@ fn enclosure(media: &[Enclosure]) -> Option<rss::Enclosure> {
     })
 }
 
-/// All media, as Media RSS.
+/// Returns all enclosures as `media:content` elements.
 fn media(media: &[Enclosure]) -> ExtensionMap {
     if media.is_empty() {
         return ExtensionMap::new();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn rss_says_each_thing_once_and_nothing_empty() {
+    fn elements_are_written_once_and_empty_ones_omitted() {
         let xml = written(&fixtures::built());
         for part in [
             "<guid>https://example.org/sample/8</guid>",
@@ -159,9 +159,12 @@ mod tests {
         ] {
             assert!(xml.contains(part), "{part}: {xml}");
         }
-        assert_eq!(xml.matches("<enclosure").count(), 2, "one an item");
+        assert_eq!(xml.matches("<enclosure").count(), 2, "one per item");
         assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
-        let bare = written(&fixtures::feed(vec![fixtures::entry("x")]));
-        assert!(!bare.contains("xmlns:media") && !bare.contains("<image>"), "{bare}");
+        let without_media = written(&fixtures::feed(vec![fixtures::entry("x")]));
+        assert!(
+            !without_media.contains("xmlns:media") && !without_media.contains("<image>"),
+            "{without_media}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What every post body goes through last: nothing that Telegram sent reaches a reader's screen but the
-//! elements, attributes and schemes listed here.
+//! The sanitizer: the last step of every post body. Only the elements, attributes and URL schemes listed here reach
+//! feed readers.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,7 @@ use ammonia::{Builder, UrlRelative};
 
 use super::xml;
 
-/// Elements that Miniflux, FreshRSS, NetNewsWire, yarr and feedparser keep, or drop without losing the text.
+/// Elements that Miniflux, FreshRSS, NetNewsWire, yarr and feedparser keep, or remove without losing their text.
 const ELEMENTS: [&str; 22] = [
     "a",
     "audio",
@@ -42,18 +42,18 @@ const ATTRIBUTES: [(&str, &[&str]); 4] = [
     ("video", &["src", "poster", "controls", "preload", "width", "height"]),
 ];
 
-/// Elements that may say `dir="auto"`.
+/// Elements that may have `dir="auto"`.
 const DIRECTED: [&str; 7] = ["blockquote", "details", "figcaption", "li", "p", "pre", "summary"];
 
-/// Schemes that a link may have.
+/// URL schemes of links.
 pub(super) const SCHEMES: [&str; 6] = ["http", "https", "mailto", "tel", "tg", "ton"];
 
-/// What every link carries.
+/// The `rel` attribute of every link.
 pub(super) const LINK_REL: &str = "noopener noreferrer";
 
-/// How often a document is cleaned before its markup is given up. Cleaning can change how the rest nests, which
-/// shows only when it is read again; two or three rounds settle all that is known.
-const ROUNDS: usize = 8;
+/// How many times a document is cleaned before all its markup is removed. Cleaning can change how the remaining
+/// elements nest when they are parsed again; two or three rounds suffice for all known inputs.
+const MAX_ROUNDS: usize = 8;
 
 static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let dir_auto = HashMap::from([("dir", HashSet::from(["auto"]))]);
@@ -69,13 +69,13 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
-/// The harmless part of `html`, in a spelling that sanitizing again leaves as it is.
+/// Returns the allowed part of `html`, serialized so that sanitizing it again does not change it.
 ///
-/// A document that is already in that spelling, as `body` writes it, is parsed once.
+/// HTML that needs no change, such as the output of `body`, is parsed only once.
 #[must_use]
 pub fn sanitize(html: &str) -> String {
     let mut html = Cow::Borrowed(html);
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let cleaned = SANITIZER.clean(&xml::legal(&html)).to_string();
         if cleaned == *html {
             return cleaned;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_body_needs_stays_as_it_is() {
+    fn allowed_html_is_unchanged() {
         for html in [
             r#"<p dir="auto">a &amp; b&nbsp;&lt;c&gt;<br><b><i><u><s><code>x</code></s></u></i></b></p>"#,
             r#"<p><a href="https://example.org/?a=1&amp;b=2" rel="noopener noreferrer">x</a></p>"#,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_goes() {
+    fn other_elements_attributes_and_schemes_are_removed() {
         for (html, expected) in [
             ("<script>alert(1)</script>x", "x"),
             ("<p style=a class=b id=c onclick=d dir=rtl>x</p>", "<p>x</p>"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn sanitizing_twice_is_sanitizing_once() {
+    fn sanitizing_is_idempotent() {
         for html in [
             "<p>a<div><p>b",
             "<pre>\n\n\nx</pre>",

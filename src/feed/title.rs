@@ -1,29 +1,30 @@
-//! The title of an entry, and its summary.
+//! The title and summary of an entry.
 
 use super::plain_text;
 use crate::model::post::{Document, Media, Post, VideoKind};
 
-/// How long a title may be, in characters.
-const TITLE_CHARS: usize = 80;
+/// The maximum length of a title.
+const MAX_TITLE_CHARS: usize = 80;
 
-/// How long a summary may be, in characters.
-const SUMMARY_CHARS: usize = 280;
+/// The maximum length of a summary.
+const MAX_SUMMARY_CHARS: usize = 280;
 
-/// What the post says first, or else what it shows: plain text on one line, never blank.
+/// Returns the first line of the post's text, or else a description of its content: plain text on one line, never
+/// blank.
 pub(super) fn title(post: &Post) -> String {
-    let title = headline(post.text.text()).or_else(|| shown(post)).unwrap_or_else(|| {
+    let title = headline(post.text.text()).or_else(|| describe(post)).unwrap_or_else(|| {
         if post.only_in_telegram.is_some() { "Post that opens only in Telegram" } else { "Post" }.to_owned()
     });
-    plain_text::cut(title, TITLE_CHARS)
+    plain_text::cut(title, MAX_TITLE_CHARS)
 }
 
-/// The beginning of the post on one line of plain text; the title when there is no text.
+/// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
 pub(super) fn summary(post: &Post) -> String {
     plain_text::visible_line(post.text.text())
-        .map_or_else(|| title(post), |text| plain_text::cut(text, SUMMARY_CHARS))
+        .map_or_else(|| title(post), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
 }
 
-/// The first line with a word in it, or else the first that shows anything.
+/// Returns the first line that contains a word, or else the first visible one.
 fn headline(text: &str) -> Option<String> {
     let mut lines = text.lines().filter_map(plain_text::visible_line);
     let first = lines.next()?;
@@ -33,14 +34,14 @@ fn headline(text: &str) -> Option<String> {
     lines.find(|line| line.split(' ').any(is_word)).or(Some(first))
 }
 
-/// Whether this is more than a hashtag, an emoji or a rule.
+/// Returns whether this is a word rather than a hashtag, emoji or line of punctuation.
 fn is_word(word: &str) -> bool {
     let is_hashtag = word.starts_with('#') && word.contains(char::is_alphabetic);
     !is_hashtag && word.contains(char::is_alphanumeric)
 }
 
-/// What a post without text shows, the most telling first.
-fn shown(post: &Post) -> Option<String> {
+/// Describes the content of a post without text by its most informative part.
+fn describe(post: &Post) -> Option<String> {
     album(post)
         .or_else(|| post.media.first().map(medium))
         .or_else(|| {
@@ -63,7 +64,7 @@ fn shown(post: &Post) -> Option<String> {
         .or_else(|| Some(format!("Reply to {}", plain_text::visible_line(&post.reply.as_ref()?.to.name)?)))
 }
 
-/// How many photos and videos the post shows, when they are more than one.
+/// Returns a title for a post with several photos and videos.
 fn album(post: &Post) -> Option<String> {
     let n =
         post.media.iter().filter(|medium| matches!(medium, Media::Photo { .. } | Media::Video(_))).count();
@@ -87,7 +88,7 @@ fn medium(medium: &Media) -> String {
     }
 }
 
-/// What Telegram calls such a video.
+/// Returns Telegram's name for this kind of video.
 pub(super) fn video_label(kind: VideoKind) -> &'static str {
     match kind {
         VideoKind::Plain => "Video",
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_with_a_word_is_the_title() {
+    fn title_is_the_first_line_with_a_word() {
         assert_eq!(title_of("\u{200b}\n#news #ai\n🔥🔥\n  Rust   is #one\nmore"), "Rust is #one");
         assert_eq!(title_of("\n#news #ai\n🔥"), "#news #ai");
         assert_eq!(title_of("#1 reason"), "#1 reason");
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_without_text_is_named_by_what_it_shows() {
+    fn title_of_a_post_without_text_describes_its_content() {
         let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let contact = Media::Contact { name: "Ada <b>".into(), phone: None };
         let titled = |post: Post| title(&post);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_the_beginning_of_the_text() {
+    fn summary_is_the_beginning_of_the_text() {
         let post = Post { text: "one\n\ntwo <b>".into(), ..fixtures::post() };
         assert_eq!(summary(&post), "one two ‹b›");
         assert_eq!(summary(&fixtures::post()), "Post");

@@ -1,9 +1,9 @@
-//! The one filter that every XML document passes.
+//! The filter for characters that must not appear in XML.
 
 use std::borrow::Cow;
 
-/// Whether readers take the character. XML 1.0 forbids most control characters and discourages DEL, the C1
-/// controls and the noncharacters; one forbidden character makes a reader refuse the whole feed.
+/// Returns whether the character is kept. XML 1.0 (section 2.2) forbids most control characters and discourages DEL,
+/// the C1 controls and noncharacters. A single forbidden character makes readers reject the whole feed.
 fn is_legal(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' | ' '..='~' => true,
@@ -12,7 +12,7 @@ fn is_legal(c: char) -> bool {
     }
 }
 
-/// The text without the characters that XML forbids or discourages.
+/// Removes the characters that XML forbids or discourages.
 pub(super) fn legal(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_legal) {
         Cow::Borrowed(text)
@@ -21,7 +21,7 @@ pub(super) fn legal(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of a finished document.
+/// Filters a finished document and returns its bytes.
 pub(super) fn document(xml: String) -> Vec<u8> {
     match legal(&xml) {
         Cow::Borrowed(_) => xml.into_bytes(),
@@ -36,16 +36,16 @@ mod tests {
     use crate::feed::{Format, render};
 
     #[test]
-    fn text_of_legal_characters_is_not_copied() {
+    fn illegal_characters_are_removed_and_legal_text_is_borrowed() {
         assert!(matches!(legal("tab\tline\n é 🤖"), Cow::Borrowed(_)));
         assert_eq!(legal("a\u{0}\u{b}\u{7f}\u{85}\u{9f}\u{fffe}\u{1ffff}b"), "ab");
     }
 
-    /// Both XML crates write what they are given, so this is what keeps a feed readable.
+    /// Both XML crates write illegal characters unchanged, so only this filter keeps feeds well-formed.
     #[test]
-    fn every_code_point_survives_or_disappears() {
+    fn every_code_point_is_kept_or_removed() {
         let all: Vec<char> = (0..=0x0010_ffff).filter_map(char::from_u32).collect();
-        // The cleaning of feed texts is passed by on purpose: only the filter stands between these and the reader.
+        // These entries skip `plain_text` and the sanitizer, so that only the filter is tested.
         let texts: Vec<String> = all.chunks(0x2000).map(|chars| chars.iter().collect()).collect();
         let entries = texts.iter().map(|text| fixtures::entry(&format!("x{text}x"))).collect();
         let feed = fixtures::feed(entries);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_taken_out_does_not_end_a_cdata_section() {
+    fn removing_a_character_does_not_end_a_cdata_section() {
         let feed = fixtures::feed(vec![fixtures::entry("]]\u{1}><b>]]\u{b}></b>")]);
         let read = feed_rs::parser::parse(render(&feed, Format::Rss).as_slice()).unwrap();
         let body = read.entries[0].content.as_ref().and_then(|content| content.body.as_deref());

@@ -1,5 +1,5 @@
-//! The smallest pieces of a body's HTML, spelled as [`sanitize`](crate::feed::sanitize::sanitize) would spell them,
-//! so that it need not clean a second time.
+//! Writers for elements, attributes and text, with the same serialization as
+//! [`sanitize`](crate::feed::sanitize::sanitize), so that the sanitizer needs only one round.
 
 use url::Url;
 
@@ -7,12 +7,12 @@ use crate::feed::sanitize::{LINK_REL, SCHEMES};
 
 const DIRECTION: &str = " dir=\"auto\"";
 
-/// Writes characters as text.
+/// Writes escaped text.
 pub(super) fn text(out: &mut String, text: &str) {
     escape(out, text, &['&', '<', '>', '\u{a0}']);
 }
 
-/// Writes characters as text, with a break for each `\n`.
+/// Writes escaped text with a `<br>` for each `\n`.
 pub(super) fn lines(out: &mut String, lines: &str) {
     for (n, line) in lines.trim().lines().enumerate() {
         if n > 0 {
@@ -22,7 +22,7 @@ pub(super) fn lines(out: &mut String, lines: &str) {
     }
 }
 
-/// Writes an attribute into a tag that is open at the end of `out`.
+/// Writes an attribute into the start tag at the end of `out`, which has no `>` yet.
 pub(super) fn attribute(out: &mut String, name: &str, value: &str) {
     out.push(' ');
     out.push_str(name);
@@ -47,23 +47,23 @@ fn escape(out: &mut String, text: &str, special: &[char]) {
     out.push_str(&text[written..]);
 }
 
-/// Whether a link to the address survives sanitizing.
-pub(super) fn is_linkable(address: &str) -> bool {
-    Url::parse(address).is_ok_and(|url| SCHEMES.contains(&url.scheme()))
+/// Returns whether the sanitizer keeps links to this URL.
+pub(super) fn is_linkable(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| SCHEMES.contains(&url.scheme()))
 }
 
-/// Opens a link.
-pub(super) fn open_link(out: &mut String, address: &str) {
+/// Writes the start tag of a link.
+pub(super) fn open_link(out: &mut String, url: &str) {
     out.push_str("<a");
-    attribute(out, "href", address);
+    attribute(out, "href", url);
     attribute(out, "rel", LINK_REL);
     out.push('>');
 }
 
-/// Writes a label, linked if there is an address that can be.
-pub(super) fn link(out: &mut String, label: &str, address: Option<&str>) {
-    if let Some(address) = address.filter(|address| is_linkable(address)) {
-        open_link(out, address);
+/// Writes a label, as a link if the URL is [linkable](is_linkable).
+pub(super) fn link(out: &mut String, label: &str, url: Option<&str>) {
+    if let Some(url) = url.filter(|url| is_linkable(url)) {
+        open_link(out, url);
         text(out, label);
         out.push_str("</a>");
     } else {
@@ -71,21 +71,21 @@ pub(super) fn link(out: &mut String, label: &str, address: Option<&str>) {
     }
 }
 
-/// Opens an element without attributes.
+/// Writes a start tag without attributes.
 pub(super) fn open(out: &mut String, tag: &str) {
     out.push('<');
     out.push_str(tag);
     out.push('>');
 }
 
-/// Closes an element.
+/// Writes an end tag.
 pub(super) fn close(out: &mut String, tag: &str) {
     out.push_str("</");
     out.push_str(tag);
     out.push('>');
 }
 
-/// Writes what `fill` does, inside an element. Nothing written, no element.
+/// Writes an element with the content that `fill` writes; no element if it writes nothing.
 pub(super) fn element(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     open(out, tag);
@@ -98,8 +98,8 @@ pub(super) fn element(out: &mut String, tag: &str, fill: impl FnOnce(&mut String
     }
 }
 
-/// The same as [`element`], for one that holds other blocks. It ends its line: many a reader makes plain text by
-/// leaving out tags, and would glue the last word of one block to the first of the next.
+/// Writes an [`element`] that contains blocks, followed by a line break. Many readers make plain text by removing tags,
+/// and would join the last word of one block to the first word of the next.
 pub(super) fn group(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     element(out, tag, fill);
@@ -108,7 +108,7 @@ pub(super) fn group(out: &mut String, tag: &str, fill: impl FnOnce(&mut String))
     }
 }
 
-/// The same as [`group`], for a block that holds text itself, and so has a direction.
+/// Writes a [`group`] that contains text and therefore has a direction.
 pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     group(out, tag, fill);
@@ -117,22 +117,23 @@ pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String))
     }
 }
 
-/// Gives the tag that ends at `tag_end` a direction, if there is right-to-left writing behind it. Each reader
-/// turns the paragraph to its side by its own first letter; without right-to-left writing there is nothing to turn.
+/// Adds `dir="auto"` to the start tag that ends at `tag_end`, if right-to-left text follows. Browsers then align the
+/// block by its first letter; purely left-to-right text needs no attribute.
 pub(super) fn direct(out: &mut String, tag_end: usize) {
     if out[tag_end..].contains(is_right_to_left) {
         out.insert_str(tag_end, DIRECTION);
     }
 }
 
-/// Hebrew, Arabic, Syriac, Thaana, `NKo` and their presentation forms, and the scripts around them.
+/// Returns whether the character is in a block of right-to-left scripts: Hebrew, Arabic, Syriac, Thaana, `NKo` and
+/// others.
 fn is_right_to_left(c: char) -> bool {
     matches!(c,
         '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
-/// A length of time as a player shows it: `0:27`, `1:02:03`.
+/// Formats a duration as players display it: `0:27`, `1:02:03`.
 pub(super) fn clock(seconds: u32) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_elements_are_not_written_and_direction_is_given_where_needed() {
+    fn empty_elements_are_omitted_and_rtl_text_has_a_direction() {
         let mut out = String::new();
         block(&mut out, "p", |_| ());
         block(&mut out, "p", |out| lines(out, "a\nb "));
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_followed_is_a_link() {
+    fn only_allowed_schemes_are_linked() {
         let mut out = String::new();
         link(&mut out, "a&b", Some("javascript:alert(1)"));
         link(&mut out, "c", Some("https://example.org/?a=\"&b"));
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_have_hours_only_when_needed() {
+    fn durations_have_hours_only_if_needed() {
         assert_eq!([clock(7), clock(723), clock(3723)], ["0:07", "12:03", "1:02:03"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures, videos and other media in the body of a post.
 //!
-//! Each is a figure that any reader can show something of: a video has a link inside for readers without a
-//! player, and what may not be embedded is named with a link to it.
+//! Each medium is a `<figure>` with a fallback: a video contains a link for readers without a player, and a file that
+//! must not be embedded is only linked.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::feed::title;
 use crate::model::media_file::FileKind;
 use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
 
-/// Writes one medium. `permalink` is where a person sees what can't be shown here.
+/// Writes one medium. `permalink` is the target of links for media that can be seen in Telegram only.
 pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: MediaLinks<'_>) {
     match medium {
         Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, links),
@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: Me
                     linked_picture(out, "Map", map, None, Some(url), links);
                 }
                 caption(out, |out| {
-                    html::link(out, &place(url, title.as_deref()), Some(url));
+                    html::link(out, &location_label(url, title.as_deref()), Some(url));
                     if let Some(address) = address {
                         out.push_str("<br>");
                         html::text(out, address);
@@ -39,18 +39,18 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: Me
     }
 }
 
-/// What stands below a medium in its figure.
+/// Writes the caption at the end of a figure.
 fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
     out.push('\n');
     html::block(out, "figcaption", fill);
 }
 
-/// A picture as a figure of its own.
+/// Writes a figure with a picture.
 pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, links: MediaLinks<'_>) {
     html::group(out, "figure", |out| linked_picture(out, label, url, size, None, links));
 }
 
-/// A video with a player, or else a link to it.
+/// Writes a figure with a video player, or a link if the video cannot be embedded.
 pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: MediaLinks<'_>) {
     let label = title::video_label(video.kind);
     let poster = video.poster.as_deref();
@@ -76,7 +76,7 @@ pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: Med
     });
 }
 
-/// `source` is admitted; `poster` is not yet.
+/// Writes a `<video>` element. `source` is the final URL; `poster` is Telegram's, and is embedded only if allowed.
 fn player(
     out: &mut String,
     label: &str,
@@ -102,7 +102,7 @@ fn player(
     }
 }
 
-/// A picture that leads to `target`, or else a link to it.
+/// Writes a picture that links to `target`, or only a link to the picture if it must not be embedded.
 fn linked_picture(
     out: &mut String,
     label: &str,
@@ -174,14 +174,14 @@ fn sticker(
             if let Some(still) = still {
                 linked_picture(out, "Sticker", still, None, None, links);
             }
-            // No reader shows its file, whose address does not last.
+            // The file is not linked: readers cannot display it, and its URL expires.
             caption(out, |out| html::link(out, "Animated sticker", Some(permalink)));
         }
     });
 }
 
-/// What to call a place: its name, else its coordinates as the map's address gives them.
-fn place(url: &str, title: Option<&str>) -> String {
+/// Returns the name of a location, or else the coordinates from the URL of its map.
+fn location_label(url: &str, title: Option<&str>) -> String {
     if let Some(title) = title {
         return title.to_owned();
     }

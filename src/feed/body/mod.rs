@@ -1,7 +1,7 @@
-//! The body of an entry: the post as a person sees it.
+//! The body of an entry: the whole post as HTML.
 //!
-//! What changes without the author's doing is left out (views, reactions, shares of a poll), so that the same
-//! post is always the same bytes.
+//! Views, reactions and poll results are left out: they change without the author editing the post, and the same post
+//! must always give the same bytes.
 
 mod html;
 mod media;
@@ -15,7 +15,7 @@ use crate::model::post::{
     Document, Forward, LinkPreview, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
 };
 
-/// Sanitized HTML of the whole post; never empty.
+/// Returns the whole post as sanitized HTML; never empty.
 pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     let mut out = String::with_capacity(512 + 2 * post.text.text().len());
     if let Some(source) = &post.forward {
@@ -24,8 +24,8 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     if let Some(bot) = &post.via_bot {
         via_bot(&mut out, bot);
     }
-    if let Some(quoted) = &post.reply {
-        reply(&mut out, quoted);
+    if let Some(replied) = &post.reply {
+        reply(&mut out, replied);
     }
     if post.text_above_media {
         rich_text::write(&mut out, &post.text);
@@ -36,21 +36,21 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     if !post.text_above_media {
         rich_text::write(&mut out, &post.text);
     }
-    if let Some(asked) = &post.poll {
-        poll(&mut out, asked);
+    if let Some(question) = &post.poll {
+        poll(&mut out, question);
     }
     for attached in &post.documents {
-        file(&mut out, attached, &post.permalink);
+        document(&mut out, attached, &post.permalink);
     }
     if let Some(linked) = &post.preview {
-        preview(&mut out, linked, links.at(MediaSlot::Preview));
+        link_preview(&mut out, linked, links.at(MediaSlot::Preview));
     }
     buttons(&mut out, &post.buttons);
     for part in &post.unknown {
         unknown(&mut out, part, &post.permalink);
     }
-    if let Some(label) = &post.only_in_telegram {
-        only_in_telegram(&mut out, label, &post.permalink);
+    if let Some(explanation) = &post.only_in_telegram {
+        only_in_telegram(&mut out, explanation, &post.permalink);
     }
     if out.is_empty() {
         html::group(&mut out, "p", |out| {
@@ -105,12 +105,12 @@ fn poll(out: &mut String, poll: &Poll) {
     });
 }
 
-fn file(out: &mut String, file: &Document, permalink: &str) {
+fn document(out: &mut String, document: &Document, permalink: &str) {
     html::block(out, "p", |out| {
-        out.push_str(if file.audio { "🎵 " } else { "📎 " });
-        html::text(out, &file.name);
-        if let Some(note) = &file.note {
-            let (before, after) = if file.audio { (" — ", "") } else { (" (", ")") };
+        out.push_str(if document.audio { "🎵 " } else { "📎 " });
+        html::text(out, &document.name);
+        if let Some(note) = &document.note {
+            let (before, after) = if document.audio { (" — ", "") } else { (" (", ")") };
             out.push_str(before);
             html::text(out, note);
             out.push_str(after);
@@ -120,7 +120,7 @@ fn file(out: &mut String, file: &Document, permalink: &str) {
     });
 }
 
-fn preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) {
+fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) {
     let target = Some(preview.url.as_str());
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
@@ -182,13 +182,13 @@ fn unknown(out: &mut String, unknown: &UnknownMarkup, permalink: &str) {
     });
 }
 
-fn only_in_telegram(out: &mut String, label: &str, permalink: &str) {
-    const OURS: &str = "This post can only be seen in Telegram";
+fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str) {
+    const LABEL: &str = "This post can only be seen in Telegram";
     html::block(out, "p", |out| {
-        html::link(out, OURS, Some(permalink));
-        if !plain_text::is_blank(label) && label != OURS {
+        html::link(out, LABEL, Some(permalink));
+        if !plain_text::is_blank(explanation) && explanation != LABEL {
             out.push_str("<br>");
-            html::lines(out, label);
+            html::lines(out, explanation);
         }
     });
 }
@@ -200,7 +200,7 @@ mod tests {
     use crate::model::post::{GameOrInvoice, Media, PollOption, Size, StickerFormat};
     use crate::model::rich_text::{EntityKind, RichText};
 
-    /// The body of a post; it must be spelled so that sanitizing has nothing to change.
+    /// Returns the body of a post.
     fn shown(post: &Post) -> String {
         let linker = fixtures::linker();
         body(post, MediaLinks::new(post, &fixtures::channel().name, &linker))
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_that_shows_nothing_leads_to_telegram() {
+    fn empty_and_hidden_posts_link_to_telegram() {
         let link = r#"<a href="https://example.org/sample/7" rel="noopener noreferrer">"#;
         assert_eq!(shown(&fixtures::post()), format!("<p>{link}See the post in Telegram</a></p>"));
         let hidden = Post { only_in_telegram: Some("Please open".into()), ..fixtures::post() };
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_stand_in_the_order_in_which_a_person_sees_them() {
+    fn parts_are_in_the_order_of_the_preview_page() {
         let mut post = Post {
             forward: Some(Forward { from: named("fwd", None), author: Some("by".into()) }),
             via_bot: Some(named("@bot", Some("https://example.org/bot"))),
@@ -298,15 +298,15 @@ mod tests {
             ],
         );
         assert!(html.contains(r#"<p dir="auto"><b><a href="https://example.org/1""#), "{html}");
-        for moving in ["99", "88", "77"] {
-            assert!(!html.contains(moving), "{moving}: {html}");
+        for count in ["99", "88", "77"] {
+            assert!(!html.contains(count), "{count}: {html}");
         }
         post.text_above_media = true;
         order(&shown(&post), &["quoted", "said", "/photo", "asked"]);
     }
 
     #[test]
-    fn videos_have_a_player_a_poster_and_a_link() {
+    fn videos_have_a_player_or_a_link() {
         let source = "https://media.example.org/a.mp4?t=1";
         assert_eq!(
             of_media(vec![video(Some(source), VideoKind::Plain)]),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_embedded_is_named_and_linked() {
+    fn photos_on_other_hosts_are_linked_but_not_embedded() {
         let photo = |url: &str| of_media(vec![Media::Photo { url: url.into(), file: None, size: None }]);
         assert_eq!(
             photo("https://elsewhere.example/a.jpg"),
@@ -341,9 +341,9 @@ mod tests {
         assert_eq!(photo("data:image/png,x"), "<figure>Photo</figure>");
     }
 
-    /// What the writers spell differently from the sanitizer would be cleaned twice.
+    /// If the writers and the sanitizer serialized differently, every body would be parsed twice.
     #[test]
-    fn every_part_is_written_as_the_sanitizer_spells_it() {
+    fn sanitizing_does_not_change_any_written_part() {
         let offer = GameOrInvoice {
             title: "a".into(),
             description: Some("b\nc".into()),

@@ -1,9 +1,9 @@
 //! Rich text as HTML.
 //!
-//! Telegram's entities mark ranges of characters; HTML wants paragraphs that hold inline elements, and blocks
-//! that hold paragraphs. An inline entity that crosses the end of a paragraph is closed there and opened again
-//! behind it. Every tag waits until there is text for it, so none is ever empty, but for a link without a visible
-//! label: authors hide such links to choose a preview, and they stay as hidden as they are in Telegram.
+//! Telegram's entities format ranges of text, while HTML needs inline elements inside paragraphs inside blocks. An
+//! inline entity that crosses the end of a paragraph is closed there and opened again in the next one. Start tags are
+//! delayed until visible text follows, so no element is empty. The exception is a link without a visible label:
+//! authors use such links to choose a link preview, and they stay invisible, as in Telegram.
 
 use super::html;
 use crate::feed::plain_text;
@@ -23,10 +23,10 @@ pub(super) fn write(out: &mut String, rich: &RichText) {
         }
         writer.text(&text[at..entity.start]);
         at = entity.start;
-        if let EntityKind::Link(address) = &entity.kind
+        if let EntityKind::Link(url) = &entity.kind
             && plain_text::is_blank(&text[entity.start..entity.end])
         {
-            writer.hidden_link(address);
+            writer.hidden_link(url);
         } else if writer.enter(&entity.kind) {
             entered.push((entity.end, &entity.kind));
         }
@@ -42,19 +42,20 @@ pub(super) fn write(out: &mut String, rich: &RichText) {
 
 struct Writer<'a> {
     out: &'a mut String,
-    /// Quotes and spoilers that we are in, the outermost first.
+    /// The quotes and spoilers around the current position, the outermost first.
     blocks: Vec<&'a EntityKind>,
-    /// How many of the blocks have been opened.
-    n_blocks_open: usize,
-    /// What holds the text, when open: `p` or `pre`, and where its name ends.
-    holder: Option<(&'static str, usize)>,
-    /// We are in preformatted text.
+    /// How many of `blocks` have been written as start tags.
+    n_open_blocks: usize,
+    /// The open `p` or `pre` element, and the offset of the `>` of its start tag.
+    paragraph: Option<(&'static str, usize)>,
+    /// The current position is in preformatted text.
     preformatted: bool,
-    /// Inline entities that we are in, the outermost first.
+    /// The inline entities around the current position, the outermost first.
     inlines: Vec<&'a EntityKind>,
-    /// How many of the inline entities have been opened.
-    n_inlines_open: usize,
-    /// White space since the last visible character: what it becomes depends on what comes after.
+    /// How many of `inlines` have been written as start tags.
+    n_open_inlines: usize,
+    /// White space since the last visible character. Whether it becomes a space, a `<br>` or a new paragraph depends on
+    /// what follows.
     space: String,
 }
 
@@ -63,35 +64,35 @@ impl<'a> Writer<'a> {
         Self {
             out,
             blocks: Vec::new(),
-            n_blocks_open: 0,
-            holder: None,
+            n_open_blocks: 0,
+            paragraph: None,
             preformatted: false,
             inlines: Vec::new(),
-            n_inlines_open: 0,
+            n_open_inlines: 0,
             space: String::new(),
         }
     }
 
-    /// Starts an entity, unless it would change nothing: one inside another of its kind, a link that can't be
-    /// followed. So the elements nest no deeper than there are kinds, whatever the author did.
+    /// Enters an entity and returns `true`, or ignores it if it has no effect: an entity inside another of its kind,
+    /// or a link with a disallowed scheme. So elements never nest deeper than the number of kinds.
     fn enter(&mut self, kind: &'a EntityKind) -> bool {
         match kind {
             EntityKind::Quote | EntityKind::Spoiler => {
                 if self.blocks.contains(&kind) {
                     return false;
                 }
-                self.close_holder();
+                self.close_paragraph();
                 self.blocks.push(kind);
             }
             EntityKind::Pre => {
                 if self.preformatted {
                     return false;
                 }
-                self.close_holder();
+                self.close_paragraph();
                 self.preformatted = true;
             }
-            EntityKind::Link(address) | EntityKind::Hashtag(address) => {
-                if self.inlines.iter().any(|inline| is_link(inline)) || !html::is_linkable(address) {
+            EntityKind::Link(url) | EntityKind::Hashtag(url) => {
+                if self.inlines.iter().any(|inline| is_link(inline)) || !html::is_linkable(url) {
                     return false;
                 }
                 self.inlines.push(kind);
@@ -110,7 +111,7 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// Ends the entity that was entered last.
+    /// Leaves the entity that was entered last.
     fn leave(&mut self, kind: &EntityKind) {
         match kind {
             EntityKind::Quote | EntityKind::Spoiler => {
@@ -118,7 +119,7 @@ impl<'a> Writer<'a> {
                 self.blocks.pop();
             }
             EntityKind::Pre => {
-                self.close_holder();
+                self.close_paragraph();
                 self.preformatted = false;
             }
             _ => {
@@ -128,14 +129,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn hidden_link(&mut self, address: &str) {
-        if !html::is_linkable(address) || self.inlines.iter().any(|inline| is_link(inline)) {
+    /// Writes a link without a label.
+    fn hidden_link(&mut self, url: &str) {
+        if !html::is_linkable(url) || self.inlines.iter().any(|inline| is_link(inline)) {
             return;
         }
-        if self.holder.is_none() {
+        if self.paragraph.is_none() {
             self.open();
         }
-        html::open_link(self.out, address);
+        html::open_link(self.out, url);
         html::close(self.out, "a");
     }
 
@@ -152,24 +154,24 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Opens all that has to be open before a visible character, and puts the white space before it.
+    /// Writes the white space and the delayed start tags that precede a visible character.
     fn open(&mut self) {
         if !self.preformatted && self.space.bytes().filter(|&byte| byte == b'\n').count() > 1 {
-            self.close_holder();
+            self.close_paragraph();
         }
-        for block in &self.blocks[self.n_blocks_open..] {
+        for block in &self.blocks[self.n_open_blocks..] {
             html::open(self.out, tag(block));
             if **block == EntityKind::Spoiler {
-                // Miniflux shows it all openly, so the word has to stand in the text.
+                // Miniflux displays the content openly, so the text itself must announce the spoiler.
                 self.out.push_str("<summary>Spoiler:</summary>\n");
             }
         }
-        self.n_blocks_open = self.blocks.len();
-        if self.holder.is_none() {
+        self.n_open_blocks = self.blocks.len();
+        if self.paragraph.is_none() {
             let tag = if self.preformatted { "pre" } else { "p" };
             html::open(self.out, tag);
-            self.holder = Some((tag, self.out.len() - 1));
-            // HTML drops a line break behind `<pre>`, and white space behind `<p>` shows nothing.
+            self.paragraph = Some((tag, self.out.len() - 1));
+            // HTML ignores a line break after `<pre>`, and white space after `<p>`.
             if self.preformatted {
                 html::text(self.out, self.space.trim_start_matches(['\n', '\r']));
             }
@@ -179,42 +181,42 @@ impl<'a> Writer<'a> {
             self.out.push_str("<br>");
         }
         self.space.clear();
-        for inline in &self.inlines[self.n_inlines_open..] {
+        for inline in &self.inlines[self.n_open_inlines..] {
             match inline {
-                EntityKind::Link(address) | EntityKind::Hashtag(address) => {
-                    html::open_link(self.out, address);
+                EntityKind::Link(url) | EntityKind::Hashtag(url) => {
+                    html::open_link(self.out, url);
                 }
                 kind => html::open(self.out, tag(kind)),
             }
         }
-        self.n_inlines_open = self.inlines.len();
+        self.n_open_inlines = self.inlines.len();
     }
 
-    /// Closes inline elements until at most `n` are open.
+    /// Closes all but the `n` outermost inline elements.
     fn close_inlines(&mut self, n: usize) {
-        while self.n_inlines_open > n {
-            self.n_inlines_open -= 1;
-            html::close(self.out, tag(self.inlines[self.n_inlines_open]));
+        while self.n_open_inlines > n {
+            self.n_open_inlines -= 1;
+            html::close(self.out, tag(self.inlines[self.n_open_inlines]));
         }
     }
 
-    /// Ends the paragraph or the preformatted text.
-    fn close_holder(&mut self) {
+    /// Closes the open `p` or `pre` element.
+    fn close_paragraph(&mut self) {
         self.close_inlines(0);
         self.space.clear();
-        if let Some((tag, tag_end)) = self.holder.take() {
+        if let Some((tag, tag_end)) = self.paragraph.take() {
             html::close(self.out, tag);
             self.out.push('\n');
             html::direct(self.out, tag_end);
         }
     }
 
-    /// Closes blocks until at most `n` are open.
+    /// Closes all but the `n` outermost blocks.
     fn close_blocks(&mut self, n: usize) {
-        self.close_holder();
-        while self.n_blocks_open > n {
-            self.n_blocks_open -= 1;
-            html::close(self.out, tag(self.blocks[self.n_blocks_open]));
+        self.close_paragraph();
+        while self.n_open_blocks > n {
+            self.n_open_blocks -= 1;
+            html::close(self.out, tag(self.blocks[self.n_open_blocks]));
             self.out.push('\n');
         }
     }
@@ -244,24 +246,24 @@ mod tests {
     use crate::feed::sanitize::sanitize;
     use EntityKind::{Bold, Code, Hashtag, Italic, Link, Pre, Quote, Spoiler};
 
-    /// The text that `fill` builds, as HTML.
+    /// Returns the text that `fill` builds as HTML.
     fn html(fill: impl FnOnce(&mut RichText)) -> String {
         let mut rich = RichText::default();
         fill(&mut rich);
         let mut out = String::new();
         write(&mut out, &rich);
-        assert_eq!(sanitize(&out), out, "sanitizing changes it");
+        assert_eq!(sanitize(&out), out, "the sanitizer changes it");
         out.trim_end().to_owned()
     }
 
     #[test]
-    fn blank_lines_part_paragraphs() {
+    fn blank_lines_separate_paragraphs() {
         assert_eq!(html(|t| t.push_str("\n a \nb\n \u{200b}\n\nc  d\n")), "<p>a<br>b</p>\n<p>c  d</p>");
         assert_eq!(html(|t| t.push_str(" \n\u{3164}\n")), "");
     }
 
     #[test]
-    fn an_inline_entity_over_paragraphs_is_opened_again() {
+    fn inline_entity_is_reopened_in_the_next_paragraph() {
         let out = html(|t| {
             t.push_str("x ");
             t.entity(Bold, |t| {
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_end_the_paragraph_and_inline_entities_go_on_inside() {
+    fn inline_entity_continues_inside_blocks() {
         let out = html(|t| {
             t.entity(Bold, |t| {
                 t.push_str("a");
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_link_stays_hidden() {
+    fn link_without_label_stays_invisible() {
         let hidden =
             |t: &mut RichText| t.entity(Link("https://x.example/".into()), |t| t.push_str("\u{200b}\n"));
         let link = "<a href=\"https://x.example/\" rel=\"noopener noreferrer\"></a>";
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn preformatted_text_keeps_its_white_space() {
+    fn preformatted_text_keeps_white_space() {
         let out = html(|t| {
             t.push_str("x\n");
             t.entity(Pre, |t| t.push_str("\n  if a < b {\n\n    c\n  }\n"));
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_is_not_written() {
+    fn entities_without_effect_are_omitted() {
         let out = html(|t| {
             t.entity(Quote, |t| t.push_str(" \n"));
             t.entity(Bold, |t| t.entity(Bold, |t| t.push_str("a")));
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn only_right_to_left_paragraphs_have_a_direction() {
+    fn only_rtl_paragraphs_have_a_direction() {
         let out = html(|t| {
             t.push_str("a\n\nשלום");
             t.entity(Pre, |t| t.push_str("סוף"));
