@@ -1,4 +1,4 @@
-//! The commands, as a person or a script runs them: what they print and how they leave.
+//! The commands: their output, error messages and exit codes.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -10,8 +10,8 @@ use crate::support::app::{App, Output, run, run_with};
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::{CHANNEL, page, reader};
 
-/// An upstream that nobody serves: a port where only root may listen.
-const NOBODY: &str = "http://127.0.0.1:1";
+/// An upstream that refuses connections: nothing listens on port 1.
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
 #[test]
 fn get_writes_a_feed_from_a_saved_page() {
@@ -26,7 +26,7 @@ fn get_writes_a_feed_from_a_saved_page() {
 }
 
 #[test]
-fn get_asks_the_upstream_for_a_channel_however_it_is_typed() {
+fn get_accepts_every_spelling_of_a_channel() {
     let fake = FakeTelegram::start();
     fake.on("/s/harbour_news", Answer::page(&page("text")));
     let from_page = run(&["get", "--page", "text.html"]);
@@ -37,7 +37,7 @@ fn get_asks_the_upstream_for_a_channel_however_it_is_typed() {
 }
 
 #[test]
-fn variables_stand_for_flags() {
+fn environment_variables_set_flags() {
     let fake = FakeTelegram::start();
     fake.on("/s/harbour_news", Answer::page(&page("text")));
     let url = fake.url();
@@ -49,8 +49,8 @@ fn variables_stand_for_flags() {
     let out = run_with(&["get", CHANNEL], &variables, Stdio::piped());
     assert_eq!((out.code, out.stderr.as_str()), (0, ""));
     assert!(out.stdout.contains("\"https://feeds.example.org/harbour_news/rss\""), "{}", out.stdout);
-    assert!(!out.stdout.contains("telesco.pe"), "no media but from the hosts that were set");
-    // Variables that only `serve` knows are there too, when both are run in the same environment.
+    assert!(!out.stdout.contains("telesco.pe"), "media of other hosts are not embedded");
+    // Variables of `serve` are ignored: both commands may run in the same environment.
     for variable in [("TELEWIRE_LISTEN", "127.0.0.1:1"), ("TELEWIRE_LOG", "debug")] {
         let out = run_with(&["get", "--page", "text.html"], &[variable], Stdio::piped());
         assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{variable:?}");
@@ -58,12 +58,12 @@ fn variables_stand_for_flags() {
 }
 
 #[test]
-fn each_failure_has_its_exit_code_and_its_sentence() {
+fn each_failure_has_an_exit_code_and_a_message() {
     let fake = FakeTelegram::start();
     fake.on("/s/nobody_here", Answer::redirect("https://t.me/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
-    let taken = App::start(&fake.url(), &[]);
-    let (url, listen) = (fake.url(), taken.address.to_string());
+    let running = App::start(&fake.url(), &[]);
+    let (url, listen) = (fake.url(), running.address.to_string());
     let cases: &[(&[&str], i32, &str)] = &[
         (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not healthy: "),
         (&["serve", "--listen", &listen], 1, "cannot listen on "),
@@ -72,7 +72,7 @@ fn each_failure_has_its_exit_code_and_its_sentence() {
         (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: no public channel has this name"),
         (&["get", "--page", "landing_user.html"], 4, "landing_user.html: this name belongs to a person"),
         (&["check", "--page", "no_posts_empty.html"], 4, "has not published anything yet"),
-        (&["get", CHANNEL, "--upstream", NOBODY], 5, "harbour_news: 127.0.0.1:1 cannot be reached: "),
+        (&["get", CHANNEL, "--upstream", UNREACHABLE], 5, "harbour_news: 127.0.0.1:1 cannot be reached: "),
         (&["get", "--page", "cut_short.html"], 5, "cut_short.html: the page is truncated"),
         (
             &["get", CHANNEL, "--page", "photo.html"],
@@ -81,16 +81,16 @@ fn each_failure_has_its_exit_code_and_its_sentence() {
         ),
         (&["check", "--page", "absent.html"], 6, "cannot read absent.html: "),
     ];
-    for (args, code, sentence) in cases {
+    for (args, code, message) in cases {
         let out = run(args);
         assert_eq!(out.code, *code, "{args:?}: {out:?}");
-        assert_is_sentence(&out, sentence);
+        assert_message(&out, message);
         assert_eq!(out.stdout, "", "{args:?}");
     }
 }
 
 #[test]
-fn a_wrong_command_line_is_told_what_is_wrong() {
+fn invalid_arguments_are_explained() {
     let cases: &[(&[&str], &str)] = &[
         (&["get"], "<CHANNEL>"),
         (&["get", CHANNEL, "--format", "xml"], "[possible values: rss, atom, json]"),
@@ -107,16 +107,20 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
         (&["serve", "--log", ""], "is not a level"),
         (&["fetch"], "fetch"),
     ];
-    for (args, part) in cases {
+    for (args, message) in cases {
         let out = run(args);
         assert_eq!((out.code, out.stdout.as_str()), (2, ""), "{args:?}: {out:?}");
-        assert!(out.stderr.starts_with("error: ") && out.stderr.contains(part), "{args:?}: {}", out.stderr);
+        assert!(
+            out.stderr.starts_with("error: ") && out.stderr.contains(message),
+            "{args:?}: {}",
+            out.stderr
+        );
     }
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_refused() {
-    for (flags, why) in [
+fn contradictory_flags_are_rejected() {
+    for (flags, message) in [
         (
             ["--no-archive", "--database=postgres://x/y"],
             "--no-archive and --database cannot be used together",
@@ -125,45 +129,45 @@ fn settings_that_contradict_each_other_are_refused() {
     ] {
         let out = run(&[&["serve"], &flags[..]].concat());
         assert_eq!(out.code, 2, "{out:?}");
-        assert_is_sentence(&out, why);
+        assert_message(&out, message);
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_feed_that_cannot_be_written_is_a_failure() {
+fn output_to_a_full_disk_fails() {
     for command in ["get", "check"] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let out = run_with(&[command, "--page", "text.html"], &[], full.into());
         assert_eq!(out.code, 6, "{command}: {out:?}");
-        assert_is_sentence(&out, "cannot write the output");
+        assert_message(&out, "cannot write the output");
     }
 }
 
 #[test]
-fn check_tells_whether_everything_is_carried() {
-    let whole = run(&["check", "--page", "text.html"]);
-    assert_eq!((whole.code, whole.stderr.as_str()), (0, ""));
-    for line in ["Harbour News (@harbour_news)", "skipped posts: 0", "unknown markup: 0"] {
-        assert!(whole.stdout.lines().any(|said| said == line), "{line}: {}", whole.stdout);
+fn check_reports_whether_feeds_are_complete() {
+    let complete = run(&["check", "--page", "text.html"]);
+    assert_eq!((complete.code, complete.stderr.as_str()), (0, ""));
+    for expected in ["Harbour News (@harbour_news)", "skipped posts: 0", "unknown markup: 0"] {
+        assert!(complete.stdout.lines().any(|line| line == expected), "{expected}: {}", complete.stdout);
     }
-    let lost = run(&["check", "--page", "unknown.html"]);
-    assert_eq!(lost.code, 1);
-    assert_is_sentence(&lost, "parts of this page are not carried into the feed");
-    assert!(lost.stdout.contains("it has no post id"), "{}", lost.stdout);
-    assert!(lost.stdout.contains("not all of it carried"), "{}", lost.stdout);
+    let incomplete = run(&["check", "--page", "unknown.html"]);
+    assert_eq!(incomplete.code, 1);
+    assert_message(&incomplete, "parts of this page are not carried into the feed");
+    assert!(incomplete.stdout.contains("it has no post id"), "{}", incomplete.stdout);
+    assert!(incomplete.stdout.contains("not all of it carried"), "{}", incomplete.stdout);
 }
 
 #[test]
-fn healthcheck_asks_the_service() {
-    let app = App::start(NOBODY, &[]);
+fn healthcheck_succeeds_for_a_running_service() {
+    let app = App::start(UNREACHABLE, &[]);
     let address = app.address.to_string();
-    let well = Output { code: 0, stdout: String::new(), stderr: String::new() };
-    assert_eq!(run(&["healthcheck", "--listen", &address]), well);
-    assert_eq!(run_with(&["healthcheck"], &[("TELEWIRE_LISTEN", &address)], Stdio::piped()), well);
-    // The address that is listened on when it is every one of the machine's.
-    let everywhere = format!("0.0.0.0:{}", app.address.port());
-    assert_eq!(run(&["healthcheck", "--listen", &everywhere]), well);
+    let healthy = Output { code: 0, stdout: String::new(), stderr: String::new() };
+    assert_eq!(run(&["healthcheck", "--listen", &address]), healthy);
+    assert_eq!(run_with(&["healthcheck"], &[("TELEWIRE_LISTEN", &address)], Stdio::piped()), healthy);
+    // A service that listens on every interface is checked on the loopback interface.
+    let every_interface = format!("0.0.0.0:{}", app.address.port());
+    assert_eq!(run(&["healthcheck", "--listen", &every_interface]), healthy);
 }
 
 #[test]
@@ -187,7 +191,8 @@ fn help_lists_commands_and_exit_codes() {
     assert_eq!(version.stdout, format!("telewire {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-fn assert_is_sentence(out: &Output, sentence: &str) {
+/// Asserts that stderr is a single line that contains `message`.
+fn assert_message(out: &Output, message: &str) {
     let line = out.stderr.strip_prefix("telewire: ").and_then(|line| line.strip_suffix('\n'));
-    assert!(line.is_some_and(|line| line.contains(sentence) && !line.contains('\n')), "{sentence}: {out:?}");
+    assert!(line.is_some_and(|line| line.contains(message) && !line.contains('\n')), "{message}: {out:?}");
 }

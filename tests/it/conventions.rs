@@ -1,4 +1,4 @@
-//! Conventions of the code base that can be checked by reading its files; `src/lib.rs` explains them.
+//! Conventions of the code base that can be checked by searching its files. `src/lib.rs` explains them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,8 +9,8 @@ use telewire::config::Cli;
 
 use crate::support::{app, assert_no_failures, root};
 
-/// Words, the files where they may stand, and why nowhere else.
-const HOMES: [(&str, &[&str], &str); 13] = [
+/// Words, the files in which they may appear, and why only there.
+const ALLOWED_FILES: [(&str, &[&str], &str); 13] = [
     ("t.me", &["telegram/"], "only `telegram` knows Telegram's URLs"),
     ("scraper", &["telegram/"], "only `telegram` parses Telegram's markup"),
     (
@@ -30,7 +30,7 @@ const HOMES: [(&str, &[&str], &str); 13] = [
     ("eprintln!", &["main.rs", "cli/"], "only `main` and `cli` print"),
 ];
 
-/// The layers, lowest first. A module imports only modules of its own layer's file tree or of lower layers.
+/// The layers, lowest first. A module imports only its own submodules and modules of lower layers.
 const LAYERS: [&[&str]; 13] = [
     &["clock", "cpu_pool", "metrics", "shutdown"],
     &["resilience"],
@@ -47,7 +47,7 @@ const LAYERS: [&[&str]; 13] = [
     &["cli"],
 ];
 
-/// Files that must be pure, with everything that they import.
+/// Files and directories that must be pure, including everything that they import.
 const PURE: [&str; 9] = [
     "model/",
     "feed/",
@@ -60,7 +60,7 @@ const PURE: [&str; 9] = [
     "telegram/text.rs",
 ];
 
-/// Words that show that a file is not pure.
+/// Words that only impure code contains.
 const IMPURE: [&str; 10] = [
     "tokio",
     "std::fs",
@@ -75,16 +75,17 @@ const IMPURE: [&str; 10] = [
 ];
 
 #[test]
-fn words_stand_only_in_their_modules() {
-    let mut strays = Vec::new();
+fn words_appear_only_in_their_modules() {
+    let mut violations = Vec::new();
     for (file, code) in code_of("src") {
-        for (word, homes, why) in HOMES {
-            if !homes.iter().any(|home| file.starts_with(home)) {
-                strays.extend(lines_with(&code, word).map(|line| format!("src/{file}: {line}\n  {why}")));
+        for (word, allowed, reason) in ALLOWED_FILES {
+            if !allowed.iter().any(|allowed| file.starts_with(allowed)) {
+                violations
+                    .extend(lines_with(&code, word).map(|line| format!("src/{file}: {line}\n  {reason}")));
             }
         }
     }
-    assert_no_failures(&strays);
+    assert_no_failures(&violations);
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn modules_import_only_lower_layers() {
     let mut upward = Vec::new();
     for (file, imports) in import_graph() {
         let module = top_module(&file);
-        let layer = layer_of(module).unwrap_or_else(|| panic!("src/{file} is in no layer"));
+        let layer = layer_of(module).unwrap_or_else(|| panic!("src/{file} belongs to no layer"));
         for import in imports.iter().filter(|import| top_module(import) != module) {
             if layer_of(top_module(import)).is_none_or(|imported| imported >= layer) {
                 upward.push(format!("src/{file} imports src/{import}"));
@@ -103,7 +104,8 @@ fn modules_import_only_lower_layers() {
     assert_no_failures(&upward);
 }
 
-/// A parent module and its children count as one: a child uses what its parent defines, and the parent re-exports it.
+/// Imports between a parent module and its children do not count: a child uses its parent's types, and the parent
+/// re-exports the child's.
 #[test]
 fn no_modules_import_each_other_in_a_cycle() {
     let graph = import_graph();
@@ -113,7 +115,7 @@ fn no_modules_import_each_other_in_a_cycle() {
         let mut open: Vec<&String> = graph[start].iter().collect();
         while let Some(file) = open.pop() {
             if file == start {
-                cycles.push(format!("src/{start} imports itself, by way of {seen:?}"));
+                cycles.push(format!("src/{start} imports itself through {seen:?}"));
                 break;
             }
             if seen.insert(file) {
@@ -125,20 +127,20 @@ fn no_modules_import_each_other_in_a_cycle() {
 }
 
 #[test]
-fn model_feed_and_parsers_are_pure_with_everything_they_import() {
+fn model_feed_and_parsers_and_their_imports_are_pure() {
     let graph = import_graph();
     let code: BTreeMap<String, String> = code_of("src").into_iter().collect();
     let mut open: Vec<String> =
         code.keys().filter(|file| PURE.iter().any(|pure| file.starts_with(pure))).cloned().collect();
-    let (mut seen, mut strays) = (BTreeSet::new(), Vec::new());
+    let (mut seen, mut violations) = (BTreeSet::new(), Vec::new());
     while let Some(file) = open.pop() {
         if seen.insert(file.clone()) {
             let found = IMPURE.iter().flat_map(|word| lines_with(&code[&file], word));
-            strays.extend(found.map(|line| format!("src/{file}: {line}")));
+            violations.extend(found.map(|line| format!("src/{file}: {line}")));
             open.extend(graph.get(&file).into_iter().flatten().cloned());
         }
     }
-    assert_no_failures(&strays);
+    assert_no_failures(&violations);
 }
 
 /// Returns the files of `src` that each file imports by `crate::` and `super::` paths, without its ancestors and
@@ -215,46 +217,47 @@ fn file_of(path: &[String], files: &BTreeMap<String, String>) -> Option<String> 
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
-    let mut silent = Vec::new();
+fn every_file_starts_with_a_doc_comment() {
+    let mut undocumented = Vec::new();
     for folder in ["src", "tests/it"] {
         for (file, text) in files_of(&root().join(folder)) {
             if !text.starts_with("//! ") {
-                silent.push(format!("{folder}/{file}"));
+                undocumented.push(format!("{folder}/{file}"));
             }
         }
     }
-    assert_no_failures(&silent);
+    assert_no_failures(&undocumented);
 }
 
-/// A comment stands above each dependency, or above the one before of which it is a part: serde and `serde_json`.
+/// The comment is above the dependency, or above the previous one of the same family: serde and `serde_json`.
 #[test]
-fn every_dependency_says_what_it_is_for() {
+fn every_dependency_has_a_comment() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let mut section = "";
-    let mut said_for = None;
-    let mut silent = Vec::new();
+    // The dependency that the last comment is about; empty if that follows.
+    let mut commented = None;
+    let mut undocumented = Vec::new();
     for line in manifest.lines() {
         if line.starts_with('[') {
             section = line;
         } else if line.starts_with('#') {
-            said_for = Some("");
+            commented = Some("");
         } else if let Some((name, _)) = line.split_once(" = ").filter(|_| section.ends_with("dependencies]"))
         {
-            match said_for {
-                Some("") => said_for = Some(name),
+            match commented {
+                Some("") => commented = Some(name),
                 Some(family) if name.starts_with(&format!("{family}_")) => {}
-                _ => silent.push(format!("Cargo.toml: {name}")),
+                _ => undocumented.push(format!("Cargo.toml: {name}")),
             }
         } else {
-            said_for = None;
+            commented = None;
         }
     }
-    assert_no_failures(&silent);
+    assert_no_failures(&undocumented);
 }
 
 #[test]
-fn the_manual_has_every_flag_of_the_service() {
+fn manual_lists_every_flag_with_its_default() {
     let manual = fs::read_to_string(root().join("deploy/README.md")).unwrap();
     let tables = manual.split("| flag | variable |").skip(1).map(|rest| rest.split("\n\n").next().unwrap());
     let rows: Vec<Vec<&str>> =
@@ -270,27 +273,27 @@ fn the_manual_has_every_flag_of_the_service() {
             continue;
         };
         let default = flag.get_default_values().first().map(|value| value.to_str().unwrap());
-        let is_right =
+        let is_documented =
             default.is_none_or(|default| row[3] == format!("`{default}`") || !row[3].starts_with('`'));
-        if !is_right {
+        if !is_documented {
             wrong.push(format!("deploy/README.md: the default of --{name} is {default:?}, not {}", row[3]));
         }
     }
-    assert_eq!(rows.len(), flags.len() - 1, "each row is a flag");
+    assert_eq!(rows.len(), flags.len() - 1, "every row describes a flag");
     assert_no_failures(&wrong);
 }
 
 #[test]
-fn the_example_of_settings_is_what_the_program_writes() {
+fn example_config_file_is_up_to_date() {
     let example = fs::read_to_string(root().join("deploy/telewire.toml")).unwrap();
     assert_eq!(
         example,
         app::run(&["config", "example"]).stdout,
-        "telewire config example > deploy/telewire.toml"
+        "to update it, run `telewire config example > deploy/telewire.toml`"
     );
 }
 
-/// The lines that have the word: not as a part of a longer name.
+/// Returns the lines that contain the word, not only as a part of a longer name.
 fn lines_with<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = &'a str> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     code.lines().map(str::trim).filter(move |line| {
@@ -300,7 +303,7 @@ fn lines_with<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = &'a str>
     })
 }
 
-/// The files of a folder without comments and without what only tests see.
+/// Returns the paths and the code of the files in a folder, without comments and tests.
 fn code_of(folder: &str) -> Vec<(String, String)> {
     let files = files_of(&root().join(folder));
     let only_tests: Vec<String> = files.iter().flat_map(|(file, text)| test_modules(file, text)).collect();
@@ -318,7 +321,8 @@ fn test_modules(file: &str, text: &str) -> Vec<String> {
     declared.collect()
 }
 
-/// The text without comments and without test modules, which rustfmt ends with a brace at the start of a line.
+/// Returns a file's text without comments and inline test modules. The end of such a module is a `}` at the start of a
+/// line, because rustfmt indents everything inside.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines().peekable();
@@ -333,7 +337,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// The Rust files below a folder, each with its path from there.
+/// Returns the relative paths and the texts of the Rust files in a folder and its subfolders.
 fn files_of(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

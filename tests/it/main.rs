@@ -1,18 +1,18 @@
-//! The integration tests: one program that runs `telewire` as people and readers do.
+//! The integration tests. One binary for all of them, because linking takes longer than most tests.
 //!
-//! The service is the real binary on a real socket, Telegram is a fake on another one ([`support::fake_telegram`]) that
-//! answers by script. Nothing sleeps: a test waits for what it needs to happen, or fails after
+//! The tests start the real `telewire` binary on a real socket. Telegram is a scripted fake
+//! ([`support::fake_telegram`]) on another one. Tests do not sleep: they wait for an event, and fail after
 //! [`support::wait::WAIT_TIMEOUT`].
 //!
-//! - [`pages`]: every page in `tests/pages` becomes the feeds beside it. A new case is a new file.
-//! - [`real_pages`]: captured pages, where they are at hand, are read whole.
-//! - [`commands`]: `get`, `check`, `healthcheck`, their output and exit codes.
-//! - [`service`]: what readers get over HTTP, also when Telegram fails.
-//! - [`archive`]: what was published stays, whatever happens.
-//! - [`media`]: pictures and videos under addresses that stay good.
-//! - [`conventions`]: rules of the code base that a search through its files can keep.
+//! - [`pages`]: golden tests. Every preview page in `tests/pages` becomes the feeds next to it.
+//! - [`real_pages`]: captured preview pages, if available, are parsed completely.
+//! - [`commands`]: the output and exit codes of `get`, `check` and `healthcheck`.
+//! - [`service`]: the HTTP service, with a working and with a failing Telegram.
+//! - [`archive`]: posts survive crashes, full disks, restarts and replicas.
+//! - [`media`]: pictures and videos under permanent URLs.
+//! - [`conventions`]: rules of the code base, checked by searching its files.
 
-#![expect(clippy::unwrap_used, reason = "what cannot go on in a test ends it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod archive;
 mod commands;

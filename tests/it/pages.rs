@@ -1,8 +1,8 @@
-//! Every page in `tests/pages` becomes the feeds that lie beside it.
+//! Golden tests: every preview page in `tests/pages` becomes the feeds next to it.
 //!
-//! Beside `NAME.html` lie `NAME.rss`, `NAME.atom`, `NAME.json`, byte by byte, and `NAME.check`, the report of
-//! `telewire check`; or, for a page without posts, `NAME.error` with what is said instead. After a change that is
-//! meant: `TELEWIRE_BLESS=1 cargo test --test it pages`, then look at `git diff tests/pages`.
+//! The expected feeds of `NAME.html` are `NAME.rss`, `NAME.atom` and `NAME.json`, byte for byte; `NAME.check` is the
+//! report of `telewire check`. For a preview page without posts, `NAME.error` is the error message. After an intended
+//! change, run `TELEWIRE_BLESS=1 cargo test --test it pages` and review `git diff tests/pages`.
 
 use std::fs;
 
@@ -14,11 +14,11 @@ use crate::support::app::{self, Output};
 use crate::support::{assert_no_failures, golden, page, page_names, pages_folder, reader};
 
 #[test]
-fn every_page_becomes_the_feeds_beside_it() {
+fn every_page_becomes_its_golden_feeds() {
     let names = page_names(&pages_folder());
     let mut differences: Vec<String> = names.iter().flat_map(|name| differences(name)).collect();
     if !differences.is_empty() {
-        differences.push(format!("To accept all that changed, run again with {}=1.", golden::BLESS));
+        differences.push(format!("To accept all changes, run again with {}=1.", golden::BLESS));
     }
     assert_no_failures(&differences);
 }
@@ -41,7 +41,7 @@ fn differences(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_format_tells_readers_the_same() {
+fn every_format_is_read_back_equal() {
     let names = page_names(&pages_folder());
     let failure = |name: &String| {
         let failure = reader::read_back(&snapshot(name)?).err()?;
@@ -50,9 +50,9 @@ fn every_format_tells_readers_the_same() {
     assert_no_failures(&names.iter().filter_map(failure).collect::<Vec<_>>());
 }
 
-/// A page that was renamed, or has lost its posts, leaves none of its files behind.
+/// No golden files are left over from a preview page that was renamed or that lost its posts.
 #[test]
-fn every_file_beside_the_pages_belongs_to_one() {
+fn every_golden_file_belongs_to_a_page() {
     let mut expected: Vec<String> = Vec::new();
     for name in page_names(&pages_folder()) {
         let kinds: &[&str] = if snapshot(&name).is_some() {

@@ -29,7 +29,9 @@ const EDITED: &str = "K1inUSA-embed2018-TextReplyPost";
 fn captured_pages_are_parsed_completely() {
     let folder = root().join("../shared/pages");
     if !folder.exists() {
-        return print_note("captured_pages_are_parsed_completely: skipped, because ../shared/pages does not exist");
+        return print_note(
+            "captured_pages_are_parsed_completely: skipped, because ../shared/pages does not exist",
+        );
     }
     assert_no_failures(
         &page_names(&folder).iter().filter_map(|name| failure(&folder, name)).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! Players: programs of other people that seek in what is streamed.
+//! ffprobe and Chromium play and seek in a video that the service streams.
 
 use std::fs;
 use std::path::Path;
@@ -8,19 +8,22 @@ use serde_json::Value;
 
 use super::{FAST, KEY};
 use crate::support::app::{App, new_folder};
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::{page, print_note};
 
-/// A program that is not everywhere; says so when it is absent.
-fn has(program: &str) -> bool {
-    let found = ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
-    if !found {
-        print_note(&format!("{program} is not here, so it is not checked that it plays what is streamed"));
+/// Returns whether the programs are installed. If one is missing, reports that the test is skipped.
+fn are_installed(programs: &[&str], test: &str) -> bool {
+    let is_installed = |program: &str| {
+        ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
+    };
+    let missing = programs.iter().find(|program| !is_installed(program));
+    if let Some(program) = missing {
+        print_note(&format!("{test}: skipped, because {program} is not installed"));
     }
-    found
+    missing.is_none()
 }
 
-/// A minute of a picture that moves, with its index at the end, so that playing it takes parts of it.
+/// Returns a video of one minute with its index at the end, so that players request ranges of it.
 fn video() -> Vec<u8> {
     let folder = new_folder();
     let file = folder.join("video.mp4");
@@ -37,9 +40,9 @@ fn video() -> Vec<u8> {
     video
 }
 
-/// A service with a channel that has published this video; with the body of the post.
-fn published(video: Vec<u8>) -> (Fake, App, String) {
-    let fake = Fake::start();
+/// Starts a service with a channel that has published this video. Returns the body of the post too.
+fn publish(video: Vec<u8>) -> (FakeTelegram, App, String) {
+    let fake = FakeTelegram::start();
     let html = page("video").replace("https://cdn4.telesco.pe", &fake.url());
     let start = html.find("/file/abc0124401.mp4").unwrap();
     let path = html[start..].split(['"', '\'']).next().unwrap().to_owned();
@@ -58,23 +61,23 @@ fn source(body: &str) -> &str {
 }
 
 #[test]
-fn ffprobe_reads_a_video_by_its_parts() {
-    if !has("ffmpeg") || !has("ffprobe") {
+fn ffprobe_reads_ranges_of_a_video() {
+    if !are_installed(&["ffmpeg", "ffprobe"], "ffprobe_reads_ranges_of_a_video") {
         return;
     }
-    let (fake, _app, body) = published(video());
+    let (fake, _app, body) = publish(video());
     let probe = Command::new("ffprobe")
         .args(["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", source(&body)])
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let (seen, complaints) = (String::from_utf8_lossy(&probe.stdout), String::from_utf8_lossy(&probe.stderr));
-    assert_eq!((seen.trim(), complaints.trim()), ("60.000000", ""));
+    let (duration, errors) = (String::from_utf8_lossy(&probe.stdout), String::from_utf8_lossy(&probe.stderr));
+    assert_eq!((duration.trim(), errors.trim()), ("60.000000", ""));
     let heads = fake.paths("/file/").into_iter().flat_map(|path| fake.heads(&path));
     assert!(heads.filter(|head| head.to_ascii_lowercase().contains("range: bytes=")).count() > 1);
 }
 
-/// Ends with the test.
+/// A browser process, killed at the end of the test.
 struct Browser(Child);
 
 impl Drop for Browser {
@@ -85,18 +88,18 @@ impl Drop for Browser {
 }
 
 #[test]
-fn a_browser_seeks_in_a_video_of_a_feed() {
-    if !has("ffmpeg") || !has("chromium") {
+fn browser_seeks_in_a_video_of_a_feed() {
+    if !are_installed(&["ffmpeg", "chromium"], "browser_seeks_in_a_video_of_a_feed") {
         return;
     }
-    let (fake, app, body) = published(video());
-    // What the page has come to is told to the fake.
+    let (fake, app, body) = publish(video());
+    // The script reports its progress by requests to the fake.
     let script = format!(
         "const video = document.querySelector('video');
-         const tell = (what) => {{ new Image().src = '{}/told/' + what; }};
+         const report = (event) => {{ new Image().src = '{}/reports/' + event; }};
          video.muted = true;
-         video.onerror = () => tell('error');
-         video.onseeked = () => tell('seeked-' + Math.round(video.currentTime) + '-of-' + Math.round(video.duration));
+         video.onerror = () => report('error');
+         video.onseeked = () => report('seeked-' + Math.round(video.currentTime) + '-of-' + Math.round(video.duration));
          video.onloadedmetadata = () => {{ video.currentTime = 45; }};
          video.preload = 'auto';
          video.load();",
@@ -120,6 +123,6 @@ fn a_browser_seeks_in_a_video_of_a_feed() {
         .spawn()
         .unwrap();
     let _browser = Browser(browser);
-    fake.wait_for("/told/seeked-45-of-60");
+    fake.wait_for("/reports/seeked-45-of-60");
     assert!(!app.log().iter().any(|line| line.contains(KEY)));
 }

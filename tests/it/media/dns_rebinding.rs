@@ -1,4 +1,4 @@
-//! A name that changes its mind: checked at one address, connected to at another.
+//! DNS rebinding: a name that resolves to a public IP address first and to a private one later.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
@@ -10,74 +10,76 @@ use super::ssrf::Canary;
 use super::{CHANNEL, FAST, channel, links};
 use crate::support::app::App;
 use crate::support::fake_dns::{self, RecordType};
-use crate::support::fake_telegram::FakeTelegram as Fake;
+use crate::support::fake_telegram::FakeTelegram;
 use crate::support::print_note;
 
-/// Somebody's on the internet, and in a network of the test's own nobody's.
+/// A public address, which belongs to this machine in the test's network namespace.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 2, 3, 4);
 
-/// The variable that says so to the test that runs in that network.
+/// The environment variable that is set inside the network namespace.
 const IS_INSIDE: &str = "TELEWIRE_TEST_NETWORK";
 
 const NAME: &str = "media::dns_rebinding::dns_rebinding_to_a_private_ip_is_refused";
 
-/// Runs itself once more in a network of its own, which nothing leaves and in which a public address is this machine's.
+/// Runs itself again in a network namespace without internet access, in which [`PUBLIC`] is an address of this machine.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "it tells itself where it runs")]
+#[expect(clippy::disallowed_methods, reason = "the variable is set by the test itself")]
 fn dns_rebinding_to_a_private_ip_is_refused() {
     if env::var_os(IS_INSIDE).is_none() {
-        return in_its_own_network();
+        return run_in_namespace();
     }
     let public = TcpListener::bind((PUBLIC, 0)).unwrap();
     let port = public.local_addr().unwrap().port();
     let outside = Canary::at(public);
-    // The second one where there is IPv6.
+    // Without IPv6, only the first one can be bound.
     let inside: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let inside = inside.iter().filter_map(|ip| TcpListener::bind((*ip, port)).ok());
     let inside: Vec<_> = inside.map(Canary::at).collect();
-    let n_asked = Arc::<AtomicUsize>::default();
-    let counting = Arc::clone(&n_asked);
+    let n_queries = Arc::<AtomicUsize>::default();
+    let counting = Arc::clone(&n_queries);
     let server = fake_dns::serve(move |name, kind| match (name, kind) {
         ("both.cdn.example", _) => {
             vec![Ipv4Addr::LOCALHOST.into(), PUBLIC.into(), Ipv6Addr::LOCALHOST.into()]
         }
-        // What has been checked is the public one; who asks once more to connect is given the inner one.
+        // A client that resolves again after the check gets the private address.
         (_, RecordType::A) if counting.fetch_add(1, Ordering::SeqCst) % 2 == 0 => vec![PUBLIC.into()],
         (_, RecordType::A) => vec![Ipv4Addr::LOCALHOST.into()],
         (_, RecordType::Aaaa) => vec![Ipv6Addr::LOCALHOST.into()],
     });
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 1);
     let hosts = format!("{},cdn.example:{port}", fake.host());
     let flags =
         ["--media-hosts", &hosts, "--dns", &server.to_string(), "--fresh-min", "0s", "--fresh-max", "0s"];
     let app = App::start(&fake.url(), &[&FAST[..], &flags].concat());
     let link = links(&app).first().unwrap().clone();
-    for host in ["turns", "both"] {
+    for host in ["alternating", "both"] {
         let before = outside.n_connections();
         history.lock().unwrap().media_base_url = format!("https://{host}.cdn.example:{port}");
         app.refresh(&fake, CHANNEL);
         for _ in 0..60 {
-            // Nobody speaks TLS there.
+            // The listener does not speak TLS.
             assert!([502, 504].contains(&app.get(&link).status));
         }
-        assert!(outside.n_connections() > before, "{host}: it leads outside");
+        assert!(outside.n_connections() > before, "{host}: no connection to the public address");
     }
-    assert!(n_asked.load(Ordering::SeqCst) > 1, "it is asked for again");
+    assert!(n_queries.load(Ordering::SeqCst) > 1, "the name was resolved again");
     assert!(!inside.is_empty() && inside.iter().all(|canary| canary.n_connections() == 0));
 }
 
-fn in_its_own_network() {
-    let own = |script: &str| {
+fn run_in_namespace() {
+    let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--net", "sh", "-ec", script]).arg(env::current_exe().unwrap());
         command.env(IS_INSIDE, "").output()
     };
     let up = format!("ip link set lo up; ip address add {PUBLIC}/32 dev lo");
-    if !own(&up).is_ok_and(|output| output.status.success()) {
-        return print_note("no network of its own can be had here, so rebinding is not tried over the wire");
+    if !unshare(&up).is_ok_and(|output| output.status.success()) {
+        return print_note(
+            "dns_rebinding_to_a_private_ip_is_refused: skipped, because network namespaces are not available",
+        );
     }
-    let output = own(&format!("{up}; exec \"$0\" --exact {NAME} --nocapture")).unwrap();
+    let output = unshare(&format!("{up}; exec \"$0\" --exact {NAME} --nocapture")).unwrap();
     assert!(output.status.success(), "{output:#?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:#?}");
 }

@@ -1,20 +1,20 @@
-//! Telegram's addresses die; the service's own do not.
+//! Telegram's media URLs expire; those of the service do not.
 
 use std::collections::BTreeMap;
 
 use super::{CHANNEL, FAST, KEY, channel, get_all, item_of, links, service};
 use crate::support::app::App;
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, picture};
+use crate::support::fake_telegram::{Answer, FakeTelegram, picture};
 use crate::support::page;
 use crate::support::postgres::Postgres;
 
 const POSTS: u32 = 500;
-const AT_A_TIME: usize = 200;
+const CONCURRENCY: usize = 200;
 
-/// Every link gives its picture, and no page was read twice for that.
-fn assert_all_good(app: &App, fake: &Fake, links: &[String]) {
+/// Asserts that every link returns its picture, and that no preview page is fetched twice for that.
+fn assert_links_work(app: &App, fake: &FakeTelegram, links: &[String]) {
     let before = fake.paths("/s/").len();
-    for (path, answer) in get_all(app, links, AT_A_TIME) {
+    for (path, answer) in get_all(app, links, CONCURRENCY) {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         assert!(answer.body == picture(CHANNEL, item_of(&path)), "{path} is another picture");
         assert_eq!(answer.header("Content-Type"), Some("image/jpeg"));
@@ -24,38 +24,37 @@ fn assert_all_good(app: &App, fake: &Fake, links: &[String]) {
         *pages.entry(page).or_default() += 1;
     }
     assert!(pages.values().all(|n| *n == 1), "{pages:?}");
-    assert!(pages.len() <= links.len() / 5, "a page has 20 posts, and {} were read", pages.len());
-    assert_eq!(fake.paths(&format!("/{CHANNEL}/")), [""; 0], "no post was asked for alone");
+    assert!(pages.len() <= links.len() / 5, "a preview page has 20 posts, and {} were fetched", pages.len());
+    assert_eq!(fake.paths(&format!("/{CHANNEL}/")), [""; 0], "no page of a single post was fetched");
 }
 
 #[test]
-fn five_hundred_old_links_give_their_pictures() {
-    let fake = Fake::start();
+fn expired_urls_are_renewed_page_by_page() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, POSTS);
     let app = service(&fake, &[]);
     let links = links(&app);
     assert_eq!(links.len(), POSTS as usize);
-    assert_all_good(&app, &fake, &links);
+    assert_links_work(&app, &fake, &links);
     history.lock().unwrap().token += 1;
-    assert_all_good(&app, &fake, &links);
+    assert_links_work(&app, &fake, &links);
     let folder = app.stop();
     history.lock().unwrap().token += 1;
     let flags = ["--media-hosts", &fake.host(), "--rate", "10000", "--burst", "10000", "--media-key", KEY];
     let app = App::start_in(folder, &fake.url(), &flags);
-    assert_all_good(&app, &fake, &links);
+    assert_links_work(&app, &fake, &links);
 }
 
 #[test]
-fn they_do_so_from_every_copy_of_the_program() {
+fn replicas_share_renewed_urls() {
     let Some(postgres) = Postgres::shared() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 100);
     let database = postgres.database();
     let flags = ["--database", &database, "--public-url", "https://feeds.example.org"];
     let (one, two) = (service(&fake, &flags), service(&fake, &flags));
     let links = links(&one);
     history.lock().unwrap().token += 1;
-    // Both at once.
     let before = fake.paths("/s/").len();
     std::thread::scope(|scope| {
         for app in [&one, &two] {
@@ -69,15 +68,15 @@ fn they_do_so_from_every_copy_of_the_program() {
     });
     let n_pages = fake.paths("/s/").len() - before;
     assert!(n_pages <= links.len(), "{n_pages} pages for {} posts", links.len());
-    // What one has read the other one knows.
+    // Both replicas know the URLs that one of them has fetched.
     let before = fake.paths("/s/").len();
     assert!(get_all(&two, &links, 50).iter().all(|(_, answer)| answer.status == 200));
     assert_eq!(fake.paths("/s/").len(), before);
 }
 
 #[test]
-fn feeds_do_not_change_when_addresses_do() {
-    let fake = Fake::start();
+fn feeds_do_not_change_when_media_urls_rotate() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 20);
     let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
     let feed = |format: &str| {
@@ -97,8 +96,8 @@ fn feeds_do_not_change_when_addresses_do() {
 }
 
 #[test]
-fn what_was_deleted_is_gone_and_is_not_asked_for_again() {
-    let fake = Fake::start();
+fn deleted_post_is_404_and_not_fetched_again() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 30);
     let app = service(&fake, &[]);
     let links = links(&app);
@@ -116,17 +115,17 @@ fn what_was_deleted_is_gone_and_is_not_asked_for_again() {
     for _ in 0..5 {
         assert_eq!(app.get(path).status, 404);
     }
-    let asked = fake.paths("/").split_off(before);
+    let requested = fake.paths("/").split_off(before);
     assert!(
-        asked.iter().all(|path| path.starts_with("/file/")),
-        "only the address that may be good: {asked:?}"
+        requested.iter().all(|path| path.starts_with("/file/")),
+        "only the archived URL is tried: {requested:?}"
     );
 }
 
-/// Albums one after another, so that any page cuts some of them.
+/// With albums only, every preview page cuts off some of them.
 #[test]
-fn albums_are_found_whole_whatever_page_they_are_read_from() {
-    let fake = Fake::start();
+fn albums_are_resolved_from_any_preview_page() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 0);
     let start: jiff::Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
     for n in 0..30 {
@@ -135,11 +134,11 @@ fn albums_are_found_whole_whatever_page_they_are_read_from() {
     let mut app = service(&fake, &[]);
     let links = links(&app);
     assert_eq!(links.len(), 150);
-    for turn in [links.clone(), links.iter().rev().cloned().collect()] {
-        // An address that was found a moment ago and is dead already would not be looked for again.
+    for order in [links.clone(), links.iter().rev().cloned().collect()] {
+        // Restart, because a URL that expires soon after it was resolved is not resolved again.
         app = App::start_in(app.stop(), &fake.url(), &[&FAST[..], &["--media-hosts", &fake.host()]].concat());
         history.lock().unwrap().token += 1;
-        for (path, answer) in get_all(&app, &turn, 1) {
+        for (path, answer) in get_all(&app, &order, 1) {
             let n: u32 = path.rsplit('/').next().unwrap().split('.').next().unwrap().parse().unwrap();
             assert_eq!(answer.status, 200, "{path}: {}", answer.text());
             assert!(answer.body == picture(CHANNEL, item_of(&path) + n), "{path} is another picture");
@@ -147,10 +146,10 @@ fn albums_are_found_whole_whatever_page_they_are_read_from() {
     }
 }
 
-/// A page whose files are all dead is read once, and that a channel is gone is asked once, not for each file.
+/// One preview page is fetched for all its files, and once a channel is gone, only one request discovers that.
 #[test]
-fn twenty_dead_files_cost_one_page() {
-    let fake = Fake::start();
+fn expired_files_of_one_page_cost_one_fetch() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 20);
     let app = service(&fake, &[]);
     let links = links(&app);
@@ -160,16 +159,16 @@ fn twenty_dead_files_cost_one_page() {
     }
     history.lock().unwrap().token += 1;
     let before = fake.paths("/s/").len();
-    // The page of the newest post has all of them.
+    // Newest first: the preview page with the newest post shows all of them.
     for link in links.iter().rev() {
         assert_eq!(app.get(link).status, 404);
     }
     assert_eq!(fake.paths("/s/").len(), before + 1);
     let folder = app.stop();
     let app = App::start_in(folder, &fake.url(), &[&FAST[..], &["--media-hosts", &fake.host()]].concat());
-    let nobody = page("landing_nobody");
+    let not_found = page("landing_nobody");
     for item in 1..=20 {
-        fake.on(&format!("/s/{CHANNEL}?before={}", item + 10), Answer::page(&nobody));
+        fake.on(&format!("/s/{CHANNEL}?before={}", item + 10), Answer::page(&not_found));
     }
     let before = fake.paths("/s/").len();
     for link in &links {
@@ -178,10 +177,10 @@ fn twenty_dead_files_cost_one_page() {
     assert_eq!(fake.paths("/s/").len(), before + 1);
 }
 
-/// The page goes on naming an address that the file server does not know.
+/// The preview page still shows a URL that the file server refuses.
 #[test]
-fn a_file_that_is_refused_everywhere_costs_one_page() {
-    let fake = Fake::start();
+fn refused_new_url_costs_one_fetch() {
+    let fake = FakeTelegram::start();
     channel(&fake, 5);
     let app = service(&fake, &[]);
     let link = links(&app).first().unwrap().clone();
@@ -196,8 +195,8 @@ fn a_file_that_is_refused_everywhere_costs_one_page() {
 }
 
 #[test]
-fn files_are_had_though_the_preview_page_is_not() {
-    let fake = Fake::start();
+fn old_url_is_used_if_the_preview_page_fails() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 20);
     let app = service(&fake, &["--media-refresh", "0s"]);
     let links = links(&app);
@@ -206,16 +205,16 @@ fn files_are_had_though_the_preview_page_is_not() {
     let answer = app.get(path);
     assert!((500..505).contains(&answer.status) && answer.header("Retry-After").is_some(), "{answer:?}");
     fake.clear_override();
-    // An address that is only old is tried when there is no newer one.
+    // An old URL is tried if no newer one is available.
     fake.on(&format!("/s/{CHANNEL}?before={}", item_of(path) + 10), Answer::status(500));
     assert_eq!(app.get(links.last().unwrap()).status, 200);
     history.lock().unwrap().token += 1;
-    assert_eq!(app.get(path).status, 502, "the old one is dead, and nobody tells the new one");
+    assert_eq!(app.get(path).status, 502, "the old URL has expired, and the new one is unknown");
 }
 
 #[test]
-fn an_edit_that_shows_something_else_has_another_address() {
-    let fake = Fake::start();
+fn edited_media_get_new_urls() {
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 3);
     let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
     let before = links(&app);
@@ -234,15 +233,15 @@ fn an_edit_that_shows_something_else_has_another_address() {
     names.sort();
     assert_eq!(names, ["0-1.jpg", "1-1.jpg"]);
     let tags_after = tags(&of_3(&after));
-    for (links, tags, is_present) in [(of_3(&before), tags_before, false), (of_3(&after), tags_after, true)] {
+    for (links, tags, is_current) in [(of_3(&before), tags_before, false), (of_3(&after), tags_after, true)] {
         for (link, tag) in links.iter().zip(tags) {
             let answer = app.ask("GET", link, &[("Range", "bytes=0-9")]);
             assert_eq!(answer.status, 206, "{link}");
-            // What an old link leads to now is not joined to what it led to before.
+            // An old link leads to another file now, so a range of it must not complete the old file.
             let rest = app.ask("GET", link, &[("Range", "bytes=1-"), ("If-Range", &tag.unwrap())]);
-            assert_eq!(rest.status, if is_present { 206 } else { 200 }, "{link}");
-            assert_eq!(answer.header("ETag").is_some(), is_present, "{link}");
-            assert_eq!(answer.header("Cache-Control").unwrap().contains("immutable"), is_present, "{link}");
+            assert_eq!(rest.status, if is_current { 206 } else { 200 }, "{link}");
+            assert_eq!(answer.header("ETag").is_some(), is_current, "{link}");
+            assert_eq!(answer.header("Cache-Control").unwrap().contains("immutable"), is_current, "{link}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What feeds name is what the service finds: no link leads to a file that its post does not have.
+//! Every signed media URL in a feed resolves to a file of its post.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::support::{page, page_names, pages_folder};
 
 const BASE: &str = "https://feeds.example.org";
 
-/// The addresses in a feed that begin so.
-fn addresses(json: &str, start: &str) -> BTreeSet<String> {
+/// Returns the URLs in a feed that start with `start`.
+fn urls_in(json: &str, start: &str) -> BTreeSet<String> {
     let ends = |c: char| matches!(c, '"' | '\\' | '\'' | '<');
     let found = json.match_indices(start).map(|(at, _)| json[at..].split(ends).next().unwrap());
     found.map(|url| url.replace("&amp;", "&")).collect()
 }
 
 #[test]
-fn every_link_of_every_page_leads_to_the_file_that_the_post_shows() {
+fn signed_urls_resolve_to_the_files_of_their_posts() {
     let keys: Arc<MediaKeys> = Arc::new(KEY.parse().unwrap());
     let hosts: MediaHosts = MEDIA_HOSTS.parse().unwrap();
     let mut kinds = BTreeSet::new();
@@ -35,24 +35,22 @@ fn every_link_of_every_page_leads_to_the_file_that_the_post_shows() {
             let options = FeedOptions { self_url: format!("{BASE}/x/json"), media, ..FeedOptions::default() };
             String::from_utf8(feed::render(&feed::build(&page.snapshot, &options), Format::Json)).unwrap()
         };
-        let signed = addresses(
-            &json(Some((BASE.to_owned(), Arc::clone(&keys)))),
-            "https://feeds.example.org/-/media/",
-        );
+        let signed =
+            urls_in(&json(Some((BASE.to_owned(), Arc::clone(&keys)))), "https://feeds.example.org/-/media/");
         let mut found = BTreeSet::new();
         for link in &signed {
             let file = keys.verify(&link[BASE.len()..]).unwrap_or_else(|| panic!("{name}: {link}"));
-            let files = match file.post {
+            let urls = match file.post {
                 Some(id) => MediaUrls::of(page.snapshot.posts.iter().find(|post| post.id == id).unwrap()),
                 None => MediaUrls::of_channel(&page.snapshot.channel),
             };
-            let url = files.get(file.name).unwrap_or_else(|| panic!("{name}: {link} leads to nothing"));
+            let url = urls.get(file.name).unwrap_or_else(|| panic!("{name}: {link} has no URL"));
             found.insert(hosts.allow(url).unwrap());
             kinds.insert(
                 link.rsplit('/').next().unwrap().trim_start_matches(|c: char| c.is_ascii_digit()).to_owned(),
             );
         }
-        let direct = addresses(&json(None), "https://");
+        let direct = urls_in(&json(None), "https://");
         assert!(found.is_subset(&direct), "{name}: {:?}", found.difference(&direct));
     }
     let all = [".jpg", ".mp4", ".ogg", ".webm", ".webp", "link.jpg", "link.mp4"];

@@ -1,4 +1,4 @@
-//! Pictures and videos under addresses of the service's own: they stay good, and lead nowhere else.
+//! Media files under permanent URLs of the service: expiry, ranges, errors and SSRF protection.
 
 mod browser;
 mod dns_rebinding;
@@ -18,17 +18,18 @@ use serde_json::Value;
 
 use crate::support::app::App;
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::FakeTelegram as Fake;
+use crate::support::fake_telegram::FakeTelegram;
 use crate::support::http::Response;
 use crate::support::wait::WAIT_TIMEOUT;
 
 const CHANNEL: &str = "tide_pictures";
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-/// Faster than any test needs.
+
+/// Flags for a rate of requests to Telegram that no test reaches, and for a fixed media key.
 const FAST: [&str; 6] = ["--rate", "10000", "--burst", "10000", "--media-key", KEY];
 
-/// A channel with so many posts, of a picture each, at the fake's own file server.
-fn channel(fake: &Fake, n_posts: u32) -> Arc<Mutex<FakeChannel>> {
+/// Adds a channel with `n_posts` posts to the fake. Each has one picture, which the fake serves.
+fn channel(fake: &FakeTelegram, n_posts: u32) -> Arc<Mutex<FakeChannel>> {
     let start: Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
     let mut history = FakeChannel::new(CHANNEL, 20);
     history.media_base_url = fake.url();
@@ -38,16 +39,16 @@ fn channel(fake: &Fake, n_posts: u32) -> Arc<Mutex<FakeChannel>> {
     fake.add_channel(history)
 }
 
-fn service(fake: &Fake, flags: &[&str]) -> App {
+fn service(fake: &FakeTelegram, flags: &[&str]) -> App {
     App::start(&fake.url(), &[&FAST[..], &["--media-hosts", &fake.host()], flags].concat())
 }
 
-/// The paths of all files that a channel's feed names, through all of its pages; by their posts.
+/// Returns the paths of all media files in the channel's feed pages, sorted by post.
 fn links(app: &App) -> Vec<String> {
     let mut links = BTreeSet::new();
     let mut next = Some(format!("/{CHANNEL}/json?limit=200"));
     while let Some(target) = next {
-        // A database that does not answer in time, as on a busy machine, has nothing for this once.
+        // On a busy machine the database may not answer in time.
         let until = Instant::now() + WAIT_TIMEOUT;
         let mut answers = iter::repeat_with(|| app.get(&target));
         let answer = answers.find(|answer| answer.status != 503 || Instant::now() > until).unwrap();
@@ -62,7 +63,7 @@ fn links(app: &App) -> Vec<String> {
             for attachment in item["attachments"].as_array().into_iter().flatten() {
                 assert!(
                     body.contains(attachment["url"].as_str().unwrap()),
-                    "the body has the same address: {body}"
+                    "the body does not have the attachment's URL: {body}"
                 );
                 links.insert(path(&attachment["url"]));
             }
@@ -74,17 +75,17 @@ fn links(app: &App) -> Vec<String> {
     links
 }
 
-/// The item that a path names.
+/// Returns the post number in a path.
 fn item_of(path: &str) -> u32 {
     path.split('/').nth(5).unwrap().parse().unwrap()
 }
 
-/// Asks for all of them, so many at a time.
-fn get_all(app: &App, paths: &[String], at_a_time: usize) -> Vec<(String, Response)> {
+/// Requests all paths, on `concurrency` threads.
+fn get_all(app: &App, paths: &[String], concurrency: usize) -> Vec<(String, Response)> {
     let left = Mutex::new(paths.to_vec());
     let answers = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..at_a_time {
+        for _ in 0..concurrency {
             scope.spawn(|| {
                 loop {
                     let Some(path) = left.lock().unwrap().pop() else { return };

@@ -1,4 +1,4 @@
-//! Addresses that somebody has made up, and addresses that lead inside: nothing is asked for them.
+//! SSRF protection: forged URLs and URLs of internal hosts cause no request.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, TcpListener};
@@ -10,21 +10,21 @@ use super::{CHANNEL, FAST, channel, links, service};
 use crate::support::app::App;
 use crate::support::assert_no_failures;
 use crate::support::fake_dns::{self, RecordType};
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 
-/// Counts who connects.
+/// A listener that counts connections.
 pub(super) struct Canary {
     port: u16,
     n_connections: Arc<AtomicUsize>,
 }
 
 impl Canary {
-    /// At every address of this machine.
+    /// Listens on every address of this machine.
     fn start() -> Self {
         Self::at(TcpListener::bind("[::]:0").unwrap())
     }
 
-    /// At one address.
+    /// Counts the connections of a listener.
     pub(super) fn at(listener: TcpListener) -> Self {
         let port = listener.local_addr().unwrap().port();
         let n_connections = Arc::<AtomicUsize>::default();
@@ -38,12 +38,12 @@ impl Canary {
         Self { port, n_connections }
     }
 
-    /// How many have connected.
+    /// Returns the number of connections so far.
     pub(super) fn n_connections(&self) -> usize {
         self.n_connections.load(Ordering::SeqCst)
     }
 
-    /// Spellings of addresses at which it listens, or something else inside does.
+    /// Returns URLs of this listener and of other internal hosts, in spellings that a check may overlook.
     fn spellings(&self) -> Vec<String> {
         let hosts = [
             "127.0.0.1",
@@ -116,7 +116,7 @@ impl Canary {
     }
 }
 
-/// The port belongs to the host, before what only looks like a part of it.
+/// Returns a URL with the port directly after the real host, before a `#` or `\` that only looks like a part of it.
 fn with_port(scheme: &str, host: &str, port: u16) -> String {
     match host.split_once(['#', '\\']) {
         Some((host, rest)) => {
@@ -127,8 +127,8 @@ fn with_port(scheme: &str, host: &str, port: u16) -> String {
 }
 
 #[test]
-fn an_address_that_was_changed_is_refused_before_anything_is_asked() {
-    let fake = Fake::start();
+fn forged_url_is_rejected_without_a_request() {
+    let fake = FakeTelegram::start();
     channel(&fake, 1);
     let app = service(&fake, &[]);
     let link = links(&app).first().unwrap().clone();
@@ -159,65 +159,65 @@ fn an_address_that_was_changed_is_refused_before_anything_is_asked() {
     assert_eq!(app.get(&link).status, 200);
 }
 
-/// As when somebody has got a page to say so: straight in a post, and by a redirect of a file server.
+/// The internal URL is in a post, or is the target of a file server's redirect.
 #[test]
-fn nothing_leads_inside_directly_or_by_a_redirect() {
+fn internal_urls_and_redirects_are_refused() {
     let canary = Canary::start();
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 1);
     let app = service(&fake, &["--fresh-min", "0s", "--fresh-max", "0s"]);
     let link = links(&app).first().unwrap().clone();
     let file = format!("/file/{CHANNEL}-1.jpg?token=0");
-    for inner in canary.spellings() {
-        fake.on(&file, Answer::redirect(&inner));
+    for internal in canary.spellings() {
+        fake.on(&file, Answer::redirect(&internal));
         let answer = app.get(&link);
-        assert!([404, 502, 504].contains(&answer.status), "{inner}: {answer:?}");
+        assert!([404, 502, 504].contains(&answer.status), "{internal}: {answer:?}");
     }
-    for inner in canary.spellings() {
-        history.lock().unwrap().media_base_url = inner.trim_end_matches("/x.jpg").to_owned();
+    for internal in canary.spellings() {
+        history.lock().unwrap().media_base_url = internal.trim_end_matches("/x.jpg").to_owned();
         app.refresh(&fake, CHANNEL);
         let feed = app.get(&format!("/{CHANNEL}/json"));
-        assert!(!feed.text().contains("\"attachments\""), "{inner} is not shown: {}", feed.text());
-        // The address that was signed before leads to what the post shows now.
+        assert!(!feed.text().contains("\"attachments\""), "{internal} must not be embedded: {}", feed.text());
+        // The URL that was signed before leads to the file that the post shows now.
         let answer = app.get(&link);
-        assert!([404, 502, 504].contains(&answer.status), "{inner}: {answer:?}");
+        assert!([404, 502, 504].contains(&answer.status), "{internal}: {answer:?}");
     }
     assert_eq!(canary.n_connections(), 0);
 }
 
-/// A name server on this machine, which gives the names of a listed host every kind of inner address.
+/// A name server resolves subdomains of an allowed host to every kind of internal address.
 #[test]
-fn nothing_leads_inside_by_a_name() {
+fn names_with_internal_addresses_are_refused() {
     let canary = Canary::start();
     let answered = Arc::<Mutex<BTreeSet<IpAddr>>>::default();
     let answering = Arc::clone(&answered);
     let server = fake_dns::serve(move |name, kind| {
         let n: usize = name.strip_suffix(".cdn.example").unwrap()[1..].parse().unwrap();
-        let ip: IpAddr = INNER[n].parse().unwrap();
+        let ip: IpAddr = INTERNAL[n].parse().unwrap();
         if ip.is_ipv4() == (kind == RecordType::A) {
             answering.lock().unwrap().insert(ip);
         }
         vec![ip]
     });
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let history = channel(&fake, 1);
     let hosts = format!("{},cdn.example:{}", fake.host(), canary.port);
     let flags =
         ["--media-hosts", &hosts, "--dns", &server.to_string(), "--fresh-min", "0s", "--fresh-max", "0s"];
     let app = App::start(&fake.url(), &[&FAST[..], &flags].concat());
     let link = links(&app).first().unwrap().clone();
-    for (n, ip) in INNER.iter().enumerate() {
+    for (n, ip) in INTERNAL.iter().enumerate() {
         history.lock().unwrap().media_base_url = format!("https://n{n}.cdn.example:{}", canary.port);
         app.refresh(&fake, CHANNEL);
         let answer = app.get(&link);
         assert_eq!(answer.status, 504, "{ip}: {answer:?}");
     }
-    assert_eq!(answered.lock().unwrap().len(), INNER.len());
+    assert_eq!(answered.lock().unwrap().len(), INTERNAL.len());
     assert_eq!(canary.n_connections(), 0);
 }
 
-/// Inner addresses of every range, as a name server can give them.
-const INNER: [&str; 60] = [
+/// Internal addresses of every range.
+const INTERNAL: [&str; 60] = [
     "127.0.0.1",
     "127.0.0.2",
     "127.0.1.1",
