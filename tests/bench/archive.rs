@@ -1,11 +1,11 @@
-//! An archive of a million posts: how large it is, how soon the service is ready on it, how long a feed of 200 posts
-//! takes, and whether a channel of 100,000 posts has pages to its end.
+//! An archive of a million posts: its size, the startup time of the service, the latency of a feed with 200 posts, and
+//! the time to follow all feed pages of a channel with 100,000 posts.
 //!
-//! It runs the real binary on a file that it fills through the library, with posts whose text is as long as the
-//! average of captured pages. The upstream refuses, so everything comes from the archive.
+//! It fills the archive through the library, with texts as long as the average in captured preview pages, and runs the
+//! real binary on it. The upstream refuses connections, so every post comes from the archive.
 //!
 //! `cargo bench --bench archive`
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 mod service;
 
@@ -25,39 +25,43 @@ use telewire::telegram::page::{self, PageSource};
 
 use service::{Folder, Service};
 
-/// Channels, and how many posts each of them has: a million altogether.
+/// Name prefix, number of channels, and posts per channel: a million posts in total.
 const CHANNELS: [(&str, u32, u32); 2] = [("large", 1, 100_000), ("small", 90, 10_000)];
 
-/// Posts that are merged at a time.
-const BATCH: usize = 500;
+/// Posts per merge.
+const BATCH_SIZE: usize = 500;
 
-/// Characters of a post's text, on average.
-const TEXT: usize = 500;
+/// The minimum length of a post's text, in bytes.
+const TEXT_BYTES: usize = 500;
 
-/// Feeds that are asked for, of which the median counts.
-const FEEDS: usize = 51;
+/// Requests per format.
+const REQUESTS: usize = 51;
 
 fn main() {
     let data = Folder::new("archive");
     let n_posts = fill(data.path());
     let file = std::fs::metadata(data.path().join("archive.sqlite")).expect("an archive").len();
-    println!("{n_posts} posts take {} MB, {} bytes each", file >> 20, file / n_posts);
+    println!("archive: {n_posts} posts, {} MiB, {} bytes per post", file >> 20, file / n_posts);
     let mut starts: Vec<Duration> = (0..5).map(|_| start(&data).1).collect();
     starts.sort();
-    println!("ready after {:?} to {:?}", starts[0], starts[4]);
+    println!("startup: {:?} to {:?}", starts[0], starts[4]);
     let (service, _) = start(&data);
     for format in ["rss", "atom", "json"] {
-        let mut times: Vec<Duration> = (0..FEEDS).map(|n| feed(service.address, n, format)).collect();
+        let mut times: Vec<Duration> = (0..REQUESTS).map(|n| time_feed(service.address, n, format)).collect();
         times.sort();
-        println!("a feed of 200 posts as {format}: {:?}, at most {:?}", times[FEEDS / 2], times[FEEDS - 1]);
+        println!(
+            "200 posts as {format}: median {:?}, maximum {:?}",
+            times[REQUESTS / 2],
+            times[REQUESTS - 1]
+        );
     }
-    let begun = Instant::now();
-    let (n_pages, n_posts) = walk(service.address);
-    println!("{n_posts} posts of one channel on {n_pages} pages, {:?} a page", begun.elapsed() / n_pages);
-    println!("it took at most {} MB of memory", service.kilobytes("VmHWM:") >> 10);
+    let started = Instant::now();
+    let (n_pages, n_posts) = follow_pages(service.address);
+    println!("{n_posts} posts on {n_pages} feed pages: {:?} per page", started.elapsed() / n_pages);
+    println!("peak memory: {} MiB", service.kilobytes("VmHWM:") >> 10);
 }
 
-/// Fills an archive, and says with how many posts.
+/// Fills an archive and returns the number of posts.
 fn fill(data: &Path) -> u64 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -68,7 +72,7 @@ fn fill(data: &Path) -> u64 {
                 let name = format!("{kind}_{n}");
                 let template = template(&name);
                 let ids: Vec<u32> = (1..=size).collect();
-                for ids in ids.chunks(BATCH) {
+                for ids in ids.chunks(BATCH_SIZE) {
                     let page = page_of(&template, ids);
                     let name = ChannelName::new(&name).expect("a name");
                     let now = "2026-11-01T00:00:00Z".parse().expect("a time");
@@ -84,7 +88,7 @@ fn fill(data: &Path) -> u64 {
     })
 }
 
-/// A page with one post, to make others from.
+/// Returns a fetched page with one post, from which the others are made.
 fn template(name: &str) -> FetchedPage {
     let html = include_str!("../pages/text.html").replace("harbour_news", name);
     let mut page = to_archive(page::parse(&html, PageSource::Saved(None)).expect("a page with posts"));
@@ -107,11 +111,11 @@ fn page_of(template: &FetchedPage, ids: &[u32]) -> FetchedPage {
     page
 }
 
-/// Words that are others in each post, as hard to compress as a language.
+/// Returns random words, different for each post, that compress about as well as natural language.
 fn words(id: u32) -> String {
     let mut random = fastrand::Rng::with_seed(id.into());
     let mut text = String::new();
-    while text.len() < TEXT {
+    while text.len() < TEXT_BYTES {
         let length = random.usize(2..9);
         text.extend(
             (0..length)
@@ -122,21 +126,21 @@ fn words(id: u32) -> String {
     text
 }
 
-/// The time that a feed takes; each time another channel's, so that nothing is in memory.
-fn feed(service: SocketAddr, n: usize, format: &str) -> Duration {
-    let begun = Instant::now();
-    let (status, body) = ask(service, &format!("/small_{n}/{format}?limit=200"));
-    let taken = begun.elapsed();
-    assert!(status == 200 && body.contains("/1000"), "a feed: {status}");
-    taken
+/// Returns the latency of a feed. `n` selects a different channel each time, so that nothing is cached.
+fn time_feed(service: SocketAddr, n: usize, format: &str) -> Duration {
+    let started = Instant::now();
+    let (status, body) = get(service, &format!("/small_{n}/{format}?limit=200"));
+    let elapsed = started.elapsed();
+    assert!(status == 200 && body.contains("/1000"), "status {status}");
+    elapsed
 }
 
-/// Follows a channel's pages to the last, and says how many there were, and posts on them.
-fn walk(service: SocketAddr) -> (u32, usize) {
+/// Follows the feed pages of a channel to the last one. Returns the number of pages and posts.
+fn follow_pages(service: SocketAddr) -> (u32, usize) {
     let mut target = "/large_0/json?limit=200".to_owned();
     let (mut n_pages, mut n_posts) = (0, 0);
     loop {
-        let (status, body) = ask(service, &target);
+        let (status, body) = get(service, &target);
         assert_eq!(status, 200, "{target}");
         let feed: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         n_pages += 1;
@@ -148,19 +152,19 @@ fn walk(service: SocketAddr) -> (u32, usize) {
     }
 }
 
-fn ask(service: SocketAddr, target: &str) -> (u16, String) {
+fn get(service: SocketAddr, target: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(service).expect("a connection");
     write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("a response");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     (head[9..12].parse().expect("a status"), body.to_owned())
 }
 
-/// Starts the service, whose upstream refuses, and says how long that took until it was ready.
+/// Starts the service and waits until it is ready. Returns the startup time too.
 fn start(data: &Folder) -> (Service, Duration) {
-    let begun = Instant::now();
+    let started = Instant::now();
     let service = Service::start(data, SocketAddr::from(([127, 0, 0, 1], 1)), &[]);
-    assert_eq!(ask(service.address, "/-/readyz").0, 200);
-    (service, begun.elapsed())
+    assert_eq!(get(service.address, "/-/readyz").0, 200);
+    (service, started.elapsed())
 }

@@ -1,10 +1,10 @@
-//! A large file through the service, and feeds while two hundred clients take files slowly.
+//! Memory while a large file is streamed, and the latency of feeds while 200 slow clients download files.
 //!
-//! It runs the real binary against a t.me and a file server on this machine. What feeds take with and without the slow
-//! clients is timed in turns in one run, so that only the ratio counts. Linux only: memory is read from `/proc`.
+//! It runs the real binary against a fake t.me and file server on this machine. The latency with and without the slow
+//! clients is measured alternately in one run: only the ratio is meaningful. Linux only: memory is read from `/proc`.
 //!
 //! `cargo bench --bench media`
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 mod service;
 
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use service::{Folder, Service};
 
 const MEGABYTE: u64 = 1_000_000;
-const FILE: u64 = 200 * MEGABYTE;
+const FILE_BYTES: u64 = 200 * MEGABYTE;
 const SLOW_CLIENTS: usize = 200;
 const ROUNDS: usize = 10;
 const REQUESTS: usize = 1000;
@@ -32,70 +32,70 @@ fn main() {
         upstream,
         &["--media-hosts", &upstream.to_string(), "--trusted-proxies", "127.0.0.1"],
     );
-    let link = link(service.address);
+    let path = video_path(service.address);
     let before = service.kilobytes("VmRSS:");
-    let watching = AtomicBool::new(true);
-    let (sent, most, took) = thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut most = 0;
-            while watching.load(Ordering::Relaxed) {
-                most = most.max(service.kilobytes("VmRSS:"));
+    let is_streaming = AtomicBool::new(true);
+    let (received, peak, elapsed) = thread::scope(|scope| {
+        let monitor = scope.spawn(|| {
+            let mut peak = 0;
+            while is_streaming.load(Ordering::Relaxed) {
+                peak = peak.max(service.kilobytes("VmRSS:"));
                 thread::sleep(Duration::from_millis(2));
             }
-            most
+            peak
         });
-        let begun = Instant::now();
-        let sent = get(service.address, &link);
-        watching.store(false, Ordering::Relaxed);
-        (sent, watch.join().expect("a thread that ends"), begun.elapsed())
+        let started = Instant::now();
+        let received = get(service.address, &path);
+        is_streaming.store(false, Ordering::Relaxed);
+        (received, monitor.join().expect("no panic"), started.elapsed())
     });
-    assert_eq!(sent, FILE, "the whole file");
+    assert_eq!(received, FILE_BYTES, "the file is incomplete");
     println!(
-        "{} MB streamed in {took:.1?}: memory from {before} to at most {most} KB, {} MB more",
-        FILE / MEGABYTE,
-        (most - before) >> 10
+        "{} MB streamed in {elapsed:.1?}: memory grew by {} KiB to at most {peak} KiB",
+        FILE_BYTES / MEGABYTE,
+        peak - before
     );
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut unloaded, mut loaded) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        alone.extend(time_feeds(service.address));
-        let slow = Arc::new(SlowClients::start(service.address, &link));
-        beside.extend(time_feeds(service.address));
+        unloaded.extend(time_feeds(service.address));
+        let slow = Arc::new(SlowClients::start(service.address, &path));
+        loaded.extend(time_feeds(service.address));
         slow.end();
     }
-    let at = |times: &mut Vec<Duration>, percent: usize| {
+    let percentile = |times: &mut Vec<Duration>, percent: usize| {
         times.sort();
         times[(times.len() - 1) * percent / 100]
     };
     for percent in [50, 99] {
-        let (alone, beside) = (at(&mut alone, percent), at(&mut beside, percent));
+        let (unloaded, loaded) = (percentile(&mut unloaded, percent), percentile(&mut loaded, percent));
         println!(
-            "a feed, {percent} of 100: {alone:.1?} alone, {beside:.1?} beside {SLOW_CLIENTS} slow clients ({:.2})",
-            beside.as_secs_f64() / alone.as_secs_f64()
+            "feed latency, p{percent}: {unloaded:.1?}; with {SLOW_CLIENTS} slow clients: {loaded:.1?} ({:.2} times)",
+            loaded.as_secs_f64() / unloaded.as_secs_f64()
         );
     }
 }
 
-/// Asks for the feed again and again over one connection.
+/// Requests the feed [`REQUESTS`] times over one connection and returns the latencies.
 fn time_feeds(address: SocketAddr) -> Vec<Duration> {
     let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
     let mut time = || {
-        let begun = Instant::now();
+        let started = Instant::now();
         send(&mut stream, FEED, "");
-        let length = head(&mut stream);
+        let length = read_head(&mut stream);
         std::io::copy(&mut (&mut stream).take(length), &mut std::io::sink()).expect("a body");
-        begun.elapsed()
+        started.elapsed()
     };
     (0..REQUESTS).map(|_| time()).collect()
 }
 
-/// Asks in one write: what is sent in pieces waits for the other side's word in between.
+/// Sends a request in a single write; several writes would wait for acknowledgements (Nagle's algorithm).
 fn send(stream: &mut BufReader<TcpStream>, path: &str, header: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\n{header}\r\n");
     stream.get_mut().write_all(request.as_bytes()).expect("a request");
 }
 
-/// Reads the head of an answer, which must be a good one, and tells how long its body is.
-fn head(stream: &mut BufReader<TcpStream>) -> u64 {
+/// Reads the head of a response with status 200 and returns the length of its body.
+fn read_head(stream: &mut BufReader<TcpStream>) -> u64 {
     let (mut line, mut length) = (String::new(), 0);
     stream.read_line(&mut line).expect("a status");
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
@@ -112,49 +112,49 @@ fn head(stream: &mut BufReader<TcpStream>) -> u64 {
 fn get(address: SocketAddr, path: &str) -> u64 {
     let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
     send(&mut stream, path, "");
-    let length = head(&mut stream);
+    let length = read_head(&mut stream);
     std::io::copy(&mut stream.take(length), &mut std::io::sink()).expect("a body")
 }
 
-/// The path of the video that the feed names.
-fn link(address: SocketAddr) -> String {
+/// Returns the path of the video in the feed.
+fn video_path(address: SocketAddr) -> String {
     let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
     send(&mut stream, FEED, "");
-    let length = head(&mut stream);
+    let length = read_head(&mut stream);
     let mut feed = String::new();
     stream.take(length).read_to_string(&mut feed).expect("a feed");
     let start = feed.find("/-/media/").expect("a link");
-    feed[start..].split('"').next().expect("its end").to_owned()
+    feed[start..].split('"').next().expect("the end of the link").to_owned()
 }
 
-/// Clients at addresses of their own that take 16 KB of the file every tenth of a second.
+/// Clients with different IP addresses that each read 16 KiB of the file every 100 ms.
 struct SlowClients {
     is_over: Arc<AtomicBool>,
     threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 impl SlowClients {
-    /// Returns when each of them has got the beginning.
+    /// Starts the clients and waits until each has received the response head.
     fn start(address: SocketAddr, path: &str) -> Self {
-        let (is_over, n_begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (is_over, n_started) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let client = |n: usize| {
-            let (is_over, n_begun, path) = (Arc::clone(&is_over), Arc::clone(&n_begun), path.to_owned());
-            let take = move || {
+            let (is_over, n_started, path) = (Arc::clone(&is_over), Arc::clone(&n_started), path.to_owned());
+            let download = move || {
                 let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
                 let from = format!("198.51.100.{}", n % 250);
                 send(&mut stream, &path, &format!("X-Forwarded-For: {from}\r\n"));
-                head(&mut stream);
-                n_begun.fetch_add(1, Ordering::SeqCst);
-                let mut some = [0; 16 << 10];
+                read_head(&mut stream);
+                n_started.fetch_add(1, Ordering::SeqCst);
+                let mut chunk = [0; 16 << 10];
                 while !is_over.load(Ordering::SeqCst) {
-                    stream.read_exact(&mut some).expect("some of the file");
+                    stream.read_exact(&mut chunk).expect("a part of the file");
                     thread::sleep(Duration::from_millis(100));
                 }
             };
-            thread::Builder::new().stack_size(128 << 10).spawn(take).expect("a thread")
+            thread::Builder::new().stack_size(128 << 10).spawn(download).expect("a thread")
         };
         let threads = (0..SLOW_CLIENTS).map(client).collect();
-        while n_begun.load(Ordering::SeqCst) < SLOW_CLIENTS {
+        while n_started.load(Ordering::SeqCst) < SLOW_CLIENTS {
             thread::sleep(Duration::from_millis(5));
         }
         Self { is_over, threads: std::sync::Mutex::new(threads) }
@@ -162,13 +162,13 @@ impl SlowClients {
 
     fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
-        for thread in self.threads.lock().expect("nobody panicked").drain(..) {
-            thread.join().expect("a thread that ends");
+        for thread in self.threads.lock().expect("no panic").drain(..) {
+            thread.join().expect("no panic");
         }
     }
 }
 
-/// A t.me with one channel, whose one post has a large video, at the same address.
+/// Starts a fake t.me with one channel, whose only post has a large video on the same server.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -180,7 +180,7 @@ fn upstream() -> SocketAddr {
     address
 }
 
-/// Answers until the other side has gone.
+/// Answers requests until the client disconnects.
 fn serve(stream: TcpStream, own: SocketAddr) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -188,14 +188,14 @@ fn serve(stream: TcpStream, own: SocketAddr) -> Option<()> {
         while line != "\r\n" {
             line.clear();
             (stream.read_line(&mut line).ok()? > 0).then_some(())?;
-            if let Some(asked) = line.strip_prefix("GET ") {
-                asked.split(' ').next()?.clone_into(&mut path);
+            if let Some(rest) = line.strip_prefix("GET ") {
+                rest.split(' ').next()?.clone_into(&mut path);
             }
         }
         let out = stream.get_mut();
         if path.starts_with("/file/") {
-            write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {FILE}\r\n\r\n\0\0\0\x20ftypisom").ok()?;
-            std::io::copy(&mut std::io::repeat(7).take(FILE - 12), out).ok()?;
+            write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {FILE_BYTES}\r\n\r\n\0\0\0\x20ftypisom").ok()?;
+            std::io::copy(&mut std::io::repeat(7).take(FILE_BYTES - 12), out).ok()?;
         } else {
             let page = page(own);
             write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()).ok()?;

@@ -1,13 +1,13 @@
-//! Memory of the service with ten thousand channels of twenty posts each in its cache, after a million names that
-//! are nobody's were asked for as well.
+//! Memory of the service with 10,000 channels of 20 posts each in the cache, before and after requests for a million
+//! channels that do not exist.
 //!
-//! It runs the real binary against a t.me that makes a page for any channel: posts with a text of some 700 bytes and
-//! a picture, as the average of captured pages. Linux only: memory is read from `/proc`.
+//! It runs the real binary against a fake t.me with a preview page for each channel. A post has a text of about 700
+//! bytes and a picture, like the average in captured pages. Linux only: memory is read from `/proc`.
 //!
 //! `cargo bench --bench memory`
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
-#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
-#![expect(clippy::format_push_string, reason = "a page is made once")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+#![expect(clippy::cast_possible_truncation, reason = "the numbers are small")]
+#![expect(clippy::format_push_string, reason = "not part of what is measured")]
 
 mod service;
 
@@ -19,7 +19,7 @@ use service::{Folder, Service};
 
 const CHANNELS: usize = 10_000;
 const POSTS: usize = 20;
-const JUNK: usize = 1_000_000;
+const MISSING_CHANNELS: usize = 1_000_000;
 const CLIENTS: usize = 16;
 
 fn main() {
@@ -27,29 +27,30 @@ fn main() {
     let flags = ["--rate", "1000000", "--burst", "1000000", "--in-flight", "64", "--cache-size", "128MiB"];
     let data = Folder::new("memory");
     let service = Service::start(&data, upstream, &flags);
-    let (resident, peak) = (|| service.kilobytes("VmRSS:") >> 10, || service.kilobytes("VmHWM:") >> 10);
-    println!("started: {} MB", resident());
-    let n = ask_all(service.address, CHANNELS, "channel_");
-    println!("{n} of {CHANNELS} channels read: {} MB", resident());
-    ask_all(service.address, JUNK, "junk_");
-    println!("{JUNK} junk names asked: {} MB", resident());
-    let n = ask_all(service.address, CHANNELS, "channel_");
-    println!("{n} of {CHANNELS} channels asked again: {} MB, at most {} MB", resident(), peak());
+    let (current, peak) = (|| service.kilobytes("VmRSS:") >> 10, || service.kilobytes("VmHWM:") >> 10);
+    println!("idle: {} MiB", current());
+    let n = get_all(service.address, CHANNELS, "channel_");
+    println!("after {n} of {CHANNELS} channels: {} MiB", current());
+    get_all(service.address, MISSING_CHANNELS, "missing_");
+    println!("after {MISSING_CHANNELS} missing channels: {} MiB", current());
+    let n = get_all(service.address, CHANNELS, "channel_");
+    println!("after {n} of {CHANNELS} channels again: {} MiB, peak {} MiB", current(), peak());
 }
 
-/// Asks for so many names, and says how many had a feed.
-fn ask_all(address: SocketAddr, n: usize, prefix: &'static str) -> usize {
+/// Requests the feeds of `n` channels and returns the number of responses with status 200.
+fn get_all(address: SocketAddr, n: usize, prefix: &'static str) -> usize {
     let clients = (0..CLIENTS).map(|client| {
         thread::spawn(move || {
             let mut stream = BufReader::new(TcpStream::connect(address).expect("a connection"));
-            let ask = |i: usize| ask(&mut stream, &format!("/{prefix}{i}/rss"));
-            (client..n).step_by(CLIENTS).map(ask).filter(|status| *status == 200).count()
+            let get = |i: usize| get(&mut stream, &format!("/{prefix}{i}/rss"));
+            (client..n).step_by(CLIENTS).map(get).filter(|status| *status == 200).count()
         })
     });
-    clients.collect::<Vec<_>>().into_iter().map(|client| client.join().expect("a client that ends")).sum()
+    clients.collect::<Vec<_>>().into_iter().map(|client| client.join().expect("no panic")).sum()
 }
 
-fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
+/// Requests a path and returns the status.
+fn get(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
     let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\nAccept-Encoding: br\r\n\r\n");
     stream.get_mut().write_all(request.as_bytes()).expect("a request");
     let mut status = 0;
@@ -70,7 +71,7 @@ fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
     status
 }
 
-/// A t.me where every `channel_…` has a page, and nobody else has.
+/// Starts a fake t.me, on which only channels with names like `channel_1` exist.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -86,11 +87,11 @@ fn serve(mut stream: BufReader<TcpStream>) {
     let mut path = String::new();
     let mut line = String::new();
     while stream.read_line(&mut line).is_ok_and(|n| n > 0) {
-        if let Some(asked) = line.strip_prefix("GET ") {
-            asked.split(' ').next().unwrap_or_default().clone_into(&mut path);
+        if let Some(rest) = line.strip_prefix("GET ") {
+            rest.split(' ').next().unwrap_or_default().clone_into(&mut path);
         }
         if line == "\r\n" {
-            let answer = match path.strip_prefix("/s/") {
+            let response = match path.strip_prefix("/s/") {
                 Some(name) if name.starts_with("channel_") => {
                     let page = page(name);
                     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len())
@@ -98,7 +99,7 @@ fn serve(mut stream: BufReader<TcpStream>) {
                 _ => "HTTP/1.1 302 Found\r\nLocation: https://telegram.org/\r\nContent-Length: 0\r\n\r\n"
                     .to_owned(),
             };
-            if stream.get_mut().write_all(answer.as_bytes()).is_err() {
+            if stream.get_mut().write_all(response.as_bytes()).is_err() {
                 return;
             }
         }
@@ -128,7 +129,7 @@ fn page(name: &str) -> String {
     page + "</section></body></html>"
 }
 
-/// Text that does not compress better than people's.
+/// Generates text that does not compress better than natural language.
 struct Random(u64);
 
 impl Random {
@@ -137,7 +138,7 @@ impl Random {
         (self.0 >> 33) % below
     }
 
-    /// Words of a vocabulary of some ten thousand, common ones more often.
+    /// Returns words from a vocabulary of about 10,000, some of them more frequent than others.
     fn words(&mut self, n: usize) -> String {
         let word = |random: &mut Self| {
             let most = random.next(10_000) + 1;

@@ -1,9 +1,9 @@
-//! Whether the time that a comparison takes tells how much of a secret is right: tokens, and signatures of media.
+//! Timing attacks: whether the duration of a comparison reveals how much of a token or signature is correct.
 //!
-//! Both kinds are timed in turns in one run. A ratio of 1 tells nothing.
+//! The two cases of a ratio are measured alternately in one run. A ratio of 1 reveals nothing.
 //!
 //! `cargo bench --bench secrets`
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,20 +13,20 @@ use telewire::model::media_file::FileId;
 use telewire::web::Tokens;
 
 const ROUNDS: usize = 200;
-const TIMES: usize = 5000;
+const CALLS_PER_ROUND: usize = 5000;
 
 fn main() {
-    let secrets: Tokens = "0123456789abcdef0123456789abcdef".parse().expect("a token");
-    let nearly = "0123456789abcdef0123456789abcdeX";
-    let nothing = "X123456789abcdef0123456789abcdef";
+    let tokens: Tokens = "0123456789abcdef0123456789abcdef".parse().expect("a token");
+    let last_wrong = "0123456789abcdef0123456789abcdeX";
+    let first_wrong = "X123456789abcdef0123456789abcdef";
     println!(
-        "a token, nearly right / all wrong: {:.3}",
-        ratio(|| secrets.contain(nearly), || secrets.contain(nothing))
+        "token, last / first character wrong: {:.3}",
+        ratio(|| tokens.contain(last_wrong), || tokens.contain(first_wrong))
     );
     let right = "0123456789abcdef0123456789abcdef";
     println!(
-        "a token, right / all wrong: {:.3}",
-        ratio(|| secrets.contain(right), || secrets.contain(nothing))
+        "token, correct / first character wrong: {:.3}",
+        ratio(|| tokens.contain(right), || tokens.contain(first_wrong))
     );
     let keys: MediaKeys = "0123456789abcdef0123456789abcdef".parse().expect("a key");
     let file: FileId = "sample/42/0.jpg".parse().expect("a file");
@@ -35,23 +35,23 @@ fn main() {
         let other = if path.as_bytes()[at] == b'A' { "B" } else { "A" };
         format!("{}{other}{}", &path[..at], &path[at + 1..])
     };
-    // The signature begins behind /-/media/ and has 22 characters, of which the last has 2 bits only.
-    let (early, late) = (with(9), with(29));
-    let is_good = |path: &str| keys.verify(path).is_some();
+    // The signature follows `/-/media/`. It has 22 characters, the last of which has only 2 significant bits.
+    let (first_wrong, late_wrong) = (with(9), with(29));
+    let is_valid = |path: &str| keys.verify(path).is_some();
     println!(
-        "a signature, wrong at its end / at its beginning: {:.3}",
-        ratio(|| is_good(&late), || is_good(&early))
+        "signature, last but one / first character wrong: {:.3}",
+        ratio(|| is_valid(&late_wrong), || is_valid(&first_wrong))
     );
 }
 
-/// How many times longer the first takes than the second: the median of many rounds.
+/// Returns the median ratio of the duration of `one` to that of `other`.
 fn ratio(one: impl Fn() -> bool, other: impl Fn() -> bool) -> f64 {
     let time = |work: &dyn Fn() -> bool| {
-        let begun = Instant::now();
-        for _ in 0..TIMES {
+        let started = Instant::now();
+        for _ in 0..CALLS_PER_ROUND {
             black_box(work());
         }
-        begun.elapsed()
+        started.elapsed()
     };
     let mut rounds: Vec<(Duration, Duration)> = (0..ROUNDS).map(|_| (time(&one), time(&other))).collect();
     let mut ratios: Vec<f64> =

@@ -1,18 +1,18 @@
-//! The real binary as a service of its own. What it says of its memory comes from `/proc`, on Linux only.
+//! Runs the real binary as a child process, and reads its memory from `/proc` (Linux only).
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A service that runs until it is dropped.
+/// A running service; killed when dropped.
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Service {
-    /// Starts it on a free port.
+    /// Starts the service on a free port and waits until it listens.
     pub(crate) fn start(data: &Folder, upstream: SocketAddr, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
             .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
@@ -24,31 +24,31 @@ impl Service {
             .spawn()
             .expect("the service");
         let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("its log")).read_line(&mut line).expect("its first line");
+        BufReader::new(child.stderr.take().expect("a log")).read_line(&mut line).expect("a first log line");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok());
-        Self { child, address: address.expect("an address in its first line") }
+        Self { child, address: address.expect("an address in the first log line") }
     }
 
-    /// A line of its status in kilobytes: `VmRSS:` is what is resident now, `VmHWM:` what was at most.
-    pub(crate) fn kilobytes(&self, line: &str) -> u64 {
+    /// Returns a memory value from `/proc` in KiB: `VmRSS:` is the current resident set, `VmHWM:` its peak.
+    pub(crate) fn kilobytes(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
-        let found = status.lines().find_map(|found| found.strip_prefix(line)).expect("the line");
-        found.trim().trim_end_matches(" kB").parse().expect("a number")
+        let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+        value.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.child.kill().expect("a service that can be ended");
-        self.child.wait().expect("its end");
+        self.child.kill().expect("a running service");
+        self.child.wait().expect("an exit status");
     }
 }
 
-/// A data folder for this run of a benchmark, removed at its end.
+/// The path of a temporary data directory, which is removed on drop.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// A folder that has the benchmark's name.
+    /// Returns a path that contains the benchmark's name; the service creates the directory.
     pub(crate) fn new(benchmark: &str) -> Self {
         Self(std::env::temp_dir().join(format!("telewire-bench-{benchmark}-{}", std::process::id())))
     }
@@ -60,7 +60,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A benchmark that failed may not have come as far as to use it.
+        // The directory may not exist if the benchmark has failed early.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }

@@ -1,10 +1,10 @@
-//! A cached feed through the whole service, against a bare axum handler that returns the same bytes.
+//! Requests per second for a cached feed, relative to a minimal axum handler that returns the same bytes.
 //!
-//! Both run in this process and are asked in turns by the same clients over loopback; the ratio of their requests a
-//! second is what counts.
+//! Both servers run in this process and get requests alternately from the same clients over loopback: only the ratio is
+//! meaningful.
 //!
 //! `cargo bench --bench serving`
-#![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 #![expect(clippy::cast_precision_loss, reason = "numbers of requests")]
 
 use std::io::{Read, Write};
@@ -24,29 +24,29 @@ use telewire::service::Service;
 
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 9;
-const ROUND: Duration = Duration::from_millis(700);
+const ROUND_DURATION: Duration = Duration::from_millis(700);
 const PAGE: &str = include_str!("../pages/text.html");
 const PATH: &str = "/harbour_news/rss";
 
 #[tokio::main]
 async fn main() {
-    let service = service(upstream()).await;
-    let (head, body) = tokio::task::spawn_blocking(move || ask(service, PATH, "")).await.expect("an answer");
+    let service = start_service(start_upstream()).await;
+    let (head, body) = tokio::task::spawn_blocking(move || ask(service, PATH, "")).await.expect("a response");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("an ETag").to_owned();
-    println!("a feed of {} bytes, {CLIENTS} connections; the bare handler = 1", body.len());
-    let bare = bare(body).await;
-    for (what, header) in
+    println!("{} bytes, {CLIENTS} connections; baseline: a minimal axum handler = 1", body.len());
+    let baseline = start_baseline(body).await;
+    for (case, header) in
         [("cached feed", String::new()), ("not modified", format!("If-None-Match: {etag}\r\n"))]
     {
         let ratio =
-            tokio::task::spawn_blocking(move || ratio(service, bare, &header)).await.expect("a ratio");
-        println!("{what}: {:.2} of {:.0} requests a second", ratio.0, ratio.1);
+            tokio::task::spawn_blocking(move || ratio(service, baseline, &header)).await.expect("a ratio");
+        println!("{case}: {:.2} times {:.0} requests per second", ratio.0, ratio.1);
     }
 }
 
-/// The service as the command line starts it, with its own accept loop and middleware.
-async fn service(upstream: SocketAddr) -> SocketAddr {
+/// Starts the service as the command line does, with its own accept loop and middleware.
+async fn start_service(upstream: SocketAddr) -> SocketAddr {
     let (upstream, key) = (format!("http://{upstream}"), "0123456789abcdef0123456789abcdef");
     let flags = ["--listen", "127.0.0.1:0", "--upstream", &upstream, "--no-archive", "--media-key", key];
     let args = Cli::parse_from([&["telewire"], &flags[..]].concat()).serve;
@@ -58,7 +58,7 @@ async fn service(upstream: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn bare(body: Vec<u8>) -> SocketAddr {
+async fn start_baseline(body: Vec<u8>) -> SocketAddr {
     let body = Bytes::from(body);
     let handler = get(async move || ([(CONTENT_TYPE, "application/rss+xml; charset=utf-8")], body));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -67,58 +67,58 @@ async fn bare(body: Vec<u8>) -> SocketAddr {
     address
 }
 
-/// A t.me that has one page.
-fn upstream() -> SocketAddr {
+/// Starts a fake t.me with one preview page.
+fn start_upstream() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut head = [0; 4096];
             drop(stream.read(&mut head));
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{PAGE}",
                 PAGE.len()
             );
-            drop(stream.write_all(answer.as_bytes()));
+            drop(stream.write_all(response.as_bytes()));
         }
     });
     address
 }
 
-/// The median ratio of requests a second, and the median requests a second of the bare handler.
-fn ratio(service: SocketAddr, bare: SocketAddr, header: &str) -> (f64, f64) {
+/// Returns the median ratio, and the baseline's requests per second in that round.
+fn ratio(service: SocketAddr, baseline: SocketAddr, header: &str) -> (f64, f64) {
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
-            let of_bare = rate(bare, "");
-            (rate(service, header) / of_bare, of_bare)
+            let baseline_rate = rate(baseline, "");
+            (rate(service, header) / baseline_rate, baseline_rate)
         })
         .collect();
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
     rounds[ROUNDS / 2]
 }
 
-/// Requests a second over a round.
+/// Returns the requests per second in one round.
 fn rate(address: SocketAddr, header: &str) -> f64 {
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, n_answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (stop, answered, header) = (Arc::clone(&stop), Arc::clone(&answered), header.to_owned());
+            let (stop, n_answered, header) = (Arc::clone(&stop), Arc::clone(&n_answered), header.to_owned());
             std::thread::spawn(move || {
                 let mut connection = Connection::new(address);
                 while !stop.load(Ordering::Relaxed) {
                     connection.ask(PATH, &header);
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    n_answered.fetch_add(1, Ordering::Relaxed);
                 }
             })
         })
         .collect();
-    std::thread::sleep(ROUND / 7);
-    let (start, n) = (Instant::now(), answered.load(Ordering::Relaxed));
-    std::thread::sleep(ROUND);
-    let rate = (answered.load(Ordering::Relaxed) - n) as f64 / start.elapsed().as_secs_f64();
+    std::thread::sleep(ROUND_DURATION / 7);
+    let (start, n) = (Instant::now(), n_answered.load(Ordering::Relaxed));
+    std::thread::sleep(ROUND_DURATION);
+    let rate = (n_answered.load(Ordering::Relaxed) - n) as f64 / start.elapsed().as_secs_f64();
     stop.store(true, Ordering::Relaxed);
     for client in clients {
-        client.join().expect("a client that ends");
+        client.join().expect("no panic");
     }
     rate
 }
@@ -127,7 +127,7 @@ fn ask(address: SocketAddr, path: &str, header: &str) -> (String, Vec<u8>) {
     Connection::new(address).ask(path, header)
 }
 
-/// A connection that is kept for many requests.
+/// A keep-alive connection.
 struct Connection {
     stream: std::net::TcpStream,
     buffer: Vec<u8>,
@@ -145,7 +145,7 @@ impl Connection {
         self.stream.write_all(request.as_bytes()).expect("a request");
         let mut n = 0;
         loop {
-            n += self.stream.read(&mut self.buffer[n..]).expect("an answer");
+            n += self.stream.read(&mut self.buffer[n..]).expect("a response");
             let Some(end) = self.buffer[..n].windows(4).position(|window| window == b"\r\n\r\n") else {
                 continue;
             };
