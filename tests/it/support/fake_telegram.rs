@@ -118,11 +118,14 @@ impl Gate {
     }
 }
 
-/// A fake t.me and file server on a free port of 127.0.0.1. Unknown paths get status 500.
+/// A fake t.me and file server on a port of 127.0.0.1.
 pub(crate) struct FakeTelegram {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
+
+/// Returns the answer to a request for a path and query.
+type Fallback = Box<dyn Fn(&str) -> Answer + Send>;
 
 #[derive(Default)]
 struct Shared {
@@ -132,6 +135,8 @@ struct Shared {
     channels: Mutex<HashMap<String, Arc<Mutex<FakeChannel>>>>,
     /// Files by path, served with range requests.
     files: Mutex<HashMap<String, Arc<[u8]>>>,
+    /// Answers requests for unknown paths.
+    fallback: Mutex<Option<Fallback>>,
     /// Replaces every other answer.
     override_answer: Mutex<Option<Answer>>,
     /// New connections are refused.
@@ -147,10 +152,19 @@ struct Request {
 }
 
 impl FakeTelegram {
-    /// Starts the server.
+    /// Starts the server on a free port.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::start_on(0).unwrap()
+    }
+
+    /// Starts the server on a port of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// If the port is in use.
+    pub(crate) fn start_on(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        let address = listener.local_addr()?;
         let shared = Arc::<Shared>::default();
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
@@ -163,7 +177,7 @@ impl FakeTelegram {
                 thread::spawn(move || serve(&stream?, &shared));
             }
         });
-        Self { address, shared }
+        Ok(Self { address, shared })
     }
 
     /// Returns the base URL, for `--upstream`.
@@ -191,6 +205,12 @@ impl FakeTelegram {
         let (name, channel) = (channel.name.clone(), Arc::new(Mutex::new(channel)));
         self.shared.channels.lock().unwrap().insert(name, Arc::clone(&channel));
         channel
+    }
+
+    /// Sets the answers to requests for unknown paths. The default is status 500.
+    #[cfg_attr(test, expect(dead_code, reason = "for the example `fake_telegram`"))]
+    pub(crate) fn set_fallback(&self, fallback: impl Fn(&str) -> Answer + Send + 'static) {
+        *self.shared.fallback.lock().unwrap() = Some(Box::new(fallback));
     }
 
     /// Returns the host and port, for `--media-hosts`.
@@ -266,6 +286,8 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let answer = answer.or_else(|| file_of_channel(shared, &request));
         let file = || shared.files.lock().unwrap().get(&request.path).cloned();
         let answer = answer.or_else(|| Some(Answer::file(&file()?, &request.head)));
+        let fallback = || Some(shared.fallback.lock().unwrap().as_ref()?(&request.path));
+        let answer = answer.or_else(fallback);
         shared.requests.update(|requests| requests.push(request));
         let answer = answer.unwrap_or_else(|| Answer::status(500));
         if answer.gate.as_ref().is_some_and(|gate| !gate.pass()) {
