@@ -1,6 +1,6 @@
 //! Feeds: `(Snapshot, FeedOptions) → Feed → RSS, Atom or JSON Feed`.
 //!
-//! [`build`] returns a [`Feed`], which is independent of the format and contains only plain text and sanitized HTML.
+//! [`build()`] returns a [`Feed`], which is independent of the format and contains only plain text and sanitized HTML.
 //! [`render`] writes it in one of three formats. The same posts and options always give the same bytes: the module
 //! reads no clock, and feeds contain nothing that changes without the post being edited, such as views and votes.
 
