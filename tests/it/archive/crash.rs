@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{damaged_files, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::FakeTelegram as Fake;
+use crate::support::fake_telegram::FakeTelegram;
 use crate::support::http;
 use crate::support::wait::Monitor;
 
@@ -23,7 +23,7 @@ const KILLS: [(&str, u32); 2] = [("SQLite", 200), ("PostgreSQL", 20)];
 fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
     for kind in kinds() {
         let (_, n_kills) = KILLS.into_iter().find(|(name, _)| *name == kind.name).unwrap();
-        let fake = Fake::start();
+        let fake = FakeTelegram::start();
         let start: Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
         let history = fake.add_channel(FakeChannel::with_posts("busy_pier", 3, start));
         let given = Arc::new(Mutex::new(BTreeSet::new()));

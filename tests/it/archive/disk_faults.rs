@@ -13,21 +13,21 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use super::damaged_files;
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::print_note;
 
 const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 const FEED: &str = "/cold_store/rss";
 
-fn channel(n: u32) -> (Fake, Arc<Mutex<FakeChannel>>) {
-    let fake = Fake::start();
+fn channel(n: u32) -> (FakeTelegram, Arc<Mutex<FakeChannel>>) {
+    let fake = FakeTelegram::start();
     let history =
         fake.add_channel(FakeChannel::with_posts("cold_store", n, "2026-05-01T08:00:00Z".parse().unwrap()));
     (fake, history)
 }
 
 /// A service that has read a channel of two hundred posts, and was stopped.
-fn filled() -> (Fake, Arc<Mutex<FakeChannel>>, PathBuf) {
+fn filled() -> (FakeTelegram, Arc<Mutex<FakeChannel>>, PathBuf) {
     let (fake, history) = channel(200);
     let app = App::start(&fake.url(), &HASTY);
     assert_eq!(app.get("/cold_store/rss?limit=200").text().matches("<item>").count(), 200);

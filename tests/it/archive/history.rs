@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Kind, damaged_files, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, Gate};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Gate};
 use crate::support::wait::wait_until;
 
 /// Always stale, and as fast as may be.
@@ -28,13 +28,13 @@ fn start() -> Timestamp {
 }
 
 /// A t.me with one channel of so many posts.
-fn channel(n: u32) -> (Fake, Arc<Mutex<FakeChannel>>) {
-    let fake = Fake::start();
+fn channel(n: u32) -> (FakeTelegram, Arc<Mutex<FakeChannel>>) {
+    let fake = FakeTelegram::start();
     let history = fake.add_channel(FakeChannel::with_posts(NAME, n, start()));
     (fake, history)
 }
 
-fn service(kind: &Kind, fake: &Fake, flags: &[&str]) -> App {
+fn service(kind: &Kind, fake: &FakeTelegram, flags: &[&str]) -> App {
     App::start(&fake.url(), &[flags, &kind.flags()].concat())
 }
 
@@ -490,7 +490,7 @@ fn a_name_that_another_channel_has_taken_does_not_mix_the_two() {
             let page = history.preview_page(None).replace("Post 7 of old_harbour", text);
             page.replace("data-post=", &format!("data-view=\"{view}\" data-post="))
         };
-        let fake = Fake::start();
+        let fake = FakeTelegram::start();
         fake.on(PREVIEW, Answer::page(&page("111", "The first one's")));
         let app = service(&kind, &fake, &HASTY);
         feed(&app, FEED);

@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use super::{Kind, kinds};
 use crate::support::fake_channel::{FakeChannel, FakePost};
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake};
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::page;
 
 /// Histories for each kind of archive.
@@ -79,7 +79,7 @@ fn whatever_happens_each_post_is_archived_once_and_as_it_is() {
 fn play(kind: &Kind) {
     let runtime = Runtime::new().unwrap();
     let folder = tempdir(kind.name);
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let options = ClientOptions {
         upstreams: vec![UpstreamUrl::parse(&fake.url()).unwrap()],
         limits: RateLimits {
@@ -136,7 +136,7 @@ fn tempdir(name: &str) -> std::path::PathBuf {
 
 /// One history, and what must be true of it.
 struct Play<'a> {
-    fake: &'a Fake,
+    fake: &'a FakeTelegram,
     client: &'a Client,
     name: ChannelName,
     history: Arc<Mutex<FakeChannel>>,
@@ -152,7 +152,7 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(fake: &'a Fake, client: &'a Client, n: u32) -> Self {
+    fn new(fake: &'a FakeTelegram, client: &'a Client, n: u32) -> Self {
         let name = format!("channel_{n}");
         let mut play = Self {
             fake,

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::support::app::App;
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::{Answer, FakeTelegram as Fake, Gate};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Gate};
 use crate::support::postgres::Postgres;
 use crate::support::wait::{Monitor, wait_until};
 use crate::support::{http, print_note};
@@ -26,7 +26,7 @@ fn start() -> Timestamp {
     "2026-05-01T08:00:00Z".parse().unwrap()
 }
 
-fn replicas(fake: &Fake, database: &str, flags: &[&str]) -> Vec<App> {
+fn replicas(fake: &FakeTelegram, database: &str, flags: &[&str]) -> Vec<App> {
     let flags =
         [&FAST[..], flags, &["--database", database, "--public-url", "https://feeds.example.org"]].concat();
     (0..REPLICAS).map(|_| App::start(&fake.url(), &flags)).collect()
@@ -35,7 +35,7 @@ fn replicas(fake: &Fake, database: &str, flags: &[&str]) -> Vec<App> {
 #[test]
 fn a_thousand_readers_of_three_replicas_cost_one_request() {
     let Some(postgres) = Postgres::shared() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let gate = Gate::default();
     let page = FakeChannel::with_posts("twin_piers", 20, start()).preview_page(None);
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page) });
@@ -64,7 +64,7 @@ fn a_thousand_readers_of_three_replicas_cost_one_request() {
 #[test]
 fn what_one_replica_has_read_the_others_have_at_once() {
     let Some(postgres) = Postgres::shared() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let apps = replicas(&fake, &postgres.database(), &["--fresh-min", "2s", "--fresh-max", "2s"]);
     let before = apps.iter().map(|app| app.get(FEED)).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ fn what_one_replica_has_read_the_others_have_at_once() {
 #[test]
 fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
     let Some(postgres) = Postgres::shared() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let page = FakeChannel::with_posts("twin_piers", 5, start()).preview_page(None);
     fake.on(PREVIEW, Answer { gate: Some(Gate::default()), ..Answer::page(&page) });
     let mut apps = replicas(&fake, &postgres.database(), &[]);
@@ -104,7 +104,7 @@ fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
 #[test]
 fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answer() {
     let Some(mut postgres) = Postgres::start() else { return };
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let names: Vec<String> = (0..8).map(|n| format!("pier_{n}")).collect();
     let histories: Vec<_> =
         names.iter().map(|name| fake.add_channel(FakeChannel::with_posts(name, 30, start()))).collect();
@@ -178,7 +178,7 @@ fn a_database_that_is_not_there_yet_is_waited_for() {
     let Some(mut postgres) = Postgres::start() else { return };
     let database = postgres.database();
     postgres.kill();
-    let fake = Fake::start();
+    let fake = FakeTelegram::start();
     let _history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
     let app = App::start(&fake.url(), &flags);
