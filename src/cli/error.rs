@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::archive::ArchiveError;
 use crate::channels::RefreshError;
 use crate::config::{ConfigError, SettingsFileError};
+use crate::telegram::error::PageError;
 use crate::telegram::url::ChannelParseError;
 
 /// Why a command failed. Each error has an exit code, listed in `--help`.
@@ -31,6 +32,14 @@ pub enum CliError {
     /// The channel or file has no posts to read. Holds its name.
     #[error("{0}: {1}")]
     Refresh(String, RefreshError),
+    /// A saved page has no posts to read.
+    #[error("{}: {}", path.display(), err.message_for_saved_page())]
+    SavedPage {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        err: PageError,
+    },
     /// A file cannot be read.
     #[error("cannot read {}: {err}", path.display())]
     File {
@@ -65,8 +74,9 @@ impl CliError {
             Self::Config(_) | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
             Self::ChannelName(_) => 3,
             Self::Refresh(_, err) if err.is_authoritative() => 4,
+            Self::SavedPage { err, .. } if err.is_authoritative() => 4,
             Self::NotArchived(_) => 4,
-            Self::Refresh(..) | Self::Backfill(..) => 5,
+            Self::Refresh(..) | Self::SavedPage { .. } | Self::Backfill(..) => 5,
             Self::File { .. }
             | Self::SettingsFile(SettingsFileError::Unreadable { .. })
             | Self::Output(_) => 6,

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use crate::channels::{RefreshError, fetch_page};
+use crate::channels::fetch_page;
 use crate::config::{CheckArgs, Cli, Command, GetArgs, Setting, UpstreamArgs};
 use crate::feed;
 use crate::feed::options::FeedOptions;
@@ -106,8 +106,7 @@ async fn read_page(
     if let Some(path) = file {
         let html = std::fs::read(path).map_err(|err| CliError::File { path: path.to_owned(), err })?;
         let page = page::parse(&String::from_utf8_lossy(&html), PageSource::Saved(name.as_ref()));
-        let subject = path.display().to_string();
-        return page.map_err(|err| CliError::Refresh(subject, RefreshError::Page(err)));
+        return page.map_err(|err| CliError::SavedPage { path: path.to_owned(), err });
     }
     let Some(name) = name else {
         // Unreachable: clap requires a channel or a page.

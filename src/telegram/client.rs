@@ -105,7 +105,8 @@ impl Client {
         priority: Priority,
     ) -> Result<FetchedHtml<'_>, FetchError> {
         let deadline = Instant::now() + TOTAL_TIMEOUT;
-        let mut last = None;
+        let mut last: Option<FetchError> = None;
+        let mut failed_before = Vec::new();
         for (n_before, upstream) in self.upstreams.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -133,10 +134,12 @@ impl Client {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
                         *retry_after = upstream.open_for();
                     }
+                    tracing::debug!(channel = %name, error = %err, "upstream failed");
+                    err.failed_before.clone_from(&failed_before);
                     if !err.kind.is_worth_failover() {
                         return Err(err.into());
                     }
-                    tracing::debug!(channel = %name, error = %err, "upstream failed");
+                    failed_before.push(err.host.clone());
                     last = Some(err.into());
                 }
                 Err(err) => return Err(err),

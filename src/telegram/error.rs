@@ -23,6 +23,8 @@ pub struct UpstreamError {
     pub host: String,
     /// What went wrong.
     pub kind: UpstreamErrorKind,
+    /// The hosts of the upstreams that were asked before this one and failed too.
+    pub failed_before: Vec<String>,
 }
 
 /// What went wrong with a request to an upstream.
@@ -80,7 +82,11 @@ impl fmt::Display for UpstreamError {
             UpstreamErrorKind::Broken(cause) => {
                 write!(f, "the answer from {host} is incomplete or invalid: {cause}")
             }
+        }?;
+        if self.failed_before.is_empty() {
+            return Ok(());
         }
+        write!(f, " (before it, {} failed too)", self.failed_before.join(" and "))
     }
 }
 
@@ -186,6 +192,18 @@ pub enum PageError {
 }
 
 impl PageError {
+    /// Returns the message for a page that a person has saved to a file, which Telegram was not asked for.
+    #[must_use]
+    pub fn message_for_saved_page(&self) -> String {
+        match self {
+            Self::NotTelegram => "this is not a saved t.me/s page".to_owned(),
+            Self::RateLimited => "this page has no posts: save t.me/s/NAME instead of t.me/NAME".to_owned(),
+            Self::SinglePost => "this is the page of a single post: save t.me/s/NAME instead".to_owned(),
+            Self::OtherChannel(name) => format!("this is the page of another channel, {name}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns whether Telegram itself says that there is nothing to read, as opposed to a failure on the way. Only
     /// these errors are cached for long and answered with 404.
     #[must_use]

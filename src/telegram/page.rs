@@ -114,8 +114,10 @@ fn publication_dates(messages: &[ElementRef<'_>]) -> Vec<Option<Timestamp>> {
 /// Returns whether the end of the page is missing. Without `Content-Length` a broken connection looks like the end of
 /// the body, and a page with half of its posts looks complete.
 fn is_truncated(html: &str) -> bool {
-    let head = html[..html.floor_char_boundary(1024)].to_ascii_lowercase();
-    let is_document = head.contains("<html") || head.contains("<!doctype");
+    const START: &str = "<!doctype html>";
+    let head = html[..html.floor_char_boundary(1024)].trim_start().to_ascii_lowercase();
+    let is_start = !head.is_empty() && START.starts_with(&head);
+    let is_document = is_start || head.contains("<html") || head.contains("<!doctype");
     is_document && html.rfind("</html>").is_none_or(|end| html.len() - end >= 512)
 }
 

@@ -46,6 +46,9 @@ impl UpstreamUrl {
     /// A sentence that says what is wrong: the URL must be `https` (or `http` on a loopback address), public, and have
     /// no path.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if !text.contains("://") {
+            return Err(format!("{text:?} has no scheme: write https://{text}"));
+        }
         let url = Url::parse(text).map_err(|err| format!("{text:?} is not a URL: {err}"))?;
         let is_loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -247,7 +250,7 @@ impl Upstream {
 
     /// Returns an error of this upstream.
     pub(super) fn error(&self, kind: UpstreamErrorKind) -> UpstreamError {
-        UpstreamError { host: self.url.host(), kind }
+        UpstreamError { host: self.url.host(), kind, failed_before: Vec::new() }
     }
 
     fn circuit_open(&self, reason: OpenReason, retry_after: Duration) -> UpstreamError {

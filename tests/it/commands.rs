@@ -77,8 +77,17 @@ fn each_failure_has_an_exit_code_and_a_message() {
         (
             &["get", CHANNEL, "--page", "photo.html"],
             5,
-            "photo.html: Telegram answered with the page of another",
+            "photo.html: this is the page of another channel",
         ),
+        (&["get", "--page", "not_telegram.html"], 5, "not_telegram.html: this is not a saved t.me/s page"),
+        (&["get", "--page", "landing_channel.html"], 5, "save t.me/s/NAME instead"),
+        (&["get", "--page", "cut_in_head.html"], 5, "the page is truncated"),
+        (
+            &["check", CHANNEL, "--upstream", "http://127.0.0.1:1,http://127.0.0.2:1"],
+            5,
+            "127.0.0.2:1 cannot be reached: Connection refused (os error 111) (before it, 127.0.0.1:1 failed too)",
+        ),
+        (&["archive", "stats", "--data-dir", "absent"], 7, "--data-dir"),
         (&["check", "--page", "absent.html"], 6, "cannot read absent.html: "),
     ];
     for (args, code, message) in cases {
@@ -95,6 +104,9 @@ fn invalid_arguments_are_explained() {
         (&["get"], "<CHANNEL>"),
         (&["get", CHANNEL, "--format", "xml"], "[possible values: rss, atom, json]"),
         (&["get", CHANNEL, "--upstream", "http://t.me"], "must start with https://"),
+        (&["get", CHANNEL, "--upstream", "t.me"], "write https://t.me"),
+        (&["durov"], "run `telewire get durov`"),
+        (&["serve", "--token", "short"], "Usage: telewire serve"),
         (&["get", CHANNEL, "--media-hosts", "https://t.me"], "must be a host name"),
         (&["serve", "--public-url", "feeds.example.org"], "not a URL"),
         (&["serve", "--fresh-min", "soon"], "must look like 90s, 10m or 1h"),
@@ -115,6 +127,21 @@ fn invalid_arguments_are_explained() {
             "{args:?}: {}",
             out.stderr
         );
+    }
+}
+
+#[test]
+fn invalid_variable_is_named_in_the_error() {
+    for (variable, value, message) in [
+        ("TELEWIRE_UPSTREAM", "t.me", "invalid value 't.me' for TELEWIRE_UPSTREAM: \"t.me\" has no scheme"),
+        ("TELEWIRE_FRESH_MIN", "soon", "for TELEWIRE_FRESH_MIN: "),
+        ("TELEWIRE_LOG_FORMAT", "xml", "for TELEWIRE_LOG_FORMAT: must be one of"),
+        ("TELEWIRE_TOKEN", "sesame", "invalid value for TELEWIRE_TOKEN: "),
+    ] {
+        let out = run_with(&["serve"], &[(variable, value)], Stdio::piped());
+        assert_eq!(out.code, 2, "{variable}: {out:?}");
+        assert!(out.stderr.contains(message), "{variable}: {}", out.stderr);
+        assert!(!out.stderr.contains("sesame"), "the secret is printed: {}", out.stderr);
     }
 }
 
