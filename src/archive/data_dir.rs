@@ -11,33 +11,33 @@ use super::ArchiveError;
 
 /// With less room than this on the disk nothing is archived, or than a quarter of a small disk: what was written has to
 /// be written once more, from SQLite's log into the file.
-const LOW_WATER: u64 = 64 << 20;
+const MIN_FREE_BYTES: u64 = 64 << 20;
 
 /// What is held back so that a full disk leaves room to delete: SQLite needs some for that too.
-const BALLAST: u64 = 4 << 20;
+const BALLAST_BYTES: u64 = 4 << 20;
 
 /// Held by a service: there is one on a folder.
-const LOCK_FILE: &str = "telewire.lock";
+const SERVICE_LOCK_FILE: &str = "telewire.lock";
 
 /// Held, together with others, by who uses the archive; alone, by who puts another one in its place.
-const USE_FILE: &str = "archive.lock";
+const ARCHIVE_LOCK_FILE: &str = "archive.lock";
 
 const BALLAST_FILE: &str = "ballast";
 
 /// A data folder that no other service uses.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct DataDir {
     path: PathBuf,
     is_full: AtomicBool,
     /// Held as long as the program runs.
     _lock: File,
 }
 
-impl Folder {
+impl DataDir {
     /// Takes a folder, which is made when it is not there.
-    pub(super) fn take(path: &Path) -> Result<Self, ArchiveError> {
-        make(path)?;
-        let lock = lock(path, LOCK_FILE, File::try_lock)?;
+    pub(super) fn lock(path: &Path) -> Result<Self, ArchiveError> {
+        create(path)?;
+        let lock = lock_file(path, SERVICE_LOCK_FILE, File::try_lock)?;
         let folder = Self { path: path.to_owned(), is_full: AtomicBool::new(false), _lock: lock };
         if folder.has_room().is_ok() {
             restore_ballast(path);
@@ -53,8 +53,8 @@ impl Folder {
     /// Whether something may be written.
     pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
         let was_full = self.is_full.load(Ordering::Relaxed);
-        let is_full = match room(&self.path) {
-            Ok((free, low_water)) => free < low_water,
+        let is_full = match free_space(&self.path) {
+            Ok((free, min_free)) => free < min_free,
             Err(err) => {
                 tracing::warn!("how much room the disk has cannot be told: {err}");
                 false
@@ -74,14 +74,14 @@ impl Folder {
 }
 
 /// Makes a data folder, unless it is there.
-pub(super) fn make(path: &Path) -> Result<(), ArchiveError> {
-    fs::create_dir_all(path).map_err(|err| unwritable(path, &err))
+pub(super) fn create(path: &Path) -> Result<(), ArchiveError> {
+    fs::create_dir_all(path).map_err(|err| not_writable(path, &err))
 }
 
 /// Keeps others from putting another archive in the place of the one in a folder, until it is dropped. On a full disk
 /// there may be no room even for that, but whoever trims the archive must not be kept from it.
 pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
-    match lock(path, USE_FILE, File::try_lock_shared) {
+    match lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock_shared) {
         Err(ArchiveError::Full) => Ok(None),
         lock => lock.map(Some),
     }
@@ -89,39 +89,39 @@ pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
 
 /// Keeps others from using the archive in a folder, until it is dropped.
 pub(super) fn lock_exclusive(path: &Path) -> Result<File, ArchiveError> {
-    lock(path, USE_FILE, File::try_lock)
+    lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock)
 }
 
 /// The system lets go of a lock when the program is killed.
-fn lock(
+fn lock_file(
     folder: &Path,
     name: &str,
-    how: impl Fn(&File) -> Result<(), TryLockError>,
+    lock: impl Fn(&File) -> Result<(), TryLockError>,
 ) -> Result<File, ArchiveError> {
     let opened = File::options().create(true).append(true).open(folder.join(name));
     let file = opened.map_err(|err| match err.kind() {
         io::ErrorKind::StorageFull => ArchiveError::Full,
-        _ => unwritable(folder, &err),
+        _ => not_writable(folder, &err),
     })?;
-    match how(&file) {
+    match lock(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ArchiveError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(err)) => Err(unwritable(folder, &err)),
+        Err(TryLockError::Error(err)) => Err(not_writable(folder, &err)),
     }
 }
 
-fn unwritable(folder: &Path, err: &io::Error) -> ArchiveError {
+fn not_writable(folder: &Path, err: &io::Error) -> ArchiveError {
     ArchiveError::NotWritable { folder: folder.to_owned(), why: err.to_string() }
 }
 
 /// Bytes that are free, and how many should be.
-fn room(folder: &Path) -> io::Result<(u64, u64)> {
-    Ok((fs4::available_space(folder)?, LOW_WATER.min(fs4::total_space(folder)? / 4)))
+fn free_space(folder: &Path) -> io::Result<(u64, u64)> {
+    Ok((fs4::available_space(folder)?, MIN_FREE_BYTES.min(fs4::total_space(folder)? / 4)))
 }
 
 /// Whether a disk has less room than it should have.
-pub(super) fn is_full(folder: &Path) -> bool {
-    room(folder).is_ok_and(|(free, low_water)| free < low_water)
+pub(super) fn is_disk_full(folder: &Path) -> bool {
+    free_space(folder).is_ok_and(|(free, min_free)| free < min_free)
 }
 
 /// Makes some room on a full disk.
@@ -138,10 +138,10 @@ pub(super) fn release_ballast(folder: &Path) {
 pub(super) fn restore_ballast(folder: &Path) {
     let file = folder.join(BALLAST_FILE);
     let write = || {
-        let size = BALLAST.min(fs4::total_space(folder)? / 16);
+        let size = BALLAST_BYTES.min(fs4::total_space(folder)? / 16);
         let is_there = fs::metadata(&file).is_ok_and(|found| found.len() == size);
-        let (free, low_water) = room(folder)?;
-        if is_there || free < low_water + size {
+        let (free, min_free) = free_space(folder)?;
+        if is_there || free < min_free + size {
             return Ok(());
         }
         // Some file systems do not store zeros.
@@ -156,8 +156,8 @@ pub(super) fn restore_ballast(folder: &Path) {
 }
 
 /// Renames a damaged archive, which nobody may have open.
-pub(super) fn set_aside(file: &Path, why: &str) {
-    match quarantine(file, "damaged") {
+pub(super) fn quarantine(file: &Path, why: &str) {
+    match rename_aside(file, "damaged") {
         Ok(aside) => tracing::error!(
             "the archive is damaged ({why}): it was set aside as {}, and a new one is begun",
             aside.display()
@@ -168,7 +168,7 @@ pub(super) fn set_aside(file: &Path, why: &str) {
 
 /// Renames an archive with its logs, after what became of it and when. Returns its new name, which no other file had.
 #[expect(clippy::disallowed_methods, reason = "the name says when it was put aside")]
-pub(super) fn quarantine(file: &Path, why: &str) -> io::Result<PathBuf> {
+pub(super) fn rename_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let names = (1..).map(|n| match n {
         1 => file.with_extension(format!("{why}-{time}.sqlite")),
@@ -180,7 +180,7 @@ pub(super) fn quarantine(file: &Path, why: &str) -> io::Result<PathBuf> {
     let aside =
         claims.find(|claim| !is_taken(claim)).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
     fs::rename(file, &aside).inspect_err(|_| drop(fs::remove_file(&aside)))?;
-    for (log, aside) in logs(file).iter().zip(logs(&aside)) {
+    for (log, aside) in wal_files(file).iter().zip(wal_files(&aside)) {
         // It need not be there.
         drop(fs::rename(log, aside));
     }
@@ -189,13 +189,13 @@ pub(super) fn quarantine(file: &Path, why: &str) -> io::Result<PathBuf> {
 
 /// Removes an archive with its logs.
 pub(super) fn remove(file: &Path) {
-    for file in logs(file).iter().map(PathBuf::as_path).chain([file]) {
+    for file in wal_files(file).iter().map(PathBuf::as_path).chain([file]) {
         // It need not be there.
         drop(fs::remove_file(file));
     }
 }
 
 /// What SQLite has beside a file while it is used.
-fn logs(file: &Path) -> [PathBuf; 2] {
+fn wal_files(file: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display())))
 }

@@ -15,26 +15,26 @@ use super::ArchiveError;
 use super::schema::{STEPS, Step};
 
 /// Connections that read a file at a time.
-const READERS: u32 = 2;
+const SQLITE_READ_CONNECTIONS: u32 = 2;
 
 /// Connections to PostgreSQL.
-const CONNECTIONS: u32 = 8;
+const POSTGRES_CONNECTIONS: u32 = 8;
 
 /// How long a connection may be waited for; whoever waits has a limit of their own.
-const ACQUIRE: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a file is examined when it is opened. What damage is behind that is met when it is read.
-const EXAMINATION: Duration = Duration::from_millis(500);
+const CHECK_TIME_LIMIT: Duration = Duration::from_millis(500);
 
 /// What SQLite is told on every connection: other processes may read and write too; nothing committed is lost when
 /// the program is killed; deleted rows make room on the disk.
-const PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+const SQLITE_PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 1048576; PRAGMA wal_autocheckpoint = 200; \
     PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY";
 
 /// What PostgreSQL is told on every connection: a copy of the program that hangs in the middle of a transaction does not
 /// hold up the others.
-const LIMITS: &str = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '15s'";
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '15s'";
 
 /// Where an archive is.
 #[derive(Clone, Debug)]
@@ -58,40 +58,41 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the archive at a place, and brings its tables up to date.
-    pub(super) async fn open(place: &Location) -> Result<Self, ArchiveError> {
+    pub(super) async fn open(location: &Location) -> Result<Self, ArchiveError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
-        let database = match place {
+        let database = match location {
             Location::Memory(_) => {
-                let only = sqlite("sqlite::memory:", 1).await?;
+                let only = sqlite_pool("sqlite::memory:", 1).await?;
                 Self { reads: only.clone(), writes: only, is_postgres: false }
             }
             Location::File(file) => {
                 // Before anything in it is changed.
-                if file.exists() && content(file).await?.is_foreign() {
+                if file.exists() && probe_schema(file).await?.is_foreign() {
                     return Err(ArchiveError::Foreign(file.clone()));
                 }
                 // Before a pool, which tries again and again what cannot be opened.
-                examine(file).await?;
+                check_integrity(file).await?;
                 let url = file_url(file);
-                let (reads, writes) = (sqlite(&url, READERS).await?, sqlite(&url, 1).await?);
+                let (reads, writes) =
+                    (sqlite_pool(&url, SQLITE_READ_CONNECTIONS).await?, sqlite_pool(&url, 1).await?);
                 Self { reads, writes, is_postgres: false }
             }
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
-                    .max_connections(CONNECTIONS)
-                    .acquire_timeout(ACQUIRE)
+                    .max_connections(POSTGRES_CONNECTIONS)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
                     // It costs a reader's time each time; a connection that is lost is noticed by its first query.
                     .test_before_acquire(false)
                     .after_connect(|connection, _| {
-                        Box::pin(async move { connection.execute(LIMITS).await.map(drop) })
+                        Box::pin(async move { connection.execute(POSTGRES_SETTINGS).await.map(drop) })
                     })
-                    .connect_with(quiet(url.as_str())?)
+                    .connect_with(connect_options(url.as_str())?)
                     .await?;
                 Self { reads: pool.clone(), writes: pool, is_postgres: true }
             }
         };
-        database.migrate(place, &STEPS).await?;
+        database.migrate(location, &STEPS).await?;
         Ok(database)
     }
 
@@ -105,7 +106,7 @@ impl Database {
     }
 
     /// Makes whoever else writes about this name wait until the transaction ends.
-    pub(super) async fn reserve(&self, tx: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
+    pub(super) async fn lock_channel(&self, tx: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
         if self.is_postgres {
             sqlx::query("SELECT pg_advisory_xact_lock(hashtext($1))::text").bind(name).fetch_all(tx).await?;
         }
@@ -113,7 +114,7 @@ impl Database {
     }
 
     /// Takes the steps that the archive has not taken yet, all of them or none.
-    async fn migrate(&self, place: &Location, steps: &[Step]) -> Result<(), ArchiveError> {
+    async fn migrate(&self, location: &Location, steps: &[Step]) -> Result<(), ArchiveError> {
         let mut connection = self.writes.acquire().await?;
         let newest = i64::try_from(steps.len()).unwrap_or(i64::MAX);
         if self.is_postgres {
@@ -125,12 +126,12 @@ impl Database {
         }
         let found = self.version(&mut connection).await?;
         if found > newest {
-            return Err(ArchiveError::PrevPage { found, newest });
+            return Err(ArchiveError::NewerVersion { found, newest });
         }
         if found == newest {
             return Ok(());
         }
-        if let Location::File(file) = place
+        if let Location::File(file) = location
             && found > 0
         {
             let copy = file.with_extension(format!("before-version-{newest}.sqlite"));
@@ -236,20 +237,22 @@ async fn integer(connection: &mut AnyConnection, query: &'static str) -> Result<
     row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))
 }
 
-async fn sqlite(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
+async fn sqlite_pool(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
     let pool = AnyPoolOptions::new()
         .max_connections(n)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         // What is in memory is gone with its connection.
         .min_connections(u32::from(n == 1))
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(drop) }))
-        .connect_with(quiet(url)?);
+        .after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(SQLITE_PRAGMAS).await.map(drop) })
+        })
+        .connect_with(connect_options(url)?);
     Ok(pool.await?)
 }
 
-fn quiet(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
+fn connect_options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
     let options: AnyConnectOptions = url.parse()?;
     // A query that fails is logged where that is handled.
     Ok(options.disable_statement_logging())
@@ -263,19 +266,19 @@ fn file_url(file: &Path) -> String {
 
 /// Looks whether a file can be used, which is made when it is not there: for a moment, a large one is not read to its
 /// end.
-pub(super) async fn examine(file: &Path) -> Result<(), ArchiveError> {
+pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = options.disable_statement_logging().connect().await?;
-    connection.execute(PRAGMAS).await?;
+    connection.execute(SQLITE_PRAGMAS).await?;
     let begun = Instant::now();
-    connection.lock_handle().await?.set_progress_handler(1000, move || begun.elapsed() < EXAMINATION);
+    connection.lock_handle().await?.set_progress_handler(1000, move || begun.elapsed() < CHECK_TIME_LIMIT);
     let said: Result<String, _> =
         sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut connection).await;
     connection.lock_handle().await?.remove_progress_handler();
     let verdict = match said {
         Ok(said) if said == "ok" => Ok(()),
         Ok(said) => Err(ArchiveError::Damaged(said)),
-        Err(_) if begun.elapsed() >= EXAMINATION => Ok(()),
+        Err(_) if begun.elapsed() >= CHECK_TIME_LIMIT => Ok(()),
         Err(err) => Err(err.into()),
     };
     connection.close().await?;
@@ -309,7 +312,7 @@ impl SchemaProbe {
 /// # Errors
 ///
 /// [`ArchiveError::Damaged`] also when it is no such file at all.
-pub(super) async fn content(file: &Path) -> Result<SchemaProbe, ArchiveError> {
+pub(super) async fn probe_schema(file: &Path) -> Result<SchemaProbe, ArchiveError> {
     let options = SqliteConnectOptions::new().filename(file);
     let mut connection = options.disable_statement_logging().connect().await?;
     let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
@@ -343,16 +346,16 @@ mod tests {
     #[tokio::test]
     async fn an_older_archive_is_copied_and_brought_up_to_date_whole_or_not_at_all() {
         let folder = folder("steps");
-        let place = Location::File(folder.join("archive.sqlite"));
-        let database = Database::open(&place).await.unwrap();
-        let broken = database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3, BROKEN]).await;
+        let location = Location::File(folder.join("archive.sqlite"));
+        let database = Database::open(&location).await.unwrap();
+        let broken = database.migrate(&location, &[STEPS[0], STEPS[1], STEP_3, BROKEN]).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&database, "more").await && !has(&database, "half").await);
         assert!(folder.join("archive.before-version-4.sqlite").exists());
-        database.migrate(&place, &[STEPS[0], STEPS[1], STEP_3]).await.unwrap();
+        database.migrate(&location, &[STEPS[0], STEPS[1], STEP_3]).await.unwrap();
         assert!(has(&database, "more").await && folder.join("archive.before-version-3.sqlite").exists());
-        let newer = database.migrate(&place, &STEPS).await;
-        assert!(matches!(newer, Err(ArchiveError::PrevPage { found: 3, newest: 2 })), "{newer:?}");
+        let newer = database.migrate(&location, &STEPS).await;
+        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 3, newest: 2 })), "{newer:?}");
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
     }

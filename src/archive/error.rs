@@ -27,7 +27,7 @@ pub enum ArchiveError {
         "the archive was written by a newer telewire (schema version {found}, this one supports {newest}): \
          update telewire, or use another --data-dir"
     )]
-    PrevPage {
+    NewerVersion {
         /// Its version.
         found: i64,
         /// The newest version that is known here.
@@ -85,7 +85,7 @@ impl ArchiveError {
             Self::Busy => "busy",
             Self::Full => "full",
             Self::Damaged(_) => "damaged",
-            Self::PrevPage { .. } => "newer",
+            Self::NewerVersion { .. } => "newer",
             Self::Foreign(_) => "foreign",
             Self::InUse(_) => "in-use",
             Self::NotWritable { .. } => "not-writable",

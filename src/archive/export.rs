@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::data_dir::{self, Folder};
+use super::data_dir::{self, DataDir};
 use super::database::{self, Database, Location};
-use super::open::{FILE, absolute};
+use super::open::{ARCHIVE_FILE, absolute};
 use super::{Archive, ArchiveError, codec};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::Post;
@@ -19,7 +19,7 @@ use crate::model::post::Post;
 pub const EXPORT_VERSION: u32 = 1;
 
 /// Posts that are read at a time.
-const BATCH: i64 = 500;
+const EXPORT_BATCH_SIZE: i64 = 500;
 
 /// A line of an export: the channel first, then its gaps, then its posts by ascending id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,8 @@ impl Archive {
         let Some(key) = codec::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
         let row = sqlx::query("SELECT record, fetched FROM channel WHERE key = $1").bind(key);
         let row = row.fetch_one(&mut *connection).await.map_err(failed)?;
-        let unreadable = |err: serde_json::Error| E::from(ArchiveError::Damaged(err.to_string()));
-        let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(unreadable)?;
+        let damaged = |err: serde_json::Error| E::from(ArchiveError::Damaged(err.to_string()));
+        let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(damaged)?;
         let fetched = Timestamp::from_millisecond(row.try_get(1).map_err(failed)?).unwrap_or_default();
         write(&ExportLine::Channel { version: EXPORT_VERSION, channel, fetched })?;
         let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
@@ -82,7 +82,7 @@ impl Archive {
             let batch = sqlx::query(
                 "SELECT id, body, gone FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
             );
-            let batch = batch.bind(key).bind(last).bind(BATCH);
+            let batch = batch.bind(key).bind(last).bind(EXPORT_BATCH_SIZE);
             let batch = batch.fetch_all(&mut *connection).await.map_err(failed)?;
             if batch.is_empty() {
                 return Ok(Some(n_posts));
@@ -114,12 +114,12 @@ impl Archive {
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
         fs::metadata(backup).map_err(cannot)?;
-        let _alone = (Folder::take(folder)?, data_dir::lock_exclusive(folder)?);
-        let file = absolute(folder).join(FILE);
+        let _alone = (DataDir::lock(folder)?, data_dir::lock_exclusive(folder)?);
+        let file = absolute(folder).join(ARCHIVE_FILE);
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {
-            if !database::content(&part).await?.is_archive() {
+            if !database::probe_schema(&part).await?.is_archive() {
                 return Err(ArchiveError::Damaged("it has no channels and no posts".to_owned()));
             }
             Database::open(&Location::File(part.clone())).await
@@ -135,8 +135,11 @@ impl Archive {
             }
         }
         // The log of the old one would be taken for the new one's.
-        let before =
-            if file.exists() { Some(data_dir::quarantine(&file, "replaced").map_err(cannot)?) } else { None };
+        let before = if file.exists() {
+            Some(data_dir::rename_aside(&file, "replaced").map_err(cannot)?)
+        } else {
+            None
+        };
         fs::rename(&part, &file).map_err(cannot)?;
         Ok(before)
     }

@@ -49,7 +49,7 @@ impl Archive {
         let close = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
             if let Some(key) = key(&mut tx, &name).await? {
-                replace(&mut tx, key, gap, &[]).await?;
+                replace_gap(&mut tx, key, gap, &[]).await?;
             }
             Ok(tx.commit().await?)
         };
@@ -69,13 +69,13 @@ impl Archive {
     ) -> Result<(), ArchiveError> {
         let name = name.clone();
         let leave = |database: Arc<Database>| async move {
-            leave_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
+            delay_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
         };
         self.run(Caller::Background, leave).await
     }
 }
 
-pub(super) fn gap_of(row: &AnyRow) -> Result<Gap, sqlx::Error> {
+pub(super) fn decode_gap(row: &AnyRow) -> Result<Gap, sqlx::Error> {
     let number = |column| row.try_get(column).map(|n: i64| u32::try_from(n).unwrap_or(u32::MAX));
     Ok(Gap {
         above: number(0)?,
@@ -87,7 +87,11 @@ pub(super) fn gap_of(row: &AnyRow) -> Result<Gap, sqlx::Error> {
     })
 }
 
-pub(super) async fn put_gap(connection: &mut AnyConnection, key: i64, gap: Gap) -> Result<(), ArchiveError> {
+pub(super) async fn upsert_gap(
+    connection: &mut AnyConnection,
+    key: i64,
+    gap: Gap,
+) -> Result<(), ArchiveError> {
     let put = sqlx::query(
         "INSERT INTO gap (channel, above, below, linked, lazy) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (channel, below) DO UPDATE SET above = excluded.above, linked = excluded.linked, lazy = excluded.lazy",
@@ -103,7 +107,7 @@ pub(super) async fn put_gap(connection: &mut AnyConnection, key: i64, gap: Gap) 
 }
 
 /// Puts what is left of a gap in its place; nothing, when somebody else has made it another one meanwhile.
-pub(super) async fn replace(
+pub(super) async fn replace_gap(
     connection: &mut AnyConnection,
     key: i64,
     gap: Gap,
@@ -113,14 +117,14 @@ pub(super) async fn replace(
     let delete = delete.bind(key).bind(i64::from(gap.above)).bind(i64::from(gap.below.get()));
     if delete.execute(&mut *connection).await?.rows_affected() > 0 {
         for gap in rest {
-            put_gap(connection, key, *gap).await?;
+            upsert_gap(connection, key, *gap).await?;
         }
     }
     Ok(())
 }
 
 /// The highest gap that begins below an id.
-pub(super) async fn highest(
+pub(super) async fn highest_gap(
     connection: &mut AnyConnection,
     key: i64,
     upper: i64,
@@ -130,7 +134,7 @@ pub(super) async fn highest(
          WHERE channel = $1 AND above + 1 < $2 ORDER BY below DESC LIMIT 1",
     );
     let gap = gap.bind(key).bind(upper).fetch_optional(connection).await?;
-    Ok(gap.as_ref().map(gap_of).transpose()?)
+    Ok(gap.as_ref().map(decode_gap).transpose()?)
 }
 
 pub(super) async fn due_gaps(
@@ -144,7 +148,7 @@ pub(super) async fn due_gaps(
          ORDER BY below DESC",
     );
     let gaps = gaps.bind(lowercase(name)).bind(now).fetch_all(connection).await?;
-    Ok(gaps.iter().map(gap_of).collect::<Result<_, _>>()?)
+    Ok(gaps.iter().map(decode_gap).collect::<Result<_, _>>()?)
 }
 
 pub(super) async fn newest_gap(
@@ -156,10 +160,10 @@ pub(super) async fn newest_gap(
          WHERE channel = (SELECT channel FROM alias WHERE name = $1) ORDER BY below DESC LIMIT 1",
     );
     let gap = gap.bind(lowercase(name)).fetch_optional(connection).await?;
-    Ok(gap.as_ref().map(gap_of).transpose()?)
+    Ok(gap.as_ref().map(decode_gap).transpose()?)
 }
 
-pub(super) async fn leave_gap(
+pub(super) async fn delay_gap(
     connection: &mut AnyConnection,
     name: &ChannelName,
     gap: Gap,

@@ -16,10 +16,10 @@ use crate::model::post::{Media, Post, PostId, Snapshot};
 pub(super) const PARSER_VERSION: u32 = 1;
 
 /// How often a post has to be missing from the middle of a page before it counts as deleted.
-const MISSING: u32 = 2;
+const MISSES_UNTIL_GONE: u32 = 2;
 
 /// For so long the newest album may not be whole yet: its pictures come one by one.
-const ALBUM: SignedDuration = SignedDuration::from_mins(1);
+const ALBUM_HOLD: SignedDuration = SignedDuration::from_mins(1);
 
 /// The most items of an album.
 pub const MAX_ALBUM_ITEMS: u32 = 10;
@@ -33,7 +33,7 @@ pub(super) struct Record {
     /// When it was found to be deleted.
     pub(super) gone: Option<Timestamp>,
     /// The rules by which it was read.
-    pub(super) rules: u32,
+    pub(super) parser_version: u32,
 }
 
 /// What of a page can be archived.
@@ -51,7 +51,7 @@ pub(super) struct PageSlice {
     pub(super) cursor: PostId,
     /// The oldest post may be the rest of an album: a page has so many places, an album takes one for each of its
     /// items, and the rest has another id than the whole. The next older page is then asked for from above it.
-    pub(super) maybe_cut: bool,
+    pub(super) is_oldest_cut: bool,
     /// The page says itself that there is something older.
     pub(super) is_linked: bool,
     /// In how long the newest album is whole, which is held back until then.
@@ -64,24 +64,24 @@ impl PageSlice {
     pub(super) fn of(page: &FetchedPage, is_newest: bool, now: Timestamp) -> Option<Self> {
         let mut posts = page.snapshot.posts.clone();
         let (lowest, highest) = (posts.first()?.id, posts.last()?.id);
-        let maybe_cut = posts.len() > 1 && page.older.is_some() && shows_media(&posts[0]);
-        let cursor = if maybe_cut { posts[1].id } else { page.older.unwrap_or(lowest) };
+        let is_oldest_cut = posts.len() > 1 && page.older.is_some() && shows_media(&posts[0]);
+        let cursor = if is_oldest_cut { posts[1].id } else { page.older.unwrap_or(lowest) };
         let mut held_for = None;
         let newest = posts.last()?;
         let age = now.duration_since(newest.published);
         // A clock that is wrong by more than that is no reason to wait for it.
-        if is_newest && posts.len() > 1 && is_album(newest) && (-ALBUM..ALBUM).contains(&age) {
-            held_for = Some((ALBUM - age).min(ALBUM));
+        if is_newest && posts.len() > 1 && is_album(newest) && (-ALBUM_HOLD..ALBUM_HOLD).contains(&age) {
+            held_for = Some((ALBUM_HOLD - age).min(ALBUM_HOLD));
             posts.pop();
         }
         let is_whole = page.is_complete;
         let is_linked = page.older.is_some();
-        Some(Self { posts, lowest, highest, is_whole, cursor, maybe_cut, is_linked, held_for })
+        Some(Self { posts, lowest, highest, is_whole, cursor, is_oldest_cut, is_linked, held_for })
     }
 
     /// Leaves the newest post out when a page that ends before an id that somebody has chosen may cut it there.
     /// Returns the id below which the page shows everything.
-    pub(super) fn leave_out_cut_end(&mut self, from: PostId) -> PostId {
+    pub(super) fn drop_cut_newest(&mut self, from: PostId) -> PostId {
         let reaches = |post: &&Post| post.id.get().saturating_add(MAX_ALBUM_ITEMS) > from.get();
         match self.posts.last().filter(reaches).filter(|post| shows_media(post)).map(|post| post.id) {
             Some(id) if self.posts.len() > 1 => {
@@ -94,13 +94,13 @@ impl PageSlice {
 
     /// Whether a post may be the rest of an album.
     fn is_cut(&self, id: PostId) -> bool {
-        self.maybe_cut && id == self.lowest
+        self.is_oldest_cut && id == self.lowest
     }
 
     /// Leaves the oldest post out when it may be cut: the next older page has it whole, which is read unless this one
     /// reaches down to what is known, up to `above`.
-    pub(super) fn leave_out_cut(&mut self, above: u32) {
-        if self.maybe_cut && self.lowest.get() > above + 1 {
+    pub(super) fn drop_cut_oldest(&mut self, above: u32) {
+        if self.is_oldest_cut && self.lowest.get() > above + 1 {
             self.posts.retain(|post| post.id != self.lowest);
         }
     }
@@ -108,7 +108,7 @@ impl PageSlice {
 
 impl PageSlice {
     /// What is left of a gap when this page has been read. Ids start at 1, and nothing is between neighbours.
-    pub(super) fn rest_of(&self, gap: Gap) -> Option<Gap> {
+    pub(super) fn remaining_gap(&self, gap: Gap) -> Option<Gap> {
         let is_left = self.lowest.get() > gap.above + 1;
         is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, retry: 0, ..gap })
     }
@@ -143,9 +143,9 @@ pub(super) struct Changes {
 }
 
 /// Compares a page with the records in its range, and a little below it.
-pub(super) fn merge(known: Vec<Record>, part: &PageSlice, now: Timestamp) -> Changes {
+pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Changes {
     let mut changes = Changes::default();
-    let mut fresh = part.posts.iter().peekable();
+    let mut fresh = slice.posts.iter().peekable();
     let mut known = known.into_iter().peekable();
     let mut whole: Option<Post> = None;
     loop {
@@ -160,17 +160,19 @@ pub(super) fn merge(known: Vec<Record>, part: &PageSlice, now: Timestamp) -> Cha
         let is_part = |id| whole.as_ref().is_some_and(|album| is_inside(id, album));
         let after = match (record.clone(), post) {
             // The rest of an album that is known whole, on a page that cuts it.
-            (None, Some(post)) if part.is_cut(post.id) && is_part(post.id) => continue,
-            (None, Some(post)) => Some(Record { post, missing: 0, gone: None, rules: PARSER_VERSION }),
+            (None, Some(post)) if slice.is_cut(post.id) && is_part(post.id) => continue,
+            (None, Some(post)) => {
+                Some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
+            }
             // It came before the whole one, and does not come back.
-            (Some(record), Some(post)) if part.is_cut(post.id) && is_part(post.id) => {
+            (Some(record), Some(post)) if slice.is_cut(post.id) && is_part(post.id) => {
                 record.gone.is_none().then_some(Record { gone: Some(now), ..record })
             }
             (Some(record), Some(post)) => seen_again(&record, post, now),
             (Some(record), None) if record.gone.is_none() && is_part(record.post.id) => {
                 Some(Record { gone: Some(now), ..record })
             }
-            (Some(record), None) => unseen(record, part, now),
+            (Some(record), None) => unseen(record, slice, now),
             (None, None) => None,
         };
         let current = after.as_ref().or(record.as_ref()).filter(|record| record.gone.is_none());
@@ -193,14 +195,14 @@ pub(super) fn merge(known: Vec<Record>, part: &PageSlice, now: Timestamp) -> Cha
 pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
     let channel = Channel { counters: Vec::new(), ..fresh.channel.clone() };
-    let Some((known, mut part)) = known.zip(PageSlice::of(page, true, now)) else {
+    let Some((known, mut slice)) = known.zip(PageSlice::of(page, true, now)) else {
         return Snapshot { channel, ..fresh.clone() };
     };
-    let record = |post| Record { post, missing: 0, gone: None, rules: PARSER_VERSION };
+    let record = |post| Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
-    let in_range: Vec<_> = posts.range(..=part.highest).map(|(_, post)| record(post.clone())).collect();
-    part.leave_out_cut(posts.last_key_value().map_or(0, |(id, _)| id.get()));
-    posts.extend(merge(in_range, &part, now).put.into_iter().map(|record| (record.post.id, record.post)));
+    let in_range: Vec<_> = posts.range(..=slice.highest).map(|(_, post)| record(post.clone())).collect();
+    slice.drop_cut_oldest(posts.last_key_value().map_or(0, |(id, _)| id.get()));
+    posts.extend(merge(in_range, &slice, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
     let n_left_out = posts.len().saturating_sub(MAX_POSTS_PER_PAGE.into());
     posts.drain(..n_left_out);
@@ -221,28 +223,29 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         let hidden = mem::replace(&mut post, known.clone());
         post.reactions = hidden.reactions;
         post.views = hidden.views;
-    } else if before.rules == PARSER_VERSION
+    } else if before.parser_version == PARSER_VERSION
         && known.only_in_telegram.is_none()
         && !same_content(known, &post)
     {
         post.updated = Some(now);
     }
-    if before.rules == PARSER_VERSION && known.only_in_telegram.is_none() {
+    if before.parser_version == PARSER_VERSION && known.only_in_telegram.is_none() {
         post.revision += u32::from(!same_media(known, &post) || !same_preview(known, &post));
     }
     let is_back = before.missing > 0 || before.gone.is_some();
-    let differs = is_back || before.rules != PARSER_VERSION || without_counts(known) != without_counts(&post);
-    differs.then_some(Record { post, missing: 0, gone: None, rules: PARSER_VERSION })
+    let differs =
+        is_back || before.parser_version != PARSER_VERSION || without_counts(known) != without_counts(&post);
+    differs.then_some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
 }
 
 /// A known post that the page does not show.
-fn unseen(record: Record, part: &PageSlice, now: Timestamp) -> Option<Record> {
-    let is_expected = part.is_whole && part.lowest < record.post.id && record.post.id < part.highest;
+fn unseen(record: Record, slice: &PageSlice, now: Timestamp) -> Option<Record> {
+    let is_expected = slice.is_whole && slice.lowest < record.post.id && record.post.id < slice.highest;
     if !is_expected || record.gone.is_some() {
         return None;
     }
     let missing = record.missing + 1;
-    Some(Record { missing, gone: (missing >= MISSING).then_some(now), ..record })
+    Some(Record { missing, gone: (missing >= MISSES_UNTIL_GONE).then_some(now), ..record })
 }
 
 pub(super) fn has_content(post: &Post) -> bool {

@@ -1,7 +1,7 @@
 //! Every post that was ever seen: one interface on SQLite (a file, or memory) and on PostgreSQL (shared).
 //!
 //! A page is merged: what is new is added, what differs is replaced, what is missing from its middle twice is marked
-//! as gone, and what it does not reach stays. What is not known between two known posts is a [`Gap`], which is
+//! as gone, and what it does not scope stays. What is not known between two known posts is a [`Gap`], which is
 //! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
 
 mod codec;
@@ -30,7 +30,7 @@ use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 use crate::model::post::{PostId, Snapshot};
-use data_dir::Folder;
+use data_dir::DataDir;
 use database::{Database, Location};
 
 pub use error::ArchiveError;
@@ -41,28 +41,28 @@ pub use replicas::Lease;
 pub use retention::{Retention, Stats};
 
 /// How long a reader waits for a shared database; its own answer is late by no more than that.
-const PATIENCE: Duration = Duration::from_millis(100);
+const READER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a reader asks for takes so many round trips to the database, and some time.
-const ROUND_TRIPS: u64 = 8;
+const ROUND_TRIPS_PER_READ: u64 = 8;
 
 /// The same for a file, which may be on a slow disk but does not go away.
-const PATIENCE_WITH_DISK: Duration = Duration::from_secs(2);
+const FILE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long those wait who would otherwise ask Telegram for what another copy of the program may have read.
-const PATIENCE_OF_REFRESH: Duration = Duration::from_secs(1);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long something may take that no reader waits for.
-const BEHIND: Duration = Duration::from_secs(5);
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For how long an archive that failed is left alone.
-const REST: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The same for one that somebody looks after, who ends it.
-const KEEPERS_REST: Duration = Duration::from_mins(1);
+const MONITORED_PAUSE: Duration = Duration::from_mins(1);
 
 /// Names that were merged by another copy of the program, waiting to be noticed.
-const NOTICES: usize = 1024;
+const NOTIFICATION_CAPACITY: usize = 1024;
 
 /// What a page was fetched for.
 #[derive(Clone, Copy, Debug)]
@@ -108,21 +108,21 @@ struct Rest {
 
 /// An archive.
 pub struct Archive {
-    place: Location,
-    folder: Option<Folder>,
+    location: Location,
+    data_dir: Option<DataDir>,
     /// Held so that no other archive is put in the place of this one meanwhile.
-    _used: Option<File>,
+    _archive_lock: Option<File>,
     database: RwLock<Option<Arc<Database>>>,
     /// Held by who opens the database, or puts another one in its place.
-    changing: tokio::sync::Mutex<()>,
+    open_lock: tokio::sync::Mutex<()>,
     /// Held by who looks whether the file is damaged.
-    examining: tokio::sync::Mutex<()>,
+    check_lock: tokio::sync::Mutex<()>,
     /// How far away a shared database is, in milliseconds, the least that was seen; `u64::MAX` while that is not known.
     round_trip: AtomicU64,
     /// Wakes the task that looks after a shared database, where there is one.
-    keeper: Option<Notify>,
+    health_check: Option<Notify>,
     rest: Mutex<Rest>,
-    notices: broadcast::Sender<ChannelName>,
+    notifications: broadcast::Sender<ChannelName>,
 }
 
 impl Archive {
@@ -150,31 +150,32 @@ impl Archive {
 
     /// How long it is waited for.
     #[must_use]
-    pub fn timeout(&self, wait: Caller) -> Duration {
-        match wait {
-            Caller::Background => BEHIND,
-            _ if self.keeper.is_none() => PATIENCE_WITH_DISK,
-            Caller::Refresh => PATIENCE_OF_REFRESH,
+    pub fn timeout(&self, caller: Caller) -> Duration {
+        match caller {
+            Caller::Background => BACKGROUND_TIMEOUT,
+            _ if self.health_check.is_none() => FILE_TIMEOUT,
+            Caller::Refresh => REFRESH_TIMEOUT,
             // A database that is far away is not one that has gone.
             Caller::Reader => match self.round_trip.load(Ordering::Relaxed) {
-                u64::MAX => PATIENCE,
-                round_trip => Duration::from_millis(round_trip * ROUND_TRIPS).clamp(PATIENCE, 10 * PATIENCE),
+                u64::MAX => READER_TIMEOUT,
+                round_trip => Duration::from_millis(round_trip * ROUND_TRIPS_PER_READ)
+                    .clamp(READER_TIMEOUT, 10 * READER_TIMEOUT),
             },
         }
     }
 
     /// Names that other copies of the program have merged something of.
     pub fn notifications(&self) -> broadcast::Receiver<ChannelName> {
-        self.notices.subscribe()
+        self.notifications.subscribe()
     }
 
     fn has_room(&self) -> Result<(), ArchiveError> {
-        match (&self.folder, &self.place) {
+        match (&self.data_dir, &self.location) {
             (Some(folder), Location::File(file)) if !file.exists() => {
                 Err(ArchiveError::NotFound(folder.path().to_owned()))
             }
             (Some(folder), _) => folder.has_room(),
-            (None, Location::File(file)) if file.parent().is_some_and(data_dir::is_full) => {
+            (None, Location::File(file)) if file.parent().is_some_and(data_dir::is_disk_full) => {
                 Err(ArchiveError::Full)
             }
             _ => Ok(()),
@@ -182,7 +183,11 @@ impl Archive {
     }
 
     /// Does something with the database, in the time that there is for it, unless it is being left alone.
-    async fn run<T, F>(&self, wait: Caller, work: impl FnOnce(Arc<Database>) -> F) -> Result<T, ArchiveError>
+    async fn run<T, F>(
+        &self,
+        caller: Caller,
+        work: impl FnOnce(Arc<Database>) -> F,
+    ) -> Result<T, ArchiveError>
     where
         F: Future<Output = Result<T, ArchiveError>>,
     {
@@ -191,10 +196,10 @@ impl Archive {
             let rest = self.rest();
             (rest.all, rest.readers)
         };
-        if !is_over(all) || (wait == Caller::Reader && !is_over(readers)) {
+        if !is_over(all) || (caller == Caller::Reader && !is_over(readers)) {
             return Err(ArchiveError::CircuitOpen);
         }
-        let limit = self.timeout(wait);
+        let limit = self.timeout(caller);
         let used = self.database();
         let attempt = async {
             let database = match &used {
@@ -210,33 +215,33 @@ impl Archive {
         match outcome.as_ref().err().cloned() {
             None => {}
             // That a reader has no time to wait says nothing yet of those who have.
-            Some(ArchiveError::Slow) if wait == Caller::Reader => {
-                self.rest().readers = Some(Instant::now() + REST);
-                self.keeper.iter().for_each(Notify::notify_one);
+            Some(ArchiveError::Slow) if caller == Caller::Reader => {
+                self.rest().readers = Some(Instant::now() + PAUSE);
+                self.health_check.iter().for_each(Notify::notify_one);
             }
-            Some(err) => self.record_outcome(&err, used.as_ref()).await,
+            Some(err) => self.record_failure(&err, used.as_ref()).await,
         }
         outcome
     }
 
     /// Draws the conclusions of a failure for what comes next.
-    async fn record_outcome(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
+    async fn record_failure(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
             ArchiveError::Full | ArchiveError::Busy | ArchiveError::CircuitOpen => return,
-            ArchiveError::Damaged(why) if self.folder.is_some() => return self.set_aside(used, why).await,
+            ArchiveError::Damaged(why) if self.data_dir.is_some() => return self.quarantine(used, why).await,
             _ => {}
         }
-        let rest = if self.keeper.is_some() { KEEPERS_REST } else { REST };
+        let rest = if self.health_check.is_some() { MONITORED_PAUSE } else { PAUSE };
         if self.rest().all.replace(Instant::now() + rest).is_none() {
             tracing::error!("the archive is left alone for a while: {err}");
         }
-        self.keeper.iter().for_each(Notify::notify_one);
+        self.health_check.iter().for_each(Notify::notify_one);
         // A pool does not say why it has no connection to give. One asks for all who have met the failure.
         if let (Location::File(file), Some(_), Ok(_alone)) =
-            (&self.place, &self.folder, self.examining.try_lock())
-            && let Err(ArchiveError::Damaged(why)) = database::examine(file).await
+            (&self.location, &self.data_dir, self.check_lock.try_lock())
+            && let Err(ArchiveError::Damaged(why)) = database::check_integrity(file).await
         {
-            self.set_aside(used, &why).await;
+            self.quarantine(used, &why).await;
         }
     }
 

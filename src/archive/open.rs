@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use url::Url;
 
-use super::data_dir::{self, Folder};
+use super::data_dir::{self, DataDir};
 use super::database::{Database, Location};
-use super::{Archive, ArchiveError, BEHIND, NOTICES, replicas};
+use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, replicas};
 
 /// The file in the data folder.
-pub(super) const FILE: &str = "archive.sqlite";
+pub(super) const ARCHIVE_FILE: &str = "archive.sqlite";
 
 impl Archive {
     /// The archive in a data folder, which is made when needed, for a service: no other one may use it meanwhile. A
@@ -21,13 +21,13 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::InUse`], [`ArchiveError::NotWritable`], [`ArchiveError::Foreign`], [`ArchiveError::PrevPage`]. That
+    /// [`ArchiveError::InUse`], [`ArchiveError::NotWritable`], [`ArchiveError::Foreign`], [`ArchiveError::NewerVersion`]. That
     /// the disk is full is none, unless it has no room for a lock.
     pub async fn open_for_service(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        let archive = Self::of_file(folder, Some(Folder::take(folder)?))?;
+        let archive = Self::in_data_dir(folder, Some(DataDir::lock(folder)?))?;
         match archive.open_with_room(folder).await {
             Err(ArchiveError::Damaged(why)) => {
-                archive.set_aside(None, &why).await;
+                archive.quarantine(None, &why).await;
                 archive.database_or_open().await?;
             }
             Err(ArchiveError::Full) => tracing::error!("{}", ArchiveError::Full),
@@ -46,14 +46,14 @@ impl Archive {
     /// [`ArchiveError::NotFound`] when there is none, [`ArchiveError::NotWritable`] also when it is only looked at, and
     /// others.
     pub async fn open(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        let file = absolute(folder).join(FILE);
+        let file = absolute(folder).join(ARCHIVE_FILE);
         match file.try_exists() {
             Ok(true) => {}
             Ok(false) => return Err(ArchiveError::NotFound(file)),
             Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
         // SQLite writes beside a file that it reads, too.
-        let archive = Self::of_file(folder, None)?;
+        let archive = Self::in_data_dir(folder, None)?;
         archive.open_with_room(folder).await?;
         Ok(Arc::new(archive))
     }
@@ -64,8 +64,8 @@ impl Archive {
     ///
     /// When it cannot be opened.
     pub async fn open_or_create(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
-        data_dir::make(folder)?;
-        let archive = Self::of_file(folder, None)?;
+        data_dir::create(folder)?;
+        let archive = Self::in_data_dir(folder, None)?;
         archive.database_or_open().await?;
         Ok(Arc::new(archive))
     }
@@ -85,14 +85,14 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::PrevPage`]. That it cannot be reached is no error for `patient` ones, which are services: it is
+    /// [`ArchiveError::NewerVersion`]. That it cannot be reached is no error for `patient` ones, which are services: it is
     /// tried again whenever it is needed.
     pub async fn shared(url: &Url, with_write_timeout: bool) -> Result<Arc<Self>, ArchiveError> {
-        let keeper = with_write_timeout.then(Notify::new);
-        let archive = Arc::new(Self { keeper, ..Self::new(Location::Postgres(url.clone()), None) });
+        let health_check = with_write_timeout.then(Notify::new);
+        let archive = Arc::new(Self { health_check, ..Self::new(Location::Postgres(url.clone()), None) });
         match tokio::time::timeout(Duration::from_secs(3), archive.database_or_open()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(err @ ArchiveError::PrevPage { .. })) => return Err(err),
+            Ok(Err(err @ ArchiveError::NewerVersion { .. })) => return Err(err),
             Ok(Err(err)) if !with_write_timeout => return Err(err),
             Err(_) if !with_write_timeout => return Err(ArchiveError::Slow),
             failed => {
@@ -108,33 +108,36 @@ impl Archive {
         Ok(archive)
     }
 
-    fn of_file(folder: &Path, taken: Option<Folder>) -> Result<Self, ArchiveError> {
-        let file = absolute(folder).join(FILE);
-        Ok(Self { _used: data_dir::lock_shared(folder)?, ..Self::new(Location::File(file), taken) })
+    fn in_data_dir(folder: &Path, data_dir: Option<DataDir>) -> Result<Self, ArchiveError> {
+        let file = absolute(folder).join(ARCHIVE_FILE);
+        Ok(Self {
+            _archive_lock: data_dir::lock_shared(folder)?,
+            ..Self::new(Location::File(file), data_dir)
+        })
     }
 
-    fn new(place: Location, folder: Option<Folder>) -> Self {
+    fn new(location: Location, data_dir: Option<DataDir>) -> Self {
         Self {
-            place,
-            folder,
-            _used: None,
+            location,
+            data_dir,
+            _archive_lock: None,
             database: RwLock::default(),
-            changing: tokio::sync::Mutex::default(),
-            examining: tokio::sync::Mutex::default(),
+            open_lock: tokio::sync::Mutex::default(),
+            check_lock: tokio::sync::Mutex::default(),
             round_trip: AtomicU64::new(u64::MAX),
-            keeper: None,
+            health_check: None,
             rest: Mutex::default(),
-            notices: broadcast::Sender::new(NOTICES),
+            notifications: broadcast::Sender::new(NOTIFICATION_CAPACITY),
         }
     }
 
     /// Opens the database, unless that has happened.
     pub(super) async fn database_or_open(&self) -> Result<Arc<Database>, ArchiveError> {
-        let _alone = self.changing.lock().await;
+        let _alone = self.open_lock.lock().await;
         if let Some(database) = self.database() {
             return Ok(database);
         }
-        let database = Arc::new(Database::open(&self.place).await?);
+        let database = Arc::new(Database::open(&self.location).await?);
         self.swap(Some(Arc::clone(&database)));
         Ok(database)
     }
@@ -142,7 +145,7 @@ impl Archive {
     /// The same; when the disk is full, with what is held back for that.
     async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
         match self.database_or_open().await {
-            Err(ArchiveError::Full | ArchiveError::Database(_)) if data_dir::is_full(folder) => {
+            Err(ArchiveError::Full | ArchiveError::Database(_)) if data_dir::is_disk_full(folder) => {
                 data_dir::release_ballast(folder);
                 self.database_or_open().await
             }
@@ -151,9 +154,9 @@ impl Archive {
     }
 
     /// Makes room for a new archive in place of one that was removed while it was in use.
-    pub(super) async fn begin_anew(&self, folder: &Path) -> Result<(), ArchiveError> {
-        let _alone = self.changing.lock().await;
-        let Location::File(file) = &self.place else { return Ok(()) };
+    pub(super) async fn recreate(&self, folder: &Path) -> Result<(), ArchiveError> {
+        let _alone = self.open_lock.lock().await;
+        let Location::File(file) = &self.location else { return Ok(()) };
         if file.exists() {
             return Ok(());
         }
@@ -163,29 +166,29 @@ impl Archive {
         );
         if let Some(database) = self.swap(None) {
             // When somebody still reads from it, that ends with its connections.
-            drop(tokio::time::timeout(BEHIND, database.close()).await);
+            drop(tokio::time::timeout(BACKGROUND_TIMEOUT, database.close()).await);
         }
-        data_dir::make(folder)
+        data_dir::create(folder)
     }
 
     /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
-    pub(super) async fn set_aside(&self, used: Option<&Arc<Database>>, why: &str) {
-        let _alone = self.changing.lock().await;
+    pub(super) async fn quarantine(&self, used: Option<&Arc<Database>>, why: &str) {
+        let _alone = self.open_lock.lock().await;
         let current = self.database();
         let is_used = |current: &Arc<Database>| used.is_none_or(|used| Arc::ptr_eq(used, current));
-        let Location::File(file) = &self.place else { return };
+        let Location::File(file) = &self.location else { return };
         if current.as_ref().is_some_and(|current| !is_used(current)) {
             return;
         }
         self.swap(None);
         // Its last connection removes files by their names, so it must be gone before there are others.
         if let Some(current) = current
-            && tokio::time::timeout(BEHIND, current.close()).await.is_err()
+            && tokio::time::timeout(BACKGROUND_TIMEOUT, current.close()).await.is_err()
         {
             tracing::error!("the damaged archive is still in use");
             return;
         }
-        data_dir::set_aside(file, why);
+        data_dir::quarantine(file, why);
     }
 }
 

@@ -26,15 +26,15 @@ impl Archive {
     pub async fn load(
         &self,
         name: &ChannelName,
-        wait: Caller,
+        caller: Caller,
     ) -> Result<Option<ArchivedChannel>, ArchiveError> {
         let name = name.clone();
-        let load = |database: Arc<Database>| async move {
+        let read = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
-            known(&mut connection, &name).await
+            load(&mut connection, &name).await
         };
-        match self.run(wait, load).await? {
-            Some(found) => found.known().await,
+        match self.run(caller, read).await? {
+            Some(raw) => raw.into_archived_channel().await,
             None => Ok(None),
         }
     }
@@ -47,16 +47,16 @@ impl Archive {
     pub async fn feed_page(
         &self,
         name: &ChannelName,
-        depth: FeedPageRequest,
-        wait: Caller,
+        request: FeedPageRequest,
+        caller: Caller,
     ) -> Result<Option<FeedPage>, ArchiveError> {
         let name = name.clone();
-        let view = |database: Arc<Database>| async move {
+        let read = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
-            view(&mut connection, &name, depth).await
+            feed_page(&mut connection, &name, request).await
         };
-        match self.run(wait, view).await? {
-            Some(found) => found.view().await.map(Some),
+        match self.run(caller, read).await? {
+            Some(raw) => raw.into_feed_page().await.map(Some),
             None => Ok(None),
         }
     }
@@ -82,24 +82,24 @@ impl Archive {
         &self,
         name: &ChannelName,
         post: Option<PostId>,
-        wait: Caller,
+        caller: Caller,
     ) -> Result<Option<SeenMediaUrls>, ArchiveError> {
         let name = name.clone();
         let read = |database: Arc<Database>| async move {
             let mut connection = database.reads.acquire().await?;
             match post {
-                Some(post) => files(&mut connection, &name, post).await,
+                Some(post) => media_urls_of_post(&mut connection, &name, post).await,
                 None => Ok(channel(&mut connection, &name).await?.map(|row| SeenMediaUrls {
                     urls: MediaUrls::of_channel(&row.channel),
                     seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
                 })),
             }
         };
-        self.run(wait, read).await
+        self.run(caller, read).await
     }
 }
 
-async fn files(
+async fn media_urls_of_post(
     connection: &mut AnyConnection,
     name: &ChannelName,
     post: PostId,
@@ -116,7 +116,7 @@ async fn files(
 }
 
 /// A reader that comes once a day misses nothing: the first page has the posts of a day, within [`MAX_POSTS_PER_PAGE`].
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What belongs to one page of a feed, as it was read; making posts of it is work for another thread.
 pub(super) struct RawFeedPage {
@@ -128,14 +128,14 @@ pub(super) struct RawFeedPage {
 }
 
 impl RawFeedPage {
-    pub(super) async fn known(self) -> Result<Option<ArchivedChannel>, ArchiveError> {
+    pub(super) async fn into_archived_channel(self) -> Result<Option<ArchivedChannel>, ArchiveError> {
         let fetched = Timestamp::from_millisecond(self.row.fetched).unwrap_or_default();
         let fresh_for = Duration::from_millis(u64::try_from(self.row.fresh_for).unwrap_or_default());
-        let FeedPage { snapshot, changed, .. } = self.view().await?;
+        let FeedPage { snapshot, changed, .. } = self.into_feed_page().await?;
         Ok(snapshot.map(|snapshot| ArchivedChannel { snapshot, changed, fetched, fresh_for }))
     }
 
-    pub(super) async fn view(self) -> Result<FeedPage, ArchiveError> {
+    pub(super) async fn into_feed_page(self) -> Result<FeedPage, ArchiveError> {
         let Self { mut row, bodies, has_older, prev, gap } = self;
         // They change all the time, and no feed shows them.
         row.channel.counters.clear();
@@ -149,29 +149,29 @@ impl RawFeedPage {
 }
 
 /// What the feed of a channel shows; `None` for one that is not archived, or gone.
-pub(super) async fn known(
+pub(super) async fn load(
     connection: &mut AnyConnection,
     name: &ChannelName,
 ) -> Result<Option<RawFeedPage>, ArchiveError> {
     match channel(connection, name).await? {
         Some(row) if !row.is_gone => {
-            page(connection, row, FeedPageRequest { before: None, limit: None }).await.map(Some)
+            raw_feed_page(connection, row, FeedPageRequest { before: None, limit: None }).await.map(Some)
         }
         _ => Ok(None),
     }
 }
 
 /// Some posts of a channel, with what is around them.
-pub(super) async fn view(
+pub(super) async fn feed_page(
     connection: &mut AnyConnection,
     name: &ChannelName,
-    depth: FeedPageRequest,
+    request: FeedPageRequest,
 ) -> Result<Option<RawFeedPage>, ArchiveError> {
     let Some(row) = channel(connection, name).await? else { return Ok(None) };
-    let (key, wanted) = (row.key, depth.limit.map_or(MIN_POSTS_PER_PAGE, usize::from));
-    let mut found = page(connection, row, depth).await?;
-    if let Some(before) = depth.before {
-        found.prev = newer(connection, key, before, wanted).await?;
+    let (key, wanted) = (row.key, request.limit.map_or(MIN_POSTS_PER_PAGE, usize::from));
+    let mut found = raw_feed_page(connection, row, request).await?;
+    if let Some(before) = request.before {
+        found.prev = prev_page(connection, key, before, wanted).await?;
     }
     // It is of no matter when the page is full above it.
     let is_full = found.bodies.len() >= wanted;
@@ -180,13 +180,13 @@ pub(super) async fn view(
 }
 
 /// The posts of one page of a feed. It ends where posts may be missing, so that whoever follows its pages misses none.
-async fn page(
+async fn raw_feed_page(
     connection: &mut AnyConnection,
     row: ChannelRow,
-    depth: FeedPageRequest,
+    request: FeedPageRequest,
 ) -> Result<RawFeedPage, ArchiveError> {
-    let upper = depth.before.map_or(i64::from(u32::MAX), |before| before.get().into());
-    let gap = gaps::highest(connection, row.key, upper).await?;
+    let upper = request.before.map_or(i64::from(u32::MAX), |before| before.get().into());
+    let gap = gaps::highest_gap(connection, row.key, upper).await?;
     let above = gap.map_or(0, |gap| i64::from(gap.above));
     let heads = sqlx::query(
         "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3
@@ -197,9 +197,9 @@ async fn page(
     let heads = heads.bind(row.key).bind(above).bind(upper).bind(most).fetch_all(&mut *connection).await?;
     let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
     let heads = heads.collect::<Result<Vec<_>, sqlx::Error>>()?;
-    let n_shown = match depth.limit {
+    let n_shown = match request.limit {
         Some(limit) => heads.len().min(limit.into()),
-        None => first_page(&heads),
+        None => first_page_len(&heads),
     };
     let Some((lowest, _)) = heads[..n_shown].last() else {
         return Ok(RawFeedPage { row, bodies: Vec::new(), has_older: false, prev: None, gap });
@@ -216,15 +216,15 @@ async fn page(
 
 /// How many of these posts, the newest first, the first page of a feed shows: as many as Telegram's page, and all
 /// that were published within a day before the newest one.
-fn first_page(heads: &[(PostId, i64)]) -> usize {
+fn first_page_len(heads: &[(PostId, i64)]) -> usize {
     let newest = heads.first().map_or(0, |(_, published)| *published);
-    let since = newest - DAY.as_secs();
+    let since = newest - FIRST_PAGE_SPAN.as_secs();
     let n_recent = heads.iter().take_while(|(_, published)| *published > since).count();
     n_recent.max(MIN_POSTS_PER_PAGE).min(MAX_POSTS_PER_PAGE.into()).min(heads.len())
 }
 
 /// Where the page above this one begins, as in [`FeedPage::newer`].
-async fn newer(
+async fn prev_page(
     connection: &mut AnyConnection,
     key: i64,
     before: PostId,

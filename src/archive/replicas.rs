@@ -11,26 +11,26 @@ use tokio::sync::Notify;
 
 use super::codec::lowercase;
 use super::database::{Database, Location};
-use super::{Archive, ArchiveError, Caller, KEEPERS_REST};
+use super::{Archive, ArchiveError, Caller, MONITORED_PAUSE};
 use crate::model::channel::ChannelName;
 
 /// A copy that holds a lease and dies holds it for so long.
-const LEASE_SECONDS: i64 = 15;
+const LEASE_S: i64 = 15;
 
 /// Where merges are made known.
-const TOPIC: &str = "telewire";
+const NOTIFY_CHANNEL: &str = "telewire";
 
-/// Between attempts to listen, and twice the time between attempts to reach a database.
-const RETRY: Duration = Duration::from_secs(1);
+/// Between attempts to listen, and twice the time between attempts to scope a database.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long such an attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(1500);
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// After so much silence it is looked whether the connection is still there.
-const SILENCE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What this copy calls itself.
-static SELF: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
+static REPLICA_ID: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
 
 /// Who may read a channel from Telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +47,11 @@ impl Archive {
     /// # Errors
     ///
     /// When the archive fails; then everybody is on their own.
-    pub async fn lease(&self, what: &str) -> Result<Lease, ArchiveError> {
+    pub async fn lease(&self, key: &str) -> Result<Lease, ArchiveError> {
         if !self.is_shared() {
             return Ok(Lease::Ours);
         }
-        let name = what.to_ascii_lowercase();
+        let name = key.to_ascii_lowercase();
         let ask = |database: Arc<Database>| async move {
             // The database's clock counts, since it is the same for all.
             let lease = sqlx::query(
@@ -60,7 +60,7 @@ impl Archive {
                  WHERE lease.until < now() OR lease.holder = excluded.holder
                  RETURNING holder",
             );
-            let lease = lease.bind(name).bind(SELF.as_str()).bind(LEASE_SECONDS);
+            let lease = lease.bind(name).bind(REPLICA_ID.as_str()).bind(LEASE_S);
             Ok(lease.fetch_optional(&database.writes).await?)
         };
         let given = self.run(Caller::Refresh, ask).await?;
@@ -68,45 +68,45 @@ impl Archive {
     }
 
     /// Gives the right back. A failure does not matter, since it ends by itself.
-    pub async fn release_lease(&self, what: &str) {
+    pub async fn release_lease(&self, key: &str) {
         if !self.is_shared() {
             return;
         }
-        let lowercase = what.to_ascii_lowercase();
+        let name = key.to_ascii_lowercase();
         let release = |database: Arc<Database>| async move {
             let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
-            release.bind(lowercase).bind(SELF.as_str()).execute(&database.writes).await?;
+            release.bind(name).bind(REPLICA_ID.as_str()).execute(&database.writes).await?;
             Ok(())
         };
         if let Err(err) = self.run(Caller::Background, release).await {
-            tracing::debug!(what, "a lease was not given back: {err}");
+            tracing::debug!(key, "a lease was not given back: {err}");
         }
     }
 
     /// Whether other copies of the program may use it too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.place, Location::Postgres(_))
+        matches!(self.location, Location::Postgres(_))
     }
 }
 
 /// Makes a merge known to the other copies, when its transaction ends well.
 pub(super) async fn notify(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
-    let notice = format!("{} {}", *SELF, lowercase(name));
-    let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(TOPIC).bind(notice);
+    let notification = format!("{} {}", *REPLICA_ID, lowercase(name));
+    let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(NOTIFY_CHANNEL).bind(notification);
     notify.fetch_all(connection).await.map(drop)
 }
 
 /// Listens to the other copies for as long as the archive is there.
 pub(super) fn listen(archive: &Arc<Archive>) {
-    let Location::Postgres(url) = &archive.place else { return };
+    let Location::Postgres(url) = &archive.location else { return };
     let (url, archive) = (url.to_string(), Arc::downgrade(archive));
     tokio::spawn(async move {
         while archive.strong_count() > 0 {
             if let Err(err) = listen_until_disconnected(&url, &archive).await {
                 tracing::warn!("other copies cannot be heard at the moment: {err}");
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     });
 }
@@ -115,19 +115,19 @@ pub(super) fn listen(archive: &Arc<Archive>) {
 /// refreshed.
 async fn listen_until_disconnected(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
-    listener.listen(TOPIC).await?;
+    listener.listen(NOTIFY_CHANNEL).await?;
     loop {
-        let Ok(notice) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
+        let Ok(notification) = tokio::time::timeout(KEEPALIVE_INTERVAL, listener.try_recv()).await else {
             // Nobody has anything to say, or the other end has gone without a word.
-            let alive = tokio::time::timeout(RETRY, (&mut listener).execute("SELECT 1")).await;
+            let alive = tokio::time::timeout(RETRY_INTERVAL, (&mut listener).execute("SELECT 1")).await;
             alive.map_err(|_| sqlx::Error::PoolTimedOut)??;
             continue;
         };
-        let (Some(notice), Some(archive)) = (notice?, archive.upgrade()) else { return Ok(()) };
-        let name = notice.payload().split_once(' ').filter(|(from, _)| *from != *SELF);
+        let (Some(notification), Some(archive)) = (notification?, archive.upgrade()) else { return Ok(()) };
+        let name = notification.payload().split_once(' ').filter(|(from, _)| *from != *REPLICA_ID);
         if let Some(name) = name.and_then(|(_, name)| ChannelName::new(name)) {
             // Nobody needs to be listening.
-            drop(archive.notices.send(name));
+            drop(archive.notifications.send(name));
         }
     }
 }
@@ -142,9 +142,9 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                 rest.all.is_none() && rest.readers.is_none()
             };
             if is_well {
-                let woken = archive.keeper.as_ref().map(Notify::notified);
+                let woken = archive.health_check.as_ref().map(Notify::notified);
                 // Looks up now and then, to end with the archive.
-                drop(tokio::time::timeout(SILENCE, OptionFuture::from(woken)).await);
+                drop(tokio::time::timeout(KEEPALIVE_INTERVAL, OptionFuture::from(woken)).await);
                 continue;
             }
             let answers = async {
@@ -159,7 +159,7 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                 }
                 Ok::<_, ArchiveError>(round_trip)
             };
-            match tokio::time::timeout(ATTEMPT, answers).await {
+            match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, answers).await {
                 Ok(Ok(round_trip)) => {
                     let milliseconds = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
                     archive.round_trip.fetch_min(milliseconds, Ordering::Relaxed);
@@ -172,13 +172,13 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                     tracing::debug!("the shared archive is not there yet: {failed:?}");
                     // Its connections may wait for a machine that is no longer there.
                     archive.discard(archive.database().as_ref());
-                    let until = Instant::now() + KEEPERS_REST;
+                    let until = Instant::now() + MONITORED_PAUSE;
                     if archive.rest().all.replace(until).is_none() {
                         tracing::error!(
                             "the shared archive does not answer, and is left alone until it does"
                         );
                     }
-                    tokio::time::sleep(RETRY / 2).await;
+                    tokio::time::sleep(RETRY_INTERVAL / 2).await;
                 }
             }
         }

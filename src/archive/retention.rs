@@ -13,10 +13,10 @@ use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::PostId;
 
 /// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
-const BATCH: i64 = 500;
+const PRUNE_BATCH_SIZE: i64 = 500;
 
 /// Between two of them.
-const PAUSE: Duration = Duration::from_millis(5);
+const PRUNE_PAUSE: Duration = Duration::from_millis(5);
 
 /// What is kept of each channel; its newest posts, as many as Telegram's page shows, always are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +56,11 @@ impl Archive {
     /// When the archive fails; what was deleted until then stays deleted.
     pub async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, ArchiveError> {
         let database = self.database_or_open().await?;
-        let folder = match &self.place {
+        let folder = match &self.location {
             Location::File(file) => file.parent(),
             _ => None,
         };
-        if folder.is_some_and(data_dir::is_full) {
+        if folder.is_some_and(data_dir::is_disk_full) {
             folder.into_iter().for_each(data_dir::release_ballast);
         }
         let mut n_pruned = 0;
@@ -154,14 +154,15 @@ async fn prune_channel(
             "DELETE FROM post WHERE channel = $1 AND id IN
                  (SELECT id FROM post WHERE channel = $1 AND id < $2 ORDER BY id LIMIT $3)",
         );
-        let deleted = delete.bind(key).bind(lowest_kept).bind(BATCH).execute(&database.writes).await?;
+        let deleted =
+            delete.bind(key).bind(lowest_kept).bind(PRUNE_BATCH_SIZE).execute(&database.writes).await?;
         n_pruned += deleted.rows_affected();
         if deleted.rows_affected() == 0 {
             break;
         }
         // The log of what was written is emptied, so that it does not grow by what is deleted.
         database.shrink().await?;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(PRUNE_PAUSE).await;
     }
     if n_pruned > 0 {
         let mut tx = database.begin().await?;
@@ -170,7 +171,7 @@ async fn prune_channel(
         // What was deleted can be read again by whoever asks for it.
         if let Some(below) = u32::try_from(lowest_kept).ok().and_then(PostId::new) {
             let gap = Gap { above: 0, below, linked: true, lazy: true, failures: 0, retry: 0 };
-            gaps::put_gap(&mut tx, key, gap).await?;
+            gaps::upsert_gap(&mut tx, key, gap).await?;
         }
         tx.commit().await?;
     }
@@ -187,13 +188,13 @@ async fn nth_newest(connection: &mut AnyConnection, key: i64, n: usize) -> Resul
 }
 
 /// Forgets the channels that were read the longest ago, until the rest fits.
-pub(super) async fn forget(database: &Database, max_bytes: u64) -> Result<(), ArchiveError> {
+pub(super) async fn evict_channels(database: &Database, max_bytes: u64) -> Result<(), ArchiveError> {
     while database.size().await? > max_bytes {
-        let forget = sqlx::query(
+        let evict = sqlx::query(
             "DELETE FROM channel WHERE key IN (SELECT key FROM channel ORDER BY fetched LIMIT
                  (SELECT count(*) / 16 + 1 FROM channel))",
         );
-        if forget.execute(&database.writes).await?.rows_affected() == 0 {
+        if evict.execute(&database.writes).await?.rows_affected() == 0 {
             break;
         }
     }

@@ -27,38 +27,38 @@ impl Archive {
         &self,
         name: &ChannelName,
         page: Arc<FetchedPage>,
-        reach: PageScope,
+        scope: PageScope,
         now: Timestamp,
         fresh_for: Duration,
     ) -> Result<Option<Gap>, ArchiveError> {
         match self.has_room() {
-            Err(ArchiveError::NotFound(folder)) => self.begin_anew(&folder).await?,
+            Err(ArchiveError::NotFound(folder)) => self.recreate(&folder).await?,
             has_room => has_room?,
         }
         let (seen, now) = (now, whole_seconds(now));
-        let Some(part) = PageSlice::of(&page, matches!(reach, PageScope::Newest), now) else {
+        let Some(slice) = PageSlice::of(&page, matches!(scope, PageScope::Newest), now) else {
             return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
         };
-        let left = match reach {
+        let left = match scope {
             PageScope::Newest | PageScope::Revisit(_) => None,
-            PageScope::Gap(_, gap) => part.rest_of(gap),
+            PageScope::Gap(_, gap) => slice.remaining_gap(gap),
         };
         // An album that is held back is asked for again when it is whole.
-        let whole_in = part.held_for.and_then(|left| Duration::try_from(left).ok());
+        let whole_in = slice.held_for.and_then(|left| Duration::try_from(left).ok());
         let fresh_for = whole_in.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
-        let (asked, place) = (name.clone(), self.place.clone());
+        let (requested, location) = (name.clone(), self.location.clone());
         let write = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
             let channel = &page.snapshot.channel;
-            database.reserve(&mut tx, &lowercase(&channel.name)).await?;
-            let visit = MergeContext { asked: &asked, channel, reach, seen, now, fresh_for };
-            let is_visible = merge(&mut tx, &visit, part).await?;
-            if database.is_postgres && (is_visible || matches!(reach, PageScope::Newest)) {
-                replicas::notify(&mut tx, &asked).await?;
+            database.lock_channel(&mut tx, &lowercase(&channel.name)).await?;
+            let context = MergeContext { requested: &requested, channel, scope, seen, now, fresh_for };
+            let is_visible = merge(&mut tx, &context, slice).await?;
+            if database.is_postgres && (is_visible || matches!(scope, PageScope::Newest)) {
+                replicas::notify(&mut tx, &requested).await?;
             }
             tx.commit().await?;
-            if let Location::Memory(max_bytes) = place {
-                retention::forget(&database, max_bytes).await?;
+            if let Location::Memory(max_bytes) = location {
+                retention::evict_channels(&database, max_bytes).await?;
             }
             Ok(left)
         };
@@ -73,7 +73,7 @@ impl Archive {
     pub async fn hidden_posts(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
         let name = name.clone();
         let read = |database: Arc<Database>| async move {
-            hidden(&mut *database.reads.acquire().await?, &name).await
+            hidden_posts(&mut *database.reads.acquire().await?, &name).await
         };
         self.run(Caller::Background, read).await
     }
@@ -93,8 +93,8 @@ impl Archive {
         let name = name.clone();
         let write = |database: Arc<Database>| async move {
             let mut tx = database.begin().await?;
-            database.reserve(&mut tx, &lowercase(&name)).await?;
-            recover(&mut tx, &name, &found, now).await?;
+            database.lock_channel(&mut tx, &lowercase(&name)).await?;
+            store_recovered(&mut tx, &name, &found, now).await?;
             if database.is_postgres {
                 replicas::notify(&mut tx, &name).await?;
             }
@@ -118,14 +118,14 @@ impl Archive {
 }
 
 /// How many hidden posts are looked up after a refresh, and how often each one is tried.
-const MAX_HIDDEN: i64 = 3;
-const MAX_ATTEMPTS: i64 = 3;
+const MAX_HIDDEN_POSTS: i64 = 3;
+const MAX_RECOVERY_ATTEMPTS: i64 = 3;
 
 /// A page that was fetched.
 pub(super) struct MergeContext<'a> {
-    pub(super) asked: &'a ChannelName,
+    pub(super) requested: &'a ChannelName,
     pub(super) channel: &'a Channel,
-    pub(super) reach: PageScope,
+    pub(super) scope: PageScope,
     /// When it was.
     pub(super) seen: Timestamp,
     /// The same in whole seconds, as posts have their times.
@@ -136,80 +136,81 @@ pub(super) struct MergeContext<'a> {
 /// Writes what a page has changed. Tells whether a reader can see a difference.
 pub(super) async fn merge(
     connection: &mut AnyConnection,
-    visit: &MergeContext<'_>,
-    mut part: PageSlice,
+    context: &MergeContext<'_>,
+    mut slice: PageSlice,
 ) -> Result<bool, ArchiveError> {
-    let (key, before) = channel_of(connection, visit).await?;
+    let (key, before) = find_or_insert_channel(connection, context).await?;
     let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
     let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
     let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
-    match visit.reach {
+    match context.scope {
         PageScope::Newest => {
             // What may be cut is left out also when only what is above it is known. Of a channel that is new the whole
             // page is shown.
-            let gap = gaps::highest(connection, key, part.lowest.get().into()).await?;
-            let is_open = |gap: &Gap| part.lowest < gap.below;
+            let gap = gaps::highest_gap(connection, key, slice.lowest.get().into()).await?;
+            let is_open = |gap: &Gap| slice.lowest < gap.below;
             let above = gap.filter(is_open).map(|gap| gap.above).or(newest_known);
             if let Some(above) = above {
-                part.leave_out_cut(above);
+                slice.drop_cut_oldest(above);
             }
         }
         PageScope::Gap(from, gap) => {
-            part.leave_out_cut(gap.above);
+            slice.drop_cut_oldest(gap.above);
             let upper = (from < gap.below).then(|| {
-                let above = (part.leave_out_cut_end(from).get() - 1).max(gap.above);
+                let above = (slice.drop_cut_newest(from).get() - 1).max(gap.above);
                 Gap { above, failures: 0, retry: 0, ..gap }
             });
-            let rest: Vec<Gap> = upper.into_iter().chain(part.rest_of(gap)).collect();
-            gaps::replace(connection, key, gap, &rest).await?;
+            let rest: Vec<Gap> = upper.into_iter().chain(slice.remaining_gap(gap)).collect();
+            gaps::replace_gap(connection, key, gap, &rest).await?;
         }
         PageScope::Revisit(from) => {
-            part.leave_out_cut(0);
-            part.leave_out_cut_end(from);
+            slice.drop_cut_oldest(0);
+            slice.drop_cut_newest(from);
             // Such pages come one upon the other: what one of them lacks another one lacks as well.
-            part.is_whole = false;
+            slice.is_whole = false;
         }
     }
-    let known = records(connection, key, &part).await?;
-    if let PageScope::Revisit(_) = visit.reach {
-        part.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
+    let known = records_around(connection, key, &slice).await?;
+    if let PageScope::Revisit(_) = context.scope {
+        slice.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
     }
-    let changes = merge::merge(known, &part, visit.now);
+    let changes = merge::merge(known, &slice, context.now);
     for record in &changes.put {
-        put(connection, key, record).await?;
+        upsert_post(connection, key, record).await?;
     }
-    see(connection, key, &part, visit.seen).await?;
-    let is_newest = matches!(visit.reach, PageScope::Newest);
+    mark_seen(connection, key, &slice, context.seen).await?;
+    let is_newest = matches!(context.scope, PageScope::Newest);
     if is_newest {
         let above = newest_known.unwrap_or(0);
-        if part.lowest.get() > above + 1 {
-            let (below, linked, lazy) = (part.cursor, part.is_linked, above == 0);
-            gaps::put_gap(connection, key, Gap { above, below, linked, lazy, failures: 0, retry: 0 }).await?;
+        if slice.lowest.get() > above + 1 {
+            let (below, linked, lazy) = (slice.cursor, slice.is_linked, above == 0);
+            gaps::upsert_gap(connection, key, Gap { above, below, linked, lazy, failures: 0, retry: 0 })
+                .await?;
         }
     }
     let is_visible = changes.is_visible
-        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(visit.channel));
+        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(context.channel));
     // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
-    let says_when = |record: &Record| {
+    let is_timestamped = |record: &Record| {
         newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
-            || record.post.updated == Some(visit.now)
+            || record.post.updated == Some(context.now)
     };
-    let is_told = !changes.put.is_empty() && changes.put.iter().all(says_when);
+    let has_own_timestamp = !changes.put.is_empty() && changes.put.iter().all(is_timestamped);
     let changed_at = match before {
-        Some(_) if is_visible && !is_told => Some(visit.now),
+        Some(_) if is_visible && !has_own_timestamp => Some(context.now),
         before => before.and_then(|before| before.changed),
     };
     let update = sqlx::query(
         "UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0,
              fetched = coalesce($5, fetched), fresh_for = coalesce($6, fresh_for) WHERE key = $1",
     );
-    let fresh_for = i64::try_from(visit.fresh_for.as_millis()).unwrap_or(i64::MAX);
+    let fresh_for = i64::try_from(context.fresh_for.as_millis()).unwrap_or(i64::MAX);
     update
         .bind(key)
-        .bind(visit.channel.name.as_str())
-        .bind(encode(visit.channel)?)
+        .bind(context.channel.name.as_str())
+        .bind(encode(context.channel)?)
         .bind(changed_at.map(Timestamp::as_second))
-        .bind(is_newest.then_some(visit.now.as_millisecond()))
+        .bind(is_newest.then_some(context.now.as_millisecond()))
         .bind(is_newest.then_some(fresh_for))
         .execute(connection)
         .await?;
@@ -223,36 +224,36 @@ fn as_shown(channel: &Channel) -> Channel {
 }
 
 /// Remembers that Telegram shows these posts, and their files at these addresses.
-async fn see(
+async fn mark_seen(
     connection: &mut AnyConnection,
     key: i64,
-    part: &PageSlice,
+    slice: &PageSlice,
     seen: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let is_shown = |post: &&Post| post.only_in_telegram.is_none();
-    let ids: Vec<String> = part.posts.iter().filter(is_shown).map(|post| post.id.to_string()).collect();
+    let ids: Vec<String> = slice.posts.iter().filter(is_shown).map(|post| post.id.to_string()).collect();
     if ids.is_empty() {
         return Ok(());
     }
     // Numbers, which need no quotes; a database may be too far away for one question each.
-    let see = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
-    let see = sqlx::query(AssertSqlSafe(see)).bind(key).bind(seen.as_millisecond());
-    see.execute(connection).await.map(drop)
+    let update = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
+    let update = sqlx::query(AssertSqlSafe(update)).bind(key).bind(seen.as_millisecond());
+    update.execute(connection).await.map(drop)
 }
 
 /// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells
 /// by a number, is that one's from now on: the posts of the old one are kept, but not mixed with the new one's.
-async fn channel_of(
+async fn find_or_insert_channel(
     connection: &mut AnyConnection,
-    visit: &MergeContext<'_>,
+    context: &MergeContext<'_>,
 ) -> Result<(i64, Option<ChannelRow>), ArchiveError> {
-    let number = visit.channel.id.and_then(|id| i64::try_from(id).ok());
-    let mut found = key(connection, &visit.channel.name).await?;
+    let number = context.channel.id.and_then(|id| i64::try_from(id).ok());
+    let mut found = key(connection, &context.channel.name).await?;
     if let Some(by_name) = found {
         let theirs = sqlx::query("SELECT telegram_id FROM channel WHERE key = $1").bind(by_name);
         let theirs: Option<i64> = theirs.fetch_one(&mut *connection).await?.try_get(0)?;
         if theirs.zip(number).is_some_and(|(theirs, number)| theirs != number) {
-            tracing::warn!(channel = %visit.channel.name, "the name belongs to another channel now");
+            tracing::warn!(channel = %context.channel.name, "the name belongs to another channel now");
             found = None;
         }
     }
@@ -262,37 +263,37 @@ async fn channel_of(
         let insert = sqlx::query(
             "INSERT INTO channel (telegram_id, name, record, fetched, fresh_for) VALUES ($1, $2, $3, 0, 0) RETURNING key",
         );
-        let insert = insert.bind(number).bind(visit.channel.name.as_str()).bind(encode(visit.channel)?);
+        let insert = insert.bind(number).bind(context.channel.name.as_str()).bind(encode(context.channel)?);
         insert.fetch_one(&mut *connection).await?.try_get(0)?
     };
     if let Some(number) = number {
-        let record_outcome =
+        let set_id =
             sqlx::query("UPDATE channel SET telegram_id = $2 WHERE key = $1 AND telegram_id IS NULL");
-        record_outcome.bind(key).bind(number).execute(&mut *connection).await?;
+        set_id.bind(key).bind(number).execute(&mut *connection).await?;
     }
-    for name in [visit.asked, &visit.channel.name] {
+    for name in [context.requested, &context.channel.name] {
         let alias = sqlx::query(
             "INSERT INTO alias (name, channel) VALUES ($1, $2)
              ON CONFLICT (name) DO UPDATE SET channel = excluded.channel WHERE alias.channel <> excluded.channel",
         );
         alias.bind(lowercase(name)).bind(key).execute(&mut *connection).await?;
     }
-    let before = if found.is_some() { channel(connection, visit.asked).await? } else { None };
+    let before = if found.is_some() { channel(connection, context.requested).await? } else { None };
     Ok((key, before))
 }
 
 /// The records in the range of a page, and as far around it as an album may reach.
-async fn records(
+async fn records_around(
     connection: &mut AnyConnection,
     key: i64,
-    part: &PageSlice,
+    slice: &PageSlice,
 ) -> Result<Vec<Record>, ArchiveError> {
     let range = sqlx::query(
         "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id BETWEEN $2 AND $3 ORDER BY id",
     );
-    let lowest = part.lowest.get().saturating_sub(MAX_ALBUM_ITEMS);
+    let lowest = slice.lowest.get().saturating_sub(MAX_ALBUM_ITEMS);
     let range = range.bind(key).bind(i64::from(lowest));
-    let range = range.bind(i64::from(part.highest.get().saturating_add(MAX_ALBUM_ITEMS)));
+    let range = range.bind(i64::from(slice.highest.get().saturating_add(MAX_ALBUM_ITEMS)));
     let mut records = Vec::new();
     for row in range.fetch_all(connection).await? {
         let body: Vec<u8> = row.try_get(0)?;
@@ -301,7 +302,7 @@ async fn records(
                 post,
                 missing: u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
                 gone: time(row.try_get(2)?),
-                rules: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
+                parser_version: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
             }),
             // A page that shows it again replaces it.
             Err(err) => tracing::error!(post = %post_id(&row, 4)?, "an archived post is damaged: {err}"),
@@ -310,7 +311,7 @@ async fn records(
     Ok(records)
 }
 
-async fn put(connection: &mut AnyConnection, key: i64, record: &Record) -> Result<(), ArchiveError> {
+async fn upsert_post(connection: &mut AnyConnection, key: i64, record: &Record) -> Result<(), ArchiveError> {
     let put = sqlx::query(
         "INSERT INTO post (channel, id, published, missing, gone, rules, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (channel, id) DO UPDATE SET published = excluded.published, missing = excluded.missing,
@@ -321,14 +322,14 @@ async fn put(connection: &mut AnyConnection, key: i64, record: &Record) -> Resul
         .bind(record.post.published.as_second())
         .bind(i64::from(record.missing))
         .bind(record.gone.map(Timestamp::as_second))
-        .bind(i64::from(record.rules))
+        .bind(i64::from(record.parser_version))
         .bind(encode(&record.post)?)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-pub(super) async fn hidden(
+pub(super) async fn hidden_posts(
     connection: &mut AnyConnection,
     name: &ChannelName,
 ) -> Result<Vec<Post>, ArchiveError> {
@@ -336,16 +337,17 @@ pub(super) async fn hidden(
         "SELECT id, body FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
          AND gone IS NULL AND attempts < $2 ORDER BY id DESC LIMIT $3",
     );
-    let page = i64::try_from(MIN_POSTS_PER_PAGE).unwrap_or(MAX_HIDDEN);
-    let newest = newest.bind(lowercase(name)).bind(MAX_ATTEMPTS).bind(page).fetch_all(connection).await?;
+    let page = i64::try_from(MIN_POSTS_PER_PAGE).unwrap_or(MAX_HIDDEN_POSTS);
+    let newest =
+        newest.bind(lowercase(name)).bind(MAX_RECOVERY_ATTEMPTS).bind(page).fetch_all(connection).await?;
     let mut hidden = posts(name, &bodies(&newest)?);
     hidden.retain(|post| post.only_in_telegram.is_some() && !merge::has_content(post));
     hidden.reverse();
-    hidden.truncate(usize::try_from(MAX_HIDDEN).unwrap_or_default());
+    hidden.truncate(usize::try_from(MAX_HIDDEN_POSTS).unwrap_or_default());
     Ok(hidden)
 }
 
-pub(super) async fn recover(
+pub(super) async fn store_recovered(
     connection: &mut AnyConnection,
     name: &ChannelName,
     found: &Post,
