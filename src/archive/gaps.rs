@@ -1,13 +1,10 @@
 //! Gaps: where Telegram may have posts that are not archived.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::codec::{key, lowercase, post_id};
-use super::database::Database;
 use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
@@ -19,11 +16,8 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn due_gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            due_gaps(&mut *database.reads.acquire().await?, &name, now.as_second()).await
-        };
-        self.run(Caller::Background, read).await
+        self.read(Caller::Background, async |connection| due_gaps(connection, name, now.as_second()).await)
+            .await
     }
 
     /// The newest gap of a channel, whatever became of it before.
@@ -32,11 +26,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn newest_gap(&self, name: &ChannelName) -> Result<Option<Gap>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            newest_gap(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.run(Caller::Background, read).await
+        self.read(Caller::Background, async |connection| newest_gap(connection, name).await).await
     }
 
     /// There is nothing in a gap after all.
@@ -45,15 +35,11 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn close_gap(&self, name: &ChannelName, gap: Gap) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let close = |database: Arc<Database>| async move {
-            let mut tx = database.begin().await?;
-            if let Some(key) = key(&mut tx, &name).await? {
-                replace_gap(&mut tx, key, gap, &[]).await?;
-            }
-            Ok(tx.commit().await?)
+        let close = async |connection: &mut AnyConnection| match key(connection, name).await? {
+            Some(key) => replace_gap(connection, key, gap, &[]).await,
+            None => Ok(()),
         };
-        self.run(Caller::Background, close).await
+        self.write(None, close).await
     }
 
     /// A gap could not be filled now, and is left until `retry`.
@@ -67,11 +53,7 @@ impl Archive {
         gap: Gap,
         retry: Timestamp,
     ) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let leave = |database: Arc<Database>| async move {
-            delay_gap(&mut *database.writes.acquire().await?, &name, gap, retry.as_second()).await
-        };
-        self.run(Caller::Background, leave).await
+        self.write(None, async |connection| delay_gap(connection, name, gap, retry.as_second()).await).await
     }
 }
 

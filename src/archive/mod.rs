@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sqlx::AnyConnection;
 use tokio::sync::{Notify, broadcast};
 
 use crate::metrics;
@@ -182,15 +183,41 @@ impl Archive {
         }
     }
 
-    /// Does something with the database, in the time that there is for it, unless it is being left alone.
-    async fn run<T, F>(
+    /// Runs a query on a connection for reading; see [`Self::run`].
+    async fn read<T>(
         &self,
         caller: Caller,
-        work: impl FnOnce(Arc<Database>) -> F,
-    ) -> Result<T, ArchiveError>
-    where
-        F: Future<Output = Result<T, ArchiveError>>,
-    {
+        query: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let read = async |database: Arc<Database>| query(&mut *database.reads.acquire().await?).await;
+        self.run(caller, read).await
+    }
+
+    /// Runs a change in a transaction, in the background; see [`Self::run`]. With `locked`, replicas that change the
+    /// same channel wait for the end of the transaction.
+    async fn write<T>(
+        &self,
+        locked: Option<&ChannelName>,
+        change: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let write = async |database: Arc<Database>| {
+            let mut tx = database.begin().await?;
+            if let Some(name) = locked {
+                database.lock_channel(&mut tx, &codec::lowercase(name)).await?;
+            }
+            let changed = change(&mut tx).await?;
+            tx.commit().await?;
+            Ok(changed)
+        };
+        self.run(Caller::Background, write).await
+    }
+
+    /// Runs `work` with the database within the caller's timeout, unless the circuit is open.
+    async fn run<T>(
+        &self,
+        caller: Caller,
+        work: impl AsyncFnOnce(Arc<Database>) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
         let is_over = |until: Option<Instant>| until.is_none_or(|until| Instant::now() >= until);
         let (all, readers) = {
             let rest = self.rest();

@@ -1,13 +1,11 @@
 //! Reading: the posts of a page of a feed, and what is around them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
 use super::codec::{ChannelRow, channel, post_id, posts};
-use super::database::Database;
 use super::{Archive, ArchiveError, Caller, codec, gaps};
 use crate::cpu_pool;
 use crate::model::channel::ChannelName;
@@ -28,12 +26,7 @@ impl Archive {
         name: &ChannelName,
         caller: Caller,
     ) -> Result<Option<ArchivedChannel>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            let mut connection = database.reads.acquire().await?;
-            load(&mut connection, &name).await
-        };
-        match self.run(caller, read).await? {
+        match self.read(caller, async |connection| load(connection, name).await).await? {
             Some(raw) => raw.into_archived_channel().await,
             None => Ok(None),
         }
@@ -50,12 +43,7 @@ impl Archive {
         request: FeedPageRequest,
         caller: Caller,
     ) -> Result<Option<FeedPage>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            let mut connection = database.reads.acquire().await?;
-            feed_page(&mut connection, &name, request).await
-        };
-        match self.run(caller, read).await? {
+        match self.read(caller, async |connection| feed_page(connection, name, request).await).await? {
             Some(raw) => raw.into_feed_page().await.map(Some),
             None => Ok(None),
         }
@@ -84,18 +72,14 @@ impl Archive {
         post: Option<PostId>,
         caller: Caller,
     ) -> Result<Option<SeenMediaUrls>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            let mut connection = database.reads.acquire().await?;
-            match post {
-                Some(post) => media_urls_of_post(&mut connection, &name, post).await,
-                None => Ok(channel(&mut connection, &name).await?.map(|row| SeenMediaUrls {
-                    urls: MediaUrls::of_channel(&row.channel),
-                    seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
-                })),
-            }
+        let read = async |connection: &mut AnyConnection| match post {
+            Some(post) => media_urls_of_post(connection, name, post).await,
+            None => Ok(channel(connection, name).await?.map(|row| SeenMediaUrls {
+                urls: MediaUrls::of_channel(&row.channel),
+                seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
+            })),
         };
-        self.run(caller, read).await
+        self.read(caller, read).await
     }
 }
 

@@ -52,7 +52,7 @@ impl Archive {
             return Ok(Lease::Ours);
         }
         let name = key.to_ascii_lowercase();
-        let ask = |database: Arc<Database>| async move {
+        let ask = async |database: Arc<Database>| {
             // The database's clock counts, since it is the same for all.
             let lease = sqlx::query(
                 "INSERT INTO lease (name, holder, until) VALUES ($1, $2, now() + make_interval(secs => $3::bigint))
@@ -73,7 +73,7 @@ impl Archive {
             return;
         }
         let name = key.to_ascii_lowercase();
-        let release = |database: Arc<Database>| async move {
+        let release = async |database: Arc<Database>| {
             let release = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2");
             release.bind(name).bind(REPLICA_ID.as_str()).execute(&database.writes).await?;
             Ok(())

@@ -1,6 +1,5 @@
 //! What is not kept for ever, and how much there is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -109,11 +108,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            codec::count(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.run(Caller::Background, read).await
+        self.read(Caller::Background, async |connection| codec::count(connection, name).await).await
     }
 
     /// Bytes that the archive takes.
@@ -127,7 +122,7 @@ impl Archive {
 }
 
 async fn prune_channel(
-    database: &Arc<Database>,
+    database: &Database,
     key: i64,
     retention: Retention,
     now: Timestamp,

@@ -9,9 +9,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
 use super::database::{Database, Location};
 use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
-use super::{
-    Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, retention, whole_seconds,
-};
+use super::retention::evict_channels;
+use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::Post;
@@ -46,23 +45,21 @@ impl Archive {
         // An album that is held back is asked for again when it is whole.
         let whole_in = slice.held_for.and_then(|left| Duration::try_from(left).ok());
         let fresh_for = whole_in.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
-        let (requested, location) = (name.clone(), self.location.clone());
-        let write = |database: Arc<Database>| async move {
-            let mut tx = database.begin().await?;
-            let channel = &page.snapshot.channel;
-            database.lock_channel(&mut tx, &lowercase(&channel.name)).await?;
-            let context = MergeContext { requested: &requested, channel, scope, seen, now, fresh_for };
-            let is_visible = merge(&mut tx, &context, slice).await?;
-            if database.is_postgres && (is_visible || matches!(scope, PageScope::Newest)) {
-                replicas::notify(&mut tx, &requested).await?;
+        let channel = &page.snapshot.channel;
+        let context = MergeContext { requested: name, channel, scope, seen, now, fresh_for };
+        let write = async |connection: &mut AnyConnection| {
+            let is_visible = merge(connection, &context, slice).await?;
+            if self.is_shared() && (is_visible || matches!(scope, PageScope::Newest)) {
+                replicas::notify(connection, name).await?;
             }
-            tx.commit().await?;
-            if let Location::Memory(max_bytes) = location {
-                retention::evict_channels(&database, max_bytes).await?;
-            }
-            Ok(left)
+            Ok(())
         };
-        self.run(Caller::Background, write).await
+        self.write(Some(&channel.name), write).await?;
+        if let Location::Memory(max_bytes) = self.location {
+            let evict = async |database: Arc<Database>| evict_channels(&database, max_bytes).await;
+            self.run(Caller::Background, evict).await?;
+        }
+        Ok(left)
     }
 
     /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
@@ -71,11 +68,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn hidden_posts(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
-        let name = name.clone();
-        let read = |database: Arc<Database>| async move {
-            hidden_posts(&mut *database.reads.acquire().await?, &name).await
-        };
-        self.run(Caller::Background, read).await
+        self.read(Caller::Background, async |connection| hidden_posts(connection, name).await).await
     }
 
     /// Keeps what was found elsewhere of a post that only opens in Telegram, and that it was looked up.
@@ -90,17 +83,14 @@ impl Archive {
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
         self.has_room()?;
-        let name = name.clone();
-        let write = |database: Arc<Database>| async move {
-            let mut tx = database.begin().await?;
-            database.lock_channel(&mut tx, &lowercase(&name)).await?;
-            store_recovered(&mut tx, &name, &found, now).await?;
-            if database.is_postgres {
-                replicas::notify(&mut tx, &name).await?;
+        let write = async |connection: &mut AnyConnection| {
+            store_recovered(connection, name, &found, now).await?;
+            if self.is_shared() {
+                replicas::notify(connection, name).await?;
             }
-            Ok(tx.commit().await?)
+            Ok(())
         };
-        self.run(Caller::Background, write).await
+        self.write(Some(name), write).await
     }
 
     /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
@@ -109,11 +99,7 @@ impl Archive {
     ///
     /// When the archive fails; see [`ArchiveError`].
     pub async fn mark_gone(&self, name: &ChannelName) -> Result<(), ArchiveError> {
-        let name = name.clone();
-        let mark_gone = |database: Arc<Database>| async move {
-            codec::mark_gone(&mut *database.writes.acquire().await?, &name).await
-        };
-        self.run(Caller::Background, mark_gone).await
+        self.write(None, async |connection| codec::mark_gone(connection, name).await).await
     }
 }
 
