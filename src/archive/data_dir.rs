@@ -1,40 +1,49 @@
-//! The data folder: used by one service at a time, never filled to the brim, rid of damaged files.
+//! The data directory: its locks, free disk space, and damaged files.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::ArchiveError;
 
-/// With less room than this on the disk nothing is archived, or than a quarter of a small disk: what was written has to
-/// be written once more, from SQLite's log into the file.
+/// Nothing is archived with less free disk space than this, or than a quarter of a small disk: SQLite writes everything
+/// twice, to its WAL and then to the file.
 const MIN_FREE_BYTES: u64 = 64 << 20;
 
-/// What is held back so that a full disk leaves room to delete: SQLite needs some for that too.
+/// The size of the ballast, a file that is removed on a full disk: SQLite needs space even to delete.
 const BALLAST_BYTES: u64 = 4 << 20;
 
-/// Held by a service: there is one on a folder.
+/// Locked by the service of this data directory.
 const SERVICE_LOCK_FILE: &str = "telewire.lock";
 
-/// Held, together with others, by who uses the archive; alone, by who puts another one in its place.
+/// Locked shared by processes that use the archive, and exclusively to replace it.
 const ARCHIVE_LOCK_FILE: &str = "archive.lock";
+
+/// Locked while a process opens the archive.
+const OPEN_LOCK_FILE: &str = "open.lock";
+
+/// How long to wait for that lock. A process that opens an archive for longer is not waited for.
+const OPEN_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often the lock is tried.
+const OPEN_LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 const BALLAST_FILE: &str = "ballast";
 
-/// A data folder that no other service uses.
+/// A data directory that is locked against other services.
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
     is_full: AtomicBool,
-    /// Held as long as the program runs.
     _lock: File,
 }
 
 impl DataDir {
-    /// Takes a folder, which is made when it is not there.
+    /// Locks a data directory, and creates it if it does not exist.
     pub(super) fn lock(path: &Path) -> Result<Self, ArchiveError> {
         create(path)?;
         let lock = lock_file(path, SERVICE_LOCK_FILE, File::try_lock)?;
@@ -45,26 +54,27 @@ impl DataDir {
         Ok(folder)
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether something may be written.
+    /// Fails with [`ArchiveError::Full`] if the disk has too little space to write.
     pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
         let was_full = self.is_full.load(Ordering::Relaxed);
         let is_full = match free_space(&self.path) {
             Ok((free, min_free)) => free < min_free,
             Err(err) => {
-                tracing::warn!("how much room the disk has cannot be told: {err}");
+                tracing::warn!(error = %err, "cannot determine free disk space");
                 false
             }
         };
         self.is_full.store(is_full, Ordering::Relaxed);
         match (was_full, is_full) {
-            (false, true) => tracing::error!("{}", ArchiveError::Full),
+            (false, true) => {
+                tracing::error!("the disk is full; nothing is archived until there is space again");
+            }
             (true, false) => {
-                tracing::info!("the disk has room again: the archive goes on");
+                tracing::info!("the disk has space again; archiving continues");
                 restore_ballast(&self.path);
             }
             _ => {}
@@ -73,13 +83,13 @@ impl DataDir {
     }
 }
 
-/// Makes a data folder, unless it is there.
+/// Creates a data directory if it does not exist.
 pub(super) fn create(path: &Path) -> Result<(), ArchiveError> {
     fs::create_dir_all(path).map_err(|err| not_writable(path, &err))
 }
 
-/// Keeps others from putting another archive in the place of the one in a folder, until it is dropped. On a full disk
-/// there may be no room even for that, but whoever trims the archive must not be kept from it.
+/// Takes the shared lock that stops another process from replacing the archive. `None` if the disk is too full to
+/// create the lock file: pruning must still be possible then.
 pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
     match lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock_shared) {
         Err(ArchiveError::Full) => Ok(None),
@@ -87,12 +97,12 @@ pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
     }
 }
 
-/// Keeps others from using the archive in a folder, until it is dropped.
+/// Takes the exclusive lock that stops other processes from using the archive.
 pub(super) fn lock_exclusive(path: &Path) -> Result<File, ArchiveError> {
     lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock)
 }
 
-/// The system lets go of a lock when the program is killed.
+/// Opens and locks a file. The system releases the lock when the process is killed.
 fn lock_file(
     folder: &Path,
     name: &str,
@@ -114,27 +124,43 @@ fn not_writable(folder: &Path, err: &io::Error) -> ArchiveError {
     ArchiveError::NotWritable { folder: folder.to_owned(), why: err.to_string() }
 }
 
-/// Bytes that are free, and how many should be.
+/// Waits until no other process opens the archive in `file`, and takes the lock for that: processes that create and
+/// migrate a file at once get in each other's way. `None` if the lock cannot be taken; SQLite then reports the reason.
+pub(super) async fn lock_for_open(file: &Path) -> Option<File> {
+    let lock = File::options().create(true).append(true).open(file.with_file_name(OPEN_LOCK_FILE)).ok()?;
+    let until = Instant::now() + OPEN_LOCK_TIMEOUT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Some(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                tokio::time::sleep(OPEN_LOCK_INTERVAL).await;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Returns the free bytes of the disk, and the minimum.
 fn free_space(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((fs4::available_space(folder)?, MIN_FREE_BYTES.min(fs4::total_space(folder)? / 4)))
 }
 
-/// Whether a disk has less room than it should have.
+/// Returns whether the disk has less free space than the minimum.
 pub(super) fn is_disk_full(folder: &Path) -> bool {
     free_space(folder).is_ok_and(|(free, min_free)| free < min_free)
 }
 
-/// Makes some room on a full disk.
+/// Removes the ballast, to free some space on a full disk.
 pub(super) fn release_ballast(folder: &Path) {
     match fs::remove_file(folder.join(BALLAST_FILE)) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!("the ballast cannot be removed: {err}");
+            tracing::warn!(error = %err, "cannot remove the ballast");
         }
         _ => {}
     }
 }
 
-/// Holds some room back for a time when the disk is full.
+/// Writes the ballast, unless it exists or the disk has too little space.
 pub(super) fn restore_ballast(folder: &Path) {
     let file = folder.join(BALLAST_FILE);
     let write = || {
@@ -144,30 +170,30 @@ pub(super) fn restore_ballast(folder: &Path) {
         if is_there || free < min_free + size {
             return Ok(());
         }
-        // Some file systems do not store zeros.
+        // Random bytes, because some file systems do not store zeros.
         let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(4096).collect();
         let mut out = File::create(&file)?;
         (0..size / 4096).try_for_each(|_| io::Write::write_all(&mut out, &noise))?;
         out.set_len(size)
     };
     if let Err(err) = write() {
-        tracing::warn!("no room can be held back for a full disk: {err}");
+        tracing::warn!(error = %err, "cannot write the ballast");
     }
 }
 
-/// Renames a damaged archive, which nobody may have open.
+/// Renames a damaged archive, which must be closed.
 pub(super) fn quarantine(file: &Path, why: &str) {
     match rename_aside(file, "damaged") {
-        Ok(aside) => tracing::error!(
-            "the archive is damaged ({why}): it was set aside as {}, and a new one is begun",
-            aside.display()
-        ),
-        Err(err) => tracing::error!("the archive is damaged ({why}), and cannot be set aside: {err}"),
+        Ok(aside) => {
+            let file = aside.display();
+            tracing::error!(reason = why, quarantined = %file, "quarantined a damaged archive; creating a new one");
+        }
+        Err(err) => tracing::error!(reason = why, error = %err, "cannot quarantine a damaged archive"),
     }
 }
 
-/// Renames an archive with its logs, after what became of it and when. Returns its new name, which no other file had.
-#[expect(clippy::disallowed_methods, reason = "the name says when it was put aside")]
+/// Renames an archive and its WAL after the reason and the time. Returns the new name, which is never an existing file.
+#[expect(clippy::disallowed_methods, reason = "the name has the time of the renaming")]
 pub(super) fn rename_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
     let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let names = (1..).map(|n| match n {
@@ -181,21 +207,21 @@ pub(super) fn rename_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
         claims.find(|claim| !is_taken(claim)).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
     fs::rename(file, &aside).inspect_err(|_| drop(fs::remove_file(&aside)))?;
     for (log, aside) in wal_files(file).iter().zip(wal_files(&aside)) {
-        // It need not be there.
+        // The file may not exist.
         drop(fs::rename(log, aside));
     }
     Ok(aside)
 }
 
-/// Removes an archive with its logs.
+/// Removes an archive and its WAL.
 pub(super) fn remove(file: &Path) {
     for file in wal_files(file).iter().map(PathBuf::as_path).chain([file]) {
-        // It need not be there.
+        // The file may not exist.
         drop(fs::remove_file(file));
     }
 }
 
-/// What SQLite has beside a file while it is used.
+/// Returns the files that SQLite keeps beside an open database.
 fn wal_files(file: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display())))
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
+use super::connection::Location;
 use super::data_dir::{self, DataDir};
-use super::database::{self, Database, Location};
+use super::database::{self, Database};
 use super::open::{ARCHIVE_FILE, absolute};
 use super::{Archive, ArchiveError, codec};
 use crate::model::channel::{Channel, ChannelName};

@@ -5,17 +5,19 @@
 //! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
 
 mod codec;
+mod connection;
 mod data_dir;
 mod database;
 mod error;
 mod export;
 mod gaps;
 mod merge;
+mod migrations;
 mod open;
 mod read;
 mod replicas;
 mod retention;
-mod schema;
+
 mod write;
 
 use std::fs::File;
@@ -31,8 +33,9 @@ use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 use crate::model::post::{PostId, Snapshot};
+use connection::Location;
 use data_dir::DataDir;
-use database::{Database, Location};
+use database::Database;
 
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, ExportLine};

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use url::Url;
 
+use super::connection::Location;
 use super::data_dir::{self, DataDir};
-use super::database::{Database, Location};
+use super::database::Database;
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, replicas};
 
 /// The file in the data folder.

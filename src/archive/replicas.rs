@@ -10,7 +10,8 @@ use sqlx::{AnyConnection, Executor};
 use tokio::sync::Notify;
 
 use super::codec::lowercase;
-use super::database::{Database, Location};
+use super::connection::Location;
+use super::database::Database;
 use super::{Archive, ArchiveError, Caller, MONITORED_PAUSE};
 use crate::model::channel::ChannelName;
 

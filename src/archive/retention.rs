@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
-use super::database::{Database, Location};
+use super::connection::Location;
+use super::database::Database;
 use super::{Archive, ArchiveError, Caller, codec, data_dir, gaps};
 use crate::model::channel::ChannelName;
 use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};

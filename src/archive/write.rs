@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
-use super::database::{Database, Location};
+use super::connection::Location;
+use super::database::Database;
 use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
 use super::retention::evict_channels;
 use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};

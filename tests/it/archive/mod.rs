@@ -3,6 +3,7 @@
 mod crash;
 mod disk_faults;
 mod history;
+mod migrations;
 mod model;
 mod replicas;
 

@@ -1,0 +1,42 @@
+//! Helpers for connections: the location of a database, one-integer queries, copies of SQLite files.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::{AnyConnection, Row};
+use url::Url;
+
+use super::ArchiveError;
+
+/// Where an archive is.
+#[derive(Clone, Debug)]
+pub(super) enum Location {
+    /// In memory, in at most this many bytes.
+    Memory(u64),
+    /// In a SQLite file.
+    File(PathBuf),
+    /// In a PostgreSQL database.
+    Postgres(Url),
+}
+
+/// Copies a SQLite database to a file that must not exist. The file gets its name when it is complete.
+pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
+    let cannot = |err: std::io::Error| ArchiveError::Database(format!("{}: {err}", copy.display()));
+    let copy = &std::path::absolute(copy).map_err(cannot)?;
+    if copy.exists() {
+        let why = "the file exists, and a backup does not overwrite files";
+        return Err(ArchiveError::Database(format!("{}: {why}", copy.display())));
+    }
+    let part = PathBuf::from(format!("{}.part", copy.display()));
+    // An interrupted backup leaves this file.
+    drop(std::fs::remove_file(&part));
+    let vacuum = sqlx::query("VACUUM INTO $1").bind(part.to_string_lossy().into_owned());
+    vacuum.execute(connection).await?;
+    std::fs::rename(&part, copy).map_err(cannot)
+}
+
+/// Runs a query that returns one integer.
+pub(super) async fn integer(connection: &mut AnyConnection, query: &'static str) -> Result<i64, sqlx::Error> {
+    let row = sqlx::query(query).fetch_one(connection).await?;
+    // The result of a PRAGMA has a smaller type.
+    row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))
+}

@@ -1,0 +1,254 @@
+//! The schema of the archive: SQL files that sqlx's migrator applies in order and records in `_sqlx_migrations`.
+//!
+//! A migration that was released never changes: the migrator compares checksums. Another one is added instead.
+
+use std::path::Path;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, Connection, Row, SqlSafeStr};
+
+use super::ArchiveError;
+use super::connection::{Location, back_up, integer};
+
+/// The newest schema that was recorded in SQLite's `user_version` or PostgreSQL's table `telewire_schema`, before there
+/// was a table of migrations. It equals that of the migration with this version.
+const NEWEST_BASELINE: i64 = 2;
+
+macro_rules! migrations {
+    ($($version:literal, $name:literal, $file:literal;)*) => {
+        /// Returns the migrations of a database. `is_postgres` selects the SQL dialect.
+        pub(super) fn migrations(is_postgres: bool) -> Vec<Migration> {
+            vec![$(
+                Migration::new(
+                    $version,
+                    $name.into(),
+                    MigrationType::Simple,
+                    if is_postgres {
+                        include_str!(concat!("migrations/postgres/", $file)).into_sql_str()
+                    } else {
+                        include_str!(concat!("migrations/sqlite/", $file)).into_sql_str()
+                    },
+                    false,
+                ),
+            )*]
+        }
+    };
+}
+
+migrations! {
+    1, "create tables", "0001_create_tables.sql";
+    2, "add post.seen", "0002_add_post_seen.sql";
+}
+
+/// The schema of an existing database.
+struct Schema {
+    /// 0 if there are no tables.
+    version: i64,
+    /// `_sqlx_migrations` exists.
+    has_migrations: bool,
+}
+
+/// Applies the migrations that the database lacks, on SQLite all or none of them. A SQLite file is copied first.
+///
+/// # Errors
+///
+/// [`ArchiveError::NewerVersion`] if the database has a migration that this program does not know.
+pub(super) async fn migrate(
+    connection: &mut AnyConnection,
+    location: &Location,
+    migrations: Vec<Migration>,
+) -> Result<(), ArchiveError> {
+    let is_postgres = matches!(location, Location::Postgres(_));
+    let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let schema = schema(connection, is_postgres, newest).await?;
+    if schema.version == newest && schema.has_migrations {
+        return Ok(());
+    }
+    if let Location::File(file) = location
+        && (1..newest).contains(&schema.version)
+    {
+        copy_before(connection, file, newest).await?;
+    }
+    let migrator = Migrator::with_migrations(migrations);
+    let baseline = (!schema.has_migrations && schema.version > 0).then_some(schema.version);
+    let migrated = if is_postgres {
+        // The migrator locks the database against other replicas.
+        apply(&migrator, connection, baseline).await
+    } else {
+        // One transaction for all migrations. The migrator's own lock does nothing on SQLite.
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let applied = apply(&migrator, &mut tx, baseline).await;
+        if applied.is_ok() {
+            tx.commit().await?;
+        }
+        applied
+    };
+    migrated.map_err(|err| match err {
+        MigrateError::VersionMissing(found) => ArchiveError::NewerVersion { found, newest },
+        MigrateError::Execute(err) | MigrateError::ExecuteMigration(err, _) => err.into(),
+        err => ArchiveError::Database(err.to_string()),
+    })
+}
+
+/// Runs the migrator. With a `baseline`, the migrations up to this version are recorded without being executed.
+async fn apply(
+    migrator: &Migrator,
+    connection: &mut AnyConnection,
+    baseline: Option<i64>,
+) -> Result<(), MigrateError> {
+    // `skip` and `run` do the same, but with them the compiler cannot prove that this future is `Send`.
+    if baseline.is_some() {
+        migrator.run_direct(baseline, connection, true).await?;
+    }
+    migrator.run_direct(None, connection, false).await
+}
+
+/// Reads the version of the schema.
+async fn schema(
+    connection: &mut AnyConnection,
+    is_postgres: bool,
+    newest: i64,
+) -> Result<Schema, ArchiveError> {
+    let baseline = if !is_postgres {
+        integer(connection, "PRAGMA user_version").await?
+    } else if has_table(connection, is_postgres, "telewire_schema").await? {
+        integer(connection, "SELECT coalesce(max(version), 0) FROM telewire_schema").await?
+    } else {
+        0
+    };
+    let has_migrations = has_table(connection, is_postgres, "_sqlx_migrations").await?;
+    let version = if has_migrations {
+        integer(connection, "SELECT coalesce(max(version), 0) FROM _sqlx_migrations").await?
+    } else {
+        baseline
+    };
+    if baseline > NEWEST_BASELINE || version > newest {
+        return Err(ArchiveError::NewerVersion { found: baseline.max(version), newest });
+    }
+    Ok(Schema { version, has_migrations })
+}
+
+async fn has_table(
+    connection: &mut AnyConnection,
+    is_postgres: bool,
+    name: &'static str,
+) -> Result<bool, sqlx::Error> {
+    let query = if is_postgres {
+        "SELECT count(to_regclass($1))"
+    } else {
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1"
+    };
+    let row = sqlx::query(query).bind(name).fetch_one(connection).await?;
+    Ok(row.try_get::<i64, _>(0)? > 0)
+}
+
+/// Copies a SQLite archive beside itself, unless an earlier attempt to migrate it did.
+async fn copy_before(connection: &mut AnyConnection, file: &Path, newest: i64) -> Result<(), ArchiveError> {
+    let copy = file.with_extension(format!("before-version-{newest}.sqlite"));
+    if !copy.exists() {
+        back_up(connection, &copy).await?;
+        tracing::info!(copy = %copy.display(), "copied the archive before migrating it");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use sqlx::{AssertSqlSafe, Executor};
+
+    use super::*;
+    use crate::archive::database::Database;
+
+    fn temporary_directory(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("telewire-migrations-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// Returns the migrations, and another one for each of the `sql` texts.
+    fn with_further(sql: &[&'static str]) -> Vec<Migration> {
+        let mut all = migrations(false);
+        for sql in sql {
+            let version = i64::try_from(all.len()).unwrap() + 1;
+            all.push(Migration::new(
+                version,
+                "test".into(),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            ));
+        }
+        all
+    }
+
+    async fn has(connection: &mut AnyConnection, table: &str) -> bool {
+        connection.execute(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn older_archive_is_copied_and_migrated_whole_or_not_at_all() {
+        const ADD_TABLE: &str =
+            "CREATE TABLE more (n INTEGER); INSERT INTO more SELECT count(*) FROM channel";
+        let folder = temporary_directory("older");
+        let location = Location::File(folder.join("archive.sqlite"));
+        let database = Database::open(&location).await.unwrap();
+        let mut connection = database.writes.acquire().await.unwrap();
+        let broken = with_further(&[ADD_TABLE, "CREATE TABLE half (n INTEGER); nonsense"]);
+        let broken = migrate(&mut connection, &location, broken).await;
+        assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
+        assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
+        assert!(folder.join("archive.before-version-4.sqlite").exists());
+        migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
+        assert!(
+            has(&mut connection, "more").await && folder.join("archive.before-version-3.sqlite").exists()
+        );
+        let newer = migrate(&mut connection, &location, migrations(false)).await;
+        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 3, newest: 2 })), "{newer:?}");
+        drop(connection);
+        database.close().await;
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn baseline_is_recorded_and_the_rest_executed() {
+        for version in [1, 2] {
+            let folder = temporary_directory(&format!("baseline-{version}"));
+            let location = Location::File(folder.join("archive.sqlite"));
+            let database = Database::open(&location).await.unwrap();
+            let mut connection = database.writes.acquire().await.unwrap();
+            let forget = format!("DROP TABLE _sqlx_migrations; PRAGMA user_version = {version}");
+            connection.execute(AssertSqlSafe(forget)).await.unwrap();
+            if version == 1 {
+                connection.execute("ALTER TABLE post DROP COLUMN seen").await.unwrap();
+            }
+            migrate(&mut connection, &location, migrations(false)).await.unwrap();
+            let applied = integer(&mut connection, "SELECT count(*) FROM _sqlx_migrations").await.unwrap();
+            assert_eq!(applied, 2, "from version {version}");
+            connection.execute("SELECT seen FROM post").await.unwrap();
+            assert_eq!(folder.join("archive.before-version-2.sqlite").exists(), version == 1);
+            drop(connection);
+            database.close().await;
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn concurrent_opens_of_a_new_file_all_succeed() {
+        for n in 0..50 {
+            let folder = temporary_directory(&format!("concurrent-{n}"));
+            let location = Location::File(folder.join("archive.sqlite"));
+            let opens: Vec<_> = (0..4)
+                .map(|_| {
+                    let location = location.clone();
+                    tokio::spawn(async move { Database::open(&location).await })
+                })
+                .collect();
+            for open in opens {
+                open.await.unwrap().unwrap().close().await;
+            }
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+}
