@@ -29,7 +29,7 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
 
 fn links(feed: &Feed) -> Vec<Link> {
     const ATOM: &str = "application/atom+xml";
-    let pages = [("next", &feed.next_url), ("prev", &feed.prev_url)];
+    let pages = [("next", &feed.next_url), ("previous", &feed.prev_url)];
     let pages = pages.into_iter().filter_map(|(rel, url)| Some(link(rel, url.as_deref()?, ATOM)));
     [link("self", &feed.self_url, ATOM), link("alternate", &feed.home_url, "text/html")]
         .into_iter()

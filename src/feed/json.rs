@@ -17,15 +17,12 @@ struct Document<'a> {
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     icon: Option<&'a str>,
-    authors: [Author<'a>; 1],
     items: Vec<Item<'a>>,
 }
 
 #[derive(Serialize)]
 struct Author<'a> {
     name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +34,7 @@ struct Item<'a> {
     date_published: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<Timestamp>,
+    /// The author of a signed post. The feed names none, because Miniflux joins the authors of feed and item.
     #[serde(skip_serializing_if = "Option::is_none")]
     authors: Option<[Author<'a>; 1]>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -64,7 +62,6 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         next_url: feed.next_url.as_deref(),
         description: &feed.description,
         icon: feed.icon.as_deref(),
-        authors: [Author { name: &feed.author, url: Some(&feed.home_url) }],
         items: feed.entries.iter().map(item).collect(),
     };
     // Serializing strings and numbers to memory cannot fail.
@@ -79,7 +76,7 @@ fn item(entry: &Entry) -> Item<'_> {
         content_html: &entry.body,
         date_published: entry.published,
         date_modified: (entry.updated != entry.published).then_some(entry.updated),
-        authors: entry.author.as_deref().map(|name| [Author { name, url: None }]),
+        authors: entry.author.as_deref().map(|name| [Author { name }]),
         tags: &entry.categories,
         attachments: entry.media.iter().map(attachment).collect(),
     }

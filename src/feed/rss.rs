@@ -34,7 +34,7 @@ fn channel(feed: &Feed) -> rss::Channel {
         }),
         atom_ext: Some(AtomExtension { links: links(feed) }),
         namespaces: media.into_iter().collect(),
-        items: feed.entries.iter().map(|entry| item(entry, &feed.author)).collect(),
+        items: feed.entries.iter().map(item).collect(),
         ..rss::Channel::default()
     }
 }
@@ -42,7 +42,7 @@ fn channel(feed: &Feed) -> rss::Channel {
 /// Returns the links to the feed itself and to its older and newer feed pages (RFC 5005, section 3).
 fn links(feed: &Feed) -> Vec<Link> {
     let (mime_type, _) = Format::Rss.content_type().split_once(';').unwrap_or_default();
-    [("self", Some(&feed.self_url)), ("next", feed.next_url.as_ref()), ("prev", feed.prev_url.as_ref())]
+    [("self", Some(&feed.self_url)), ("next", feed.next_url.as_ref()), ("previous", feed.prev_url.as_ref())]
         .into_iter()
         .filter_map(|(rel, url)| {
             Some(Link {
@@ -55,11 +55,10 @@ fn links(feed: &Feed) -> Vec<Link> {
         .collect()
 }
 
-fn item(entry: &Entry, channel_title: &str) -> rss::Item {
+fn item(entry: &Entry) -> rss::Item {
     // Description and content become CDATA sections. Removing a character from the finished document could end one
     // (`]]\u{1}>`), so these two are filtered first.
     let cdata = |text: &str| Some(xml::legal(text).into_owned());
-    let creator = entry.author.as_deref().unwrap_or(channel_title);
     rss::Item {
         title: Some(entry.title.clone()),
         link: Some(entry.url.clone()),
@@ -73,10 +72,11 @@ fn item(entry: &Entry, channel_title: &str) -> rss::Item {
         enclosure: enclosure(&entry.media),
         guid: Some(rss::Guid { value: entry.id.clone(), permalink: true }),
         pub_date: Some(rfc_822(entry.published)),
-        dublin_core_ext: Some(DublinCoreExtension {
-            creators: vec![creator.to_owned()],
-            ..DublinCoreExtension::default()
-        }),
+        // Only for a signature: readers would repeat the channel's name on every item.
+        dublin_core_ext: entry
+            .author
+            .clone()
+            .map(|author| DublinCoreExtension { creators: vec![author], ..DublinCoreExtension::default() }),
         extensions: media(&entry.media),
         ..rss::Item::default()
     }
@@ -150,7 +150,6 @@ mod tests {
             "<pubDate>Wed, 19 Jun 2024 15:23:45 GMT</pubDate>",
             "<lastBuildDate>Wed, 19 Jun 2024 15:23:45 GMT</lastBuildDate>",
             "<dc:creator>Ada</dc:creator>",
-            "<dc:creator>Sample &amp; Co</dc:creator>",
             r#"<enclosure url="https://media.example.org/v.mp4?a=1&amp;b=2" length="0" type="video/mp4"/>"#,
             r#"duration="63" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
             r#"<atom:link href="https://feeds.example.org/sample/rss?x=1&amp;y=2" rel="self" type="application/rss+xml"/>"#,
@@ -159,6 +158,7 @@ mod tests {
         ] {
             assert!(xml.contains(part), "{part}: {xml}");
         }
+        assert_eq!(xml.matches("<dc:creator>").count(), 1, "only the signed item: {xml}");
         assert_eq!(xml.matches("<enclosure").count(), 2, "one per item");
         assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
         let without_media = written(&fixtures::feed(vec![fixtures::entry("x")]));

@@ -39,7 +39,7 @@ pub struct FeedPageRequest {
     pub limit: Option<u8>,
 }
 
-/// The next newer feed page, for `rel="prev"`.
+/// The next newer feed page, for `rel="previous"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrevPage {
     /// The first feed page.

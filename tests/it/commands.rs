@@ -74,11 +74,7 @@ fn each_failure_has_an_exit_code_and_a_message() {
         (&["check", "--page", "no_posts_empty.html"], 4, "has not published anything yet"),
         (&["get", CHANNEL, "--upstream", UNREACHABLE], 5, "harbour_news: 127.0.0.1:1 cannot be reached: "),
         (&["get", "--page", "cut_short.html"], 5, "cut_short.html: the page is truncated"),
-        (
-            &["get", CHANNEL, "--page", "photo.html"],
-            5,
-            "photo.html: this is the page of another channel",
-        ),
+        (&["get", CHANNEL, "--page", "photo.html"], 5, "photo.html: this is the page of another channel"),
         (&["get", "--page", "not_telegram.html"], 5, "not_telegram.html: this is not a saved t.me/s page"),
         (&["get", "--page", "landing_channel.html"], 5, "save t.me/s/NAME instead"),
         (&["get", "--page", "cut_in_head.html"], 5, "the page is truncated"),

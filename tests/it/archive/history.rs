@@ -157,9 +157,9 @@ fn a_feed_has_pages_back_to_the_first_post_and_forth_again() {
         for (target, rel, leads_to) in [
             ("/old_harbour/rss?limit=50", "next", "/old_harbour/rss?before=81&amp;limit=50"),
             ("/old_harbour/atom", "next", "/old_harbour/atom?before=1"),
-            ("/old_harbour/rss?before=31&limit=50", "prev", "/old_harbour/rss?before=81&amp;limit=50"),
-            ("/old_harbour/atom?before=81&limit=50", "prev", "/old_harbour/atom?limit=50"),
-            ("/old_harbour/atom?before=111", "prev", "/old_harbour/atom"),
+            ("/old_harbour/rss?before=31&limit=50", "previous", "/old_harbour/rss?before=81&amp;limit=50"),
+            ("/old_harbour/atom?before=81&limit=50", "previous", "/old_harbour/atom?limit=50"),
+            ("/old_harbour/atom?before=111", "previous", "/old_harbour/atom"),
         ] {
             let answer = app.get(target);
             let link = format!("http://{}{leads_to}\" rel=\"{rel}\"", app.address);

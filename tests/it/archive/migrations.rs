@@ -16,8 +16,8 @@ use telewire::model::rich_text::RichText;
 
 use super::{Kind, kinds};
 use crate::support::app::{self, App};
-use crate::support::fake_telegram::{Answer, Fake};
-use crate::support::history::History;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 
 const NAME: &str = "old_quay";
 
@@ -119,8 +119,8 @@ fn archive_without_a_migrations_table_is_adopted() {
         let tables = if kind.database.is_some() { POSTGRES_TABLES } else { SQLITE_TABLES };
         let folder = app::new_folder();
         with_connection(&kind, &folder, async |connection| write_old_archive(connection, tables).await);
-        let fake = Fake::start();
-        fake.on_all(Answer::status(500));
+        let fake = FakeTelegram::start();
+        fake.override_all(Answer::status(500));
         let mut folder = folder;
         for n in 1..=2 {
             let app = App::start_in(folder, &fake.url(), &kind.flags());
@@ -151,9 +151,9 @@ fn archive_with_a_newer_schema_is_refused() {
             "PRAGMA user_version = 99"
         };
         for change in [newer_migration, newer_baseline] {
-            let fake = Fake::start();
+            let fake = FakeTelegram::start();
             let _history =
-                fake.on_channel(History::with_posts(NAME, 3, "2026-05-01T08:00:00Z".parse().unwrap()));
+                fake.add_channel(FakeChannel::with_posts(NAME, 3, "2026-05-01T08:00:00Z".parse().unwrap()));
             let app = App::start(&fake.url(), &kind.flags());
             assert_eq!(app.get(&format!("/{NAME}/rss")).status, 200);
             let folder = app.stop();
@@ -182,8 +182,9 @@ fn archive_with_a_newer_schema_is_refused() {
 #[test]
 fn concurrent_processes_create_one_archive() {
     for kind in kinds() {
-        let fake = Fake::start();
-        let _history = fake.on_channel(History::with_posts(NAME, 3, "2026-05-01T08:00:00Z".parse().unwrap()));
+        let fake = FakeTelegram::start();
+        let _history =
+            fake.add_channel(FakeChannel::with_posts(NAME, 3, "2026-05-01T08:00:00Z".parse().unwrap()));
         let folder = app::new_folder();
         let processes: Vec<_> = (0..4)
             .map(|_| {
