@@ -4,7 +4,7 @@ use crate::archive::FetchedPage;
 use crate::cpu_pool;
 use crate::metrics;
 use crate::model::channel::ChannelName;
-use crate::telegram::client::Client;
+use crate::telegram::client::{Client, FetchedHtml};
 use crate::telegram::error::PageError;
 use crate::telegram::page::{self, PageSource, PreviewPage};
 use crate::telegram::upstream::Priority;
@@ -25,7 +25,32 @@ pub async fn fetch_page(
     priority: Priority,
     rejected_pages: Option<&RejectedPages>,
 ) -> Result<PreviewPage, RefreshError> {
+    // A page of older posts may truly be empty.
+    let is_end = |err: &PageError| matches!((request, err), (PageRequest::Before(_), PageError::RateLimited));
+    let is_valid = |page: &Result<_, PageError>| {
+        page.as_ref().err().is_none_or(|err| err.is_authoritative() || is_end(err))
+    };
     let mut fetched = client.page(name, request, priority).await?;
+    let mut page = parse(name, &mut fetched, rejected_pages).await?;
+    if page == Err(PageError::NotTelegram)
+        && let Some(Ok(mut other)) = client.page_from_another(&fetched, name, request, priority).await
+    {
+        fetched.report_validity(false);
+        page = parse(name, &mut other, rejected_pages).await?;
+        fetched = other;
+    }
+    fetched.report_validity(is_valid(&page));
+    let page = page.map_err(RefreshError::Page)?;
+    report_unparsed(name, &page);
+    Ok(page)
+}
+
+/// Parses a fetched page off the I/O threads.
+async fn parse(
+    name: &ChannelName,
+    fetched: &mut FetchedHtml<'_>,
+    rejected_pages: Option<&RejectedPages>,
+) -> Result<Result<PreviewPage, PageError>, RefreshError> {
     let html = std::mem::take(&mut fetched.html);
     let (asked, rejected_pages) = (name.clone(), rejected_pages.cloned());
     let parse = move || {
@@ -37,16 +62,10 @@ pub async fn fetch_page(
         }
         page
     };
-    let page = cpu_pool::run(parse).await.map_err(|err| {
+    cpu_pool::run(parse).await.map_err(|err| {
         tracing::error!(channel = %name, error = %err, "the parser panicked");
         RefreshError::Internal
-    })?;
-    // A page of older posts may truly be empty.
-    let is_end = |err: &PageError| matches!((request, err), (PageRequest::Before(_), PageError::RateLimited));
-    fetched.report_validity(page.as_ref().err().is_none_or(|err| err.is_authoritative() || is_end(err)));
-    let page = page.map_err(RefreshError::Page)?;
-    report_unparsed(name, &page);
-    Ok(page)
+    })
 }
 
 /// Logs and counts what the parser did not understand, so that a change of Telegram's markup is noticed.

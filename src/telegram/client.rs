@@ -45,6 +45,9 @@ pub struct FetchedHtml<'a> {
     /// The page.
     pub html: String,
     upstream: &'a Upstream,
+    /// The upstreams that were not asked.
+    others: &'a [Upstream],
+    deadline: Instant,
 }
 
 impl FetchedHtml<'_> {
@@ -92,8 +95,9 @@ impl Client {
 
     /// Fetches a page of a channel, or whatever page Telegram shows in its place.
     ///
-    /// If an upstream cannot be reached or fails, the next one is asked; if it refuses, no other is asked, since all of
-    /// them belong to Telegram.
+    /// If an upstream cannot be reached, fails, or answers with something that Telegram does not (a block page's status or
+    /// a redirect to another site), the next one is asked; if it refuses, no other is asked, since all of them belong to
+    /// Telegram.
     ///
     /// # Errors
     ///
@@ -104,16 +108,45 @@ impl Client {
         request: PageRequest,
         priority: Priority,
     ) -> Result<FetchedHtml<'_>, FetchError> {
-        let deadline = Instant::now() + TOTAL_TIMEOUT;
+        self.page_from_any(&self.upstreams, name, request, priority, Instant::now() + TOTAL_TIMEOUT).await
+    }
+
+    /// Fetches a page from the upstreams after the one whose answer is not a Telegram page, because something between it
+    /// and this machine may have answered in its place. `None` if there are no others.
+    ///
+    /// # Errors
+    ///
+    /// See [`page`](Self::page).
+    pub async fn page_from_another<'a>(
+        &'a self,
+        wrong: &FetchedHtml<'a>,
+        name: &ChannelName,
+        request: PageRequest,
+        priority: Priority,
+    ) -> Option<Result<FetchedHtml<'a>, FetchError>> {
+        if wrong.others.is_empty() {
+            return None;
+        }
+        Some(self.page_from_any(wrong.others, name, request, priority, wrong.deadline).await)
+    }
+
+    async fn page_from_any<'a>(
+        &'a self,
+        upstreams: &'a [Upstream],
+        name: &ChannelName,
+        request: PageRequest,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<FetchedHtml<'a>, FetchError> {
         let mut last: Option<FetchError> = None;
         let mut failed_before = Vec::new();
-        for (n_before, upstream) in self.upstreams.iter().enumerate() {
+        for (n_before, upstream) in upstreams.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             // While there is another upstream to ask, the answer has to begin within half of the remaining time.
-            let head_timeout = if n_before + 1 < self.upstreams.len() { left / 2 } else { left };
+            let head_timeout = if n_before + 1 < upstreams.len() { left / 2 } else { left };
             let busy = || upstream.error(UpstreamErrorKind::Busy);
             let permit = tokio::time::timeout(left, upstream.acquire(priority)).await;
             let answer = match permit.unwrap_or_else(|_| Err(busy())) {
@@ -129,7 +162,9 @@ impl Client {
                 upstream.record_outcome(Err(err));
             }
             match answer {
-                Ok(html) => return Ok(FetchedHtml { html, upstream }),
+                Ok(html) => {
+                    return Ok(FetchedHtml { html, upstream, others: &upstreams[n_before + 1..], deadline });
+                }
                 Err(FetchError::Upstream(mut err)) => {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
                         *retry_after = upstream.open_for();
@@ -140,6 +175,11 @@ impl Client {
                         return Err(err.into());
                     }
                     failed_before.push(err.host.clone());
+                    last = Some(err.into());
+                }
+                Err(FetchError::Page(err @ PageError::Redirected(_))) => {
+                    tracing::debug!(channel = %name, error = %err, "upstream redirected to another site");
+                    failed_before.push(upstream.url.host());
                     last = Some(err.into());
                 }
                 Err(err) => return Err(err),

@@ -118,12 +118,12 @@ impl UpstreamErrorKind {
     }
 
     /// Returns whether another upstream may answer. Upstreams that refuse are not followed by another one, since all
-    /// of them belong to Telegram.
+    /// of them belong to Telegram. Telegram answers with no other statuses, so they come from something on the way, which
+    /// may block only one of the hosts.
     pub(super) fn is_worth_failover(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) => true,
+            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Status(_) => true,
             Self::CircuitOpen { refused, .. } => !refused,
-            Self::Status(status) => *status >= 500,
             Self::Refused { .. } | Self::Busy | Self::TooLarge { .. } => false,
         }
     }

@@ -12,7 +12,8 @@ use crate::support::http::Response;
 use crate::support::{assert_no_failures, page, page_names, pages_folder};
 
 /// The pages of `tests/pages` without posts of their channel: file name, status and message.
-const PAGES_WITHOUT_POSTS: [(&str, u16, &str); 21] = [
+const PAGES_WITHOUT_POSTS: [(&str, u16, &str); 22] = [
+    ("cut_in_head", 502, "The page is truncated."),
     ("cut_short", 502, "The page is truncated."),
     ("embed", 404, "This is the page of a single post, not of a channel."),
     ("embed_blocked", 404, "Telegram does not show this channel: "),

@@ -94,6 +94,27 @@ fn failover_reaches_the_third_upstream_in_time() {
 }
 
 #[test]
+fn wrong_answer_of_the_first_upstream_is_not_believed_while_another_has_the_page() {
+    for (fault, answer) in [
+        ("a block page", Answer::page(&page("not_telegram"))),
+        ("a redirect to another site", Answer::redirect("https://blocked.example/")),
+        ("status 403", Answer::status(403)),
+        ("status 404", Answer::status(404)),
+        ("status 451", Answer::status(451)),
+    ] {
+        let fakes = [FakeTelegram::start(), FakeTelegram::start()];
+        fakes[0].override_all(answer);
+        fakes[1].on("/s/harbour_news", Answer::page(&page("text")));
+        let app = App::start(&fakes.each_ref().map(FakeTelegram::url).join(","), &[]);
+        let feed = app.get("/harbour_news/rss");
+        assert_eq!(feed.status, 200, "{fault}: {}", feed.text());
+        assert_eq!(fakes.each_ref().map(|fake| fake.count("/s/harbour_news")), [1, 1], "{fault}");
+        fakes[1].override_all(Answer::status(403));
+        assert_eq!(app.get("/another_one/rss").status, 502, "{fault}: everywhere");
+    }
+}
+
+#[test]
 fn truncated_page_is_rejected_at_every_length() {
     let whole = page("text");
     let framed: [(&str, Answer); 4] = [
