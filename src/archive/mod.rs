@@ -4,6 +4,7 @@
 //! as gone, and what it does not scope stays. What is not known between two known posts is a [`Gap`], which is
 //! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
 
+mod breakers;
 mod codec;
 mod connection;
 mod data_dir;
@@ -33,6 +34,7 @@ use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 use crate::model::post::{PostId, Snapshot};
+use breakers::Breakers;
 use connection::Location;
 use data_dir::DataDir;
 use database::Database;
@@ -44,42 +46,36 @@ pub use read::SeenMediaUrls;
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};
 
-/// How long a reader waits for a shared database; its own answer is late by no more than that.
+/// How long a reader waits for a shared database that is near; see [`Archive::timeout`].
 const READER_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What a reader asks for takes so many round trips to the database, and some time.
+/// A reader's timeout in round trips to the database: a request takes a few of them.
 const ROUND_TRIPS_PER_READ: u64 = 8;
 
-/// The same for a file, which may be on a slow disk but does not go away.
+/// How long readers and refreshes wait for a file. It may be on a slow disk, but does not become unreachable.
 const FILE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long those wait who would otherwise ask Telegram for what another copy of the program may have read.
+/// How long a refresh waits for a shared database; after that it fetches from Telegram itself.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long something may take that no reader waits for.
+/// The timeout of background work.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For how long an archive that failed is left alone.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// The same for one that somebody looks after, who ends it.
-const MONITORED_PAUSE: Duration = Duration::from_mins(1);
-
-/// Names that were merged by another copy of the program, waiting to be noticed.
+/// How many notifications of other replicas may wait for a receiver.
 const NOTIFICATION_CAPACITY: usize = 1024;
 
-/// What a page was fetched for.
+/// Which part of a channel a page was fetched for.
 #[derive(Clone, Copy, Debug)]
 pub enum PageScope {
     /// The newest posts.
     Newest,
-    /// What is older than this id, inside this gap.
+    /// Posts older than this id, inside this gap.
     Gap(PostId, Gap),
-    /// Posts below this id that are archived, to see them as they are now. What is not archived is left to the gaps.
+    /// Archived posts below this id, to update them. Other posts of the page are ignored.
     Revisit(PostId),
 }
 
-/// A fetched preview page, as far as it is merged into the archive.
+/// The part of a fetched preview page that is merged into the archive.
 #[derive(Clone, Debug)]
 pub struct FetchedPage {
     /// The channel and its posts.
@@ -90,42 +86,33 @@ pub struct FetchedPage {
     pub is_complete: bool,
 }
 
-/// Who waits for the archive.
+/// The kind of caller that waits for the archive; it decides the timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// A reader, who gets what is in memory when it takes long.
+    /// A request of a reader; after the timeout it is answered from memory.
     Reader,
-    /// A refresh, or whoever else asks Telegram when it takes long.
+    /// A refresh, or other work that asks Telegram after the timeout.
     Refresh,
-    /// Nobody who could not.
+    /// Background work: no request is waiting.
     Background,
-}
-
-/// Until when an archive is left alone.
-#[derive(Debug, Default)]
-struct Rest {
-    /// By everybody, since it has failed.
-    all: Option<Instant>,
-    /// By readers, who have no time to wait for it.
-    readers: Option<Instant>,
 }
 
 /// An archive.
 pub struct Archive {
     location: Location,
     data_dir: Option<DataDir>,
-    /// Held so that no other archive is put in the place of this one meanwhile.
+    /// The shared lock that prevents another process from replacing the file.
     _archive_lock: Option<File>,
     database: RwLock<Option<Arc<Database>>>,
-    /// Held by who opens the database, or puts another one in its place.
+    /// Held while the database is opened or replaced.
     open_lock: tokio::sync::Mutex<()>,
-    /// Held by who looks whether the file is damaged.
+    /// Held while the file is checked for damage.
     check_lock: tokio::sync::Mutex<()>,
-    /// How far away a shared database is, in milliseconds, the least that was seen; `u64::MAX` while that is not known.
+    /// The shortest round trip to a shared database, in milliseconds; `u64::MAX` until it is measured.
     round_trip: AtomicU64,
-    /// Wakes the task that looks after a shared database, where there is one.
+    /// Wakes the health check of a shared database, if there is one.
     health_check: Option<Notify>,
-    rest: Mutex<Rest>,
+    breakers: Mutex<Breakers>,
     notifications: broadcast::Sender<ChannelName>,
 }
 
@@ -134,32 +121,32 @@ impl Archive {
         self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another database in the place of the one there is, or none.
+    /// Replaces the open database, and returns the previous one.
     fn swap(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
         std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), database)
     }
 
-    /// Ends every connection, and leaves the folder to others.
+    /// Closes every connection. The data directory stays locked until the archive is dropped.
     pub async fn close(&self) {
         if let Some(database) = self.swap(None) {
             database.close().await;
         }
     }
 
-    /// Whether it is not being left alone after a failure.
+    /// Returns whether the archive is in use: its circuit is closed and the disk has space.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.rest().all.is_none_or(|until| Instant::now() >= until) && self.has_room().is_ok()
+        self.breakers().is_up(Instant::now()) && self.has_room().is_ok()
     }
 
-    /// How long it is waited for.
+    /// Returns how long a caller waits for the archive.
     #[must_use]
     pub fn timeout(&self, caller: Caller) -> Duration {
         match caller {
             Caller::Background => BACKGROUND_TIMEOUT,
             _ if self.health_check.is_none() => FILE_TIMEOUT,
             Caller::Refresh => REFRESH_TIMEOUT,
-            // A database that is far away is not one that has gone.
+            // A distant database needs more time; it is not unreachable.
             Caller::Reader => match self.round_trip.load(Ordering::Relaxed) {
                 u64::MAX => READER_TIMEOUT,
                 round_trip => Duration::from_millis(round_trip * ROUND_TRIPS_PER_READ)
@@ -168,7 +155,7 @@ impl Archive {
         }
     }
 
-    /// Names that other copies of the program have merged something of.
+    /// Returns a receiver of the names of channels that other replicas have merged.
     pub fn notifications(&self) -> broadcast::Receiver<ChannelName> {
         self.notifications.subscribe()
     }
@@ -221,12 +208,7 @@ impl Archive {
         caller: Caller,
         work: impl AsyncFnOnce(Arc<Database>) -> Result<T, ArchiveError>,
     ) -> Result<T, ArchiveError> {
-        let is_over = |until: Option<Instant>| until.is_none_or(|until| Instant::now() >= until);
-        let (all, readers) = {
-            let rest = self.rest();
-            (rest.all, rest.readers)
-        };
-        if !is_over(all) || (caller == Caller::Reader && !is_over(readers)) {
+        if !self.breakers().admits(caller, Instant::now()) {
             return Err(ArchiveError::CircuitOpen);
         }
         let limit = self.timeout(caller);
@@ -239,34 +221,38 @@ impl Archive {
             work(database).await
         };
         let outcome = tokio::time::timeout(limit, attempt).await.unwrap_or(Err(ArchiveError::Slow));
-        if let Err(err) = &outcome {
-            metrics::archive_failure(err.code());
-        }
         match outcome.as_ref().err().cloned() {
-            None => {}
-            // That a reader has no time to wait says nothing yet of those who have.
-            Some(ArchiveError::Slow) if caller == Caller::Reader => {
-                self.rest().readers = Some(Instant::now() + PAUSE);
-                self.health_check.iter().for_each(Notify::notify_one);
+            None => {
+                if self.breakers().succeeded(caller, Instant::now()) {
+                    tracing::info!("the archive is available again");
+                }
             }
-            Some(err) => self.record_failure(&err, used.as_ref()).await,
+            Some(err) => {
+                metrics::archive_failure(err.code());
+                self.record_failure(caller, &err, used.as_ref()).await;
+            }
         }
         outcome
     }
 
-    /// Draws the conclusions of a failure for what comes next.
-    async fn record_failure(&self, err: &ArchiveError, used: Option<&Arc<Database>>) {
+    /// Opens a circuit breaker after a failure, and quarantines the file if it is damaged.
+    async fn record_failure(&self, caller: Caller, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
             ArchiveError::Full | ArchiveError::Busy | ArchiveError::CircuitOpen => return,
             ArchiveError::Damaged(why) if self.data_dir.is_some() => return self.quarantine(used, why).await,
+            ArchiveError::Slow if caller == Caller::Reader => {
+                self.breakers().reader_timed_out(Instant::now());
+                self.health_check.iter().for_each(Notify::notify_one);
+                return;
+            }
             _ => {}
         }
-        let rest = if self.health_check.is_some() { MONITORED_PAUSE } else { PAUSE };
-        if self.rest().all.replace(Instant::now() + rest).is_none() {
-            tracing::error!("the archive is left alone for a while: {err}");
+        let opened = self.breakers().failed(Instant::now());
+        if let Some(pause) = opened {
+            tracing::error!(error = %err, pause_s = pause.as_secs(), "the archive failed and is not used for a while");
         }
         self.health_check.iter().for_each(Notify::notify_one);
-        // A pool does not say why it has no connection to give. One asks for all who have met the failure.
+        // A pool does not say why it cannot open a connection, so look for damage. One check serves all failed callers.
         if let (Location::File(file), Some(_), Ok(_alone)) =
             (&self.location, &self.data_dir, self.check_lock.try_lock())
             && let Err(ArchiveError::Damaged(why)) = database::check_integrity(file).await
@@ -275,7 +261,7 @@ impl Archive {
         }
     }
 
-    /// Leaves a database to those who still use it; the next one is opened anew.
+    /// Drops an open database, unless it was replaced already. The next caller opens it again.
     fn discard(&self, used: Option<&Arc<Database>>) {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         if database.as_ref().zip(used).is_some_and(|(current, used)| Arc::ptr_eq(current, used)) {
@@ -283,12 +269,12 @@ impl Archive {
         }
     }
 
-    fn rest(&self) -> MutexGuard<'_, Rest> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breakers(&self) -> MutexGuard<'_, Breakers> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Feeds have no use for parts of a second.
+/// Truncates to seconds, the resolution of feeds.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

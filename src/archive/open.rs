@@ -1,4 +1,4 @@
-//! Opening an archive, and beginning a new one in the place of one that is damaged or gone.
+//! Opening an archive, and replacing one that is damaged or was removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -8,22 +8,23 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use url::Url;
 
+use super::breakers::Breakers;
 use super::connection::Location;
 use super::data_dir::{self, DataDir};
 use super::database::Database;
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, replicas};
 
-/// The file in the data folder.
+/// The file in the data directory.
 pub(super) const ARCHIVE_FILE: &str = "archive.sqlite";
 
 impl Archive {
-    /// The archive in a data folder, which is made when needed, for a service: no other one may use it meanwhile. A
-    /// damaged one is set aside.
+    /// Opens or creates the archive in a data directory for a service, and locks the directory against other services.
+    /// A damaged archive is quarantined.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::InUse`], [`ArchiveError::NotWritable`], [`ArchiveError::Foreign`], [`ArchiveError::NewerVersion`]. That
-    /// the disk is full is none, unless it has no room for a lock.
+    /// [`ArchiveError::InUse`], [`ArchiveError::NotWritable`], [`ArchiveError::Foreign`] or
+    /// [`ArchiveError::NewerVersion`]. A full disk is not an error unless the lock file itself cannot be created.
     pub async fn open_for_service(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let archive = Self::in_data_dir(folder, Some(DataDir::lock(folder)?))?;
         match archive.open_with_room(folder).await {
@@ -31,7 +32,9 @@ impl Archive {
                 archive.quarantine(None, &why).await;
                 archive.database_or_open().await?;
             }
-            Err(ArchiveError::Full) => tracing::error!("{}", ArchiveError::Full),
+            Err(ArchiveError::Full) => {
+                tracing::error!(error = %ArchiveError::Full, "cannot open the archive yet");
+            }
             Err(ArchiveError::Database(why)) => {
                 return Err(ArchiveError::NotWritable { folder: folder.to_owned(), why });
             }
@@ -40,12 +43,12 @@ impl Archive {
         Ok(Arc::new(archive))
     }
 
-    /// The archive in a data folder, to look at or to trim; a service may be using it.
+    /// Opens the archive in a data directory to read or prune it. A service may be using it.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NotFound`] when there is none, [`ArchiveError::NotWritable`] also when it is only looked at, and
-    /// others.
+    /// [`ArchiveError::NotFound`] if there is no archive; [`ArchiveError::NotWritable`] for read-only commands too,
+    /// because SQLite creates its WAL even to read.
     pub async fn open(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(ARCHIVE_FILE);
         match file.try_exists() {
@@ -53,17 +56,16 @@ impl Archive {
             Ok(false) => return Err(ArchiveError::NotFound(file)),
             Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
         }
-        // SQLite writes beside a file that it reads, too.
         let archive = Self::in_data_dir(folder, None)?;
         archive.open_with_room(folder).await?;
         Ok(Arc::new(archive))
     }
 
-    /// The archive in a data folder, made when it is not there, to add to; a service may be using it.
+    /// Opens or creates the archive in a data directory to add posts. A service may be using it.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened.
+    /// See [`ArchiveError`].
     pub async fn open_or_create(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         data_dir::create(folder)?;
         let archive = Self::in_data_dir(folder, None)?;
@@ -71,38 +73,42 @@ impl Archive {
         Ok(Arc::new(archive))
     }
 
-    /// An archive in memory, of at most so many bytes; it forgets the channels that nobody reads.
+    /// Creates an archive in memory. Above `max_bytes` it drops the channels that were fetched the longest ago.
     ///
     /// # Errors
     ///
-    /// When there is no memory.
+    /// [`ArchiveError::Database`] if SQLite cannot open a database in memory.
     pub async fn in_memory(max_bytes: u64) -> Result<Arc<Self>, ArchiveError> {
         let archive = Self::new(Location::Memory(max_bytes), None);
         archive.database_or_open().await?;
         Ok(Arc::new(archive))
     }
 
-    /// The archive in a PostgreSQL database that other copies of the program may share.
+    /// Opens the archive in a PostgreSQL database, which replicas share. `with_health_check` is for services.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NewerVersion`]. That it cannot be reached is no error for `patient` ones, which are services: it is
-    /// tried again whenever it is needed.
-    pub async fn shared(url: &Url, with_write_timeout: bool) -> Result<Arc<Self>, ArchiveError> {
-        let health_check = with_write_timeout.then(Notify::new);
-        let archive = Arc::new(Self { health_check, ..Self::new(Location::Postgres(url.clone()), None) });
+    /// [`ArchiveError::NewerVersion`]. With a health check, an unreachable database is not an error: the connection is
+    /// retried on demand.
+    pub async fn shared(url: &Url, with_health_check: bool) -> Result<Arc<Self>, ArchiveError> {
+        let health_check = with_health_check.then(Notify::new);
+        let archive = Arc::new(Self {
+            health_check,
+            breakers: Mutex::new(Breakers::new(with_health_check)),
+            ..Self::new(Location::Postgres(url.clone()), None)
+        });
         match tokio::time::timeout(Duration::from_secs(3), archive.database_or_open()).await {
             Ok(Ok(_)) => {}
             Ok(Err(err @ ArchiveError::NewerVersion { .. })) => return Err(err),
-            Ok(Err(err)) if !with_write_timeout => return Err(err),
-            Err(_) if !with_write_timeout => return Err(ArchiveError::Slow),
+            Ok(Err(err)) if !with_health_check => return Err(err),
+            Err(_) if !with_health_check => return Err(ArchiveError::Slow),
             failed => {
                 let why =
                     failed.map_or(ArchiveError::Slow, |failed| failed.err().unwrap_or(ArchiveError::Slow));
-                tracing::error!("the shared archive cannot be opened yet: {why}");
+                tracing::error!(error = %why, "cannot open the shared archive yet; retrying");
             }
         }
-        if with_write_timeout {
+        if with_health_check {
             replicas::listen(&archive);
             replicas::spawn_health_check(&archive);
         }
@@ -127,12 +133,12 @@ impl Archive {
             check_lock: tokio::sync::Mutex::default(),
             round_trip: AtomicU64::new(u64::MAX),
             health_check: None,
-            rest: Mutex::default(),
+            breakers: Mutex::new(Breakers::new(false)),
             notifications: broadcast::Sender::new(NOTIFICATION_CAPACITY),
         }
     }
 
-    /// Opens the database, unless that has happened.
+    /// Returns the open database, or opens it.
     pub(super) async fn database_or_open(&self) -> Result<Arc<Database>, ArchiveError> {
         let _alone = self.open_lock.lock().await;
         if let Some(database) = self.database() {
@@ -143,7 +149,7 @@ impl Archive {
         Ok(database)
     }
 
-    /// The same; when the disk is full, with what is held back for that.
+    /// Opens the database; on a full disk, with the space that the ballast frees.
     async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
         match self.database_or_open().await {
             Err(ArchiveError::Full | ArchiveError::Database(_)) if data_dir::is_disk_full(folder) => {
@@ -154,25 +160,22 @@ impl Archive {
         }
     }
 
-    /// Makes room for a new archive in place of one that was removed while it was in use.
+    /// Prepares a new archive if the file was removed while it was in use.
     pub(super) async fn recreate(&self, folder: &Path) -> Result<(), ArchiveError> {
         let _alone = self.open_lock.lock().await;
         let Location::File(file) = &self.location else { return Ok(()) };
         if file.exists() {
             return Ok(());
         }
-        tracing::error!(
-            "the archive was removed from {} while it is in use: a new one is begun",
-            folder.display()
-        );
+        tracing::error!(file = %file.display(), "the archive was removed while in use; creating a new one");
         if let Some(database) = self.swap(None) {
-            // When somebody still reads from it, that ends with its connections.
+            // Queries that still run may finish; do not wait for them any longer than this.
             drop(tokio::time::timeout(BACKGROUND_TIMEOUT, database.close()).await);
         }
         data_dir::create(folder)
     }
 
-    /// Puts a damaged file out of the way, unless that has happened; a new one is made when it is needed next.
+    /// Renames a damaged file, unless `used` was replaced already. The next caller creates a new archive.
     pub(super) async fn quarantine(&self, used: Option<&Arc<Database>>, why: &str) {
         let _alone = self.open_lock.lock().await;
         let current = self.database();
@@ -182,18 +185,18 @@ impl Archive {
             return;
         }
         self.swap(None);
-        // Its last connection removes files by their names, so it must be gone before there are others.
+        // The last connection deletes the WAL by its name, so it must be closed before a new archive exists.
         if let Some(current) = current
             && tokio::time::timeout(BACKGROUND_TIMEOUT, current.close()).await.is_err()
         {
-            tracing::error!("the damaged archive is still in use");
+            tracing::error!("cannot quarantine the damaged archive while it is in use");
             return;
         }
         data_dir::quarantine(file, why);
     }
 }
 
-/// SQLite takes some names for more than a path, unless they begin with a slash.
+/// Makes a path absolute: SQLite gives some relative names a special meaning.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

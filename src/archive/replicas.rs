@@ -1,4 +1,4 @@
-//! Several copies of the program on one PostgreSQL: each channel is read by one of them, and the others hear of it.
+//! Replicas that share a PostgreSQL database: one of them fetches a channel and notifies the others.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Weak};
@@ -12,49 +12,50 @@ use tokio::sync::Notify;
 use super::codec::lowercase;
 use super::connection::Location;
 use super::database::Database;
-use super::{Archive, ArchiveError, Caller, MONITORED_PAUSE};
+use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
 
-/// A copy that holds a lease and dies holds it for so long.
+/// How long a lease lasts, in seconds, if the replica that holds it dies.
 const LEASE_S: i64 = 15;
 
-/// Where merges are made known.
+/// The PostgreSQL notification channel for merges.
 const NOTIFY_CHANNEL: &str = "telewire";
 
-/// Between attempts to listen, and twice the time between attempts to scope a database.
+/// The delay between attempts to listen. Health checks that fail are repeated after half of it.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long such an attempt may take.
+/// How long a health check may take.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// After so much silence it is looked whether the connection is still there.
+/// After this time without a notification, the connection is tested.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What this copy calls itself.
+/// The name of this replica in leases and notifications.
 static REPLICA_ID: LazyLock<String> = LazyLock::new(|| format!("{:016x}", fastrand::u64(..)));
 
-/// Who may read a channel from Telegram.
+/// Which replica may fetch a channel from Telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// This copy, until it releases the lease or has taken too long.
+    /// This replica, until it releases the lease or the lease expires.
     Ours,
-    /// Another copy, which will make it known.
+    /// Another replica, which will send a notification.
     Theirs,
 }
 
 impl Archive {
-    /// Asks for the right to read something from Telegram: a channel, by its name. Unless the archive is shared it is always given.
+    /// Takes the lease to fetch `key`, such as a channel's name, from Telegram. Without a shared archive it always
+    /// succeeds.
     ///
     /// # Errors
     ///
-    /// When the archive fails; then everybody is on their own.
+    /// If the database is unavailable; fetch without a lease then.
     pub async fn lease(&self, key: &str) -> Result<Lease, ArchiveError> {
         if !self.is_shared() {
             return Ok(Lease::Ours);
         }
         let name = key.to_ascii_lowercase();
         let ask = async |database: Arc<Database>| {
-            // The database's clock counts, since it is the same for all.
+            // The database's clock is the same for all replicas.
             let lease = sqlx::query(
                 "INSERT INTO lease (name, holder, until) VALUES ($1, $2, now() + make_interval(secs => $3::bigint))
                  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
@@ -68,7 +69,7 @@ impl Archive {
         Ok(if given.is_some() { Lease::Ours } else { Lease::Theirs })
     }
 
-    /// Gives the right back. A failure does not matter, since it ends by itself.
+    /// Releases a lease. A failure is only logged, because the lease expires anyway.
     pub async fn release_lease(&self, key: &str) {
         if !self.is_shared() {
             return;
@@ -80,46 +81,45 @@ impl Archive {
             Ok(())
         };
         if let Err(err) = self.run(Caller::Background, release).await {
-            tracing::debug!(key, "a lease was not given back: {err}");
+            tracing::debug!(key, error = %err, "cannot release a lease");
         }
     }
 
-    /// Whether other copies of the program may use it too.
+    /// Returns whether replicas share the archive.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         matches!(self.location, Location::Postgres(_))
     }
 }
 
-/// Makes a merge known to the other copies, when its transaction ends well.
+/// Notifies other replicas of a merge when its transaction commits.
 pub(super) async fn notify(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
     let notification = format!("{} {}", *REPLICA_ID, lowercase(name));
     let notify = sqlx::query("SELECT pg_notify($1, $2)::text").bind(NOTIFY_CHANNEL).bind(notification);
     notify.fetch_all(connection).await.map(drop)
 }
 
-/// Listens to the other copies for as long as the archive is there.
+/// Starts the task that receives notifications of other replicas until the archive is dropped.
 pub(super) fn listen(archive: &Arc<Archive>) {
     let Location::Postgres(url) = &archive.location else { return };
     let (url, archive) = (url.to_string(), Arc::downgrade(archive));
     tokio::spawn(async move {
         while archive.strong_count() > 0 {
             if let Err(err) = listen_until_disconnected(&url, &archive).await {
-                tracing::warn!("other copies cannot be heard at the moment: {err}");
+                tracing::warn!(error = %err, "lost the PostgreSQL LISTEN connection; retrying");
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
     });
 }
 
-/// Passes on what the other copies make known, until the connection is lost. What is missed then is noticed before it is
-/// refreshed.
+/// Forwards notifications until the connection is lost. Missed ones do no harm: a refresh asks the archive first.
 async fn listen_until_disconnected(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(NOTIFY_CHANNEL).await?;
     loop {
         let Ok(notification) = tokio::time::timeout(KEEPALIVE_INTERVAL, listener.try_recv()).await else {
-            // Nobody has anything to say, or the other end has gone without a word.
+            // Either no replica merged anything, or the connection is dead.
             let alive = tokio::time::timeout(RETRY_INTERVAL, (&mut listener).execute("SELECT 1")).await;
             alive.map_err(|_| sqlx::Error::PoolTimedOut)??;
             continue;
@@ -127,31 +127,28 @@ async fn listen_until_disconnected(url: &str, archive: &Weak<Archive>) -> Result
         let (Some(notification), Some(archive)) = (notification?, archive.upgrade()) else { return Ok(()) };
         let name = notification.payload().split_once(' ').filter(|(from, _)| *from != *REPLICA_ID);
         if let Some(name) = name.and_then(|(_, name)| ChannelName::new(name)) {
-            // Nobody needs to be listening.
+            // There may be no receiver.
             drop(archive.notifications.send(name));
         }
     }
 }
 
-/// Looks after a database that has failed, until it answers again: readers do not have the time to connect.
+/// Starts the health check: after a failure it probes the database until it answers, and closes the circuit. Readers do
+/// not have the time to connect.
 pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
     let archive = Arc::downgrade(archive);
     tokio::spawn(async move {
         while let Some(archive) = archive.upgrade() {
-            let is_well = {
-                let rest = archive.rest();
-                rest.all.is_none() && rest.readers.is_none()
-            };
-            if is_well {
+            if archive.breakers().are_closed() {
                 let woken = archive.health_check.as_ref().map(Notify::notified);
-                // Looks up now and then, to end with the archive.
+                // The timeout lets the task end when the archive is dropped.
                 drop(tokio::time::timeout(KEEPALIVE_INTERVAL, OptionFuture::from(woken)).await);
                 continue;
             }
             let answers = async {
                 let database = archive.database_or_open().await?;
                 let mut connection = database.writes.acquire().await?;
-                // The shortest of some is the way to it; others have waited for something.
+                // The shortest of several is the network's share.
                 let mut round_trip = Duration::MAX;
                 for _ in 0..3 {
                     let begun = Instant::now();
@@ -164,19 +161,20 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                 Ok(Ok(round_trip)) => {
                     let milliseconds = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
                     archive.round_trip.fetch_min(milliseconds, Ordering::Relaxed);
-                    let rest = std::mem::take(&mut *archive.rest());
-                    if rest.all.is_some() {
-                        tracing::info!("the shared archive is there again");
+                    if archive.breakers().close() {
+                        tracing::info!("the archive is available again");
                     }
                 }
                 failed => {
-                    tracing::debug!("the shared archive is not there yet: {failed:?}");
-                    // Its connections may wait for a machine that is no longer there.
+                    tracing::debug!(outcome = ?failed, "the shared archive is still unavailable");
+                    // Its connections may wait for a host that is gone.
                     archive.discard(archive.database().as_ref());
-                    let until = Instant::now() + MONITORED_PAUSE;
-                    if archive.rest().all.replace(until).is_none() {
+                    let opened = archive.breakers().failed(Instant::now());
+                    if let Some(pause) = opened {
+                        let pause_s = pause.as_secs();
                         tracing::error!(
-                            "the shared archive does not answer, and is left alone until it does"
+                            pause_s,
+                            "the shared archive does not answer and is not used for a while"
                         );
                     }
                     tokio::time::sleep(RETRY_INTERVAL / 2).await;

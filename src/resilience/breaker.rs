@@ -70,7 +70,6 @@ impl Breaker {
         self.open.filter(|open| open.until > now).map(|open| (open.reason, open.until - now))
     }
 
-    #[cfg(test)]
     /// Returns whether nothing has opened the breaker since the last success.
     pub(crate) fn is_closed(&self) -> bool {
         self.open.is_none()
