@@ -1,4 +1,4 @@
-//! Rows as values, and back: what every query needs.
+//! Encoding and decoding of rows, and the lookups that every query shares.
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -23,21 +23,21 @@ pub(super) struct ChannelRow {
     pub(super) is_gone: bool,
 }
 
-/// Ids with what is to be unpacked, from rows of both.
+/// Reads rows of an id and an encoded body.
 pub(super) fn bodies(rows: &[AnyRow]) -> Result<Vec<(PostId, Vec<u8>)>, sqlx::Error> {
     rows.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?))).collect()
 }
 
-/// Posts by ascending id from bodies by descending id. What cannot be read is told, and left out.
+/// Decodes bodies in descending order of ids to posts in ascending order. Damaged ones are logged and left out.
 pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> Vec<Post> {
     let decode = |(id, body): &(PostId, Vec<u8>)| {
-        let damaged = |err: &serde_json::Error| tracing::error!(channel = %name, post = %id, "an archived post is damaged: {err}");
+        let damaged = |err: &serde_json::Error| tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
         decode(body).inspect_err(damaged).ok()
     };
     bodies.iter().rev().filter_map(decode).collect()
 }
 
-/// What was deflated; damage is noticed by the check sum at its end.
+/// Decodes JSON compressed with zlib, whose checksum reveals damage.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_reader(std::io::BufReader::new(ZlibDecoder::new(body)))
 }
@@ -51,7 +51,7 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
 pub(super) fn post_id(row: &AnyRow, column: usize) -> Result<PostId, sqlx::Error> {
     let id: i64 = row.try_get(column)?;
     let id = u32::try_from(id).ok().and_then(PostId::new);
-    id.ok_or_else(|| sqlx::Error::Decode("an id that Telegram never gives".into()))
+    id.ok_or_else(|| sqlx::Error::Decode("post id out of range".into()))
 }
 
 pub(super) fn time(seconds: Option<i64>) -> Option<Timestamp> {
@@ -62,7 +62,7 @@ pub(super) fn lowercase(name: &ChannelName) -> String {
     name.as_str().to_ascii_lowercase()
 }
 
-/// The key of a channel, by any of its names.
+/// Returns the key of a channel by any of its names.
 pub(super) async fn key(
     connection: &mut AnyConnection,
     name: &ChannelName,
@@ -83,9 +83,9 @@ pub(super) async fn channel(
     let record: Vec<u8> = row.try_get(1)?;
     let channel = match decode(&record) {
         Ok(channel) => channel,
-        // It is as if nothing were known of the channel, until a page of it replaces the record.
+        // Treated as not archived until the next merge replaces the record.
         Err(err) => {
-            tracing::error!(channel = %name, "an archived record is damaged: {err}");
+            tracing::error!(channel = %name, error = %err, "the archived record of a channel is damaged");
             return Ok(None);
         }
     };

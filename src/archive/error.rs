@@ -1,71 +1,71 @@
-//! What can go wrong with an archive.
+//! Errors of the archive.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why the archive did not do what it was asked.
+/// Why an operation of the archive failed.
 #[derive(Clone, Debug, Error)]
 pub enum ArchiveError {
-    /// It is left alone for a moment, since it has failed or was slow.
+    /// The circuit is open, because the archive failed or was slow.
     #[error("the archive is temporarily unavailable")]
     CircuitOpen,
-    /// It has not answered in time.
+    /// The caller's timeout passed.
     #[error("the archive did not answer in time")]
     Slow,
-    /// Another program is writing about the same channel, for too long.
+    /// Another process holds the lock of the channel for too long.
     #[error("another process is writing to the same channel")]
     Busy,
-    /// There is no room for more.
+    /// The disk has too little free space.
     #[error("the disk is full: nothing is archived until there is space again")]
     Full,
-    /// The file is damaged.
+    /// The file is damaged; the text is SQLite's reason.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
-    /// A newer program has written it.
+    /// The schema is newer than this program.
     #[error(
         "the archive was written by a newer telewire (schema version {found}, this one supports {newest}): \
          update telewire, or use another --data-dir"
     )]
     NewerVersion {
-        /// Its version.
+        /// The version of the schema.
         found: i64,
-        /// The newest version that is known here.
+        /// The newest version that this program knows.
         newest: i64,
     },
-    /// The file has something else in it.
+    /// The file is a database of another program.
     #[error(
         "{} is another program's database: choose another directory with --data-dir",
         .0.display()
     )]
     Foreign(PathBuf),
-    /// Another program has the data folder.
+    /// Another process has locked the data directory.
     #[error("another telewire process uses the data directory {}: stop it, or choose another --data-dir", .0.display())]
     InUse(PathBuf),
-    /// The data folder cannot be written to.
+    /// The data directory cannot be written.
     #[error(
         "the data directory {} is not writable ({why}): make it writable for this user, choose another one with \
          --data-dir, or keep posts in memory with --no-archive",
         folder.display()
     )]
     NotWritable {
-        /// The folder.
+        /// The data directory.
         folder: PathBuf,
         /// The cause.
         why: String,
     },
-    /// The file that was to be restored is none.
+    /// The file to restore is not a backup.
     #[error("{} is not an archive backup, or is damaged: {why}", file.display())]
     NotABackup {
-        /// The file.
+        /// The file to restore.
         file: PathBuf,
         /// The cause.
         why: String,
     },
-    /// There is no archive in this place.
+    /// There is no archive at this path.
     #[error("no archive at {}: set --data-dir to the directory of the service", .0.display())]
     NotFound(PathBuf),
-    /// The database says something else.
+    /// Any other error, as text.
     #[error("{0}")]
     Database(String),
 }
@@ -99,11 +99,11 @@ impl ArchiveError {
 impl From<sqlx::Error> for ArchiveError {
     fn from(err: sqlx::Error) -> Self {
         if matches!(err, sqlx::Error::PoolTimedOut) {
-            // Whoever waits in a pool is not told why no connection could be made.
-            return Self::Database("the database cannot be reached, or answers too late".to_owned());
+            // The pool does not say why no connection could be opened.
+            return Self::Database("the database is unreachable or too slow".to_owned());
         }
         let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
-        // SQLite's codes are numbers, of which the lowercase byte is the class; PostgreSQL's have five characters.
+        // SQLite's codes are numbers whose low byte is the class; PostgreSQL's have five characters.
         let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
         match (class, &*code) {
             (Some(11 | 26), _) => Self::Damaged(err.to_string()),

@@ -1,4 +1,4 @@
-//! Everything that is archived of a channel, as lines of JSON for other programs; and a copy of the whole archive.
+//! Export of a channel as JSON lines, and backup and restore of the whole archive.
 
 use std::fs;
 use std::io;
@@ -16,10 +16,10 @@ use super::{Archive, ArchiveError, codec};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::Post;
 
-/// The version of the lines: raised when a member changes its meaning or goes away, not when one is added.
+/// The version of the export format: raised when a member changes its meaning or is removed, not when one is added.
 pub const EXPORT_VERSION: u32 = 1;
 
-/// Posts that are read at a time.
+/// Posts read per query.
 const EXPORT_BATCH_SIZE: i64 = 500;
 
 /// A line of an export: the channel first, then its gaps, then its posts by ascending id.
@@ -30,34 +30,34 @@ pub enum ExportLine {
     Channel {
         /// [`EXPORT_VERSION`].
         version: u32,
-        /// The channel as it was last seen.
+        /// The channel as it was last fetched.
         channel: Box<Channel>,
-        /// When that was.
+        /// When it was last fetched.
         fetched: Timestamp,
     },
     /// A range of ids in which there may be posts that are not archived.
     Gap {
-        /// They are higher than this id.
+        /// The gap begins above this id.
         above: i64,
-        /// They are lowercase than this id.
+        /// The gap ends below this id.
         below: i64,
     },
     /// A post.
     Post {
-        /// The post as it was last seen.
+        /// The post as it was last fetched.
         post: Box<Post>,
-        /// When it was found to be deleted in Telegram.
+        /// When the post was found to be deleted in Telegram.
         gone: Option<Timestamp>,
     },
 }
 
 impl Archive {
-    /// Hands out everything that is archived of a channel, line by line. Returns how many posts there were; `None`
-    /// when the channel is not archived.
+    /// Passes the archived channel to `write` line by line. Returns the number of posts; `None` if the channel is not
+    /// archived.
     ///
     /// # Errors
     ///
-    /// When the archive fails, or `write` does.
+    /// If the archive or `write` fails.
     pub async fn export<E: From<ArchiveError>>(
         &self,
         name: &ChannelName,
@@ -99,19 +99,19 @@ impl Archive {
                         write(&ExportLine::Post { post, gone })?;
                     }
                     Err(err) => {
-                        tracing::error!(channel = %name, post = last, "an archived post is damaged: {err}");
+                        tracing::error!(channel = %name, post = last, error = %err, "an archived post is damaged");
                     }
                 }
             }
         }
     }
 
-    /// Puts a backup in the place of the archive in a data folder, which nobody may be using. Returns where the
-    /// archive is that was there before.
+    /// Replaces the archive in a data directory, which must not be in use, with a backup. Returns the path of the
+    /// previous archive.
     ///
     /// # Errors
     ///
-    /// When the folder is in use, or the backup is damaged, or of a newer program; then everything is as it was.
+    /// If the directory is in use, or the backup is damaged or newer than this program. The archive is unchanged then.
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
         fs::metadata(backup).map_err(cannot)?;
@@ -121,7 +121,7 @@ impl Archive {
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {
             if !database::probe_schema(&part).await?.is_archive() {
-                return Err(ArchiveError::Damaged("it has no channels and no posts".to_owned()));
+                return Err(ArchiveError::Damaged("it has no tables of an archive".to_owned()));
             }
             Database::open(&Location::File(part.clone())).await
         };
@@ -135,7 +135,7 @@ impl Archive {
                 });
             }
         }
-        // The log of the old one would be taken for the new one's.
+        // SQLite would apply the WAL of the previous archive to the new one.
         let before = if file.exists() {
             Some(data_dir::rename_aside(&file, "replaced").map_err(cannot)?)
         } else {
@@ -145,14 +145,14 @@ impl Archive {
         Ok(before)
     }
 
-    /// Writes a whole copy of the archive to a file that is not there yet.
+    /// Copies the archive to a file that must not exist.
     ///
     /// # Errors
     ///
-    /// When it is there, cannot be written, or the archive is in PostgreSQL, which has programs for that.
+    /// If the file exists or cannot be written, or if the archive is in PostgreSQL.
     pub async fn back_up(&self, copy: &Path) -> Result<(), ArchiveError> {
         if self.is_shared() {
-            let why = "a PostgreSQL database is copied with pg_dump".to_owned();
+            let why = "back up a PostgreSQL database with pg_dump".to_owned();
             return Err(ArchiveError::Database(why));
         }
         self.database_or_open().await?.back_up(copy).await

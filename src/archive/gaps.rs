@@ -1,4 +1,4 @@
-//! Gaps: where Telegram may have posts that are not archived.
+//! Gaps: ranges of ids in which Telegram may have posts that are not archived.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -10,30 +10,30 @@ use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 
 impl Archive {
-    /// The gaps of a channel that are to be filled without being asked for, the newest first.
+    /// Returns the gaps of a channel that are to be filled in the background now, the newest first.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn due_gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
         self.read(Caller::Background, async |connection| due_gaps(connection, name, now.as_second()).await)
             .await
     }
 
-    /// The newest gap of a channel, whatever became of it before.
+    /// Returns the newest gap of a channel, even if it is lazy or not due.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn newest_gap(&self, name: &ChannelName) -> Result<Option<Gap>, ArchiveError> {
         self.read(Caller::Background, async |connection| newest_gap(connection, name).await).await
     }
 
-    /// There is nothing in a gap after all.
+    /// Removes a gap, because Telegram has no posts in it.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn close_gap(&self, name: &ChannelName, gap: Gap) -> Result<(), ArchiveError> {
         let close = async |connection: &mut AnyConnection| match key(connection, name).await? {
             Some(key) => replace_gap(connection, key, gap, &[]).await,
@@ -42,11 +42,11 @@ impl Archive {
         self.write(None, close).await
     }
 
-    /// A gap could not be filled now, and is left until `retry`.
+    /// Counts a failed attempt to fill a gap. The next one is due at `retry`.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn delay_gap(
         &self,
         name: &ChannelName,
@@ -88,7 +88,7 @@ pub(super) async fn upsert_gap(
     Ok(())
 }
 
-/// Puts what is left of a gap in its place; nothing, when somebody else has made it another one meanwhile.
+/// Replaces a gap with its `rest`. Has no effect if the gap was changed in the meantime.
 pub(super) async fn replace_gap(
     connection: &mut AnyConnection,
     key: i64,
@@ -105,7 +105,7 @@ pub(super) async fn replace_gap(
     Ok(())
 }
 
-/// The highest gap that begins below an id.
+/// Returns the highest gap that begins below an id.
 pub(super) async fn highest_gap(
     connection: &mut AnyConnection,
     key: i64,

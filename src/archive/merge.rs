@@ -1,4 +1,4 @@
-//! What a page changes of what is known: new posts, edits, deletions; pure.
+//! Compares a fetched page with the archived posts: new posts, edits, deletions. Pure.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -11,56 +11,56 @@ use crate::model::media_file;
 use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE};
 use crate::model::post::{Media, Post, PostId, Snapshot};
 
-/// The rules by which two states of a post are compared, and posts are read. A post that was archived under other
-/// rules is not taken for edited because telewire reads it differently now.
+/// The version of the parser and of the comparison below. A post that another version archived does not count as edited
+/// if it is parsed differently now.
 pub(super) const PARSER_VERSION: u32 = 1;
 
-/// How often a post has to be missing from the middle of a page before it counts as deleted.
+/// After this many pages in a row that lack a post inside their range, the post counts as deleted.
 const MISSES_UNTIL_GONE: u32 = 2;
 
-/// For so long the newest album may not be whole yet: its pictures come one by one.
+/// How long after its publication the newest album is held back: its pictures arrive one by one.
 const ALBUM_HOLD: SignedDuration = SignedDuration::from_mins(1);
 
-/// The most items of an album.
+/// The maximum number of items of an album.
 pub const MAX_ALBUM_ITEMS: u32 = 10;
 
-/// A post as it is archived.
+/// An archived post with its state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) post: Post,
-    /// How many pages in a row have not shown it though they should have.
+    /// Number of pages in a row that lack the post inside their range.
     pub(super) missing: u32,
-    /// When it was found to be deleted.
+    /// When the post was found to be deleted.
     pub(super) gone: Option<Timestamp>,
-    /// The rules by which it was read.
+    /// The [`PARSER_VERSION`] that archived the post.
     pub(super) parser_version: u32,
 }
 
-/// What of a page can be archived.
+/// The part of a page that can be archived.
 #[derive(Clone, Debug)]
 pub(super) struct PageSlice {
-    /// Posts that are shown whole, by ascending id.
+    /// Complete posts, by ascending id.
     pub(super) posts: Vec<Post>,
     /// The lowest id that the page shows.
     pub(super) lowest: PostId,
     /// The highest id that the page shows.
     pub(super) highest: PostId,
-    /// Every message of it could be read, so what is missing is not there.
+    /// Every message was parsed, so a post that is missing is not on the page.
     pub(super) is_whole: bool,
-    /// Where what is older begins: below this id.
+    /// The next older page has the posts below this id.
     pub(super) cursor: PostId,
-    /// The oldest post may be the rest of an album: a page has so many places, an album takes one for each of its
-    /// items, and the rest has another id than the whole. The next older page is then asked for from above it.
+    /// The oldest post may be the end of an album that the page cuts: each item takes one of the page's places, and the
+    /// remaining items have another id than the whole album. The next older page then begins above this post.
     pub(super) is_oldest_cut: bool,
-    /// The page says itself that there is something older.
+    /// The page links to older posts.
     pub(super) is_linked: bool,
-    /// In how long the newest album is whole, which is held back until then.
+    /// How much longer the newest album is held back.
     pub(super) held_for: Option<SignedDuration>,
 }
 
 impl PageSlice {
-    /// What a page shows; of the newest page without its newest album while that may not be whole. `None` for a page
-    /// without posts.
+    /// Returns the slice of a page; `None` for a page without posts. The newest page loses its newest album while that
+    /// may be incomplete.
     pub(super) fn of(page: &FetchedPage, is_newest: bool, now: Timestamp) -> Option<Self> {
         let mut posts = page.snapshot.posts.clone();
         let (lowest, highest) = (posts.first()?.id, posts.last()?.id);
@@ -69,7 +69,7 @@ impl PageSlice {
         let mut held_for = None;
         let newest = posts.last()?;
         let age = now.duration_since(newest.published);
-        // A clock that is wrong by more than that is no reason to wait for it.
+        // A larger difference means a skewed clock; do not wait for it.
         if is_newest && posts.len() > 1 && is_album(newest) && (-ALBUM_HOLD..ALBUM_HOLD).contains(&age) {
             held_for = Some((ALBUM_HOLD - age).min(ALBUM_HOLD));
             posts.pop();
@@ -79,8 +79,8 @@ impl PageSlice {
         Some(Self { posts, lowest, highest, is_whole, cursor, is_oldest_cut, is_linked, held_for })
     }
 
-    /// Leaves the newest post out when a page that ends before an id that somebody has chosen may cut it there.
-    /// Returns the id below which the page shows everything.
+    /// Removes the newest post if a page that was requested up to `from` may cut it there. Returns the id below which
+    /// the page is complete.
     pub(super) fn drop_cut_newest(&mut self, from: PostId) -> PostId {
         let reaches = |post: &&Post| post.id.get().saturating_add(MAX_ALBUM_ITEMS) > from.get();
         match self.posts.last().filter(reaches).filter(|post| shows_media(post)).map(|post| post.id) {
@@ -92,13 +92,13 @@ impl PageSlice {
         }
     }
 
-    /// Whether a post may be the rest of an album.
+    /// Returns whether a post may be the end of an album that the page cuts.
     fn is_cut(&self, id: PostId) -> bool {
         self.is_oldest_cut && id == self.lowest
     }
 
-    /// Leaves the oldest post out when it may be cut: the next older page has it whole, which is read unless this one
-    /// reaches down to what is known, up to `above`.
+    /// Removes the oldest post if the page may cut it. The next older page has it complete, and is fetched unless this
+    /// one reaches down to `above`, the highest archived id.
     pub(super) fn drop_cut_oldest(&mut self, above: u32) {
         if self.is_oldest_cut && self.lowest.get() > above + 1 {
             self.posts.retain(|post| post.id != self.lowest);
@@ -107,7 +107,7 @@ impl PageSlice {
 }
 
 impl PageSlice {
-    /// What is left of a gap when this page has been read. Ids start at 1, and nothing is between neighbours.
+    /// Returns what is left of a gap after this page; `None` if the page reaches the gap's lower end.
     pub(super) fn remaining_gap(&self, gap: Gap) -> Option<Gap> {
         let is_left = self.lowest.get() > gap.above + 1;
         is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, retry: 0, ..gap })
@@ -128,21 +128,21 @@ fn n_items(post: &Post) -> u32 {
         .clamp(1, MAX_ALBUM_ITEMS)
 }
 
-/// Whether `id` is one of an album's items, but not the one that the album is called by.
+/// Returns whether `id` is one of an album's items other than the first, whose id is the album's.
 fn is_inside(id: PostId, album: &Post) -> bool {
     album.id < id && id.get() < album.id.get().saturating_add(n_items(album))
 }
 
-/// What is to be written.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Records that are new or differ.
+    /// Records that are new or changed.
     pub(super) put: Vec<Record>,
     /// A reader can see a difference.
     pub(super) is_visible: bool,
 }
 
-/// Compares a page with the records in its range, and a little below it.
+/// Compares a page with the records in its range and a little below it.
 pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Changes {
     let mut changes = Changes::default();
     let mut fresh = slice.posts.iter().peekable();
@@ -159,12 +159,12 @@ pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Ch
         let post = fresh.next_if(|post| id.is_none_or(|id| id == post.id)).cloned();
         let is_part = |id| whole.as_ref().is_some_and(|album| is_inside(id, album));
         let after = match (record.clone(), post) {
-            // The rest of an album that is known whole, on a page that cuts it.
+            // The end of an album that is archived whole, on a page that cuts the album.
             (None, Some(post)) if slice.is_cut(post.id) && is_part(post.id) => continue,
             (None, Some(post)) => {
                 Some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
             }
-            // It came before the whole one, and does not come back.
+            // The end was archived before the whole album: it is marked as gone.
             (Some(record), Some(post)) if slice.is_cut(post.id) && is_part(post.id) => {
                 record.gone.is_none().then_some(Record { gone: Some(now), ..record })
             }
@@ -190,7 +190,7 @@ pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Ch
     changes
 }
 
-/// What is known when there is no archive to merge a page with: what was known before, and the page.
+/// Merges a page with a snapshot if there is no archive.
 #[must_use]
 pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
@@ -210,16 +210,16 @@ pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: T
     Snapshot { channel, posts, has_older }
 }
 
-/// A known post, as a page shows it now; `None` when nothing worth writing is different.
+/// Merges an archived post with the page's version; `None` if there is nothing to write.
 fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record> {
     let known = &before.post;
-    // What a reader has once been given stays: when it was published, and what it is called by.
+    // Once served, a post's publication time and permalink never change.
     post.published = known.published;
     post.permalink.clone_from(&known.permalink);
     post.updated = known.updated;
     post.revision = known.revision;
     if post.only_in_telegram.is_some() && has_content(known) {
-        // What it says was there before, or has been found elsewhere.
+        // The page hides the content, but it was shown before or has been recovered.
         let hidden = mem::replace(&mut post, known.clone());
         post.reactions = hidden.reactions;
         post.views = hidden.views;
@@ -238,7 +238,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     differs.then_some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
 }
 
-/// A known post that the page does not show.
+/// Counts an archived post that the page does not show; `None` if the page cannot show it.
 fn unseen(record: Record, slice: &PageSlice, now: Timestamp) -> Option<Record> {
     let is_expected = slice.is_whole && slice.lowest < record.post.id && record.post.id < slice.highest;
     if !is_expected || record.gone.is_some() {
@@ -252,7 +252,7 @@ pub(super) fn has_content(post: &Post) -> bool {
     !post.text.is_empty() || !post.media.is_empty() || !post.documents.is_empty() || post.poll.is_some()
 }
 
-/// The post without what changes all the time, and is no reason to write it anew.
+/// Returns the post without counts, whose changes are not written.
 fn without_counts(post: &Post) -> Post {
     let mut post = Post { reactions: Vec::new(), views: None, ..post.clone() };
     if let Some(poll) = &mut post.poll {
@@ -262,13 +262,13 @@ fn without_counts(post: &Post) -> Post {
     post
 }
 
-/// The post as a feed shows it, where the addresses of its files are others.
+/// Returns the post as a feed shows it: without counts and without Telegram's media URLs.
 fn as_shown(post: &Post) -> Post {
     media_file::without_urls(without_counts(post))
 }
 
-/// Whether a post still says and shows the same. What Telegram adds to it (a preview of its link, the quote of
-/// what it answers, counts) and addresses, which are other ones every few days, do not count.
+/// Returns whether the author's content is unchanged. Additions by Telegram (link preview, quoted reply, counts) and
+/// rotating URLs do not count.
 fn same_content(before: &Post, after: &Post) -> bool {
     let poll = |post: &Post| {
         let poll = post.poll.as_ref()?;
@@ -281,24 +281,24 @@ fn same_content(before: &Post, after: &Post) -> bool {
         && same_media(before, after)
 }
 
-/// Whether a post still shows the same.
+/// Returns whether the media are unchanged.
 fn same_media(before: &Post, after: &Post) -> bool {
     before.media.len() == after.media.len()
         && before.media.iter().zip(&after.media).all(|(before, after)| same_medium(before, after))
 }
 
-/// Whether the preview of a link is still that of the same page. That it comes later is no change.
+/// Returns whether the link preview is of the same page. A preview that is added later is not a change.
 fn same_preview(before: &Post, after: &Post) -> bool {
     before.preview.as_ref().zip(after.preview.as_ref()).is_none_or(|(before, after)| before.url == after.url)
 }
 
-/// Whether two media are the same one, as far as can be told without their addresses.
+/// Returns whether two media are the same, judged without their URLs.
 fn same_medium(before: &Media, after: &Media) -> bool {
     match (before, after) {
         (Media::Photo { file: a, size: a_size, .. }, Media::Photo { file: b, size: b_size, .. }) => {
             a.zip(*b).map_or(a_size == b_size, |(a, b)| a == b)
         }
-        // A kind that changes with whether the file is handed out at the moment is no difference.
+        // The kind is not compared: it changes with whether Telegram currently serves the file.
         (Media::Video(a), Media::Video(b)) => a.size == b.size && (a.seconds == b.seconds),
         (Media::Voice { seconds: a, .. }, Media::Voice { seconds: b, .. }) => a == b,
         (Media::Sticker { format: a, .. }, Media::Sticker { format: b, .. }) => a == b,

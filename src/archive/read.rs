@@ -1,4 +1,4 @@
-//! Reading: the posts of a page of a feed, and what is around them.
+//! Reading: channels, feed pages and media URLs.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::model::paging::{
 use crate::model::post::{PostId, Snapshot};
 
 impl Archive {
-    /// What is archived of a channel; `None` for one that is not, or that is gone.
+    /// Returns a channel as its feed's first page shows it; `None` if it is not archived or gone.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn load(
         &self,
         name: &ChannelName,
@@ -32,11 +32,11 @@ impl Archive {
         }
     }
 
-    /// Some posts of a channel, which must be archived.
+    /// Returns a feed page of a channel; `None` if the channel is not archived.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn feed_page(
         &self,
         name: &ChannelName,
@@ -50,22 +50,22 @@ impl Archive {
     }
 }
 
-/// The addresses of the files that a post shows, or a channel.
+/// The media URLs of a post or a channel.
 #[derive(Clone, Debug)]
 pub struct SeenMediaUrls {
-    /// The addresses.
+    /// The URLs.
     pub urls: MediaUrls,
-    /// When Telegram gave them.
+    /// When Telegram showed these URLs.
     pub seen: Timestamp,
 }
 
 impl Archive {
-    /// What is known of the files of a post; of the channel itself without one. `None` when it is not archived, or
+    /// Returns the media URLs of a post, or without one those of the channel itself. `None` if it is not archived or
     /// gone.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn media_urls(
         &self,
         name: &ChannelName,
@@ -99,10 +99,10 @@ async fn media_urls_of_post(
     Ok(posts.first().map(|post| SeenMediaUrls { urls: MediaUrls::of(post), seen }))
 }
 
-/// A reader that comes once a day misses nothing: the first page has the posts of a day, within [`MAX_POSTS_PER_PAGE`].
+/// The first page has the posts of this time, within [`MAX_POSTS_PER_PAGE`], so that a daily poll misses none.
 const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
-/// What belongs to one page of a feed, as it was read; making posts of it is work for another thread.
+/// A feed page with posts that are still encoded. Decoding is left to the CPU pool.
 pub(super) struct RawFeedPage {
     row: ChannelRow,
     bodies: Vec<(PostId, Vec<u8>)>,
@@ -121,7 +121,7 @@ impl RawFeedPage {
 
     pub(super) async fn into_feed_page(self) -> Result<FeedPage, ArchiveError> {
         let Self { mut row, bodies, has_older, prev, gap } = self;
-        // They change all the time, and no feed shows them.
+        // Counters change with each page, and no feed shows them.
         row.channel.counters.clear();
         let name = row.channel.name.clone();
         let posts = cpu_pool::run(move || posts(&name, &bodies)).await;
@@ -132,7 +132,7 @@ impl RawFeedPage {
     }
 }
 
-/// What the feed of a channel shows; `None` for one that is not archived, or gone.
+/// Reads the first feed page of a channel; `None` if the channel is not archived or gone.
 pub(super) async fn load(
     connection: &mut AnyConnection,
     name: &ChannelName,
@@ -145,7 +145,7 @@ pub(super) async fn load(
     }
 }
 
-/// Some posts of a channel, with what is around them.
+/// Reads a feed page, with the previous page and the gap.
 pub(super) async fn feed_page(
     connection: &mut AnyConnection,
     name: &ChannelName,
@@ -157,13 +157,13 @@ pub(super) async fn feed_page(
     if let Some(before) = request.before {
         found.prev = prev_page(connection, key, before, wanted).await?;
     }
-    // It is of no matter when the page is full above it.
+    // A gap below a full page does not concern this request.
     let is_full = found.bodies.len() >= wanted;
     found.gap.take_if(|gap| is_full && found.bodies.last().is_some_and(|(lowest, _)| *lowest >= gap.below));
     Ok(Some(found))
 }
 
-/// The posts of one page of a feed. It ends where posts may be missing, so that whoever follows its pages misses none.
+/// Reads the posts of a feed page. The page ends at a gap, so that a reader who follows the pages misses no posts.
 async fn raw_feed_page(
     connection: &mut AnyConnection,
     row: ChannelRow,
@@ -176,7 +176,7 @@ async fn raw_feed_page(
         "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3
          ORDER BY id DESC LIMIT $4",
     );
-    // One more than can be shown, to know whether there is more.
+    // One more than a page can show, to find out whether there are more.
     let most = i64::from(MAX_POSTS_PER_PAGE) + 1;
     let heads = heads.bind(row.key).bind(above).bind(upper).bind(most).fetch_all(&mut *connection).await?;
     let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
@@ -198,7 +198,7 @@ async fn raw_feed_page(
     Ok(RawFeedPage { row, bodies, has_older, prev: None, gap })
 }
 
-/// How many of these posts, the newest first, the first page of a feed shows: as many as Telegram's page, and all
+/// Returns how many of these posts, newest first, a feed's first page shows: at least [`MIN_POSTS_PER_PAGE`], and all
 /// that were published within a day before the newest one.
 fn first_page_len(heads: &[(PostId, i64)]) -> usize {
     let newest = heads.first().map_or(0, |(_, published)| *published);
@@ -207,7 +207,7 @@ fn first_page_len(heads: &[(PostId, i64)]) -> usize {
     n_recent.max(MIN_POSTS_PER_PAGE).min(MAX_POSTS_PER_PAGE.into()).min(heads.len())
 }
 
-/// Where the page above this one begins, as in [`FeedPage::newer`].
+/// Returns the next newer page; see [`FeedPage::prev`].
 async fn prev_page(
     connection: &mut AnyConnection,
     key: i64,

@@ -1,4 +1,4 @@
-//! What is not kept for ever, and how much there is.
+//! Retention (pruning) and statistics.
 
 use std::time::Duration;
 
@@ -12,48 +12,46 @@ use crate::model::channel::ChannelName;
 use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::PostId;
 
-/// Posts that are deleted at a time, so that others can write in between, and a full disk needs little.
+/// Posts deleted per statement: others can write in between, and a full disk needs little space.
 const PRUNE_BATCH_SIZE: i64 = 500;
 
-/// Between two of them.
+/// The pause between two such statements.
 const PRUNE_PAUSE: Duration = Duration::from_millis(5);
 
-/// What is kept of each channel; its newest posts, as many as Telegram's page shows, always are.
+/// Limits on what is kept of each channel. The newest [`MIN_POSTS_PER_PAGE`] posts are always kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Posts of the last so many days.
+    /// Keep posts that were published in the last N days.
     pub keep_days: Option<u32>,
-    /// The newest so many posts.
+    /// Keep the newest N posts.
     pub keep_posts: Option<u32>,
 }
 
-/// What is archived of a channel.
+/// Statistics of an archived channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Its name.
+    /// The channel's name.
     pub name: String,
-    /// Posts, also those that were deleted in Telegram.
+    /// Posts, including those that were deleted in Telegram.
     pub n_posts: u64,
     /// Posts that were deleted in Telegram.
     pub n_gone: u64,
-    /// When the oldest was published.
+    /// When the oldest post was published.
     pub oldest: Option<Timestamp>,
-    /// When the newest was published.
+    /// When the newest post was published.
     pub newest: Option<Timestamp>,
-    /// Places where posts may be missing.
+    /// Gaps, without the one before the oldest post.
     pub n_gaps: u64,
-    /// Everything back to the channel's first post is there, but for the gaps.
+    /// The channel's first post is archived.
     pub reaches_start: bool,
 }
 
 impl Archive {
-    /// Deletes what is not to be kept. Returns how many posts that were.
-    ///
-    /// It works on a full disk too, and gives the room back.
+    /// Deletes the posts that `retention` does not keep, also on a full disk. Returns the number of deleted posts.
     ///
     /// # Errors
     ///
-    /// When the archive fails; what was deleted until then stays deleted.
+    /// See [`ArchiveError`]; posts that were deleted before the error stay deleted.
     pub async fn prune(&self, retention: Retention, now: Timestamp) -> Result<u64, ArchiveError> {
         let database = self.database_or_open().await?;
         let folder = match &self.location {
@@ -73,11 +71,11 @@ impl Archive {
         Ok(n_pruned)
     }
 
-    /// What is archived of each channel, by name.
+    /// Returns the statistics of each channel, ordered by name.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn stats(&self) -> Result<Vec<Stats>, ArchiveError> {
         let database = self.database_or_open().await?;
         let rows = sqlx::query(
@@ -103,20 +101,20 @@ impl Archive {
         Ok(stats.collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// How many posts of a channel are archived.
+    /// Returns the number of archived posts of a channel.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn count(&self, name: &ChannelName) -> Result<u64, ArchiveError> {
         self.read(Caller::Background, async |connection| codec::count(connection, name).await).await
     }
 
-    /// Bytes that the archive takes.
+    /// Returns the size of the archive in bytes.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn size(&self) -> Result<u64, ArchiveError> {
         Ok(self.database_or_open().await?.size().await?)
     }
@@ -156,7 +154,7 @@ async fn prune_channel(
         if deleted.rows_affected() == 0 {
             break;
         }
-        // The log of what was written is emptied, so that it does not grow by what is deleted.
+        // Also truncates the WAL, which grows with each deletion.
         database.shrink().await?;
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
@@ -164,7 +162,7 @@ async fn prune_channel(
         let mut tx = database.begin().await?;
         let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below <= $2");
         delete.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
-        // What was deleted can be read again by whoever asks for it.
+        // Requests for the deleted posts fetch them again.
         if let Some(below) = u32::try_from(lowest_kept).ok().and_then(PostId::new) {
             let gap = Gap { above: 0, below, linked: true, lazy: true, failures: 0, retry: 0 };
             gaps::upsert_gap(&mut tx, key, gap).await?;
@@ -174,7 +172,7 @@ async fn prune_channel(
     Ok(n_pruned)
 }
 
-/// The id of the `n`th newest post that is shown.
+/// Returns the id of the `n`th newest post that is not gone.
 async fn nth_newest(connection: &mut AnyConnection, key: i64, n: usize) -> Result<Option<i64>, sqlx::Error> {
     let nth = sqlx::query(
         "SELECT id FROM post WHERE channel = $1 AND gone IS NULL ORDER BY id DESC LIMIT 1 OFFSET $2",
@@ -183,7 +181,7 @@ async fn nth_newest(connection: &mut AnyConnection, key: i64, n: usize) -> Resul
     nth.bind(key).bind(offset).fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()
 }
 
-/// Forgets the channels that were read the longest ago, until the rest fits.
+/// Deletes the channels that were fetched the longest ago, until the archive fits into `max_bytes`.
 pub(super) async fn evict_channels(database: &Database, max_bytes: u64) -> Result<(), ArchiveError> {
     while database.size().await? > max_bytes {
         let evict = sqlx::query(

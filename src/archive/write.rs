@@ -1,4 +1,4 @@
-//! Writing: what a page has changed, and what was found of hidden posts.
+//! Writing: merges of fetched pages, and recovered posts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::Post;
 
 impl Archive {
-    /// Merges a page of the channel that was asked for as `name`. After the newest page the channel need not be asked
-    /// again for `fresh_for`. Returns what is left of the gap that the page was fetched for.
+    /// Merges a fetched page of the channel that was requested as `name`. After the newest page the channel is fresh
+    /// for `fresh_for`. Returns what is left of the gap that the page was fetched for.
     ///
     /// # Errors
     ///
-    /// When the archive fails; then nothing of the page is archived.
+    /// See [`ArchiveError`]; nothing of the page is archived then.
     pub async fn merge(
         &self,
         name: &ChannelName,
@@ -37,13 +37,13 @@ impl Archive {
         }
         let (seen, now) = (now, whole_seconds(now));
         let Some(slice) = PageSlice::of(&page, matches!(scope, PageScope::Newest), now) else {
-            return Err(ArchiveError::Database("a page without posts cannot be archived".to_owned()));
+            return Err(ArchiveError::Database("cannot archive a page without posts".to_owned()));
         };
         let left = match scope {
             PageScope::Newest | PageScope::Revisit(_) => None,
             PageScope::Gap(_, gap) => slice.remaining_gap(gap),
         };
-        // An album that is held back is asked for again when it is whole.
+        // An album that is held back is fetched again when it should be complete.
         let whole_in = slice.held_for.and_then(|left| Duration::try_from(left).ok());
         let fresh_for = whole_in.map_or(fresh_for, |left| fresh_for.min(left + Duration::from_secs(1)));
         let channel = &page.snapshot.channel;
@@ -63,20 +63,20 @@ impl Archive {
         Ok(left)
     }
 
-    /// Posts of a channel's first page that only open in Telegram, and were not looked up elsewhere yet.
+    /// Returns posts of a channel's first page that open only in Telegram and may still be recovered.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn hidden_posts(&self, name: &ChannelName) -> Result<Vec<Post>, ArchiveError> {
         self.read(Caller::Background, async |connection| hidden_posts(connection, name).await).await
     }
 
-    /// Keeps what was found elsewhere of a post that only opens in Telegram, and that it was looked up.
+    /// Stores the recovered content of a post that opens only in Telegram, and counts the attempt.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn store_recovered(
         &self,
         name: &ChannelName,
@@ -94,33 +94,35 @@ impl Archive {
         self.write(Some(name), write).await
     }
 
-    /// Remembers that a channel is gone: its feed ends, its posts stay. A page of it makes it come back.
+    /// Marks a channel as gone. Its posts stay, and the next merge of a page brings it back.
     ///
     /// # Errors
     ///
-    /// When the archive fails; see [`ArchiveError`].
+    /// See [`ArchiveError`].
     pub async fn mark_gone(&self, name: &ChannelName) -> Result<(), ArchiveError> {
         self.write(None, async |connection| codec::mark_gone(connection, name).await).await
     }
 }
 
-/// How many hidden posts are looked up after a refresh, and how often each one is tried.
+/// Hidden posts that are recovered after a refresh.
 const MAX_HIDDEN_POSTS: i64 = 3;
+
+/// Attempts to recover a hidden post.
 const MAX_RECOVERY_ATTEMPTS: i64 = 3;
 
-/// A page that was fetched.
+/// A fetched page, without its posts.
 pub(super) struct MergeContext<'a> {
     pub(super) requested: &'a ChannelName,
     pub(super) channel: &'a Channel,
     pub(super) scope: PageScope,
-    /// When it was.
+    /// When the page was fetched.
     pub(super) seen: Timestamp,
-    /// The same in whole seconds, as posts have their times.
+    /// The same in whole seconds, the resolution of posts.
     pub(super) now: Timestamp,
     pub(super) fresh_for: Duration,
 }
 
-/// Writes what a page has changed. Tells whether a reader can see a difference.
+/// Writes the changes of a page. Returns whether a reader can see a difference.
 pub(super) async fn merge(
     connection: &mut AnyConnection,
     context: &MergeContext<'_>,
@@ -132,8 +134,8 @@ pub(super) async fn merge(
     let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
     match context.scope {
         PageScope::Newest => {
-            // What may be cut is left out also when only what is above it is known. Of a channel that is new the whole
-            // page is shown.
+            // A post that may be cut is left out unless the page reaches down to archived posts. A new channel shows
+            // the whole page.
             let gap = gaps::highest_gap(connection, key, slice.lowest.get().into()).await?;
             let is_open = |gap: &Gap| slice.lowest < gap.below;
             let above = gap.filter(is_open).map(|gap| gap.above).or(newest_known);
@@ -153,7 +155,7 @@ pub(super) async fn merge(
         PageScope::Revisit(from) => {
             slice.drop_cut_oldest(0);
             slice.drop_cut_newest(from);
-            // Such pages come one upon the other: what one of them lacks another one lacks as well.
+            // Revisits follow each other within seconds, so two of them are not independent proof of a deletion.
             slice.is_whole = false;
         }
     }
@@ -177,7 +179,8 @@ pub(super) async fn merge(
     }
     let is_visible = changes.is_visible
         || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(context.channel));
-    // What is new says itself when it was published, and what was edited when; of the rest this is the only trace.
+    // New and edited posts carry their own timestamps; any other visible change is recorded only in
+    // `channel.changed`.
     let is_timestamped = |record: &Record| {
         newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
             || record.post.updated == Some(context.now)
@@ -204,13 +207,13 @@ pub(super) async fn merge(
     Ok(is_visible)
 }
 
-/// What of a channel a feed shows; the address of its photo changes by itself.
+/// Returns the channel without what feeds do not show, and without the URL of its photo, which rotates.
 fn as_shown(channel: &Channel) -> Channel {
     let photo = channel.photo.as_ref().map(|_| String::new());
     Channel { counters: Vec::new(), photo, ..channel.clone() }
 }
 
-/// Remembers that Telegram shows these posts, and their files at these addresses.
+/// Records when Telegram showed these posts with their current media URLs.
 async fn mark_seen(
     connection: &mut AnyConnection,
     key: i64,
@@ -222,14 +225,14 @@ async fn mark_seen(
     if ids.is_empty() {
         return Ok(());
     }
-    // Numbers, which need no quotes; a database may be too far away for one question each.
+    // One statement for all: a shared database may be distant. The ids are numbers and need no quotes.
     let update = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
     let update = sqlx::query(AssertSqlSafe(update)).bind(key).bind(seen.as_millisecond());
     update.execute(connection).await.map(drop)
 }
 
-/// The channel of a page, made when it is not there. A name that Telegram gives to another channel, which it tells
-/// by a number, is that one's from now on: the posts of the old one are kept, but not mixed with the new one's.
+/// Finds or inserts the channel of a page. If Telegram's numeric id shows that the name now belongs to another channel,
+/// a new row is inserted: the posts of the two channels must not be mixed.
 async fn find_or_insert_channel(
     connection: &mut AnyConnection,
     context: &MergeContext<'_>,
@@ -240,7 +243,7 @@ async fn find_or_insert_channel(
         let theirs = sqlx::query("SELECT telegram_id FROM channel WHERE key = $1").bind(by_name);
         let theirs: Option<i64> = theirs.fetch_one(&mut *connection).await?.try_get(0)?;
         if theirs.zip(number).is_some_and(|(theirs, number)| theirs != number) {
-            tracing::warn!(channel = %context.channel.name, "the name belongs to another channel now");
+            tracing::warn!(channel = %context.channel.name, "the name now belongs to another channel");
             found = None;
         }
     }
@@ -269,7 +272,7 @@ async fn find_or_insert_channel(
     Ok((key, before))
 }
 
-/// The records in the range of a page, and as far around it as an album may reach.
+/// Reads the records in the range of a page, and as far around it as an album may reach.
 async fn records_around(
     connection: &mut AnyConnection,
     key: i64,
@@ -291,8 +294,10 @@ async fn records_around(
                 gone: time(row.try_get(2)?),
                 parser_version: u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or_default(),
             }),
-            // A page that shows it again replaces it.
-            Err(err) => tracing::error!(post = %post_id(&row, 4)?, "an archived post is damaged: {err}"),
+            // The next page that shows the post replaces it.
+            Err(err) => {
+                tracing::error!(post = %post_id(&row, 4)?, error = %err, "an archived post is damaged");
+            }
         }
     }
     Ok(records)
@@ -346,7 +351,7 @@ pub(super) async fn store_recovered(
     let body = sqlx::query("SELECT body FROM post WHERE channel = $1 AND id = $2");
     let body = body.bind(key).bind(id).fetch_optional(&mut *connection).await?;
     let Some(body) = body.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()? else { return Ok(()) };
-    // A page may have shown it since it was looked up.
+    // A page may have shown the content in the meantime.
     let Ok(known) = decode::<Post>(&body) else { return Ok(()) };
     if merge::has_content(&known) || !merge::has_content(found) {
         return Ok(());

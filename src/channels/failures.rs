@@ -162,7 +162,7 @@ mod tests {
     use crate::telegram::error::UpstreamError;
 
     fn upstream_error(kind: UpstreamErrorKind) -> RefreshError {
-        RefreshError::Upstream(UpstreamError { host: "t.me".to_owned(), kind, failed_before: Vec::new() })
+        RefreshError::Upstream(UpstreamError { host: "t.me".to_owned(), kind, failed_before: Box::default() })
     }
 
     #[test]

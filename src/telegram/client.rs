@@ -139,7 +139,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<FetchedHtml<'a>, FetchError> {
         let mut last: Option<FetchError> = None;
-        let mut failed_before = Vec::new();
+        let mut failed_before: Vec<String> = Vec::new();
         for (n_before, upstream) in upstreams.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -170,7 +170,7 @@ impl Client {
                         *retry_after = upstream.open_for();
                     }
                     tracing::debug!(channel = %name, error = %err, "upstream failed");
-                    err.failed_before.clone_from(&failed_before);
+                    err.failed_before = failed_before.clone().into();
                     if !err.kind.is_worth_failover() {
                         return Err(err.into());
                     }

@@ -24,7 +24,7 @@ pub struct UpstreamError {
     /// What went wrong.
     pub kind: UpstreamErrorKind,
     /// The hosts of the upstreams that were asked before this one and failed too.
-    pub failed_before: Vec<String>,
+    pub failed_before: Box<[String]>,
 }
 
 /// What went wrong with a request to an upstream.

@@ -250,7 +250,7 @@ impl Upstream {
 
     /// Returns an error of this upstream.
     pub(super) fn error(&self, kind: UpstreamErrorKind) -> UpstreamError {
-        UpstreamError { host: self.url.host(), kind, failed_before: Vec::new() }
+        UpstreamError { host: self.url.host(), kind, failed_before: Box::default() }
     }
 
     fn circuit_open(&self, reason: OpenReason, retry_after: Duration) -> UpstreamError {

@@ -77,7 +77,7 @@ pub(super) fn parse_query(query: &str) -> Result<FeedPageRequest, Error> {
 }
 
 /// Returns the canonical query of a request, without the question mark; empty for the first page.
-pub(super) fn query(request: &FeedPageRequest) -> String {
+pub(super) fn query(request: FeedPageRequest) -> String {
     let before = request.before.map(|before| format!("before={before}"));
     let limit = request.limit.map(|limit| format!("limit={limit}"));
     before.into_iter().chain(limit).collect::<Vec<_>>().join("&")
@@ -148,7 +148,7 @@ mod tests {
             ("limit=5&limit=6", "limit=6"),
             ("", ""),
         ] {
-            assert_eq!(query(&parse_query(text).unwrap()), canonical, "{text}");
+            assert_eq!(query(parse_query(text).unwrap()), canonical, "{text}");
         }
         for misspelled in ["limt=5", "Limit=5", "limits=5", "lmiit=5", "befor=5", "befire=5"] {
             assert!(matches!(parse_query(misspelled), Err(Error::UnknownParameter(..))), "{misspelled}");

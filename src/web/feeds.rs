@@ -144,7 +144,7 @@ async fn page(
     let snapshot = page.snapshot.ok_or(Error::NoOlderPosts)?;
     let url = context.base_url.with_path(path);
     let options = FeedOptions {
-        self_url: format!("{url}?{}", canonical::query(&request)),
+        self_url: format!("{url}?{}", canonical::query(request)),
         limit: request.limit,
         prev_url: page.prev.map(|prev| prev_url(url, prev, request.limit)),
         media: state.media_linker(&context.base_url),
@@ -168,6 +168,6 @@ fn prev_url(url: String, prev: PrevPage, limit: Option<u8>) -> String {
         PrevPage::Newest => None,
         PrevPage::Before(id) => Some(id),
     };
-    let query = canonical::query(&FeedPageRequest { before, limit });
+    let query = canonical::query(FeedPageRequest { before, limit });
     if query.is_empty() { url } else { format!("{url}?{query}") }
 }

@@ -90,16 +90,17 @@ pub(super) async fn channel(
 fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: &Feed) -> String {
     let url = |format: Format| escape(&base_url.with_path(&canonical::path(name, Some(format))));
     let title = escape(&feed.title);
-    let mut head = String::new();
-    let mut feeds = String::new();
-    for format in Format::ALL {
+    let link = |format: Format| {
         let mime_type = format.content_type().split(';').next().unwrap_or_default();
         let (label, href) = (label(format), url(format));
-        head += &format!(
-            "<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n"
-        );
-        feeds += &format!("<li>{label}: <a href=\"{href}\">{href}</a></li>\n");
-    }
+        format!("<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n")
+    };
+    let item = |format: Format| {
+        let href = url(format);
+        format!("<li>{}: <a href=\"{href}\">{href}</a></li>\n", label(format))
+    };
+    let head: String = Format::ALL.into_iter().map(link).collect();
+    let feeds: String = Format::ALL.into_iter().map(item).collect();
     let post = |entry: &Entry| {
         let date = entry.published.strftime("%F");
         format!("<li>{date} <a href=\"{}\">{}</a></li>\n", escape(&entry.url), escape(&entry.title))

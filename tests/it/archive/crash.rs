@@ -1,5 +1,5 @@
-//! The program is killed in the middle of writing, again and again: the archive opens whole, with every post that a
-//! reader was given.
+//! Crashes: the process is killed while it writes, many times. The archive then opens undamaged, with every post that
+//! was served before.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use crate::support::fake_telegram::FakeTelegram;
 use crate::support::http;
 use crate::support::wait::Monitor;
 
-/// How often it is killed on SQLite, where it writes itself; and on PostgreSQL, which is not the one that is killed.
+/// Number of kills. On PostgreSQL another process does the writing, so fewer are needed.
 const KILLS: [(&str, u32); 2] = [("SQLite", 200), ("PostgreSQL", 20)];
 
 #[test]
-fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
+fn killed_process_loses_no_served_post() {
     for kind in kinds() {
         let (_, n_kills) = KILLS.into_iter().find(|(name, _)| *name == kind.name).unwrap();
         let fake = FakeTelegram::start();
@@ -33,7 +33,7 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
             let app = App::start_in(folder, &fake.url(), &[&flags[..], &kind.flags()].concat());
             let archived: BTreeSet<_> = ids(app.get("/busy_pier/rss?limit=200").text()).into_iter().collect();
             let lost: Vec<u32> = given.lock().unwrap().difference(&archived).copied().collect();
-            assert!(lost.is_empty(), "{} after {n} kills: {lost:?} are lost", kind.name);
+            assert!(lost.is_empty(), "{} after {n} kills: posts {lost:?} are lost", kind.name);
             let is_over = Arc::new(AtomicBool::new(false));
             let n_answers = Arc::<Monitor<usize>>::default();
             let reader = {
@@ -46,27 +46,27 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
                             let mut history = history.lock().unwrap();
                             let next = history.next_id;
                             history.publish(0, start + SignedDuration::from_secs(next.into()));
-                            // A page of the feed shows all that is there.
+                            // Keep the history small enough for one feed page.
                             let old = next.saturating_sub(150);
                             history.posts.retain(|id, _| *id > old);
                             given.lock().unwrap().retain(|id| *id > old);
                             old
                         };
-                        // The answer that the kill cuts off is none.
+                        // The kill cuts off the last response.
                         let answer = std::panic::catch_unwind(|| {
                             http::ask(address, "GET", "/busy_pier/rss?limit=200", &[])
                         });
                         let Ok(answer) = answer else { return };
                         assert_eq!(answer.status, 200, "{}", answer.text());
-                        // The oldest of 200 give way to the next ones, which is no loss.
+                        // The oldest of 200 posts leave the feed; they are not lost.
                         given.lock().unwrap().extend(ids(answer.text()).into_iter().filter(|id| *id > old));
                         n_answers.update(|n| *n += 1);
                     }
                 })
             };
-            // At any moment of the first answer, or of those after it.
+            // Every other kill hits the first response, the rest a later one.
             if n % 2 == 1 {
-                assert!(n_answers.wait_for(|n| *n > 0), "{}: no answer", kind.name);
+                assert!(n_answers.wait_for(|n| *n > 0), "{}: no response", kind.name);
             }
             thread::sleep(Duration::from_micros(fastrand::u64(..30_000)));
             folder = app.kill();
@@ -79,7 +79,7 @@ fn what_a_reader_was_given_is_archived_though_the_program_is_killed() {
     }
 }
 
-/// The numbers of the posts in a feed.
+/// Returns the ids of the posts in a feed.
 fn ids(rss: &str) -> Vec<u32> {
     let guids = rss.split("<guid>https://t.me/busy_pier/").skip(1);
     guids.filter_map(|rest| rest.split_once('<')?.0.parse().ok()).collect()

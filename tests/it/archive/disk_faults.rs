@@ -1,4 +1,4 @@
-//! Disks that are full, folders that cannot be written, files that are damaged or another program's.
+//! Disk faults: full disks, unwritable directories, files that are damaged or belong to another program.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -26,7 +26,7 @@ fn channel(n: u32) -> (FakeTelegram, Arc<Mutex<FakeChannel>>) {
     (fake, history)
 }
 
-/// A service that has read a channel of two hundred posts, and was stopped.
+/// Returns the directory of a stopped service that has archived 200 posts.
 fn filled() -> (FakeTelegram, Arc<Mutex<FakeChannel>>, PathBuf) {
     let (fake, history) = channel(200);
     let app = App::start(&fake.url(), &HASTY);
@@ -34,7 +34,7 @@ fn filled() -> (FakeTelegram, Arc<Mutex<FakeChannel>>, PathBuf) {
     (fake, history, app.stop())
 }
 
-/// Tries to serve in a folder, which must not go well.
+/// Runs a service that must fail to start, and returns its standard error.
 fn refused(folder: &Path, flags: &[&str]) -> String {
     let output = app::run_in(folder, &[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
     assert_eq!(output.code, 1, "{output:?}");
@@ -42,52 +42,52 @@ fn refused(folder: &Path, flags: &[&str]) -> String {
 }
 
 #[test]
-fn a_second_program_on_the_same_folder_is_refused() {
+fn second_service_on_a_data_directory_is_refused() {
     let (fake, _history) = channel(3);
     let app = App::start(&fake.url(), &[]);
-    let said = refused(&app.folder, &[]);
-    assert!(said.contains("another telewire process uses the data directory ./data"), "{said}");
-    // What only looks is not.
+    let stderr = refused(&app.folder, &[]);
+    assert!(stderr.contains("another telewire process uses the data directory ./data"), "{stderr}");
+    // Read-only commands are not refused.
     assert_eq!(app::run_in(&app.folder, &["archive", "stats"]).code, 0);
     let folder = app.kill();
     let app = App::start_in(folder, &fake.url(), &[]);
-    assert_eq!(app.get(FEED).status, 200, "the one that was killed holds nothing");
+    assert_eq!(app.get(FEED).status, 200, "a killed process holds no lock");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_refused_with_what_to_do() {
+fn unwritable_data_directory_is_refused_with_a_hint() {
     let folder = app::new_folder();
     fs::write(folder.join("data"), "a file").unwrap();
-    let said = refused(&folder, &[]);
+    let stderr = refused(&folder, &[]);
     assert!(
-        said.contains("the data directory ./data is not writable") && said.contains("--no-archive"),
-        "{said}"
+        stderr.contains("the data directory ./data is not writable") && stderr.contains("--no-archive"),
+        "{stderr}"
     );
     let (fake, _history) = channel(3);
     let app = App::start_in(folder.clone(), &fake.url(), &["--no-archive"]);
     assert_eq!(app.get(FEED).status, 200);
     let Some(disk) = Disk::new("size=1m,ro") else { return };
-    let said = refused(&folder, &["--data-dir", disk.0.to_str().unwrap()]);
-    assert!(said.contains("is not writable") && said.contains("--no-archive"), "{said}");
+    let stderr = refused(&folder, &["--data-dir", disk.0.to_str().unwrap()]);
+    assert!(stderr.contains("is not writable") && stderr.contains("--no-archive"), "{stderr}");
 }
 
 #[test]
-fn an_archive_of_a_newer_program_is_refused() {
+fn archive_with_a_newer_user_version_is_refused() {
     let (fake, _history, folder) = filled();
-    // Where SQLite keeps `user_version`.
+    // The offset of `user_version` in a SQLite file.
     write_at(&folder.join("data/archive.sqlite"), 60, &99_u32.to_be_bytes());
-    let said = refused(&folder, &["--upstream", &fake.url()]);
-    assert!(said.contains("written by a newer telewire (schema version 99"), "{said}");
+    let stderr = refused(&folder, &["--upstream", &fake.url()]);
+    assert!(stderr.contains("written by a newer telewire (schema version 99"), "{stderr}");
     let stats = app::run_in(&folder, &["archive", "stats"]);
     assert!(stats.code == 7 && stats.stderr.contains("newer telewire"), "{stats:?}");
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// Something that happens to a file.
+/// Damages a file.
 type Damage<'a> = &'a dyn Fn(&Path);
 
 #[test]
-fn a_damaged_file_is_set_aside_and_feeds_go_on() {
+fn damaged_file_is_quarantined_and_feeds_continue() {
     let cut = |file: &Path| {
         let length = fs::metadata(file).unwrap().len();
         OpenOptions::new().write(true).open(file).unwrap().set_len(length / 2).unwrap();
@@ -97,9 +97,9 @@ fn a_damaged_file_is_set_aside_and_feeds_go_on() {
     let middle = |file: &Path| write_at(file, 8 * 4096, &[0xa5; 4096]);
     let damages: [(&str, Damage); 4] = [
         ("garbage", &garbage),
-        ("a head of zeros", &zeros),
-        ("cut", &cut),
-        ("a page in the middle", &middle),
+        ("zeroed header", &zeros),
+        ("truncated", &cut),
+        ("overwritten page", &middle),
     ];
     for (damage, harm) in damages {
         let (fake, _history, folder) = filled();
@@ -116,7 +116,7 @@ fn a_damaged_file_is_set_aside_and_feeds_go_on() {
 }
 
 #[test]
-fn a_file_of_another_program_is_left_as_it_is() {
+fn database_of_another_program_is_left_unchanged() {
     let folder = app::new_folder();
     let file = folder.join("data/archive.sqlite");
     fs::create_dir(folder.join("data")).unwrap();
@@ -130,14 +130,14 @@ fn a_file_of_another_program_is_left_as_it_is() {
     let before = fs::read(&file).unwrap();
     let looked = app::run_in(&folder, &["archive", "stats"]);
     assert_eq!(looked.code, 7, "{looked:?}");
-    for said in [refused(&folder, &[]), looked.stderr] {
-        assert!(said.contains("is another program's database"), "{said}");
+    for stderr in [refused(&folder, &[]), looked.stderr] {
+        assert!(stderr.contains("is another program's database"), "{stderr}");
     }
     assert!(fs::read(&file).unwrap() == before);
 }
 
 #[test]
-fn a_folder_that_is_removed_is_made_again() {
+fn removed_data_directory_is_recreated() {
     let (fake, history) = channel(30);
     let app = App::start(&fake.url(), &HASTY);
     assert_eq!(app.get(FEED).status, 200);
@@ -150,7 +150,7 @@ fn a_folder_that_is_removed_is_made_again() {
 }
 
 #[test]
-fn bytes_that_change_anywhere_never_end_the_service() {
+fn random_damage_never_stops_the_service() {
     let (fake, _history, folder) = filled();
     let file = folder.join("data/archive.sqlite");
     let mut good = Vec::new();
@@ -163,7 +163,7 @@ fn bytes_that_change_anywhere_never_end_the_service() {
         fs::remove_dir_all(folder.join("data")).unwrap();
         fs::create_dir(folder.join("data")).unwrap();
         fs::write(&file, &bad).unwrap();
-        // A schema version that changed by chance is one of a newer program.
+        // Keep `user_version`: a changed one looks like a newer schema.
         fs::write(&file, [&bad[..60], &good[60..64], &bad[64..]].concat()).unwrap();
         let app = App::start_in(folder, &fake.url(), &HASTY);
         for target in [FEED, "/cold_store/rss?limit=200", FEED, "/cold_store/json?before=100"] {
@@ -176,7 +176,7 @@ fn bytes_that_change_anywhere_never_end_the_service() {
 }
 
 #[test]
-fn a_full_disk_stops_the_archive_but_not_the_feeds() {
+fn full_disk_stops_the_archive_but_not_the_feeds() {
     let Some(disk) = Disk::new("size=8m") else { return };
     let data = disk.0.to_str().unwrap();
     let flags = [&HASTY[..], &["--data-dir", data]].concat();
@@ -189,7 +189,7 @@ fn a_full_disk_stops_the_archive_but_not_the_feeds() {
     let publish = |at: &str| history.lock().unwrap().publish(0, at.parse::<Timestamp>().unwrap());
     let wait_for = |id: u32| {
         let is_there = || app.get(FEED).text().contains(&format!("<guid>https://t.me/cold_store/{id}<"));
-        assert!((0..5000).any(|_| is_there()), "{id} does not come");
+        assert!((0..5000).any(|_| is_there()), "post {id} does not appear");
     };
     wait_for(publish("2026-05-01T10:00:00Z"));
     app.wait_for_metric("telewire_archive_up", 0.0);
@@ -204,10 +204,10 @@ fn a_full_disk_stops_the_archive_but_not_the_feeds() {
     let folder = app.stop();
     fake.override_all(Answer::status(500));
     let app = App::start_in(folder, &fake.url(), &flags);
-    assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "what came after is archived");
+    assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "posts are archived again");
 }
 
-/// A small disk of a test's own, where the machine allows that.
+/// A small file system of one test; needs the permission to mount.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -217,7 +217,7 @@ impl Disk {
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
         }
-        print_note("a small disk cannot be mounted here: full and read-only disks are not tested");
+        print_note("cannot mount a small disk: full and read-only disks are not tested");
         None
     }
 }

@@ -1,4 +1,4 @@
-//! The archive: nothing that was ever published is lost, whatever happens. The same tests run on every kind of it.
+//! The archive never loses a published post. The same tests run on SQLite and PostgreSQL.
 
 mod crash;
 mod disk_faults;
@@ -12,27 +12,27 @@ use std::path::{Path, PathBuf};
 
 use crate::support::postgres::Postgres;
 
-/// A kind of archive, with what a service has to be told to use a new one.
+/// A kind of archive, with a new database for it.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) database: Option<String>,
 }
 
 impl Kind {
-    /// The flags of a service, or of an `archive` command.
+    /// Returns the flags of a service or an `archive` command that use this archive.
     pub(crate) fn flags(&self) -> Vec<&str> {
         self.database.iter().flat_map(|url| ["--database", url]).collect()
     }
 }
 
-/// A new archive of each kind that lasts: SQLite, and PostgreSQL where it is installed.
+/// Returns a new persistent archive of each kind: SQLite, and PostgreSQL if it is installed.
 pub(crate) fn kinds() -> Vec<Kind> {
     let postgres = Postgres::shared().map(Postgres::database);
     let postgres = postgres.map(|url| Kind { name: "PostgreSQL", database: Some(url) });
     [Kind { name: "SQLite", database: None }].into_iter().chain(postgres).collect()
 }
 
-/// Returns the damaged archives that a service has put aside in its data directory.
+/// Returns the damaged archives that a service has quarantined in its data directory.
 fn damaged_files(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder.join("data")).unwrap().map(|file| file.unwrap().path());
     let is_damaged = |file: &PathBuf| {

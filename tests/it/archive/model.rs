@@ -1,5 +1,5 @@
-//! Random histories of a channel, played against the fake t.me: whatever is published, edited and deleted between two
-//! visits, and however pages cut it, the archive has each post once, as it is.
+//! Property test: random histories of a channel against the fake t.me. Whatever is published, edited and deleted
+//! between two refreshes, and however pages cut albums, the archive has each post once and up to date.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,29 +28,29 @@ use crate::support::page;
 /// Histories for each kind of archive.
 const HISTORIES: u32 = 1000;
 
-/// Places of a page: few, so that pages cut a lot.
+/// Places of a page: few, so that pages cut many albums.
 const PLACES: usize = 6;
 
-/// Pages that are read to close a gap: as many as it takes.
+/// Pages fetched to fill a gap: more than any gap needs.
 const GAP_PAGES: usize = 100;
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// So many posts with a text.
+    /// This many text posts are published.
     Publish(u8),
-    /// A post with pictures.
+    /// A post with this many pictures is published.
     Album(u8),
-    /// An album of which some pictures are there at first; whole before a minute is over.
+    /// An album is published that shows two pictures at first, and all of them within a minute.
     Half(u8),
     /// The n-th newest post gets another text.
     Edit(u8),
-    /// It is deleted.
+    /// The n-th newest post is deleted.
     Delete(u8),
-    /// Somebody reads the channel.
+    /// The channel is refreshed.
     Refresh,
-    /// Somebody does while Telegram denies that there is such a channel.
+    /// A refresh fails because Telegram denies that the channel exists.
     Outage,
-    /// The program ends, and starts again.
+    /// The archive is closed and opened again.
     Restart,
 }
 
@@ -68,8 +68,8 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 #[test]
-fn whatever_happens_each_post_is_archived_once_and_as_it_is() {
-    // Side by side, since each waits for its disk a lot.
+fn random_histories_are_archived_once_and_up_to_date() {
+    // In parallel, because each spends most of its time waiting for the disk.
     let players: Vec<_> = kinds().into_iter().map(|kind| thread::spawn(move || play(&kind))).collect();
     for player in players {
         player.join().unwrap();
@@ -95,7 +95,7 @@ fn play(kind: &Kind) {
             Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
             None => loop {
                 match Archive::open_for_service(&folder).await {
-                    // A program that another test is starting has all files of this one, for a moment.
+                    // A process that another test is starting inherits the locked files for a moment.
                     Err(ArchiveError::InUse(_)) => tokio::task::yield_now().await,
                     opened => break opened.unwrap(),
                 }
@@ -114,7 +114,7 @@ fn play(kind: &Kind) {
             for event in [Event::Refresh].into_iter().chain(events) {
                 if matches!(event, Event::Restart) {
                     archive.close().await;
-                    // The folder is another one's only when this one is gone.
+                    // The directory is unlocked when the old archive is dropped.
                     *archive = Archive::in_memory(1 << 20).await.unwrap();
                     *archive = open().await;
                 }
@@ -134,20 +134,20 @@ fn tempdir(name: &str) -> std::path::PathBuf {
     folder
 }
 
-/// One history, and what must be true of it.
+/// One history and its invariants.
 struct Play<'a> {
     fake: &'a FakeTelegram,
     client: &'a Client,
     name: ChannelName,
     history: Arc<Mutex<FakeChannel>>,
     now: Timestamp,
-    /// Posts as they were archived the last time, by id.
+    /// The posts of the last check, by id.
     archived: BTreeMap<u32, Post>,
-    /// The text of each post when a page has shown it last.
+    /// The last archived text of each post.
     shown: BTreeMap<u32, String>,
-    /// When each post was published, also of those that were deleted since.
+    /// When each post was published, including deleted ones.
     published: BTreeMap<u32, Timestamp>,
-    /// An album that is not whole yet.
+    /// An album that is not complete yet.
     half: Option<u32>,
 }
 
@@ -165,7 +165,7 @@ impl<'a> Play<'a> {
             published: BTreeMap::new(),
             half: None,
         };
-        // What is there when it is first read is on one page.
+        // The first page has the whole history.
         play.publish(0);
         play
     }
@@ -185,7 +185,7 @@ impl<'a> Play<'a> {
             history.posts.keys().rev().nth(n.into()).copied()
         };
         match event {
-            // Nothing to be seen: the channel would look empty.
+            // Deleting the last post would make the channel look empty.
             Event::Publish(n) => (0..n).for_each(|_| self.publish(0)),
             Event::Album(n) => self.publish(n.into()),
             Event::Half(n) => {
@@ -254,7 +254,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// What is true at any time.
+    /// Checks the invariants that always hold.
     async fn check(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
         let posts = self.posts(archive).await;
         let history = self.history.lock().unwrap();
@@ -263,7 +263,7 @@ impl<'a> Play<'a> {
             prop_assert_eq!(
                 published,
                 Some(&post.published),
-                "{} is a part of a post, or its date moved",
+                "{} is part of a post, or its date changed",
                 id
             );
             prop_assert_eq!(&post.permalink, &format!("https://t.me/{}/{id}", self.name));
@@ -272,15 +272,15 @@ impl<'a> Play<'a> {
                 let is_edited = before.text != post.text;
                 prop_assert_eq!(is_edited, before.updated != post.updated, "{}: {:?} {:?}", id, before, post);
             } else if let Some(before) = self.shown.get(id) {
-                // It comes back after it was taken for deleted.
+                // The post counted as deleted and was shown again.
                 prop_assert_eq!(before != text, post.updated.is_some() && before != text);
             } else {
                 prop_assert_eq!(post.updated, None, "{} is new", id);
             }
             if let Some(now) = history.posts.get(id) {
-                prop_assert!(now.text.starts_with(text), "{} says {:?}", id, text);
+                prop_assert!(now.text.starts_with(text), "{} has the text {:?}", id, text);
                 let n_pictures = usize::try_from(now.n_pictures).unwrap();
-                prop_assert_eq!(post.media.len(), n_pictures, "{} is not whole", id);
+                prop_assert_eq!(post.media.len(), n_pictures, "{} is incomplete", id);
             }
         }
         drop(history);
@@ -289,7 +289,7 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// What is true when nothing more happens.
+    /// Checks the invariants that hold once nothing more happens.
     async fn end(&mut self, archive: &Archive) -> Result<(), TestCaseError> {
         self.now += SignedDuration::from_mins(5);
         if let Some(id) = self.half.take() {
@@ -303,9 +303,9 @@ impl<'a> Play<'a> {
         let history = self.history.lock().unwrap();
         let first_known = self.archived.keys().next().copied().unwrap_or(0);
         for id in history.posts.keys().filter(|id| **id >= first_known) {
-            prop_assert!(self.archived.contains_key(id), "{} is lost of {:?}", id, self.archived.keys());
+            prop_assert!(self.archived.contains_key(id), "{} is missing in {:?}", id, self.archived.keys());
         }
-        // What the newest page shows is as it shows it, and what is missing inside of it was deleted.
+        // The archive agrees with the newest page: same texts, and no other posts inside its range.
         let mut n_places = 0;
         let is_whole = |(_, post): &(&u32, &FakePost)| {
             n_places += usize::try_from(post.n_shown.max(1)).unwrap();
@@ -318,7 +318,7 @@ impl<'a> Play<'a> {
         if let (Some((lowest, _)), Some((highest, _))) = (newest.last(), newest.first()) {
             let inside = self.archived.range(**lowest..**highest).map(|(id, _)| id);
             let deleted: Vec<_> = inside.filter(|id| !history.posts.contains_key(id)).collect();
-            prop_assert!(deleted.is_empty(), "{:?} are still there", deleted);
+            prop_assert!(deleted.is_empty(), "deleted posts {:?} are still shown", deleted);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Several copies of the program on one PostgreSQL: each channel is read once for all of them, and the database may go
-//! away and come back.
+//! Replicas that share a PostgreSQL database: each channel is fetched once for all of them, and the database may become
+//! unavailable and return.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ const READERS: usize = 1000;
 const REPLICAS: usize = 3;
 const FEED: &str = "/twin_piers/rss";
 const PREVIEW: &str = "/s/twin_piers";
-/// Faster than any test needs.
+/// A rate limit that no test reaches.
 const FAST: [&str; 4] = ["--rate", "10000", "--burst", "10000"];
 
 fn start() -> Timestamp {
@@ -33,7 +33,7 @@ fn replicas(fake: &FakeTelegram, database: &str, flags: &[&str]) -> Vec<App> {
 }
 
 #[test]
-fn a_thousand_readers_of_three_replicas_cost_one_request() {
+fn thousand_readers_of_three_replicas_cause_one_fetch() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = FakeTelegram::start();
     let gate = Gate::default();
@@ -62,32 +62,32 @@ fn a_thousand_readers_of_three_replicas_cost_one_request() {
 }
 
 #[test]
-fn what_one_replica_has_read_the_others_have_at_once() {
+fn merge_of_one_replica_reaches_the_others_at_once() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = FakeTelegram::start();
     let history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let apps = replicas(&fake, &postgres.database(), &["--fresh-min", "2s", "--fresh-max", "2s"]);
     let before = apps.iter().map(|app| app.get(FEED)).collect::<Vec<_>>();
     assert!(before.iter().all(|answer| answer.status == 200));
-    assert_eq!(fake.count(PREVIEW), 1, "the second and the third have found it in the archive");
+    assert_eq!(fake.count(PREVIEW), 1, "the other replicas load it from the archive");
     history.lock().unwrap().publish(0, start());
     let has_it = |app: &App| app.get(FEED).text().contains("twin_piers/6<");
     wait_until("a stale feed is refreshed", || has_it(&apps[0]));
     let n_asked = fake.count(PREVIEW);
-    wait_until("the others hear of it", || apps.iter().all(has_it));
-    assert!(fake.count(PREVIEW) <= n_asked + 1, "and do not ask themselves");
+    wait_until("the other replicas are notified", || apps.iter().all(has_it));
+    assert!(fake.count(PREVIEW) <= n_asked + 1, "the other replicas do not fetch");
     for n in 0..60 {
         history.lock().unwrap().publish(0, start() + SignedDuration::from_mins(n));
     }
     let has_all = |app: &App| app.get(FEED).text().matches("<item>").count() == 66;
-    wait_until("what was missed is read", || has_all(&apps[0]));
-    wait_until("the others hear of that too", || apps.iter().all(has_all));
+    wait_until("the gap is filled", || has_all(&apps[0]));
+    wait_until("the other replicas are notified of the filled gap", || apps.iter().all(has_all));
     let tags: Vec<_> = apps.iter().map(|app| app.get(FEED).header("ETag").unwrap().to_owned()).collect();
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
 }
 
 #[test]
-fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
+fn lease_of_a_dead_replica_passes_to_another() {
     let Some(postgres) = Postgres::shared() else { return };
     let fake = FakeTelegram::start();
     let page = FakeChannel::with_posts("twin_piers", 5, start()).preview_page(None);
@@ -102,7 +102,7 @@ fn a_replica_that_dies_while_it_reads_a_channel_is_followed_by_another() {
 }
 
 #[test]
-fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answer() {
+fn database_outages_cost_no_reader_a_response() {
     let Some(mut postgres) = Postgres::start() else { return };
     let fake = FakeTelegram::start();
     let names: Vec<String> = (0..8).map(|n| format!("pier_{n}")).collect();
@@ -156,10 +156,10 @@ fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answe
     let n_read: usize = read.iter().map(|(n, _)| n).sum();
     let slowest = read.iter().map(|(_, slowest)| *slowest).max().unwrap();
     print_note(&format!(
-        "a database paused and killed 20 times: {n_read} answers, {} later than 150 ms, the latest after {slowest:?}",
+        "a database paused and killed 20 times: {n_read} responses, {} slower than 150 ms, the slowest took {slowest:?}",
         n_slow.load(Ordering::SeqCst)
     ));
-    // It is used again by itself.
+    // The replicas use the database again without a restart.
     histories[0].lock().unwrap().publish(0, start());
     let last = histories[0].lock().unwrap().next_id - 1;
     let back = Instant::now();
@@ -167,14 +167,14 @@ fn a_database_that_is_paused_and_killed_again_and_again_costs_no_reader_an_answe
         let app =
             App::start(&fake.url(), &["--database", &database, "--fresh-min", "1h", "--fresh-max", "1h"]);
         apps[0].get("/pier_0/rss");
-        // A new replica knows only what is archived: it does not ask when that is fresh, and here it cannot.
+        // A new replica has only the archive: with a fresh channel it does not fetch.
         app.get("/pier_0/rss").text().contains(&format!("pier_0/{last}<"))
     });
-    print_note(&format!("and used again within {:?}", back.elapsed()));
+    print_note(&format!("the database is used again after {:?}", back.elapsed()));
 }
 
 #[test]
-fn a_database_that_is_not_there_yet_is_waited_for() {
+fn unreachable_database_at_startup_is_retried() {
     let Some(mut postgres) = Postgres::start() else { return };
     let database = postgres.database();
     postgres.kill();
@@ -182,12 +182,12 @@ fn a_database_that_is_not_there_yet_is_waited_for() {
     let _history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
     let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
     let app = App::start(&fake.url(), &flags);
-    assert_eq!(app.get(FEED).status, 200, "feeds come from memory");
+    assert_eq!(app.get(FEED).status, 200, "feeds are served from memory");
     postgres.restart();
     let is_archived = || {
         app.get(FEED);
         let stats = crate::support::app::run_in(&app.folder, &["archive", "stats", "--database", &database]);
         stats.stdout.contains("1 channels, 5 posts")
     };
-    wait_until("and are archived when it comes", is_archived);
+    wait_until("posts are archived once the database is reachable", is_archived);
 }
