@@ -61,7 +61,7 @@ fn log_failure(uri: &Uri, err: &Error) {
         MediaError::Unreachable(cause) | MediaError::Broken(cause) => cause.as_str(),
         _ => "",
     };
-    // Without the tag, which is a secret of whoever has the URL.
+    // Without the tag: it is a secret, because it gives access to the file.
     let file = uri.path().splitn(5, '/').nth(4);
     tracing::warn!(file, error = %err, cause, "cannot send a media file");
 }

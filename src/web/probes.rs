@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get};
 
 use super::state::AppState;
 
-/// First path segments that readers and crawlers try, though they are spelled like channel names or are none.
+/// First path segments that readers and crawlers try; none of them is a channel.
 const PROBES: [&str; 12] = [
     ".well-known",
     "admin",
