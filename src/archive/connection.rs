@@ -20,15 +20,19 @@ pub(super) enum Location {
 
 /// Copies a SQLite database to a file that must not exist. The file gets its name when it is complete.
 pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
-    let cannot = |err: std::io::Error| ArchiveError::Database(format!("{}: {err}", copy.display()));
+    let cannot =
+        |err: std::io::Error| ArchiveError::Database(format!("cannot write {}: {err}", copy.display()));
     let copy = &std::path::absolute(copy).map_err(cannot)?;
     if copy.exists() {
-        let why = "the file exists, and a backup does not overwrite files";
-        return Err(ArchiveError::Database(format!("{}: {why}", copy.display())));
+        return Err(ArchiveError::Database(format!(
+            "{} already exists: choose another name",
+            copy.display()
+        )));
     }
     let part = PathBuf::from(format!("{}.part", copy.display()));
-    // An interrupted backup leaves this file.
-    drop(std::fs::remove_file(&part));
+    // Creating the file tells what is wrong better than SQLite does. SQLite accepts an empty file, which an interrupted
+    // backup would not leave.
+    drop(std::fs::File::create(&part).map_err(cannot)?);
     let vacuum = sqlx::query("VACUUM INTO $1").bind(part.to_string_lossy().into_owned());
     vacuum.execute(connection).await?;
     std::fs::rename(&part, copy).map_err(cannot)

@@ -44,7 +44,7 @@ pub enum ArchiveError {
     InUse(PathBuf),
     /// The data directory cannot be written.
     #[error(
-        "the data directory {} is not writable ({why}): make it writable for this user, choose another one with \
+        "cannot write to the data directory {} ({why}): make it writable for this user, choose another one with \
          --data-dir, or keep posts in memory with --no-archive",
         folder.display()
     )]
@@ -106,11 +106,16 @@ impl From<sqlx::Error> for ArchiveError {
         // SQLite's codes are numbers whose low byte is the class; PostgreSQL's have five characters.
         let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
         match (class, &*code) {
-            (Some(11 | 26), _) => Self::Damaged(err.to_string()),
+            (Some(11 | 26), _) => Self::Damaged(message(&err)),
             (Some(13), _) | (None, "53100") => Self::Full,
             // PostgreSQL's lock_not_available.
             (None, "55P03") => Self::Busy,
-            _ => Self::Database(err.to_string()),
+            _ => Self::Database(message(&err)),
         }
     }
+}
+
+/// Returns the database's own message, without the prefix and the code that sqlx adds.
+fn message(err: &sqlx::Error) -> String {
+    err.as_database_error().map_or_else(|| err.to_string(), |err| err.message().to_owned())
 }

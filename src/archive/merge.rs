@@ -11,8 +11,8 @@ use crate::model::media_file;
 use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE};
 use crate::model::post::{Media, Post, PostId, Snapshot};
 
-/// The version of the parser and of the comparison below. A post that another version archived does not count as edited
-/// if it is parsed differently now.
+/// The version of the parser and of the comparison below. Raise it when the same page is parsed differently: a post that
+/// another version archived does not count as edited if it is parsed differently now.
 pub(super) const PARSER_VERSION: u32 = 1;
 
 /// After this many pages in a row that lack a post inside their range, the post counts as deleted.

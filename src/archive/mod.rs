@@ -1,8 +1,8 @@
 //! Every post that was ever seen: one interface on SQLite (a file, or memory) and on PostgreSQL (shared).
 //!
-//! A page is merged: what is new is added, what differs is replaced, what is missing from its middle twice is marked
-//! as gone, and what it does not scope stays. What is not known between two known posts is a [`Gap`], which is
-//! remembered until it is closed. An archive that fails, or is slow, is an [`ArchiveError`]: feeds go on without it.
+//! Merging a page adds new posts, replaces changed ones, and marks a post as gone if it is missing from the middle of a
+//! page twice. Posts outside the page's range stay unchanged. A [`Gap`] is a range of ids in which posts may be missing; it
+//! is stored until it is closed. If the archive fails or is slow, feeds are served from memory.
 
 mod breakers;
 mod codec;

@@ -71,6 +71,24 @@ impl Archive {
         Ok(n_pruned)
     }
 
+    /// Deletes a channel with its posts, its names and its gaps. Returns the number of deleted posts; `None` if the channel
+    /// is not archived.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`]; nothing is deleted then.
+    pub async fn forget(&self, name: &ChannelName) -> Result<Option<u64>, ArchiveError> {
+        let database = self.database_or_open().await?;
+        let mut tx = database.begin().await?;
+        let Some(key) = codec::key(&mut tx, name).await? else { return Ok(None) };
+        let n_posts = codec::count(&mut tx, name).await?;
+        // The other tables follow by their foreign keys.
+        sqlx::query("DELETE FROM channel WHERE key = $1").bind(key).execute(&mut *tx).await?;
+        tx.commit().await?;
+        database.shrink().await?;
+        Ok(Some(n_posts))
+    }
+
     /// Returns the statistics of each channel, ordered by name.
     ///
     /// # Errors

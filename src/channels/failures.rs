@@ -1,4 +1,4 @@
-//! Failed refreshes: when a channel may be tried again, and when it counts as gone.
+//! Failed refreshes: when a channel may be tried again, and when it counts as gone. `refresh` logs them.
 
 use std::time::{Duration, Instant};
 

@@ -77,7 +77,7 @@ fn report_unparsed(name: &ChannelName, page: &PreviewPage) {
     for post in &page.snapshot.posts {
         for part in &post.unknown {
             metrics::unknown_markup(&part.markup);
-            tracing::warn!(channel = %name, post = %post.id, markup = part.markup, "unknown markup; keeping its text");
+            tracing::warn!(channel = %name, post = %post.id, markup = part.markup, is_partly_lost = part.more_than_text, "unknown markup; keeping its text");
         }
     }
 }

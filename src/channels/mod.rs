@@ -133,7 +133,8 @@ impl Channels {
     /// Returns a channel from the cache, the archive or Telegram.
     ///
     /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
-    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel.
+    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A channel that is
+    /// neither cached nor archived waits until it is fetched.
     ///
     /// # Errors
     ///
@@ -173,7 +174,8 @@ impl Channels {
         }
     }
 
-    /// Returns the cached channel if a request for it need not wait: it is fresh, or no refresh would end in time.
+    /// Returns the cached channel if a request for it need not wait: it is fresh, or no refresh would end in time. May
+    /// start a background refresh, like [`cached`](Self::cached).
     #[must_use]
     pub fn ready(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
         let entry = self.snapshots.get(name)?;

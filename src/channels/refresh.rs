@@ -111,14 +111,14 @@ impl Channels {
     async fn report_failure(&self, name: &ChannelName, failure: &Failure, prior: PriorState) {
         let (error, attempts, is_cached) = (&failure.error, failure.attempts, prior == PriorState::Cached);
         if error.is_authoritative() {
-            tracing::info!(channel = %name, reason = %error, "channel has no posts");
+            tracing::info!(channel = %name, reason = %error, "refresh found no feed for this name");
             if is_cached && let Err(err) = self.archive.mark_gone(name).await {
                 tracing::warn!(channel = %name, error = %err, "cannot mark channel as gone in the archive");
             }
         } else if is_cached {
-            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; serving the stale snapshot");
+            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; serving the cached posts");
         } else {
-            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; no snapshot to serve");
+            tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; nothing is cached");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `telewire archive …`: inspects, exports, backs up, prunes and backfills the archive.
+//! `telewire archive …`: inspects, exports, backs up, prunes, forgets and backfills channels.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::CliError;
 use crate::archive::{Archive, ArchiveError, ExportLine, PageScope};
 use crate::channels::{BackfillError, RefreshError, fetch_gap_page, fetch_page, to_archive};
 use crate::clock;
-use crate::config::{ArchiveCommand, BackfillArgs, PruneArgs, Storage, StorageArgs};
+use crate::config::{ArchiveCommand, BackfillArgs, ForgetArgs, PruneArgs, Storage, StorageArgs};
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 use crate::resilience::backoff::exponential;
@@ -45,6 +45,7 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
         }
         ArchiveCommand::Restore { file, storage } => restore(&file, &storage).await,
         ArchiveCommand::Prune(args) => prune(&args).await,
+        ArchiveCommand::Forget(args) => forget(&args).await,
         ArchiveCommand::Backfill(args) => backfill(&args).await,
     }
 }
@@ -113,8 +114,47 @@ async fn prune(args: &PruneArgs) -> Result<(), CliError> {
     let n_pruned = archive.prune(args.retention.retention(), clock::now()).await?;
     let size = ByteSize(archive.size().await?);
     archive.close().await;
-    print_message(&format!("deleted {n_pruned} posts; the archive has {size}"));
+    print_message(&format!("deleted {n_pruned} posts; the archive takes {size}"));
     Ok(())
+}
+
+async fn forget(args: &ForgetArgs) -> Result<(), CliError> {
+    let name = parse_channel(&args.channel)?;
+    let archive = open(&args.storage).await?;
+    let n_posts = archive.count(&name).await?;
+    if !args.yes && !confirm(&name, n_posts)? {
+        print_message("nothing was deleted");
+        return Ok(());
+    }
+    let n_posts = archive.forget(&name).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
+    archive.close().await;
+    print_message(&format!("deleted {n_posts} posts of {name}"));
+    Ok(())
+}
+
+/// Asks twice whether to delete the posts of a channel, the second time for its name.
+///
+/// # Errors
+///
+/// [`CliError::NotConfirmed`] if nobody can answer.
+fn confirm(name: &ChannelName, n_posts: u64) -> Result<bool, CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::NotConfirmed);
+    }
+    let ask = |question: &str| {
+        write_stderr(question, " ");
+        let mut answer = String::new();
+        io::stdin()
+            .read_line(&mut answer)
+            .map(|_| answer.trim().to_owned())
+            .map_err(|_| CliError::NotConfirmed)
+    };
+    let is_yes = ask(&format!("Delete {n_posts} posts of {name} from the archive? [y/N]"))?;
+    Ok(is_yes.eq_ignore_ascii_case("y")
+        && ask(
+            "Posts that Telegram has deleted cannot be fetched again. Type the channel's name to delete:",
+        )?
+        .eq_ignore_ascii_case(name.as_str()))
 }
 
 async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
@@ -137,7 +177,7 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
         Ok(End::FirstPost) => format!("{name}: {n_posts} posts, back to the first one"),
         Ok(End::Limit) => format!("{name}: {n_posts} posts"),
         Ok(End::Interrupted) | Err(_) => {
-            format!("{name}: {n_posts} posts so far; run the same command again to continue")
+            format!("{name}: {n_posts} posts archived; run the command again to continue")
         }
     });
     end.map(drop)

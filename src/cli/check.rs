@@ -52,7 +52,7 @@ fn write_report(out: &mut String, page: &PreviewPage) -> fmt::Result {
             *totals.entry(kind).or_default() += n;
         }
     }
-    writeln!(out, "in all: {}", counted(&totals))?;
+    writeln!(out, "total: {}", counted(&totals))?;
     writeln!(out, "skipped posts: {}", page.skipped.len())?;
     for skipped in &page.skipped {
         writeln!(out, "  {}: {:?}", skipped.error, skipped.text)?;
@@ -61,12 +61,12 @@ fn write_report(out: &mut String, page: &PreviewPage) -> fmt::Result {
     writeln!(out, "unknown markup: {unknown}")?;
     for post in posts {
         for part in &post.unknown {
-            let carried = if part.more_than_text { "not all of it carried" } else { "carried as its text" };
-            writeln!(out, "  {} {}: {carried}", post.id, part.markup)?;
+            let result = if part.more_than_text { "partly lost" } else { "kept as text" };
+            writeln!(out, "  {} {}: {result}", post.id, part.markup)?;
         }
     }
     for (post, tag) in &page.unknown_tags {
-        writeln!(out, "  {post} <{tag}> inside a text: carried as its text")?;
+        writeln!(out, "  {post} <{tag}> in a text: kept as text")?;
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ use crate::telegram::url::ChannelParseError;
 /// Why a command failed. Each error has an exit code, listed in `--help`.
 #[derive(Debug, Error)]
 pub enum CliError {
-    /// Something on the page is not carried into the feed.
-    #[error("parts of this page are not carried into the feed: see the report above")]
+    /// Something on the page is missing from the feed.
+    #[error("parts of this page are missing from the feed: see the report above")]
     IncompletePage,
     /// The service does not answer, or not with 200. Holds the socket address and the reason.
     #[error("the service at {0} is not healthy: {1}")]
@@ -57,6 +57,9 @@ pub enum CliError {
     /// The channel is not archived. Holds its name.
     #[error("no posts of {0} are archived")]
     NotArchived(String),
+    /// Nobody can confirm that posts are deleted.
+    #[error("deleting posts needs a terminal to confirm it, or --yes")]
+    NotConfirmed,
     /// Older posts cannot be fetched. Holds the channel and the cause.
     #[error("{0}: {1}")]
     Backfill(String, String),
@@ -71,7 +74,7 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::IncompletePage | Self::Unhealthy(..) | Self::CannotStart(_) => 1,
-            Self::Config(_) | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
+            Self::NotConfirmed | Self::Config(_) | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
             Self::ChannelName(_) => 3,
             Self::Refresh(_, err) if err.is_authoritative() => 4,
             Self::SavedPage { err, .. } if err.is_authoritative() => 4,

@@ -22,7 +22,7 @@ use crate::telegram::client::Client;
 use crate::telegram::page::{self, PageSource, PreviewPage};
 use crate::telegram::upstream::{Priority, RateLimits};
 use crate::telegram::url::{ChannelParseError, PageRequest, parse_channel};
-use crate::web::BaseUrl;
+use crate::web::{BaseUrl, canonical_path};
 
 pub use error::CliError;
 
@@ -77,7 +77,7 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
     let channel = &page.snapshot.channel.name;
     let base_url = args.public_url.unwrap_or_else(|| BaseUrl::of_host("http", DEFAULT_HOST));
     let options = FeedOptions {
-        self_url: format!("{base_url}/{channel}/{}", args.format.name()),
+        self_url: base_url.with_path(&canonical_path(channel, Some(args.format))),
         media: MediaLinker { hosts: args.media.media_hosts, proxy: None },
         ..FeedOptions::default()
     };

@@ -25,8 +25,8 @@ pub struct Cli {
     /// The flags of `serve`.
     #[command(flatten)]
     pub serve: ServeArgs,
-    /// Read settings from a TOML FILE, with the flags' names as keys
-    #[arg(long, global = true, env = "TELEWIRE_CONFIG", value_name = "FILE")]
+    /// Read settings from a TOML FILE; its keys are the flags' names
+    #[arg(long, global = true, help_heading = "Options", env = "TELEWIRE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -37,11 +37,11 @@ TELEWIRE_PUBLIC_URL) and in the file given with --config. Flags override variabl
 
 Exit codes:
   0  success
-  1  check: something on the page is not carried into the feed; healthcheck: not healthy; serve: cannot start
+  1  check: something on the page is missing from the feed; healthcheck: not healthy; serve: cannot start
   2  invalid command line, variable or settings file
   3  the argument is not a channel
   4  no such channel, no public posts, or nothing of the channel is archived
-  5  Telegram cannot be reached, or its answer cannot be trusted: try again later
+  5  Telegram cannot be reached, or the answer or saved page is not a valid preview page
   6  an input file could not be read, or the output could not be written
   7  the archive cannot be used";
 
@@ -57,7 +57,7 @@ pub enum Command {
     /// Report what was parsed from a channel's page, and any unrecognized markup
     #[command(after_long_help = NOTES)]
     Check(CheckArgs),
-    /// Inspect, export, back up, prune or backfill the archive
+    /// Inspect, export, back up, prune, forget or backfill channels of the archive
     #[command(subcommand, after_long_help = NOTES)]
     Archive(ArchiveCommand),
     /// Check a settings file, show the settings in effect, or write an example file
@@ -65,7 +65,7 @@ pub enum Command {
     Config(ConfigCommand),
     /// Write shell completions to standard output
     Completions {
-        /// Shell
+        /// Shell to write completions for
         shell: clap_complete::Shell,
     },
     /// Write the manual page to standard output
@@ -99,7 +99,7 @@ pub enum ArchiveCommand {
     },
     /// Write all archived posts of a channel to standard output, as JSON lines
     Export {
-        /// Channel: durov, @durov, t.me/durov, or any URL of it
+        /// Channel: durov, @durov, t.me/durov, or any URL of the channel
         channel: String,
         /// The archive.
         #[command(flatten)]
@@ -115,7 +115,7 @@ pub enum ArchiveCommand {
     },
     /// Replace the archive with a backup; the service must not be running
     Restore {
-        /// Backup
+        /// Backup file to restore
         file: PathBuf,
         /// The archive.
         #[command(flatten)]
@@ -123,6 +123,8 @@ pub enum ArchiveCommand {
     },
     /// Delete old posts; the service may be running
     Prune(PruneArgs),
+    /// Delete all posts of a channel; the service may be running
+    Forget(ForgetArgs),
     /// Fetch a channel's older posts, back to the first one; can be interrupted and resumed
     Backfill(BackfillArgs),
 }
@@ -139,12 +141,25 @@ pub struct PruneArgs {
     pub storage: StorageArgs,
 }
 
+/// The flags of `archive forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Channel: durov, @durov, t.me/durov, or any URL of the channel
+    pub channel: String,
+    /// Delete without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// The archive.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+}
+
 /// The flags of `archive backfill`.
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
-    /// Channel: durov, @durov, t.me/durov, or any URL of it
+    /// Channel: durov, @durov, t.me/durov, or any URL of the channel
     pub channel: String,
-    /// Stop when N of its posts are archived
+    /// Stop when N posts of the channel are archived
     #[arg(long, value_name = "N", value_parser = number::<u64>)]
     pub posts: Option<u64>,
     /// The archive.
@@ -158,7 +173,7 @@ pub struct BackfillArgs {
 /// The flags of `get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// Channel: durov, @durov, t.me/durov, or any URL of it
+    /// Channel: durov, @durov, t.me/durov, or any URL of the channel
     #[arg(required_unless_present = "page")]
     pub channel: Option<String>,
     /// Format of the feed
@@ -167,13 +182,13 @@ pub struct GetArgs {
     /// Read a saved t.me/s page from FILE instead of asking Telegram
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,
-    /// Base URL that the feed gives for itself
+    /// Base URL for the feed's link to itself
     #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<BaseUrl>,
     /// How Telegram is asked.
     #[command(flatten)]
     pub upstream: UpstreamArgs,
-    /// Which media are embedded.
+    /// Flags that select embedded media.
     #[command(flatten)]
     pub media: MediaHostArgs,
 }
@@ -181,7 +196,7 @@ pub struct GetArgs {
 /// The flags of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Channel: durov, @durov, t.me/durov, or any URL of it
+    /// Channel: durov, @durov, t.me/durov, or any URL of the channel
     #[arg(required_unless_present = "page")]
     pub channel: Option<String>,
     /// Read a saved t.me/s page from FILE instead of asking Telegram

@@ -21,7 +21,7 @@ use super::explain::explain;
 #[derive(Debug, Error)]
 pub enum SettingsFileError {
     /// The file cannot be read.
-    #[error("{}: {err}", file.display())]
+    #[error("cannot read {}: {err}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -265,9 +265,9 @@ fn example_value(flag: &str) -> &'static str {
         "database" => "\"postgres://user:password@db.example/telewire\"",
         "keep-days" => "365",
         "keep-posts" => "1000",
-        "media-key" => "\"replace this by the output of: openssl rand -hex 32\"",
+        "media-key" => "\"replace this with the output of: openssl rand -hex 32\"",
         "media-refresh" => "\"24h\"",
-        "token" => "\"replace this by the output of: openssl rand -hex 16\"",
+        "token" => "\"replace this with the output of: openssl rand -hex 16\"",
         "allow-channels" => "\"durov,news_*\"",
         "deny-channels" => "\"some_channel\"",
         "log-format" => "\"json\"",
@@ -314,7 +314,7 @@ mod tests {
             ("fresh-min = \"soon\"", "fresh-min: must look like 90s, 10m or 1h"),
             ("no-archive = \"x\"", "no-archive: must be true or false"),
             ("media = \"x\"", "media: must be one of proxy, redirect, direct"),
-            ("rate = 99999999999999999999", "rate: too large"),
+            ("rate = 99999999999999999999", "rate: is too large a number"),
             ("fresh-min = \"a\\nb\"", "fresh-min: must look like 90s, 10m or 1h"),
             ("fresh_min = \"1m\"", "unknown setting fresh_min: did you mean fresh-min?"),
             (

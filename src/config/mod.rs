@@ -22,7 +22,8 @@ use crate::telegram::client::ClientOptions;
 use crate::web::WebConfig;
 
 pub use args::{
-    ArchiveCommand, BackfillArgs, CheckArgs, Cli, Command, ConfigCommand, GetArgs, HealthcheckArgs, PruneArgs,
+    ArchiveCommand, BackfillArgs, CheckArgs, Cli, Command, ConfigCommand, ForgetArgs, GetArgs,
+    HealthcheckArgs, PruneArgs,
 };
 pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments};
 pub use serve::{

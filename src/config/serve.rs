@@ -57,11 +57,11 @@ pub struct ServeArgs {
     /// Where posts are archived.
     #[command(flatten)]
     pub storage: StorageArgs,
-    /// Keep posts in memory only, half of --cache-size, until the process ends
+    /// Keep posts in memory only, in half of --cache-size; a restart loses them
     #[arg(long, env = "TELEWIRE_NO_ARCHIVE",
         value_parser = clap::builder::BoolishValueParser::new())]
     pub no_archive: bool,
-    /// Memory for channels; rendered feeds take up to a fifth of it in addition
+    /// Memory for channels; rendered feeds use up to 20 % more
     #[arg(long, env = "TELEWIRE_CACHE_SIZE", default_value = "64MiB", value_name = "BYTES", value_parser = size)]
     pub cache_size: ByteSize,
     /// Which posts are kept.
@@ -116,7 +116,7 @@ pub struct RefreshArgs {
     /// Sustained requests per second to each upstream
     #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub rate: NonZeroU32,
-    /// Burst of requests allowed to an upstream above --rate
+    /// Requests that may be sent to an upstream at once after a pause
     #[arg(long, env = "TELEWIRE_BURST", default_value = "5", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub burst: NonZeroU32,
     /// Concurrent requests to an upstream
@@ -125,8 +125,8 @@ pub struct RefreshArgs {
     /// Age at which a channel is refreshed when a reader asks for it
     #[arg(long, env = "TELEWIRE_FRESH_MIN", default_value = "5m", value_name = "TIME", value_parser = duration)]
     pub fresh_min: Duration,
-    /// Age up to which a quiet channel is served without a refresh while more refreshes are due than --rate allows: a tenth
-    /// of the time since its newest post, between --fresh-min and this
+    /// Longest time between two refreshes of a quiet channel while more refreshes are due than --rate allows; the time used
+    /// is a tenth of the age of its newest post
     #[arg(long, env = "TELEWIRE_FRESH_MAX", default_value = "1h", value_name = "TIME", value_parser = duration)]
     pub fresh_max: Duration,
     /// How long a request for a stale channel waits for its refresh before it gets the cached posts; 0s answers at once
@@ -166,7 +166,7 @@ pub struct RetentionArgs {
     /// Delete archived posts older than N days; the newest 20 per channel are always kept
     #[arg(long, env = "TELEWIRE_KEEP_DAYS", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub keep_days: Option<NonZeroU32>,
-    /// Keep at most N posts per channel (minimum 20)
+    /// Keep at most N posts per channel; at least 20 are always kept
     #[arg(long, env = "TELEWIRE_KEEP_POSTS", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub keep_posts: Option<NonZeroU32>,
 }
@@ -225,20 +225,20 @@ impl MediaArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessArgs {
-    /// Secrets of which a reader needs one, each at least 16 characters: as the password of HTTP basic authentication, as
-    /// ?token=SECRET, or as /-/token/SECRET/ before the channel. Everybody may read if not set
+    /// Secrets of at least 16 characters, one of which every request needs: as the password of HTTP basic authentication,
+    /// as ?token=SECRET, or as /-/token/SECRET/ before the channel. If not set, no token is needed
     #[arg(long, env = "TELEWIRE_TOKEN", value_name = "SECRET,…", hide_env_values = true)]
     pub token: Option<Tokens>,
-    /// Channels that are served, no others; * matches any characters, as in news_*
+    /// Serve only these channels; * matches any characters, as in news_*
     #[arg(long, env = "TELEWIRE_ALLOW_CHANNELS", value_name = "NAME,…")]
     pub allow_channels: Option<ChannelPatterns>,
-    /// Channels that are not served
+    /// Do not serve these channels
     #[arg(long, env = "TELEWIRE_DENY_CHANNELS", value_name = "NAME,…")]
     pub deny_channels: Option<ChannelPatterns>,
     /// Sustained requests per second allowed per client; 0 disables the limit
     #[arg(long, env = "TELEWIRE_CLIENT_RATE", default_value = "20", value_name = "N", value_parser = number::<u32>)]
     pub client_rate: u32,
-    /// Burst allowed per client above --client-rate
+    /// Requests that a client may send at once after a pause
     #[arg(long, env = "TELEWIRE_CLIENT_BURST", default_value = "2000", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub client_burst: NonZeroU32,
 }
@@ -258,7 +258,7 @@ pub struct LogArgs {
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Text for people
+    /// Human-readable text
     Text,
     /// One JSON object per line
     Json,

@@ -16,11 +16,10 @@ use crate::feed::Format;
 use crate::media::MediaMode;
 
 pub(super) fn proxy(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|err| format!("not a URL: {err}"))?;
-    if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !url.has_host() {
-        return Err("must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned());
-    }
-    Ok(url)
+    let is_proxy =
+        |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
+    let url = Url::parse(text).ok().filter(is_proxy);
+    url.ok_or_else(|| "must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned())
 }
 
 /// Validates a log filter. `EnvFilter` takes a misspelled level for a target name, which silences everything else.
@@ -45,11 +44,9 @@ pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn database(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|err| format!("not a URL: {err}"))?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err("must look like postgres://user:password@db.example/telewire".to_owned());
-    }
-    Ok(url)
+    let is_postgres = |url: &Url| matches!(url.scheme(), "postgres" | "postgresql");
+    let url = Url::parse(text).ok().filter(is_postgres);
+    url.ok_or_else(|| "must look like postgres://user:password@db.example/telewire".to_owned())
 }
 
 /// Parses a network or a single IP address.
@@ -68,7 +65,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 pub(super) fn number<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
     text.parse().map_err(|err: ParseIntError| {
         let reason = match err.kind() {
-            IntErrorKind::PosOverflow => "too large",
+            IntErrorKind::PosOverflow => "is too large a number",
             IntErrorKind::Zero => "must be at least 1",
             _ => "must be a whole number, such as 1 or 200",
         };

@@ -173,13 +173,17 @@ pub struct Size {
 }
 
 /// A medium of a post.
+///
+/// A new kind of medium is parsed in `telegram::markup` and `telegram::media`, compared in `archive::merge`, and written by
+/// `feed::body::media`, `feed::enclosure` and `feed::title`; its file URLs are listed in `model::media_file`, and
+/// `cli::check` names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Media {
     /// A photo.
     Photo {
         /// The URL of the picture (JPEG).
         url: String,
-        /// Telegram's number of the file, which stays the same when the URL changes. Not shown for albums.
+        /// Telegram's number of the file, which stays the same when the URL changes. `None` for items of an album.
         file: Option<u64>,
         /// The size at which the preview page shows it.
         size: Option<Size>,

@@ -26,7 +26,7 @@ impl FromStr for UserAgent {
     fn from_str(text: &str) -> Result<Self, String> {
         let is_ascii = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if text.trim().is_empty() || !is_ascii {
-            return Err("must be ASCII text and not blank".to_owned());
+            return Err("must be printable ASCII text and not blank".to_owned());
         }
         Ok(Self(text.trim().to_owned()))
     }
@@ -55,8 +55,10 @@ pub enum HttpClientError {
 }
 
 impl HttpClientConfig {
-    /// Builds an HTTP client that connects only to public addresses and `trusted` hosts, follows no redirects and
-    /// ignores proxy environment variables. Callers must set timeouts.
+    /// Builds an HTTP client that connects only to host names with public addresses and to `trusted` hosts, follows no
+    /// redirects and ignores proxy environment variables. Callers must set timeouts.
+    ///
+    /// A URL with an IP address is not checked here, but where it is configured; with a proxy, the proxy may resolve names.
     ///
     /// # Errors
     ///

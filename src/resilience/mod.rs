@@ -1,4 +1,4 @@
-//! Building blocks against failures: backoff, circuit breaker, single flight. They know nothing of what they protect.
+//! Building blocks against failures: backoff, circuit breaker, single flight. They do not depend on the rest of the crate.
 
 pub(crate) mod backoff;
 pub(crate) mod breaker;

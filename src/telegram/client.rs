@@ -169,7 +169,7 @@ impl Client {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
                         *retry_after = upstream.open_for();
                     }
-                    tracing::debug!(channel = %name, error = %err, "upstream failed");
+                    tracing::debug!(host = err.host, channel = %name, error = %err, "request to an upstream failed");
                     err.failed_before = failed_before.clone().into();
                     if !err.kind.is_worth_failover() {
                         return Err(err.into());
@@ -178,7 +178,7 @@ impl Client {
                     last = Some(err.into());
                 }
                 Err(FetchError::Page(err @ PageError::Redirected(_))) => {
-                    tracing::debug!(channel = %name, error = %err, "upstream redirected to another site");
+                    tracing::debug!(host = upstream.url.host(), channel = %name, error = %err, "request to an upstream failed");
                     failed_before.push(upstream.url.host());
                     last = Some(err.into());
                 }

@@ -71,8 +71,8 @@ impl fmt::Display for UpstreamError {
                 write!(f, "{host} refused the request (status {status}): too many requests")
             }
             UpstreamErrorKind::CircuitOpen { refused, retry_after } => {
-                let reason = if *refused { "refused requests" } else { "failed repeatedly" };
-                write!(f, "{host} {reason}: next attempt in {} seconds", retry_after.as_secs() + 1)
+                let reason = if *refused { "refused requests" } else { "failed" };
+                write!(f, "{host} {reason}, so no request is sent for {} seconds", retry_after.as_secs() + 1)
             }
             UpstreamErrorKind::Busy => write!(f, "too many requests are waiting for {host}"),
             UpstreamErrorKind::Status(status) => write!(f, "{host} answered with status {status}"),
@@ -172,7 +172,7 @@ pub enum PageError {
     #[error("Telegram is rate limiting: it returned this channel's page without its posts")]
     RateLimited,
     /// A redirect to another site; holds its host.
-    #[error("Telegram redirected the request to {0}")]
+    #[error("Telegram redirected the request to {0}, which is not the channel's page")]
     Redirected(String),
     /// The end of the page is missing.
     #[error("the page is truncated")]
@@ -197,7 +197,9 @@ impl PageError {
     pub fn message_for_saved_page(&self) -> String {
         match self {
             Self::NotTelegram => "this is not a saved t.me/s page".to_owned(),
-            Self::RateLimited => "this page has no posts: save t.me/s/NAME instead of t.me/NAME".to_owned(),
+            Self::RateLimited => "this page has no posts: Telegram may have been rate limiting when it was saved, or it is t.me/NAME: \
+                 save t.me/s/NAME instead"
+                .to_owned(),
             Self::SinglePost => "this is the page of a single post: save t.me/s/NAME instead".to_owned(),
             Self::OtherChannel(name) => format!("this is the page of another channel, {name}"),
             other => other.to_string(),

@@ -34,8 +34,8 @@ pub(super) fn classify(html: &Html) -> PageError {
     PageError::NotTelegram
 }
 
-/// Classifies a preview page without posts. An empty channel counts only its subscribers; a channel that counts photos or
-/// links has posts that the page does not show.
+/// Classifies a preview page without posts. The page of an empty channel has only a counter of subscribers; counters of
+/// photos or links mean that there are posts that the page does not show.
 fn preview_without_posts(info: ElementRef<'_>, has_older: bool) -> PageError {
     let kinds = dom::all(info, class::COUNTER_TYPE).filter_map(dom::line);
     let counts_posts = kinds.into_iter().any(|kind| !is_audience(&kind));

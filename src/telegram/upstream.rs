@@ -22,7 +22,7 @@ const MAX_LOW_PRIORITY: usize = 2;
 /// How long a request may wait.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// An unreachable upstream is paused at once, one that answers with errors after five failures in a row.
+/// Pauses an unreachable upstream at once, and one that answers with errors after five failures in a row.
 const BREAKER_POLICY: Policy = Policy {
     max_failures: 5,
     pause: Duration::from_secs(5),
@@ -47,9 +47,9 @@ impl UpstreamUrl {
     /// no path.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !text.contains("://") {
-            return Err(format!("{text:?} has no scheme: write https://{text}"));
+            return Err(format!("has no scheme: write https://{text}"));
         }
-        let url = Url::parse(text).map_err(|err| format!("{text:?} is not a URL: {err}"))?;
+        let url = Url::parse(text).map_err(|err| format!("not a URL: {err}"))?;
         let is_loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -57,9 +57,7 @@ impl UpstreamUrl {
             None => false,
         };
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-            return Err(format!(
-                "{text:?} must start with https:// (http:// is for loopback addresses only)"
-            ));
+            return Err("must start with https:// (http:// is for loopback addresses only)".to_owned());
         }
         // The resolver never sees a host that is an IP address.
         let is_public = match url.host() {
@@ -68,10 +66,10 @@ impl UpstreamUrl {
             _ => true,
         };
         if !is_public && !is_loopback {
-            return Err(format!("{text:?} is not on the public internet"));
+            return Err("is not on the public internet".to_owned());
         }
         if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-            return Err(format!("{text:?} must be only a scheme, a host and an optional port"));
+            return Err("must be only a scheme, a host and an optional port".to_owned());
         }
         Ok(Self(url))
     }
@@ -224,7 +222,7 @@ impl Upstream {
             Err(FetchError::Upstream(err)) => Some(&err.kind),
             // The upstream answered; the caller handles the redirect.
             Err(FetchError::Page(_)) => {
-                metrics::upstream_request(self.url.host(), "elsewhere");
+                metrics::upstream_request(self.url.host(), "redirected");
                 return self.breaker().succeeded(now);
             }
         };

@@ -46,7 +46,7 @@ const RESERVED_NAMES: [&str; 18] = [
 pub enum ChannelParseError {
     /// Neither a valid name nor a URL of a channel.
     #[error(
-        "{0:?} is not a channel: type its name, 4 to 32 letters, digits and _ starting with a letter, \
+        "{0:?} is not a channel: use its name, 4 to 32 letters, digits and _ starting with a letter, \
          such as durov, @durov or t.me/durov"
     )]
     NotAChannel(String),

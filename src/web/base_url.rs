@@ -13,7 +13,8 @@ impl FromStr for BaseUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|err| format!("not a URL: {err}"))?;
+        let url = Url::parse(text)
+            .map_err(|err| format!("not a URL ({err}): must look like https://feeds.example.org"))?;
         let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
             return Err("must look like https://feeds.example.org or https://example.org/feeds".to_owned());

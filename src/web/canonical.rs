@@ -34,7 +34,7 @@ pub(super) fn split_format(path: &str) -> Option<(&str, Format)> {
 }
 
 /// Returns the canonical path of a feed, or of a channel's page.
-pub(super) fn path(name: &ChannelName, format: Option<Format>) -> String {
+pub(crate) fn path(name: &ChannelName, format: Option<Format>) -> String {
     let name = name.as_str().to_ascii_lowercase();
     format.map_or_else(|| format!("/{name}"), |format| format!("/{name}/{}", format.name()))
 }

@@ -34,7 +34,10 @@ pub(super) enum Error {
     #[error("unknown parameter `{0}`: did you mean `{1}`?")]
     UnknownParameter(String, &'static str),
     /// The value of `limit` is invalid.
-    #[error("invalid `limit`: must be a number of posts from 1 to {}", MAX_POSTS_PER_PAGE)]
+    #[error(
+        "invalid `limit`: must be a number of posts, at least 1 (at most {} are returned)",
+        MAX_POSTS_PER_PAGE
+    )]
     Limit,
     /// The value of `before` is invalid.
     #[error("invalid `before`: must be the number of a post, as in the post's URL")]
@@ -55,10 +58,10 @@ pub(super) enum Error {
     #[error("invalid token")]
     InvalidToken,
     /// The client has sent too many requests; holds the time until the next one is allowed.
-    #[error("too many requests")]
+    #[error("too many requests from this client: wait {} seconds", .0.as_secs() + 1)]
     RateLimited(Duration),
     /// The operator does not allow this channel.
-    #[error("this service does not serve this channel")]
+    #[error("this channel is not allowed on this server")]
     ChannelNotServed,
     /// A media URL without a valid signature.
     #[error("invalid or missing signature in the media URL")]
@@ -67,7 +70,7 @@ pub(super) enum Error {
     #[error(transparent)]
     Media(#[from] MediaError),
     /// Too many requests are in flight.
-    #[error("too many requests are being answered")]
+    #[error("the service is overloaded: too many requests are in flight")]
     Overloaded,
     /// The request took too long.
     #[error("the request timed out")]
@@ -181,8 +184,12 @@ fn media_status(err: &MediaError) -> StatusCode {
     }
 }
 
-/// Capitalizes an error message and adds a full stop.
+/// Capitalizes an error message and adds a full stop, unless it ends like a sentence.
 fn to_sentence(message: &str) -> String {
+    let end = if message.ends_with(['.', '?', '!', '…']) { "" } else { "." };
     let mut letters = message.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).chain(end.chars()).collect())
+        .unwrap_or_default()
 }

@@ -45,6 +45,9 @@ async fn route(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
+    if path.trim_start_matches('/').starts_with("-/") {
+        return Err(Error::NotFound);
+    }
     let Some((typed, format)) = canonical::split_format(path) else {
         return channel_page(state, path, context, uri).await;
     };
@@ -83,6 +86,9 @@ async fn channel_page(
     let path = canonical::path(&name, None);
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
+    }
+    if let Some(redirect) = pages::with_token_in_path(context, path.trim_start_matches('/')) {
+        return Ok(redirect);
     }
     pages::channel(state, &context.base_url, &name).await
 }

@@ -23,6 +23,7 @@ mod state;
 mod stream_permits;
 
 pub use base_url::BaseUrl;
+pub(crate) use canonical::path as canonical_path;
 pub use channel_filter::{ChannelFilter, ChannelPatterns};
 pub use middleware::access::{AccessConfig, Tokens};
 pub use middleware::rate_limit::ClientRate;

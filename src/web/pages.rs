@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 
 use super::base_url::BaseUrl;
@@ -14,6 +15,7 @@ use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
 use super::html::{escape, html_page, respond};
+use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::state::AppState;
 use crate::cpu_pool;
 use crate::feed::options::FeedOptions;
@@ -38,10 +40,34 @@ pub(super) async fn home(
     headers: HeaderMap,
 ) -> Response {
     let answer = match uri.query() {
-        None | Some("") => Ok(respond(html_page("telewire", "", &home_body(&context.base_url.to_string())))),
+        None | Some("") => Ok(match with_token_in_path(&context, "") {
+            Some(redirect) => redirect,
+            None => page(&state, html_page("telewire", "", &home_body(&context.base_url.to_string()))),
+        }),
         Some(query) => open_channel(&state, query, &context),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+/// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
+pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
+    let token = token_in_query(context.query.as_deref()?)?;
+    Some(see_other(canonical::redirect("/", &format!("{TOKEN_PREFIX}{token}/{path}"), None)))
+}
+
+fn see_other(mut redirect: Response) -> Response {
+    *redirect.status_mut() = StatusCode::SEE_OTHER;
+    redirect.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    redirect
+}
+
+/// Returns the response with a page, which is not cached if the service needs a token.
+fn page(state: &AppState, html: String) -> Response {
+    let mut response = respond(html);
+    if state.access.has_tokens() {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 /// Redirects the form on the home page to the channel's page. Other queries are not ours: readers would take a page for a
@@ -50,11 +76,9 @@ fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Resu
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     let (_, typed) = pairs.find(|(key, _)| key == "channel").ok_or(Error::NotFound)?;
     let name = state.parse_channel(&typed)?;
-    let token = context.query.as_deref().unwrap_or_default();
-    let token = token.split('&').find(|pair| pair.starts_with("token="));
-    let mut response = canonical::redirect("/", &canonical::path(&name, None), token);
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    Ok(response)
+    let path = canonical::path(&name, None);
+    let with_token = with_token_in_path(context, path.trim_start_matches('/'));
+    Ok(with_token.unwrap_or_else(|| see_other(canonical::redirect("/", &path, None))))
 }
 
 /// `/{channel}`: what the channel is, its newest posts and the URLs of its feeds, for people and for feed discovery.
@@ -84,20 +108,21 @@ pub(super) async fn channel(
         tracing::error!(error = %err, "cannot build a channel page");
         Error::Internal
     })?;
-    Ok(respond(channel_html(state, base_url, name, &feed)))
+    Ok(page(state, channel_html(state, base_url, name, &feed)))
 }
 
 fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: &Feed) -> String {
+    // Relative, so that a token in the path is kept.
+    let href = |format: Format| canonical::path(name, Some(format)).trim_start_matches('/').to_owned();
     let url = |format: Format| escape(&base_url.with_path(&canonical::path(name, Some(format))));
     let title = escape(&feed.title);
     let link = |format: Format| {
         let mime_type = format.content_type().split(';').next().unwrap_or_default();
-        let (label, href) = (label(format), url(format));
+        let (label, href) = (label(format), href(format));
         format!("<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n")
     };
     let item = |format: Format| {
-        let href = url(format);
-        format!("<li>{}: <a href=\"{href}\">{href}</a></li>\n", label(format))
+        format!("<li>{}: <a href=\"{}\">{}</a></li>\n", label(format), href(format), url(format))
     };
     let head: String = Format::ALL.into_iter().map(link).collect();
     let feeds: String = Format::ALL.into_iter().map(item).collect();

@@ -67,7 +67,7 @@ fn each_failure_has_an_exit_code_and_a_message() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["healthcheck", "--listen", "127.0.0.1:1"], 1, "the service at 127.0.0.1:1 is not healthy: "),
         (&["serve", "--listen", &listen], 1, "cannot listen on "),
-        (&["get", "not a channel"], 3, "\"not a channel\" is not a channel: type its name"),
+        (&["get", "not a channel"], 3, "\"not a channel\" is not a channel: use its name"),
         (&["check", "t.me/+AbCdEfGhIjKl"], 3, "\"t.me/+AbCdEfGhIjKl\" leads to a private chat: "),
         (&["get", "nobody_here", "--upstream", &url], 4, "nobody_here: no public channel has this name"),
         (&["get", "--page", "landing_user.html"], 4, "landing_user.html: this name belongs to a person"),
@@ -129,7 +129,7 @@ fn invalid_arguments_are_explained() {
 #[test]
 fn invalid_variable_is_named_in_the_error() {
     for (variable, value, message) in [
-        ("TELEWIRE_UPSTREAM", "t.me", "invalid value 't.me' for TELEWIRE_UPSTREAM: \"t.me\" has no scheme"),
+        ("TELEWIRE_UPSTREAM", "t.me", "invalid value 't.me' for TELEWIRE_UPSTREAM: has no scheme"),
         ("TELEWIRE_FRESH_MIN", "soon", "for TELEWIRE_FRESH_MIN: "),
         ("TELEWIRE_LOG_FORMAT", "xml", "for TELEWIRE_LOG_FORMAT: must be one of"),
         ("TELEWIRE_TOKEN", "sesame", "invalid value for TELEWIRE_TOKEN: "),
@@ -176,9 +176,9 @@ fn check_reports_whether_feeds_are_complete() {
     }
     let incomplete = run(&["check", "--page", "unknown.html"]);
     assert_eq!(incomplete.code, 1);
-    assert_message(&incomplete, "parts of this page are not carried into the feed");
+    assert_message(&incomplete, "parts of this page are missing from the feed");
     assert!(incomplete.stdout.contains("it has no post id"), "{}", incomplete.stdout);
-    assert!(incomplete.stdout.contains("not all of it carried"), "{}", incomplete.stdout);
+    assert!(incomplete.stdout.contains("partly lost"), "{}", incomplete.stdout);
 }
 
 #[test]

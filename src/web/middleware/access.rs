@@ -23,7 +23,7 @@ pub(in crate::web) const LIVENESS_PATH: &str = "/-/healthz";
 pub(in crate::web) const READINESS_PATH: &str = "/-/readyz";
 
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
-const TOKEN_PREFIX: &str = "/-/token/";
+pub(in crate::web) const TOKEN_PREFIX: &str = "/-/token/";
 
 /// The shortest token, in characters.
 const MIN_TOKEN_CHARS: usize = 16;
@@ -113,19 +113,20 @@ impl Access {
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local) {
             rate_limit.check(client)?;
         }
-        let needs_token = !request.uri().path().starts_with(signed_url::PATH_PREFIX);
-        match &self.tokens {
-            Some(tokens) if needs_token => check_token(tokens, request),
-            _ => Ok(()),
+        if request.uri().path().starts_with(signed_url::PATH_PREFIX) {
+            return Ok(());
         }
+        // Responses must not depend on which token was used. A token that is not needed is ignored.
+        let in_url = take_from_path(request).or_else(|| take_from_query(request));
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        let given = in_url.or_else(|| from_header(request.headers())).ok_or(Error::MissingToken)?;
+        if tokens.contain(&given) { Ok(()) } else { Err(Error::InvalidToken) }
     }
 }
 
-/// Checks the request's token and removes it from the URL: responses must not depend on which token was used.
-fn check_token<B>(tokens: &Tokens, request: &mut Request<B>) -> Result<(), Error> {
-    let in_url = take_from_path(request).or_else(|| take_from_query(request));
-    let given = in_url.or_else(|| from_header(request.headers())).ok_or(Error::MissingToken)?;
-    if tokens.contain(&given) { Ok(()) } else { Err(Error::InvalidToken) }
+/// Returns the token of a query as it is written there.
+pub(in crate::web) fn token_in_query(query: &str) -> Option<&str> {
+    query.split('&').find_map(|parameter| parameter.strip_prefix("token="))
 }
 
 /// Replaces `public` by `private`, so that shared caches do not give one reader's answer to others.

@@ -77,9 +77,10 @@ pub(super) async fn handle(
 fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
     host::normalize_host(request)?;
     let base_url = base_url::of_request(&state.config, request.headers(), peer);
-    let query = request.uri().query().map(str::to_owned);
     let client = client_ip::client_ip(request.headers(), peer, &state.config.trusted_proxies);
+    let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
     state.access.authorize(request, peer, client)?;
+    let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
     Ok(RequestContext { client, base_url, query })
 }
 

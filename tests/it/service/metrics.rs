@@ -115,7 +115,7 @@ fn metrics_listener_serves_only_metrics() {
     assert_eq!(http::ask(address, "GET", "/-/metrics", &[]).status, 200);
     assert_eq!(http::ask(address, "GET", RSS, &[]).status, 404, "the metrics listener serves a feed");
     let answer = app.get("/-/metrics?token=0123456789abcdef");
-    assert_eq!(answer.status, 400, "the main listener serves metrics: {}", answer.text());
+    assert_eq!(answer.status, 404, "the main listener serves metrics: {}", answer.text());
 }
 
 #[test]

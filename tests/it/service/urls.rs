@@ -75,6 +75,40 @@ fn redirect_keeps_the_token_and_the_base_path() {
 }
 
 #[test]
+fn pages_of_a_service_with_a_token_lead_to_feeds_with_it() {
+    let token = "0123456789abcdef";
+    let (_fake, app) = service(&["--token", token]);
+    for (target, location) in [
+        (format!("/?token={token}"), format!("-/token/{token}/")),
+        (format!("/harbour_news?token={token}"), format!("-/token/{token}/harbour_news")),
+        (format!("/?token={token}&channel=%40Harbour_News"), format!("-/token/{token}/harbour_news")),
+        (format!("/-/token/{token}/?channel=harbour_news"), "harbour_news".to_owned()),
+    ] {
+        let answer = app.get(&target);
+        assert_eq!((answer.status, answer.header("Location")), (303, Some(location.as_str())), "{target}");
+    }
+    let page = app.get(&format!("/-/token/{token}/harbour_news"));
+    assert_eq!((page.status, page.header("Cache-Control")), (200, Some("no-store")));
+    assert!(page.text().contains("href=\"harbour_news/rss\""), "{}", page.text());
+    assert_eq!(app.get(&format!("/-/token/{token}/harbour_news/rss")).status, 200);
+}
+
+#[test]
+fn token_is_ignored_by_a_service_without_tokens() {
+    let (_fake, app) = service(&[]);
+    let plain = app.get(RSS);
+    for target in ["/harbour_news/rss?token=abc", "/-/token/abc/harbour_news/rss"] {
+        let feed = app.get(target);
+        assert_eq!((feed.status, feed.text()), (200, plain.text()), "{target}");
+    }
+    let redirect = app.get("/Harbour_News/rss?token=abc");
+    assert_eq!((redirect.status, redirect.header("Location")), (301, Some("../harbour_news/rss")));
+    for target in ["/-/", "/-/unknown", "/-/unknown/rss"] {
+        assert_eq!(app.get(target).status, 404, "{target}");
+    }
+}
+
+#[test]
 fn unknown_parameters_are_ignored_and_misspelled_ones_are_errors() {
     let (fake, app) = service(&[]);
     let plain = app.get(RSS);
@@ -155,8 +189,8 @@ fn public_url_overrides_the_host_header() {
 fn invalid_channel_or_query_returns_400() {
     let (fake, app) = service(&[]);
     for (target, sentence) in [
-        ("/abc/rss", "\"abc\" is not a channel: type its name"),
-        ("/abc/feed", "\"abc/feed\" is not a channel: type its name"),
+        ("/abc/rss", "\"abc\" is not a channel: use its name"),
+        ("/abc/feed", "\"abc/feed\" is not a channel: use its name"),
         ("/addstickers/rss", "\"addstickers\" is not a channel"),
         ("/%D0%B4%D1%83%D1%80%D0%BE%D0%B2/json", "\"дуров\" is not a channel"),
         ("/a,b/rss", "is not a channel"),
@@ -232,7 +266,7 @@ fn home_page_links_to_channel_page_and_feeds() {
         ] {
             let link =
                 page.text().lines().find(|line| line.contains(&format!("type=\"{mime_type}\""))).unwrap();
-            let feed = format!("href=\"http://{}/harbour_news/{format}\"", app.address);
+            let feed = format!("href=\"harbour_news/{format}\"");
             assert!(link.starts_with("<link rel=\"alternate\"") && link.contains(&feed), "{target}: {link}");
         }
         assert!(
