@@ -115,8 +115,12 @@ impl Archive {
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
         fs::metadata(backup).map_err(cannot)?;
-        let _alone = (DataDir::lock(folder)?, data_dir::lock_exclusive(folder)?);
         let file = absolute(folder).join(ARCHIVE_FILE);
+        if backup.canonicalize().is_ok_and(|backup| file.canonicalize().is_ok_and(|file| file == backup)) {
+            let why = "it is the archive itself".to_owned();
+            return Err(ArchiveError::NotABackup { file: backup.to_owned(), why });
+        }
+        let _alone = (DataDir::lock(folder)?, data_dir::lock_exclusive(folder)?);
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {

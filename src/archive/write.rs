@@ -179,15 +179,10 @@ pub(super) async fn merge(
     }
     let is_visible = changes.is_visible
         || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(context.channel));
-    // New and edited posts carry their own timestamps; any other visible change is recorded only in
-    // `channel.changed`.
-    let is_timestamped = |record: &Record| {
-        newest.is_none_or(|newest| i64::from(record.post.id.get()) > newest)
-            || record.post.updated == Some(context.now)
-    };
-    let has_own_timestamp = !changes.put.is_empty() && changes.put.iter().all(is_timestamped);
+    // A post may become visible later than a change that was noticed after its publication, so its own timestamp is not
+    // enough for `Last-Modified`.
     let changed_at = match before {
-        Some(_) if is_visible && !has_own_timestamp => Some(context.now),
+        Some(_) if is_visible => Some(context.now),
         before => before.and_then(|before| before.changed),
     };
     let update = sqlx::query(

@@ -65,6 +65,12 @@ impl Failure {
         }
     }
 
+    /// Returns the failure of a request that does not wait longer, while the refresh does.
+    pub(super) fn queued(error: RefreshError, queue_time: Duration) -> Self {
+        let until = Instant::now() + queue_time.max(BUSY_DELAY);
+        Self { error, until, attempts: 0, gone: None, may_be_archived: true }
+    }
+
     /// Returns the time until the next attempt is due.
     #[must_use]
     pub fn retry_after(&self) -> Duration {

@@ -17,12 +17,13 @@ mod snapshot_cache;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Caller};
 use crate::clock;
 use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
 use crate::telegram::client::Client;
+use crate::telegram::upstream::Priority;
 use failures::Failures;
 use refresh::{RefreshOutcome, Refreshed};
 use snapshot_cache::{CacheEntry, SnapshotCache};
@@ -38,6 +39,16 @@ pub use snapshot_cache::CompressedSnapshot;
 
 /// How long a reader may cache a stale answer. By then the refresh has finished, or failed.
 pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);
+
+/// How long a request for a channel that is neither cached nor archived waits for it: feed readers give up after 15
+/// seconds.
+const NEW_CHANNEL_WAIT: Duration = Duration::from_secs(11);
+
+/// How long such a request waits for the archive if its turn at Telegram comes later than that.
+const ARCHIVE_WAIT: Duration = Duration::from_secs(2);
+
+/// From this queue time on, more refreshes are due than the rate limit allows, and quiet channels give way to others.
+const CONGESTED_QUEUE: Duration = Duration::from_secs(30);
 
 /// How a service reads its channels.
 pub struct ChannelsConfig {
@@ -147,8 +158,7 @@ impl Channels {
             if let Some(failure) = self.failures.not_due(name).filter(|failure| !failure.may_be_archived) {
                 return Err(failure);
             }
-            let refresh = self.start_refresh(name).await;
-            let refreshed = refresh.unwrap_or_else(|| Err(self.internal_failure(name)))?;
+            let refreshed = self.fetch_new(name).await?;
             if refreshed.is_from_telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
@@ -156,12 +166,32 @@ impl Channels {
                 return Ok(ready);
             }
         }
+        // The entry may be evicted during the wait.
+        let stale = self.cached(name);
         match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
             Ok(Some(Ok(refreshed))) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
             // The channel may be gone, which has removed it from the cache.
             Ok(Some(Err(failure))) => self.cached(name).ok_or(failure),
-            Ok(None) | Err(_) => self.cached(name).ok_or_else(|| self.internal_failure(name)),
+            Ok(None) => self.cached(name).ok_or_else(|| self.internal_failure(name)),
+            Err(_) => self.cached(name).or(stale).ok_or_else(|| self.still_waiting()),
         }
+    }
+
+    /// Loads a channel from the archive or fetches it. If its turn comes too late for the request, fails at once; the fetch
+    /// goes on, so that a later request finds the channel.
+    async fn fetch_new(self: &Arc<Self>, name: &ChannelName) -> Result<Refreshed, Failure> {
+        let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
+        let wait = if queue_time < NEW_CHANNEL_WAIT { NEW_CHANNEL_WAIT } else { ARCHIVE_WAIT };
+        match tokio::time::timeout(wait, self.start_refresh(name)).await {
+            Ok(refresh) => refresh.unwrap_or_else(|| Err(self.internal_failure(name))),
+            Err(_) => Err(self.still_waiting()),
+        }
+    }
+
+    /// Returns the failure of a request whose refresh is still in the queue.
+    fn still_waiting(&self) -> Failure {
+        let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
+        Failure::queued(RefreshError::Upstream(self.client.busy()), queue_time)
     }
 
     fn just_refreshed(&self, name: &ChannelName, refreshed: Refreshed, status: CacheStatus) -> CachedChannel {
@@ -189,13 +219,15 @@ impl Channels {
     /// Returns whether a refresh that starts now may end within [`ChannelsConfig::refresh_wait`]: no circuit breaker is in
     /// the way, and the queue in front of it is short enough.
     fn refresh_may_end_in_time(&self) -> bool {
-        self.client.queue_time().is_some_and(|queue_time| queue_time < self.config.refresh_wait)
+        let queue_time = self.client.queue_time(Priority::High);
+        queue_time.is_some_and(|queue_time| queue_time < self.config.refresh_wait)
     }
 
     /// Returns whether the refresh of a stale channel is put off, because more refreshes are due than the rate limit allows
     /// and the channel is quiet enough.
     fn gives_way(&self, entry: &CacheEntry) -> bool {
-        let is_congested = self.client.queue_time().is_some_and(|queue_time| !queue_time.is_zero());
+        let queue_time = self.client.queue_time(Priority::High);
+        let is_congested = queue_time.is_some_and(|queue_time| queue_time >= CONGESTED_QUEUE);
         is_congested && entry.age() < self.config.freshness.max_age(entry.snapshot.newest(), clock::now())
     }
 
@@ -217,6 +249,12 @@ impl Channels {
             }
         };
         Some(CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status })
+    }
+
+    /// Returns whether a request for a channel that is not cached would have to ask Telegram.
+    pub async fn asks_telegram(&self, name: &ChannelName) -> bool {
+        let is_archived = async || matches!(self.archive.load(name, Caller::Reader).await, Ok(Some(_)));
+        self.failures.not_due(name).is_none() && !is_archived().await
     }
 
     /// Updates the gauges of the upstreams and the archive.

@@ -239,6 +239,8 @@ impl Channels {
         let age = Duration::try_from(clock::now().duration_since(fetched)).unwrap_or(fresh_for);
         let compressed = cpu_pool::run(move || CompressedSnapshot::new(&snapshot, changed)).await;
         let compressed = compressed.map_err(io::Error::other)??;
+        // The service that fetched it may have had another setting.
+        let fresh_for = fresh_for.min(self.config.freshness.min);
         Ok(self.snapshots.insert(name.clone(), compressed, age, fresh_for))
     }
 
@@ -253,7 +255,9 @@ impl Channels {
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
         let changed = cached.as_ref().and_then(|cached| cached.changed());
         let cached = cached.map(|cached| cached.decompress()).transpose()?;
+        let before = cached.clone();
         let snapshot = archive::merge_without_archive(cached, page, fetched);
+        let changed = if before.is_some_and(|before| before != snapshot) { Some(fetched) } else { changed };
         self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
     }
 

@@ -20,7 +20,8 @@ pub(super) fn is_complete(page: &PreviewPage) -> bool {
 pub(super) fn report(page: &PreviewPage) -> String {
     let mut out = String::new();
     match write_report(&mut out, page) {
-        Ok(()) => out,
+        // Control characters in a page could change the terminal.
+        Ok(()) => out.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}"),
         Err(fmt::Error) => unreachable!("writing to a String does not fail"),
     }
 }

@@ -117,7 +117,7 @@ pub struct RefreshArgs {
     #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub rate: NonZeroU32,
     /// Requests that may be sent to an upstream at once after a pause
-    #[arg(long, env = "TELEWIRE_BURST", default_value = "5", value_name = "N", value_parser = number::<NonZeroU32>)]
+    #[arg(long, env = "TELEWIRE_BURST", default_value = "40", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub burst: NonZeroU32,
     /// Concurrent requests to an upstream
     #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N", value_parser = number::<NonZeroU32>)]
@@ -264,9 +264,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Returns a fifth of the rate of requests to Telegram, for pages of channels that are not cached.
+/// Returns the rate for pages of channels that are not cached: a fifth of the requests to Telegram, of which an unknown name
+/// takes two.
 fn page_rate(rate: NonZeroU32) -> Quota {
-    let period = Duration::from_secs(5) / rate.get();
+    let period = Duration::from_secs(10) / rate.get();
     Quota::with_period(period).unwrap_or(Quota::per_second(rate)).allow_burst(PAGE_BURST)
 }
 

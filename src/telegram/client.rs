@@ -8,7 +8,7 @@ use ::url::Url;
 use reqwest::header::{ACCEPT_LANGUAGE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use super::error::{FetchError, PageError, UpstreamErrorKind};
+use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind};
 use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for one page including its body.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for one channel over all upstreams: feed readers give up after 15 seconds.
+/// Time for one channel over all upstreams, without the time in their queues: feed readers give up after 15 seconds.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
@@ -47,7 +47,8 @@ pub struct FetchedHtml<'a> {
     upstream: &'a Upstream,
     /// The upstreams that were not asked.
     others: &'a [Upstream],
-    deadline: Instant,
+    /// The rest of [`TOTAL_TIMEOUT`].
+    time_left: Duration,
 }
 
 impl FetchedHtml<'_> {
@@ -81,11 +82,21 @@ impl Client {
         Ok(Self { http: http.build()?, upstreams: upstreams.collect() })
     }
 
-    /// Returns how long a request of high priority would wait for the first upstream whose circuit breaker is closed;
-    /// `None` if none is.
+    /// Returns how long a request would wait for the first upstream whose circuit breaker is closed; `None` if none is.
     #[must_use]
-    pub fn queue_time(&self) -> Option<Duration> {
-        self.upstreams.iter().find(|upstream| upstream.open_for().is_none()).map(Upstream::queue_time)
+    pub fn queue_time(&self, priority: Priority) -> Option<Duration> {
+        let upstream = self.upstreams.iter().find(|upstream| upstream.open_for().is_none())?;
+        Some(upstream.queue_time(priority))
+    }
+
+    /// Returns the error of a request that waits too long in the queue.
+    ///
+    /// # Panics
+    ///
+    /// Never: a client has at least one upstream.
+    #[must_use]
+    pub fn busy(&self) -> UpstreamError {
+        self.upstreams[0].error(UpstreamErrorKind::Busy)
     }
 
     /// Updates the gauges of the upstreams.
@@ -108,7 +119,7 @@ impl Client {
         request: PageRequest,
         priority: Priority,
     ) -> Result<FetchedHtml<'_>, FetchError> {
-        self.page_from_any(&self.upstreams, name, request, priority, Instant::now() + TOTAL_TIMEOUT).await
+        self.page_from_any(&self.upstreams, name, request, priority, TOTAL_TIMEOUT).await
     }
 
     /// Fetches a page from the upstreams after the one whose answer is not a Telegram page, because something between it
@@ -127,7 +138,7 @@ impl Client {
         if wrong.others.is_empty() {
             return None;
         }
-        Some(self.page_from_any(wrong.others, name, request, priority, wrong.deadline).await)
+        Some(self.page_from_any(wrong.others, name, request, priority, wrong.time_left).await)
     }
 
     async fn page_from_any<'a>(
@@ -136,25 +147,24 @@ impl Client {
         name: &ChannelName,
         request: PageRequest,
         priority: Priority,
-        deadline: Instant,
+        mut time_left: Duration,
     ) -> Result<FetchedHtml<'a>, FetchError> {
         let mut last: Option<FetchError> = None;
         let mut failed_before: Vec<String> = Vec::new();
         for (n_before, upstream) in upstreams.iter().enumerate() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if time_left.is_zero() {
                 break;
             }
             // While there is another upstream to ask, the answer has to begin within half of the remaining time.
-            let head_timeout = if n_before + 1 < upstreams.len() { left / 2 } else { left };
-            let busy = || upstream.error(UpstreamErrorKind::Busy);
-            let permit = tokio::time::timeout(left, upstream.acquire(priority)).await;
-            let answer = match permit.unwrap_or_else(|_| Err(busy())) {
-                // Time in the queue does not count as the upstream's.
+            let head_timeout = if n_before + 1 < upstreams.len() { time_left / 2 } else { time_left };
+            let answer = match upstream.acquire(priority).await {
                 Ok(_permit) => {
+                    let started = Instant::now();
                     let fetch = self.page_from(upstream, name, request, head_timeout);
                     let timed_out = |_| Err(upstream.error(UpstreamErrorKind::TimedOut).into());
-                    tokio::time::timeout(left, fetch).await.unwrap_or_else(timed_out)
+                    let answer = tokio::time::timeout(time_left, fetch).await.unwrap_or_else(timed_out);
+                    time_left = time_left.saturating_sub(started.elapsed());
+                    answer
                 }
                 Err(err) => Err(err.into()),
             };
@@ -163,7 +173,7 @@ impl Client {
             }
             match answer {
                 Ok(html) => {
-                    return Ok(FetchedHtml { html, upstream, others: &upstreams[n_before + 1..], deadline });
+                    return Ok(FetchedHtml { html, upstream, others: &upstreams[n_before + 1..], time_left });
                 }
                 Err(FetchError::Upstream(mut err)) => {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {

@@ -45,7 +45,8 @@ async fn route(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    if path.trim_start_matches('/').starts_with("-/") {
+    let typed = path.trim_matches('/');
+    if typed.starts_with("-/") || typed == "-" || probes::is_probe(typed) {
         return Err(Error::NotFound);
     }
     let Some((typed, format)) = canonical::split_format(path) else {
@@ -72,9 +73,6 @@ async fn channel_page(
     uri: &Uri,
 ) -> Result<Response, Error> {
     let typed = path.trim_matches('/');
-    if probes::is_probe(typed) {
-        return Err(Error::NotFound);
-    }
     let name = state.parse_channel(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);

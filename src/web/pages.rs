@@ -93,7 +93,9 @@ pub(super) async fn channel(
 ) -> Result<Response, Error> {
     let cached = match state.channels.cached(name) {
         Some(cached) => cached,
-        None if state.page_limit.check().is_err() => return Err(Error::RateLimited(PAGE_RETRY_AFTER)),
+        None if state.channels.asks_telegram(name).await && state.page_limit.check().is_err() => {
+            return Err(Error::RateLimited(PAGE_RETRY_AFTER));
+        }
         None => state.channels.get(name).await?,
     };
     state.check_served(cached.snapshot.channel())?;

@@ -9,24 +9,27 @@ use axum::routing::{MethodRouter, get};
 use super::state::AppState;
 
 /// First path segments that readers and crawlers try; none of them is a channel.
-const PROBES: [&str; 12] = [
-    ".well-known",
+const PROBES: [&str; 15] = [
     "admin",
     "api",
     "atom",
+    "config",
     "feed",
     "feeds",
     "index",
     "json",
     "login",
+    "manifest",
+    "package",
     "rss",
+    "swagger",
     "wp-admin",
     "wp-content",
 ];
 
 /// File name extensions that no channel has.
-const EXTENSIONS: [&str; 14] =
-    ["asp", "aspx", "css", "env", "gif", "html", "ico", "jpg", "js", "json", "php", "png", "txt", "xml"];
+const EXTENSIONS: [&str; 13] =
+    ["asp", "aspx", "css", "env", "gif", "html", "ico", "jpg", "js", "php", "png", "txt", "xml"];
 
 /// Crawlers have no use for feeds, and their requests would cost Telegram's patience.
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
@@ -38,11 +41,12 @@ const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 3
 
 /// Returns whether a path is a probe. Such paths are answered with 404 without asking Telegram.
 pub(super) fn is_probe(path: &str) -> bool {
-    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let extension =
-        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
-    let has_extension = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
-    (rest.is_empty() || first.starts_with('.')) && PROBES.contains(&first) || has_extension
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    path.starts_with('.') && !path.starts_with("..")
+        || PROBES.contains(&path)
+        || EXTENSIONS.contains(&extension)
+        || { !extension.is_empty() && PROBES.contains(&stem) }
 }
 
 /// The routes of the icon and of `robots.txt`.
@@ -67,6 +71,9 @@ mod tests {
             "rss",
             "atom.xml",
             "feed.xml",
+            "feed.json",
+            "manifest.json",
+            ".well-known/assetlinks.json",
             "index.html",
             "sitemap.xml",
             "apple-touch-icon.png",
@@ -77,8 +84,16 @@ mod tests {
         ] {
             assert!(is_probe(probe), "{probe}");
         }
-        for channel in ["durov", "feedback", "t.me/durov", "t.me/s/durov", "durov.t.me", "telegram.me/durov"]
-        {
+        for channel in [
+            "durov",
+            "feedback",
+            "t.me/durov",
+            "t.me/s/durov",
+            "durov.t.me",
+            "telegram.me/durov",
+            "feed/rss",
+            "durov.json",
+        ] {
             assert!(!is_probe(channel), "{channel}");
         }
     }

@@ -151,7 +151,7 @@ fn take_from_query<B>(request: &mut Request<B>) -> Option<String> {
     let mut token = None;
     let is_other = |parameter: &&str| match parameter.strip_prefix("token=") {
         Some(given) => {
-            token = Some(decode(given));
+            token.get_or_insert_with(|| decode(given));
             false
         }
         None => true,

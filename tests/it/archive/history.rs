@@ -403,6 +403,24 @@ fn incomplete_album_is_held_back_for_a_minute() {
 }
 
 #[test]
+fn late_or_backdated_post_changes_last_modified() {
+    for kind in kinds() {
+        let (fake, history) = channel(3);
+        let app = service(&kind, &fake, &HASTY);
+        for published in [1, 2].map(|n| start() + SignedDuration::from_mins(n)) {
+            let before = app.get("/old_harbour/rss");
+            let since = [("If-Modified-Since", before.header("Last-Modified").unwrap())];
+            let id = history.lock().unwrap().publish(0, published);
+            let after = app.ask("GET", "/old_harbour/rss", &since);
+            assert_eq!(after.status, 200, "{}: the post is missed", kind.name);
+            assert!(after.text().contains(&format!("old_harbour/{id}<")), "{}", kind.name);
+            // `Last-Modified` has whole seconds.
+            thread::sleep(std::time::Duration::from_millis(1100));
+        }
+    }
+}
+
+#[test]
 fn forget_deletes_one_channel_after_confirmation() {
     for kind in kinds() {
         let (fake, _history) = channel(20);

@@ -172,7 +172,7 @@ fn flags_and_variables_override_the_config_file() {
         ("client-rate", "file 7"),
         ("fresh-min", "flag 2m"),
         ("log", "variable warn"),
-        ("burst", "default 5"),
+        ("burst", "default 40"),
         ("token", "file (not shown)"),
         ("database", "default -"),
     ] {

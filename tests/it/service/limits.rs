@@ -9,7 +9,7 @@ use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake_telegram::{Answer, FakeTelegram, Framing};
 use crate::support::wait::wait_until;
-use crate::support::{http, page};
+use crate::support::{CHANNEL, http, page};
 
 #[test]
 fn negative_cache_fetches_an_unknown_name_once() {
@@ -60,6 +60,56 @@ fn invented_names_do_not_starve_a_known_channel() {
     for request in requests {
         assert!(matches!(request.join().unwrap().status, 502 | 503));
     }
+}
+
+/// A hundred readers of new channels at a time, as after an import: what cannot be answered in time is fetched all the same.
+#[test]
+fn new_channels_are_all_fetched_without_another_request() {
+    let (fake, app) = service(&["--rate", "5"]);
+    let names: Vec<String> = (0..100).map(|n| format!("new_one_{n:04}")).collect();
+    for name in &names {
+        fake.on(&format!("/s/{name}"), Answer::page(&page("text").replace(CHANNEL, name)));
+    }
+    let address = app.address;
+    let ask = |name: &String| {
+        let target = format!("/{name}/rss");
+        thread::spawn(move || http::ask(address, "GET", &target, &[]))
+    };
+    let requests: Vec<_> = names.iter().map(ask).collect();
+    let answers: Vec<_> = requests.into_iter().map(|request| request.join().unwrap()).collect();
+    for refused in answers.iter().filter(|answer| answer.status != 200) {
+        assert!(refused.status == 503 && refused.header("Retry-After").is_some(), "{}", refused.text());
+    }
+    let n_answered = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(n_answered >= 50, "only {n_answered} were answered at once");
+    wait_until("all channels are fetched", || fake.paths("/s/new_one_").len() == names.len());
+    wait_until("all channels are served", || {
+        names.iter().all(|name| app.get(&format!("/{name}/rss")).status == 200)
+    });
+    assert_eq!(fake.paths("/s/new_one_").len(), names.len(), "a channel was fetched twice");
+}
+
+/// Readers poll more channels at a time than may be fetched during a request; none of the channels may be left out.
+#[test]
+fn stale_channels_of_a_poll_are_all_refreshed() {
+    let flags =
+        ["--rate", "10", "--burst", "1", "--fresh-min", "0s", "--fresh-max", "1h", "--refresh-wait", "100ms"];
+    let (fake, app) = service(&flags);
+    let names: Vec<String> = (0..12).map(|n| format!("quiet_one_{n:02}")).collect();
+    for name in &names {
+        fake.on(&format!("/s/{name}"), Answer::page(&page("text").replace(CHANNEL, name)));
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    }
+    let n_fetched = fake.paths("/s/quiet_one_").len();
+    let address = app.address;
+    let polls = names.iter().map(|name| {
+        let target = format!("/{name}/rss");
+        thread::spawn(move || http::ask(address, "GET", &target, &[]).status)
+    });
+    for poll in polls.collect::<Vec<_>>() {
+        assert_eq!(poll.join().unwrap(), 200);
+    }
+    wait_until("all are fetched again", || fake.paths("/s/quiet_one_").len() >= n_fetched + names.len());
 }
 
 #[test]
@@ -168,7 +218,7 @@ fn rate_limit_holds_for_ten_thousand_cold_channels() {
     const READERS: usize = 20;
     const BURST: usize = 5;
     let fake = FakeTelegram::start();
-    let app = App::start(&fake.url(), &[]);
+    let app = App::start(&fake.url(), &["--burst", "5"]);
     let address = app.address;
     let readers = (0..READERS).map(|reader| {
         thread::spawn(move || {
