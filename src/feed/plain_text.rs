@@ -39,7 +39,8 @@ pub(super) fn shows_nothing(c: char) -> bool {
     c.is_whitespace() || is_filler(c) || is_dropped(c)
 }
 
-/// Truncates a line to at most `max` characters including a final `…`, at a word boundary if there is one.
+/// Truncates a line to at most `max` characters including a final `…`, at a word boundary if there is one. A sentence that
+/// ends there gets no `…`.
 pub(super) fn cut(mut line: String, max: usize) -> String {
     if line.chars().nth(max).is_none() {
         return line;
@@ -57,7 +58,9 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
     };
     line.truncate(at);
     line.truncate(line.trim_end_matches([' ', ',', ';', ':', '-', '–', '—']).len());
-    line.push('…');
+    if !line.ends_with(['.', '!', '?', '…']) {
+        line.push('…');
+    }
     line
 }
 
@@ -121,7 +124,17 @@ fn opens_tag(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
 }
 
-/// Returns whether an `&` before `rest` starts an entity. HTML parses the oldest entities without `;`.
+/// The entities that HTML parses without `;`, in lower case (HTML standard, section 13.5).
+const LEGACY_ENTITIES: &[&str] = &[
+    "aacute", "acirc", "acute", "aelig", "agrave", "amp", "aring", "atilde", "auml", "brvbar", "ccedil",
+    "cedil", "cent", "copy", "curren", "deg", "divide", "eacute", "ecirc", "egrave", "eth", "euml", "frac12",
+    "frac14", "frac34", "gt", "iacute", "icirc", "iexcl", "igrave", "iquest", "iuml", "laquo", "lt", "macr",
+    "micro", "middot", "nbsp", "not", "ntilde", "oacute", "ocirc", "ograve", "ordf", "ordm", "oslash",
+    "otilde", "ouml", "para", "plusmn", "pound", "quot", "raquo", "reg", "sect", "shy", "sup1", "sup2",
+    "sup3", "szlig", "thorn", "times", "uacute", "ucirc", "ugrave", "uml", "uuml", "yacute", "yen", "yuml",
+];
+
+/// Returns whether an `&` before `rest` starts an entity.
 fn opens_entity(rest: &str) -> bool {
     if let Some(number) = rest.strip_prefix('#') {
         return number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, 'x' | 'X'));
@@ -129,13 +142,21 @@ fn opens_entity(rest: &str) -> bool {
     let name = &rest[..rest.bytes().take_while(u8::is_ascii_alphanumeric).count()];
     let starts_name =
         |known: &&str| name.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
-    ["lt", "gt", "amp", "quot"].iter().any(starts_name)
-        || !name.is_empty() && rest[name.len()..].starts_with(';')
+    LEGACY_ENTITIES.iter().any(starts_name) || !name.is_empty() && rest[name.len()..].starts_with(';')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn legacy_entities_are_not_decoded_and_other_ampersands_are_kept() {
+        let url = "?from=quay&region=eu&section=2&copy=1&lang=en";
+        assert_eq!(line(url), "?from=quay＆region=eu＆section=2＆copy=1&lang=en");
+        for kept in ["S&P-500", "AT&T", "R&D & Co", "a && b"] {
+            assert_eq!(line(kept), kept);
+        }
+    }
 
     #[test]
     fn invisible_characters_and_line_breaks_are_removed() {

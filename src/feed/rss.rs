@@ -62,7 +62,8 @@ fn item(entry: &Entry) -> rss::Item {
     rss::Item {
         title: Some(entry.title.clone()),
         link: Some(entry.url.clone()),
-        description: cdata(&entry.summary),
+        // Readers parse it as HTML.
+        description: cdata(&entry.summary.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")),
         content: cdata(&entry.body),
         categories: entry
             .categories

@@ -9,10 +9,22 @@ const MAX_TITLE_CHARS: usize = 80;
 /// The maximum length of a summary.
 const MAX_SUMMARY_CHARS: usize = 280;
 
-/// Returns the first line of the post's text, or else a description of its content: plain text on one line, never
-/// blank.
+/// The length up to which a line is joined with the next one.
+const SHORT_LINE_CHARS: usize = 25;
+
+/// Returns the title of an entry: plain text on one line, never blank.
+///
+/// 1. The first line of the post's text that has a word. A line that is short, or ends in `:` or `,`, is joined with the
+///    next one that has words. Spoilers are masked. URLs, hashtags, emoji and punctuation are no words.
+/// 2. The link preview's title, if the text is only a URL.
+/// 3. The first visible line of the text.
+/// 4. A description of the most informative part of the post.
 pub(super) fn title(post: &Post) -> String {
-    let title = headline(post.text.text()).or_else(|| describe(post)).unwrap_or_else(|| {
+    let text = post.text.without_spoilers();
+    let first_line = || text.lines().find_map(plain_text::visible_line);
+    let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post));
+    let title = headline(&text).or_else(of_preview).or_else(first_line).or_else(|| describe(post));
+    let title = title.unwrap_or_else(|| {
         if post.only_in_telegram.is_some() { "Post that opens only in Telegram" } else { "Post" }.to_owned()
     });
     plain_text::cut(title, MAX_TITLE_CHARS)
@@ -20,24 +32,43 @@ pub(super) fn title(post: &Post) -> String {
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
 pub(super) fn summary(post: &Post) -> String {
-    plain_text::visible_line(post.text.text())
+    plain_text::visible_line(&post.text.without_spoilers())
         .map_or_else(|| title(post), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
 }
 
-/// Returns the first line that contains a word, or else the first visible one.
+/// Returns the first line that has a word, joined with the next one if it says too little.
 fn headline(text: &str) -> Option<String> {
-    let mut lines = text.lines().filter_map(plain_text::visible_line);
+    let has_word = |line: &String| line.split(' ').any(is_word);
+    let mut lines = text.lines().filter_map(plain_text::visible_line).filter(has_word);
     let first = lines.next()?;
-    if first.split(' ').any(is_word) {
-        return Some(first);
-    }
-    lines.find(|line| line.split(' ').any(is_word)).or(Some(first))
+    let is_short = first.chars().count() <= SHORT_LINE_CHARS || first.ends_with([':', ',']);
+    let Some(next) = lines.next().filter(|_| is_short) else { return Some(first) };
+    let separator = if first.ends_with(|c: char| c.is_alphanumeric()) { " – " } else { " " };
+    Some(first + separator + &next)
 }
 
-/// Returns whether this is a word rather than a hashtag, emoji or line of punctuation.
+/// Returns whether this is a word rather than a URL, hashtag, emoji or line of punctuation.
 fn is_word(word: &str) -> bool {
     let is_hashtag = word.starts_with('#') && word.contains(char::is_alphabetic);
-    !is_hashtag && word.contains(char::is_alphanumeric)
+    !is_hashtag && !is_url(word) && word.contains(char::is_alphanumeric)
+}
+
+/// Returns whether the line is only a URL, with or without its scheme.
+fn is_url(line: &str) -> bool {
+    let host = line.split_once("://").map_or(line, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let has_scheme = line.starts_with("https://") || line.starts_with("http://") || line.starts_with("www.");
+    let is_host = host.len() < line.len()
+        && host
+            .rsplit_once('.')
+            .is_some_and(|(_, tld)| tld.len() > 1 && tld.chars().all(char::is_alphabetic));
+    !line.contains(' ') && (has_scheme || is_host)
+}
+
+/// Returns the most informative text of the post's link preview.
+fn preview(post: &Post) -> Option<String> {
+    let preview = post.preview.as_ref()?;
+    let texts = [&preview.title, &preview.site, &preview.description];
+    texts.into_iter().flatten().find_map(|text| plain_text::visible_line(text))
 }
 
 /// Describes the content of a post without text by its most informative part.
@@ -50,13 +81,7 @@ fn describe(post: &Post) -> Option<String> {
             Some(labelled(kind, &poll.question))
         })
         .or_else(|| post.documents.iter().find_map(file))
-        .or_else(|| {
-            let preview = post.preview.as_ref()?;
-            [&preview.title, &preview.site, &preview.description]
-                .into_iter()
-                .flatten()
-                .find_map(|text| plain_text::visible_line(text))
-        })
+        .or_else(|| preview(post))
         .or_else(|| post.unknown.iter().find_map(|unknown| plain_text::visible_line(&unknown.text)))
         .or_else(|| {
             Some(format!("Forwarded from {}", plain_text::visible_line(&post.forward.as_ref()?.from.name)?))
@@ -120,10 +145,25 @@ mod tests {
 
     #[test]
     fn title_is_the_first_line_with_a_word() {
-        assert_eq!(title_of("\u{200b}\n#news #ai\n🔥🔥\n  Rust   is #one\nmore"), "Rust is #one");
+        assert_eq!(
+            title_of("\u{200b}\n#news #ai\n🔥🔥\n  Rust   is #one by every measure\nmore"),
+            "Rust is #one by every measure"
+        );
         assert_eq!(title_of("\n#news #ai\n🔥"), "#news #ai");
         assert_eq!(title_of("#1 reason"), "#1 reason");
         assert_eq!(title_of("🔥"), "🔥");
+        for (text, title) in [
+            ("VTLite 0.6.2\nFaster start", "VTLite 0.6.2 – Faster start"),
+            ("The president of the republic:\n🔥\n“We wait.”", "The president of the republic: “We wait.”"),
+            ("Good morning!\nToday is a day", "Good morning! Today is a day"),
+            ("https://example.org/a\nA comment that is long enough", "A comment that is long enough"),
+            ("https://example.org/a", "https://example.org/a"),
+            ("example.org/a\nOf the lighthouse and/or the pier", "Of the lighthouse and/or the pier"),
+            ("and/or\n🔥", "and/or"),
+            ("Short\n#tag", "Short"),
+        ] {
+            assert_eq!(title_of(text), title, "{text}");
+        }
         let long = title_of(&"word ".repeat(40));
         assert!(long.chars().count() <= 80 && long.ends_with("word…"), "{long}");
     }

@@ -1,8 +1,12 @@
 //! Rich text: plain text with entities that format ranges of it, as in Telegram's API.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+
+/// What stands for a spoiler where it cannot be hidden, such as in a title.
+pub const SPOILER_MASK: &str = "▒▒▒";
 
 /// A text with its formatting.
 ///
@@ -69,13 +73,45 @@ impl RichText {
         self.text.is_empty()
     }
 
-    /// Returns the hashtags in their order, without `#` and without duplicates. Cashtags are not included.
+    /// Returns the plain text with [`SPOILER_MASK`] in place of each spoiler. Spoilers with only white space between them
+    /// are one.
+    #[must_use]
+    pub fn without_spoilers(&self) -> Cow<'_, str> {
+        let mut masked = String::new();
+        let mut end = 0;
+        for spoiler in self.entities.iter().filter(|entity| entity.kind == EntityKind::Spoiler) {
+            let between = self.text.get(end..spoiler.start).unwrap_or_default();
+            if end == 0 || !between.trim().is_empty() {
+                masked.push_str(between);
+                masked.push_str(SPOILER_MASK);
+            }
+            end = end.max(spoiler.end);
+        }
+        if end == 0 {
+            return Cow::Borrowed(&self.text);
+        }
+        masked.push_str(&self.text[end..]);
+        Cow::Owned(masked)
+    }
+
+    /// Returns the hashtags and cashtags in their order, without their sign, without the channel that `#tag@channel` names,
+    /// and without duplicates. Those in spoilers are not included.
     #[must_use]
     pub fn hashtags(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
-        let hashtags = self.entities.iter().filter(|entity| matches!(entity.kind, EntityKind::Hashtag(_)));
+        let is_hidden = |tag: &Entity| {
+            let hides = |entity: &Entity| {
+                entity.kind == EntityKind::Spoiler && entity.start <= tag.start && tag.end <= entity.end
+            };
+            self.entities.iter().any(hides)
+        };
+        let is_hashtag =
+            |entity: &&Entity| matches!(entity.kind, EntityKind::Hashtag(_)) && !is_hidden(entity);
+        let hashtags = self.entities.iter().filter(is_hashtag);
         hashtags
-            .filter_map(|entity| self.text[entity.start..entity.end].strip_prefix('#'))
+            .filter_map(|entity| {
+                self.text[entity.start..entity.end].strip_prefix(['#', '$'])?.split('@').next()
+            })
             .filter(|tag| seen.insert(*tag))
             .collect()
     }
@@ -151,11 +187,27 @@ mod tests {
     }
 
     #[test]
+    fn spoilers_are_masked_and_adjacent_ones_are_one() {
+        let mut text = RichText::from("It was ");
+        for hidden in ["the", " ", "butler"] {
+            text.entity(EntityKind::Spoiler, |text| text.push_str(hidden));
+        }
+        text.push_str(", not ");
+        text.entity(EntityKind::Spoiler, |text| {
+            text.entity(EntityKind::Hashtag("".into()), |text| text.push_str("#gardener"));
+        });
+        text.push_str("!");
+        assert_eq!(text.without_spoilers(), "It was ▒▒▒, not ▒▒▒!");
+        assert!(text.hashtags().is_empty(), "a category tells the spoiler");
+        assert_eq!(RichText::from("plain").without_spoilers(), "plain");
+    }
+
+    #[test]
     fn hashtags_have_no_sign_and_no_duplicates() {
         let mut text = RichText::default();
-        for tag in ["#one", "#two", "#one", "$TON"] {
+        for tag in ["#one", "#two", "#one@sample", "$TON"] {
             text.entity(EntityKind::Hashtag("".into()), |text| text.push_str(tag));
         }
-        assert_eq!(text.hashtags(), ["one", "two"]);
+        assert_eq!(text.hashtags(), ["one", "two", "TON"]);
     }
 }

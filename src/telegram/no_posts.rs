@@ -17,6 +17,10 @@ pub(super) fn classify(html: &Html) -> PageError {
         return if error == "Post not found" { PageError::PostNotFound } else { PageError::Blocked(error) };
     }
     if let Some(info) = find(class::CHANNEL_INFO) {
+        let n_unknown = unknown_messages(root);
+        if n_unknown > 0 {
+            return PageError::Unreadable(n_unknown);
+        }
         return preview_without_posts(info, find(class::OLDER).is_some());
     }
     if find(class::NO_POSTS).is_some() {
@@ -32,6 +36,18 @@ pub(super) fn classify(html: &Html) -> PageError {
         return PageError::InvalidName;
     }
     PageError::NotTelegram
+}
+
+/// Returns how many elements of the list of posts are neither messages nor its known other parts: Telegram may have renamed
+/// the class of messages.
+fn unknown_messages(root: ElementRef<'_>) -> usize {
+    let children = dom::first(root, class::HISTORY).into_iter().flat_map(|history| history.child_elements());
+    let is_known = |child: &ElementRef<'_>| {
+        [class::NO_POSTS, class::OLDER]
+            .iter()
+            .any(|class| dom::has_class(*child, class) || dom::first(*child, class).is_some())
+    };
+    children.filter(|child| !is_known(child) && dom::line(*child).is_some()).count()
 }
 
 /// Classifies a preview page without posts. The page of an empty channel has only a counter of subscribers; counters of

@@ -56,9 +56,14 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     let root = document.root_element();
     let mut messages = Vec::new();
     let mut skipped = Vec::new();
+    let asked = match source {
+        PageSource::Fetched(asked) => Some(asked),
+        PageSource::Saved(asked) => asked,
+    };
+    let page_channel = header_name(root).or_else(|| asked.cloned());
     let elements: Vec<_> = dom::all(root, class::MESSAGE).collect();
     for (message, published) in elements.iter().copied().zip(publication_dates(&elements)) {
-        match post::parse(message, published) {
+        match post::parse(message, published, page_channel.as_ref()) {
             Ok(message) => messages.push(message),
             Err(error) => skipped.push(Skipped {
                 error,

@@ -47,10 +47,15 @@ struct DataView {
     p: Option<serde_json::Value>,
 }
 
-/// Parses a message element. `published` is its own [`published`] date, or its neighbour's.
-pub(super) fn parse(message: ElementRef<'_>, published: Option<Timestamp>) -> Result<Message, PostError> {
+/// Parses a message element. `published` is its own [`published`] date, or its neighbour's. `page_channel` is the channel of
+/// the page, for a message that does not name its own.
+pub(super) fn parse(
+    message: ElementRef<'_>,
+    published: Option<Timestamp>,
+    page_channel: Option<&ChannelName>,
+) -> Result<Message, PostError> {
     let view = data_view(message);
-    let (channel, id) = channel_and_id(message, &view).ok_or(PostError::NoId)?;
+    let (channel, id) = channel_and_id(message, &view, page_channel).ok_or(PostError::NoId)?;
     let published = published.ok_or(PostError::NoDate)?;
     let find = |class| dom::first(message, class);
     let number = |class| find(class).and_then(dom::line).and_then(|text| dom::parse_count(&text));
@@ -94,13 +99,17 @@ fn data_view(message: ElementRef<'_>) -> DataView {
 /// Returns the channel's name as t.me spells it, and the post's id.
 ///
 /// `data-post` contains both. Widgets of 2018 have them only in the date's link, and some pages have the id only in
-/// `data-view`.
-fn channel_and_id(message: ElementRef<'_>, view: &DataView) -> Option<(ChannelName, PostId)> {
+/// `data-view`. Some posts have no name (`data-post="/220"`): they are the page's channel's.
+fn channel_and_id(
+    message: ElementRef<'_>,
+    view: &DataView,
+    page_channel: Option<&ChannelName>,
+) -> Option<(ChannelName, PostId)> {
     let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
     let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
     let places = [message.attr("data-post"), link];
     let parts = || places.iter().flatten().filter_map(|place| place.split_once('/'));
-    let name = parts().find_map(|(name, _)| ChannelName::new(name))?;
+    let name = parts().find_map(|(name, _)| ChannelName::new(name)).or_else(|| page_channel.cloned())?;
     let number = |text: &str| text.trim_end_matches('g').parse().ok().and_then(PostId::new);
     let viewed = view.p.as_ref().and_then(|p| p.as_str().map_or_else(|| number(&p.to_string()), number));
     let id = parts().find_map(|(_, id)| number(id.split(['?', '/']).next()?)).or(viewed)?;
