@@ -67,9 +67,10 @@ pub async fn fetch_gap_page(
     from: PostId,
     gap: Gap,
     now: Timestamp,
+    priority: Priority,
 ) -> Result<Option<Gap>, BackfillError> {
     let attempt = async {
-        let page = match fetch_page(client, name, PageRequest::Before(from), Priority::High, None).await {
+        let page = match fetch_page(client, name, PageRequest::Before(from), priority, None).await {
             Ok(page) => page,
             Err(RefreshError::Page(PageError::Empty | PageError::RateLimited))
                 if from == gap.below && is_end(gap) =>
@@ -144,10 +145,13 @@ async fn recover_hidden(
     let Some(archived) = archive.load(name, Caller::Background).await? else { return Ok(0) };
     let mut n_recovered = 0;
     for post in posts {
-        let recovered = recover(client, &archived.snapshot.channel, &post).await.unwrap_or_else(|err| {
-            tracing::warn!(channel = %name, post = %post.id, error = %err, "cannot recover a hidden post");
-            post.clone()
-        });
+        let recovered = match recover(client, &archived.snapshot.channel, &post).await {
+            Ok(recovered) => recovered,
+            Err(err) => {
+                tracing::warn!(channel = %name, post = %post.id, error = %err, "cannot recover a hidden post");
+                continue;
+            }
+        };
         n_recovered += usize::from(recovered != post);
         archive.store_recovered(name, recovered, now).await?;
     }
@@ -168,7 +172,7 @@ async fn fill_gaps(
             && n_pages < gap_pages
         {
             n_pages += 1;
-            left = fetch_gap_page(client, archive, name, gap.below, gap, now).await?;
+            left = fetch_gap_page(client, archive, name, gap.below, gap, now, Priority::Low).await?;
         }
     }
     if n_pages > 0 {
@@ -238,7 +242,9 @@ impl Channels {
                 request.before.and_then(|before| PostId::new(before.get().saturating_add(MAX_ALBUM_ITEMS)));
             let is_distant = |from: &PostId| from.get().saturating_add(MIN_JUMP) < gap.below.get();
             let from = jump.filter(is_distant).unwrap_or(gap.below);
-            let fetched = fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now()).await;
+            let fetched =
+                fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now(), Priority::High)
+                    .await;
             if let Err(err) = fetched {
                 tracing::warn!(channel = %name, before = %from, error = %err, "cannot fetch older posts");
                 break;

@@ -37,7 +37,7 @@ pub(crate) use recover::fetch_widget;
 pub use rejected_pages::RejectedPages;
 pub use snapshot_cache::CompressedSnapshot;
 
-/// How long a reader may cache a stale answer. By then the refresh has finished, or failed.
+/// How long a reader may cache a stale answer.
 pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);
 
 /// How long a request for a channel that is neither cached nor archived waits for it: feed readers give up after 15
@@ -85,11 +85,11 @@ pub struct CachedChannel {
     pub age: Duration,
     /// How long a reader may cache the answer.
     pub max_age: Duration,
-    /// Whether the cache had it.
+    /// Where the answer came from.
     pub status: CacheStatus,
 }
 
-/// Whether the cache had a channel (RFC 9211).
+/// The cache status of an answer (RFC 9211).
 #[derive(Clone, Debug)]
 pub enum CacheStatus {
     /// It was not cached; this request waited until it was fetched from Telegram.
@@ -166,19 +166,20 @@ impl Channels {
                 return Ok(ready);
             }
         }
-        // The entry may be evicted during the wait.
+        // Kept in case the entry is evicted during the wait. Also starts the refresh.
         let stale = self.cached(name);
         match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
             Ok(Some(Ok(refreshed))) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
             // The channel may be gone, which has removed it from the cache.
-            Ok(Some(Err(failure))) => self.cached(name).ok_or(failure),
-            Ok(None) => self.cached(name).ok_or_else(|| self.internal_failure(name)),
+            Ok(Some(Err(failure))) if failure.error.is_authoritative() => self.cached(name).ok_or(failure),
+            Ok(Some(Err(failure))) => self.cached(name).or(stale).ok_or(failure),
+            Ok(None) => self.cached(name).or(stale).ok_or_else(|| self.internal_failure(name)),
             Err(_) => self.cached(name).or(stale).ok_or_else(|| self.still_waiting()),
         }
     }
 
-    /// Loads a channel from the archive or fetches it. If its turn comes too late for the request, fails at once; the fetch
-    /// goes on, so that a later request finds the channel.
+    /// Loads a channel from the archive or fetches it. If its turn comes too late for the request, waits only for the archive;
+    /// the fetch goes on, so that a later request finds the channel.
     async fn fetch_new(self: &Arc<Self>, name: &ChannelName) -> Result<Refreshed, Failure> {
         let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
         let wait = if queue_time < NEW_CHANNEL_WAIT { NEW_CHANNEL_WAIT } else { ARCHIVE_WAIT };

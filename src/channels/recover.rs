@@ -47,7 +47,7 @@ pub(crate) async fn fetch_widget(
 }
 
 async fn fetch(client: &Client, channel: &Channel, request: PageRequest) -> Result<String, FetchError> {
-    let mut fetched = client.page(&channel.name, request, Priority::High).await?;
+    let mut fetched = client.page(&channel.name, request, Priority::Low).await?;
     let html = std::mem::take(&mut fetched.html);
     fetched.report_validity(true);
     Ok(html)

@@ -145,7 +145,7 @@ impl Channels {
             let lease = lease.inspect_err(|err| log_archive_error(name, err)).ok()?;
             let archived = self.archive.load(name, Caller::Refresh).await;
             if let Some(archived) = archived.inspect_err(|err| log_archive_error(name, err)).ok()?
-                && archived.fresh_until() > clock::now()
+                && self.is_fresh(&archived)
             {
                 if lease == Lease::Ours {
                     self.archive.release_lease(name.as_str()).await;
@@ -227,6 +227,13 @@ impl Channels {
                 channels.reload(&after).await;
             }
         }));
+    }
+
+    /// Returns whether an archived channel need not be fetched. A `fetched` time in the future was written by a skewed clock.
+    fn is_fresh(&self, archived: &ArchivedChannel) -> bool {
+        let fresh_for = archived.fresh_for.min(self.config.freshness.min);
+        let age = Duration::try_from(clock::now().duration_since(archived.fetched));
+        age.is_ok_and(|age| age < fresh_for)
     }
 
     async fn cache_archived(

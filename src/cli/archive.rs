@@ -211,7 +211,7 @@ async fn fetch_older(
         if limit.is_some_and(|limit| n_posts >= limit) {
             return Ok(End::Limit);
         }
-        match fetch_gap_page(client, archive, name, gap.below, gap, clock::now()).await {
+        match fetch_gap_page(client, archive, name, gap.below, gap, clock::now(), Priority::High).await {
             Ok(_) => n_failures = 0,
             Err(BackfillError::Archive(err)) if !err.is_transient() => return Err(err.into()),
             Err(err) if n_failures + 1 >= MAX_FAILURES => {

@@ -82,4 +82,7 @@ pub enum ConfigError {
     /// The bounds of the freshness are in the wrong order.
     #[error("--fresh-min must not be longer than --fresh-max")]
     FreshnessBounds,
+    /// A stale feed would come later than the timeout of its request.
+    #[error("--refresh-wait must not be longer than 10 seconds")]
+    RefreshWait,
 }

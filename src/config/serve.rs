@@ -32,6 +32,9 @@ const FEED_CACHE_SHARE: u64 = 5;
 /// Pages of channels that are not cached, at once after a pause.
 const PAGE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
+/// The longest `--refresh-wait`: the request has to be answered within its timeout.
+const MAX_REFRESH_WAIT: Duration = Duration::from_secs(10);
+
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Listening")]
@@ -284,6 +287,9 @@ impl TryFrom<ServeArgs> for Config {
             args.refresh;
         if fresh_min > fresh_max {
             return Err(ConfigError::FreshnessBounds);
+        }
+        if refresh_wait > MAX_REFRESH_WAIT {
+            return Err(ConfigError::RefreshWait);
         }
         let client_rate = NonZeroU32::new(args.access.client_rate)
             .map(|rate| ClientRate { rate, burst: args.access.client_burst });

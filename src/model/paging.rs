@@ -74,11 +74,3 @@ pub struct ArchivedChannel {
     /// How long after `fetched` the channel counts as fresh.
     pub fresh_for: Duration,
 }
-
-impl ArchivedChannel {
-    /// Returns when the channel becomes stale.
-    #[must_use]
-    pub fn fresh_until(&self) -> Timestamp {
-        self.fetched.saturating_add(self.fresh_for).unwrap_or(Timestamp::MAX)
-    }
-}

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for one channel over all upstreams, without the time in their queues: feed readers give up after 15 seconds.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(11);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
 const MAX_PAGE_BYTES: usize = 4 << 20;

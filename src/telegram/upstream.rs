@@ -5,16 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::url::{Host, Url};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::DefaultClock;
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{FetchError, UpstreamError, UpstreamErrorKind};
 use crate::metrics;
 use crate::net::ssrf;
 use crate::resilience::breaker::{Breaker, OpenReason, Policy};
-
-/// Requests that may wait, per priority.
-const MAX_WAITING: usize = 128;
 
 /// Requests of low priority that may wait for the rate limiter at a time.
 const MAX_LOW_PRIORITY: usize = 2;
@@ -103,9 +103,9 @@ impl UpstreamUrl {
 /// Anyone can request any number of invented names; they must not delay channels that have readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// A channel that was read before.
+    /// A channel that was read before, or what a reader waits for.
     High,
-    /// A name that was never read.
+    /// A name that was never read, and older or hidden posts that no reader waits for.
     Low,
 }
 
@@ -132,7 +132,11 @@ impl Default for RateLimits {
 pub(super) struct Upstream {
     pub(super) url: UpstreamUrl,
     rate: NonZeroU32,
-    limiter: DefaultDirectRateLimiter,
+    burst: NonZeroU32,
+    limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
+    /// How many requests the limiter would have admitted at once, and when.
+    admissible: Mutex<(Instant, u32)>,
+    max_waiting: usize,
     in_flight: Semaphore,
     /// Places in each queue, by [`Priority`].
     waiting: [Semaphore; 2],
@@ -149,12 +153,18 @@ impl Upstream {
             &["ok", "unreachable", "timeout", "refused", "status", "broken"],
         );
         let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
+        // More would wait too long anyway.
+        let max_waiting = u64::from(limits.rate.get()) * MAX_WAIT.as_secs();
+        let max_waiting = usize::try_from(max_waiting).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             url,
             rate: limits.rate,
-            limiter: RateLimiter::direct(quota),
+            burst: limits.burst,
+            limiter: RateLimiter::direct(quota).with_middleware(),
+            admissible: Mutex::new((Instant::now(), limits.burst.get())),
+            max_waiting,
             in_flight: Semaphore::new(limits.in_flight.get() as usize),
-            waiting: [MAX_WAITING; 2].map(Semaphore::new),
+            waiting: [max_waiting; 2].map(Semaphore::new),
             low_priority: Semaphore::new(MAX_LOW_PRIORITY),
             order: tokio::sync::Mutex::default(),
             breaker: Mutex::new(Breaker::new(BREAKER_POLICY)),
@@ -180,10 +190,15 @@ impl Upstream {
             };
             let permit = self.in_flight.acquire().await;
             let _order = self.order.lock().await;
-            self.limiter.until_ready().await;
-            permit
+            // A queue behind a breaker that has opened meanwhile ends at once.
+            if let Some((reason, left)) = self.breaker().open_for(Instant::now()) {
+                return Err(self.circuit_open(reason, left));
+            }
+            let state = self.limiter.until_ready().await;
+            *lock(&self.admissible) = (Instant::now(), state.remaining_burst_capacity());
+            permit.map_err(|_| busy())
         };
-        let permit = tokio::time::timeout(MAX_WAIT, wait).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let permit = tokio::time::timeout(MAX_WAIT, wait).await.map_err(|_| busy())??;
         drop(place);
         // The breaker may have opened during the wait.
         let admitted = self.breaker().admit(Instant::now());
@@ -203,18 +218,20 @@ impl Upstream {
 
     /// Returns how long a request would wait, judging by the requests in front of it.
     pub(super) fn queue_time(&self, priority: Priority) -> Duration {
-        let n_ahead = |priority| MAX_WAITING - self.waiting[priority as usize].available_permits();
+        let n_ahead = |priority| self.max_waiting - self.waiting[priority as usize].available_permits();
         let n_waiting = match priority {
             Priority::High => n_ahead(Priority::High),
             Priority::Low => n_ahead(Priority::High) + n_ahead(Priority::Low),
         };
-        Duration::from_secs_f64(
-            f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) / f64::from(self.rate.get()),
-        )
+        let (at, admissible) = *lock(&self.admissible);
+        let refilled = at.elapsed().as_secs_f64() * f64::from(self.rate.get());
+        let admissible = (f64::from(admissible) + refilled).min(f64::from(self.burst.get()));
+        let n_delayed = (f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) - admissible).max(0.0);
+        Duration::from_secs_f64(n_delayed / f64::from(self.rate.get()))
     }
 
     pub(super) fn report_metrics(&self) {
-        let n_waiting = self.waiting.iter().map(|queue| MAX_WAITING - queue.available_permits()).sum();
+        let n_waiting = self.waiting.iter().map(|queue| self.max_waiting - queue.available_permits()).sum();
         metrics::upstream_state(self.url.host(), n_waiting, self.open_for().is_some());
     }
 
@@ -260,6 +277,10 @@ impl Upstream {
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.breaker)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,6 @@ pub(super) struct RequestContext {
     pub(super) client: IpAddr,
     /// The URL under which the client reaches the service.
     pub(super) base_url: BaseUrl,
-    /// The query as the client sent it, including a token.
+    /// The query as the client sent it, including the token if the service needs one.
     pub(super) query: Option<String>,
 }

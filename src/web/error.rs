@@ -81,7 +81,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Returns the status code. 404 is used only if Telegram itself says that there is nothing: some readers then stop
+    /// Returns the status code. For a channel, 404 is used only if Telegram itself says that there is nothing: some readers then stop
     /// polling for days.
     fn status(&self) -> StatusCode {
         match self {

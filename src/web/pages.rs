@@ -51,7 +51,8 @@ pub(super) async fn home(
 
 /// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
 pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
-    let token = token_in_query(context.query.as_deref()?)?;
+    // A path ends a token at the first slash.
+    let token = token_in_query(context.query.as_deref()?)?.replace('/', "%2F").replace('?', "%3F");
     Some(see_other(canonical::redirect("/", &format!("{TOKEN_PREFIX}{token}/{path}"), None)))
 }
 
@@ -70,8 +71,8 @@ fn page(state: &AppState, html: String) -> Response {
     response
 }
 
-/// Redirects the form on the home page to the channel's page. Other queries are not ours: readers would take a page for a
-/// broken feed.
+/// Redirects the form on the home page to the channel's page. Any other query gets 404, because a reader would take the
+/// page for a broken feed.
 fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Result<Response, Error> {
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     let (_, typed) = pairs.find(|(key, _)| key == "channel").ok_or(Error::NotFound)?;

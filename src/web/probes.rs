@@ -31,7 +31,7 @@ const PROBES: [&str; 15] = [
 const EXTENSIONS: [&str; 13] =
     ["asp", "aspx", "css", "env", "gif", "html", "ico", "jpg", "js", "php", "png", "txt", "xml"];
 
-/// Crawlers have no use for feeds, and their requests would cost Telegram's patience.
+/// Crawlers have no use for feeds, and their requests would use up the rate limit of requests to Telegram.
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
 /// The icon: a wire that ends in a signal.

@@ -149,6 +149,7 @@ fn contradictory_flags_are_rejected() {
             "--no-archive and --database cannot be used together",
         ),
         (["--fresh-min=2h", "--fresh-max=1h"], "--fresh-min must not be longer than --fresh-max"),
+        (["--refresh-wait=11s", "--log=info"], "--refresh-wait must not be longer than 10 seconds"),
     ] {
         let out = run(&[&["serve"], &flags[..]].concat());
         assert_eq!(out.code, 2, "{out:?}");

@@ -60,7 +60,7 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
     fs::write(folder.join("data"), "a file").unwrap();
     let stderr = refused(&folder, &[]);
     assert!(
-        stderr.contains("the data directory ./data is not writable") && stderr.contains("--no-archive"),
+        stderr.contains("cannot write to the data directory ./data") && stderr.contains("--no-archive"),
         "{stderr}"
     );
     let (fake, _history) = channel(3);
@@ -68,7 +68,10 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
     assert_eq!(app.get(FEED).status, 200);
     let Some(disk) = Disk::new("size=1m,ro") else { return };
     let stderr = refused(&folder, &["--data-dir", disk.0.to_str().unwrap()]);
-    assert!(stderr.contains("is not writable") && stderr.contains("--no-archive"), "{stderr}");
+    assert!(
+        stderr.contains("cannot write to the data directory") && stderr.contains("--no-archive"),
+        "{stderr}"
+    );
 }
 
 #[test]
