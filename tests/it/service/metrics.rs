@@ -7,6 +7,7 @@ use std::process::Command;
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake_telegram::Answer;
+use crate::support::wait::wait_until;
 use crate::support::{CHANNEL, http, print_note, root};
 
 /// Returns the value of a metric by its name and labels.
@@ -125,9 +126,13 @@ fn failure_is_logged_once_with_the_request_id() {
     let answer = app.get(RSS);
     let id = answer.header("X-Request-Id").unwrap().to_owned();
     assert_eq!((answer.status, id.len()), (502, 16));
-    let lines: Vec<serde_json::Value> =
-        app.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let failures: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    let failures = || -> Vec<serde_json::Value> {
+        let lines = app.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>();
+        lines.into_iter().filter(|line: &serde_json::Value| line["level"] == "WARN").collect()
+    };
+    // The log is a pipe, which may lag behind the response.
+    wait_until("the failure is logged", || !failures().is_empty());
+    let failures = failures();
     assert_eq!(failures.len(), 1, "{failures:#?}");
     assert_eq!(failures[0]["fields"]["channel"], CHANNEL);
     assert_eq!(failures[0]["span"]["id"], id.as_str());
