@@ -162,7 +162,7 @@ fn picture(path: &str) -> Answer {
 fn print_usage(fake: &FakeTelegram, samples: &Samples) {
     let (url, host) = (fake.url(), fake.host());
     println!("The fake Telegram listens on {url}. Start telewire in another terminal:\n");
-    println!("  cargo run -- --upstream {url} --media-hosts {host}\n");
+    println!("  cargo run -- --upstream {url} --media-hosts {host} --data-dir target/fake-data\n");
     println!("Then open a channel, or subscribe to its feed:\n");
     let print_channel =
         |name: &str, content: &str| println!("  {:<45} {content}", format!("{TELEWIRE}/{name}/rss"));
@@ -171,7 +171,7 @@ fn print_usage(fake: &FakeTelegram, samples: &Samples) {
         print_channel(name, &format!("tests/pages/{file_name}.html"));
     }
     println!(
-        "\ntelewire fetches a channel again after 5 minutes to an hour; add --fresh-min 10s --fresh-max 10s to shorten that."
+        "\ntelewire fetches a channel again when a reader asks for it after 5 minutes; add --fresh-min 10s to shorten that."
     );
     println!(
         "Pages by their file names are channels too: {TELEWIRE}/poll/rss. Names of pages without posts:"
