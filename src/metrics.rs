@@ -84,7 +84,7 @@ fn describe() {
     describe_counter!("telewire_media_bytes_total", Unit::Bytes, "Bytes of media files sent to clients");
     describe_gauge!("telewire_media_streams", "Media files being sent");
     describe_counter!("telewire_unknown_markup_total", "Parts of posts with unknown markup, by class");
-    describe_counter!("telewire_skipped_posts_total", "Messages that could not be parsed");
+    describe_counter!("telewire_skipped_posts_total", "Posts that could not be parsed");
     describe_counter!("telewire_panics_total", "Requests whose handler panicked");
     describe_gauge!("telewire_build_info", "Always 1, with the version as a label");
 }

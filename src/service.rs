@@ -95,7 +95,8 @@ impl Service {
         self.address
     }
 
-    /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive.
+    /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive. Refreshes that no request waits for are not
+    /// awaited: they end with the process, and the next start repeats them.
     ///
     /// # Errors
     ///
@@ -155,7 +156,7 @@ fn media_keys(config: &Config) -> io::Result<MediaKeys> {
         return Ok(keys.clone());
     }
     if matches!(config.storage, Storage::Postgres(_)) {
-        tracing::warn!("all replicas on this database need the same --media-key");
+        tracing::warn!("no --media-key is set; all replicas on this database need the same one");
     }
     if let Some(keys) = keys::load_or_generate(&config.data_dir)? {
         return Ok(keys);

@@ -1,4 +1,4 @@
-//! Shutdown signals. `cli::serve` logs them, `web::server` drains connections, and `service` then closes the archive.
+//! Shutdown signals. `cli::archive` ends a backfill at them. `cli::serve` logs them, `web::server` drains connections, and `service` then closes the archive.
 
 use std::io;
 use std::task::Poll;

@@ -52,7 +52,10 @@ impl Channels {
         let (channels, name) = (Arc::clone(self), name.clone());
         self.refreshes.run(name.clone(), || async move {
             let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
-            outcome.unwrap_or_else(|_| Err(channels.internal_failure(&name)))
+            outcome.unwrap_or_else(|_| {
+                tracing::error!(channel = %name, "the refresh panicked");
+                Err(channels.internal_failure(&name))
+            })
         })
     }
 
@@ -268,7 +271,7 @@ impl Channels {
         self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
     }
 
-    /// Records a failure. A channel that is gone is removed from the cache.
+    /// Remembers a failure; [`report_failure`](Self::report_failure) logs it. A channel that is gone is removed from the cache.
     fn record_failure(&self, name: &ChannelName, error: RefreshError, prior: PriorState) -> Failure {
         let failure = self.failures.record(name, error, prior, Instant::now());
         if failure.error.is_authoritative() {

@@ -32,7 +32,7 @@ pub struct Cli {
 
 /// Notes at the end of the long help.
 pub(super) const NOTES: &str = "\
-Without a command, telewire runs `serve`. Every flag can also be set by an environment variable (--public-url by
+Without a command, telewire runs `serve`. Every flag can also be set by an environment variable (--public-url by \
 TELEWIRE_PUBLIC_URL) and in the file given with --config. Flags override variables, and variables override the file.
 
 Exit codes:

@@ -95,7 +95,7 @@ pub struct Enclosure {
     pub thumbnail: Option<String>,
 }
 
-/// The kind of an enclosure's content, as in Media RSS.
+/// The kind of an enclosure's content, as in Media RSS. The kinds of media of posts are in `model::post::Media`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// A picture.

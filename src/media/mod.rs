@@ -2,6 +2,8 @@
 //!
 //! A [signed URL](signed_url) names the post, not Telegram's file. The [resolver] looks up the file's current URL in
 //! the archive or on the post's preview page, and the [client] streams it from there.
+//!
+//! The kinds of media of a post are in [`model::post::Media`](crate::model::post::Media).
 
 pub mod client;
 pub mod error;

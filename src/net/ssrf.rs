@@ -4,7 +4,7 @@
 //! name cannot change between the check and the connection (DNS rebinding). A URL with an IP address in place of a name
 //! never reaches a resolver; such URLs are checked with [`is_public`] where they are configured.
 //!
-//! The places: `net::resolver` (names), `telegram::upstream::UpstreamUrl::parse` and `media::hosts` (IP addresses),
+//! The places: `net::resolver` (names; `net::http_client` installs it and follows no redirects), `telegram::upstream::UpstreamUrl::parse` and `media::hosts` (IP addresses),
 //! `media::client` (every redirect must be on an allowed host), `telegram::client::redirect_path` (of a redirect only the
 //! path is followed), and `media::signed_url` (a reader cannot choose a URL).
 
