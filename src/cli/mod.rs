@@ -68,7 +68,10 @@ async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliEr
 fn write_manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
     let subcommands: Vec<_> =
         command.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect();
-    clap_mangen::Man::new(command).render(out)?;
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    // clap_mangen has no name for the section of the notes.
+    out.extend(String::from_utf8_lossy(&page).replace(".SH EXTRA", ".SH NOTES").into_bytes());
     subcommands.into_iter().try_for_each(|command| write_manual(command, out))
 }
 

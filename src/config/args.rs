@@ -26,7 +26,7 @@ pub struct Cli {
     #[command(flatten)]
     pub serve: ServeArgs,
     /// Read settings from a TOML FILE; its keys are the flags' names
-    #[arg(long, global = true, help_heading = "Options", env = "TELEWIRE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Settings file", env = "TELEWIRE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
