@@ -1,5 +1,6 @@
 //! The archive never loses a published post. The same tests run on SQLite and PostgreSQL.
 
+mod commands;
 mod crash;
 mod disk_faults;
 mod history;

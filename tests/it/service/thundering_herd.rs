@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread;
 
 use super::{PREVIEW, RSS, service};
-use crate::support::fake_telegram::{Answer, Gate};
+use crate::support::app::App;
+use crate::support::fake_telegram::{Answer, FakeTelegram, Gate};
 use crate::support::wait::Monitor;
 use crate::support::{http, page};
 
@@ -46,14 +47,20 @@ fn concurrent_cold_requests_share_one_fetch() {
     assert_eq!((answers.len(), fake.count(PREVIEW)), (READERS, 1));
 }
 
-#[test]
-fn client_disconnect_does_not_cancel_the_refresh() {
+/// Starts a service whose first client has disconnected while the refresh waits at the gate.
+fn abandoned_request() -> (FakeTelegram, App, Gate) {
     let (fake, app) = service(&[]);
     let gate = Gate::default();
     fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
-    let first = http::send(app.address, "GET", RSS, &[]);
+    let reader = http::send(app.address, "GET", RSS, &[]);
     fake.wait_for(PREVIEW);
-    drop(first);
+    drop(reader);
+    (fake, app, gate)
+}
+
+#[test]
+fn client_disconnect_does_not_cancel_the_refresh() {
+    let (fake, app, gate) = abandoned_request();
     // Give the service time to notice the disconnect.
     for _ in 0..10 {
         assert_eq!(app.get("/-/healthz").status, 200);
@@ -66,12 +73,7 @@ fn client_disconnect_does_not_cancel_the_refresh() {
 
 #[test]
 fn refresh_without_a_waiting_client_is_cached() {
-    let (fake, app) = service(&[]);
-    let gate = Gate::default();
-    fake.on(PREVIEW, Answer { gate: Some(gate.clone()), ..Answer::page(&page("text")) });
-    let reader = http::send(app.address, "GET", RSS, &[]);
-    fake.wait_for(PREVIEW);
-    drop(reader);
+    let (fake, app, gate) = abandoned_request();
     gate.open();
     app.wait_for_metric("telewire_refreshes_total{outcome=\"ok\"}", 1.0);
     fake.on(PREVIEW, Answer::status(500));
