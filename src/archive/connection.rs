@@ -30,7 +30,7 @@ pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Resu
         )));
     }
     let part = PathBuf::from(format!("{}.part", copy.display()));
-    // Creating the file tells what is wrong better than SQLite does. SQLite accepts an empty file, which an interrupted
+    // An error of creating the file is clearer than that of SQLite. SQLite accepts an empty file, which an interrupted
     // backup would not leave.
     drop(std::fs::File::create(&part).map_err(cannot)?);
     let vacuum = sqlx::query("VACUUM INTO $1").bind(part.to_string_lossy().into_owned());

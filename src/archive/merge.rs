@@ -107,7 +107,7 @@ impl PageSlice {
 }
 
 impl PageSlice {
-    /// Returns what is left of a gap after this page; `None` if the page reaches the gap's lower end.
+    /// Returns the rest of a gap after this page; `None` if the page reaches the gap's lower end.
     pub(super) fn remaining_gap(&self, gap: Gap) -> Option<Gap> {
         let is_left = self.lowest.get() > gap.above + 1;
         is_left.then_some(Gap { below: self.cursor, linked: self.is_linked, failures: 0, retry: 0, ..gap })

@@ -18,7 +18,7 @@ const PRUNE_BATCH_SIZE: i64 = 500;
 /// The pause between two such statements.
 const PRUNE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Limits on what is kept of each channel. The newest [`MIN_POSTS_PER_PAGE`] posts are always kept.
+/// Limits on the posts that are kept of each channel. The newest [`MIN_POSTS_PER_PAGE`] posts are always kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Keep posts that were published in the last N days.

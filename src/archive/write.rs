@@ -18,7 +18,7 @@ use crate::model::post::Post;
 
 impl Archive {
     /// Merges a fetched page of the channel that was requested as `name`. After the newest page the channel is fresh
-    /// for `fresh_for`. Returns what is left of the gap that the page was fetched for.
+    /// for `fresh_for`. Returns the rest of the gap that the page was fetched for.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ const FIRST_RETRY_DELAY: Duration = Duration::from_mins(1);
 /// The longest such delay.
 const MAX_RETRY_DELAY: Duration = Duration::from_hours(24);
 
-/// How long a reader waits for older posts; after that the feed page has what was fetched so far.
+/// How long a reader waits for older posts; after that the feed page has the posts fetched so far.
 const READER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often Telegram has to answer with an empty page before a gap is closed although something points to older posts.
@@ -55,7 +55,7 @@ pub enum BackfillError {
     NotOlder(PostId),
 }
 
-/// Fetches the page of a gap with the posts before `from`, and archives it. Returns what is left of the gap.
+/// Fetches the page of a gap with the posts before `from`, and archives it. Returns the rest of the gap.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The report of `telewire check`: what was parsed from a preview page, and which markup is unknown.
+//! The report of `telewire check`: the parsed parts of a preview page, and unknown markup.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};

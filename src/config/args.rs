@@ -54,7 +54,7 @@ pub enum Command {
     /// Write a channel's feed to standard output
     #[command(after_long_help = NOTES)]
     Get(GetArgs),
-    /// Report what was parsed from a channel's page, and any unrecognized markup
+    /// Report the parsed parts of a channel's page, and any unrecognized markup
     #[command(after_long_help = NOTES)]
     Check(CheckArgs),
     /// Inspect, export, back up, prune, forget or backfill channels of the archive

@@ -1,6 +1,6 @@
 //! Classifies pages without posts.
 //!
-//! Telegram answers almost everything with status 200 or a redirect, so only the page itself tells what is wrong.
+//! Telegram answers almost everything with status 200 or a redirect, so the reason is only in the page itself.
 
 use scraper::{ElementRef, Html};
 

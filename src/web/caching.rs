@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::channels::{CacheStatus, CachedChannel};
 
-/// The longest `max-age`: a reader that polls again later than this gets what was published until then.
+/// The longest `max-age`: a reader that polls again later than this gets the posts published until then.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

@@ -61,7 +61,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves until the first item of `shutdown`, then drains: the readiness check fails, but requests are still answered. A
-/// second item or [`DRAIN_TIMEOUT`] aborts what is left.
+/// second item or [`DRAIN_TIMEOUT`] aborts the requests that are left.
 ///
 /// # Errors
 ///
