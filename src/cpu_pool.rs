@@ -1,5 +1,6 @@
 //! CPU-bound jobs (parsing, rendering, compressing), kept off the threads that answer requests.
 
+use std::io;
 use std::num::NonZero;
 use std::sync::LazyLock;
 use std::thread;
@@ -23,4 +24,15 @@ pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'sta
     let result = spawn_blocking(job).await;
     drop(permit);
     result
+}
+
+/// Runs a job that may fail; see [`run`].
+///
+/// # Errors
+///
+/// The error of the job, or that it panicked.
+pub(crate) async fn try_run<T: Send + 'static>(
+    job: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    run(job).await.map_err(io::Error::other).flatten()
 }

@@ -32,6 +32,16 @@ impl Archive {
         }
     }
 
+    /// Returns whether [`load`](Self::load) would find a channel, without reading its posts.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn has(&self, name: &ChannelName, caller: Caller) -> Result<bool, ArchiveError> {
+        let row = self.read(caller, async |connection| channel(connection, name).await).await?;
+        Ok(row.is_some_and(|row| !row.is_gone))
+    }
+
     /// Returns a feed page of a channel; `None` if the channel is not archived.
     ///
     /// # Errors

@@ -56,13 +56,7 @@ pub struct Failure {
 impl Failure {
     /// Returns a failure for older posts that are temporarily unavailable.
     pub(super) fn older_unavailable() -> Self {
-        Self {
-            error: RefreshError::OlderUnavailable,
-            until: Instant::now() + BUSY_DELAY,
-            attempts: 0,
-            gone: None,
-            may_be_archived: true,
-        }
+        Self::queued(RefreshError::OlderUnavailable, Duration::ZERO)
     }
 
     /// Returns the failure of a request that does not wait longer, while the refresh does.
@@ -78,7 +72,7 @@ impl Failure {
     }
 }
 
-/// What is known of a channel before a refresh.
+/// The state of a channel before a refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PriorState {
     /// Its posts are cached.

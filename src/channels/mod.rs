@@ -169,11 +169,10 @@ impl Channels {
         // Kept in case the entry is evicted during the wait. Also starts the refresh.
         let stale = self.cached(name);
         match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
-            Ok(Some(Ok(refreshed))) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
+            Ok(Ok(refreshed)) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
             // The channel may be gone, which has removed it from the cache.
-            Ok(Some(Err(failure))) if failure.error.is_authoritative() => self.cached(name).ok_or(failure),
-            Ok(Some(Err(failure))) => self.cached(name).or(stale).ok_or(failure),
-            Ok(None) => self.cached(name).or(stale).ok_or_else(|| self.internal_failure(name)),
+            Ok(Err(failure)) if failure.error.is_authoritative() => self.cached(name).ok_or(failure),
+            Ok(Err(failure)) => self.cached(name).or(stale).ok_or(failure),
             Err(_) => self.cached(name).or(stale).ok_or_else(|| self.still_waiting()),
         }
     }
@@ -183,10 +182,8 @@ impl Channels {
     async fn fetch_new(self: &Arc<Self>, name: &ChannelName) -> Result<Refreshed, Failure> {
         let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
         let wait = if queue_time < NEW_CHANNEL_WAIT { NEW_CHANNEL_WAIT } else { ARCHIVE_WAIT };
-        match tokio::time::timeout(wait, self.start_refresh(name)).await {
-            Ok(refresh) => refresh.unwrap_or_else(|| Err(self.internal_failure(name))),
-            Err(_) => Err(self.still_waiting()),
-        }
+        let refreshed = tokio::time::timeout(wait, self.start_refresh(name)).await;
+        refreshed.unwrap_or_else(|_| Err(self.still_waiting()))
     }
 
     /// Returns the failure of a request whose refresh is still in the queue.
@@ -214,7 +211,7 @@ impl Channels {
             && self.failures.not_due(name).is_none()
             && !self.gives_way(&entry)
             && self.refresh_may_end_in_time();
-        if needs_wait { None } else { self.cached(name) }
+        if needs_wait { None } else { Some(self.serve(name, entry)) }
     }
 
     /// Returns whether a refresh that starts now may end within [`ChannelsConfig::refresh_wait`]: no circuit breaker is in
@@ -236,7 +233,11 @@ impl Channels {
     /// runtime).
     #[must_use]
     pub fn cached(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
-        let entry = self.snapshots.get(name)?;
+        Some(self.serve(name, self.snapshots.get(name)?))
+    }
+
+    /// Returns a cache entry as it is served, and starts a background refresh if it is stale.
+    fn serve(self: &Arc<Self>, name: &ChannelName, entry: CacheEntry) -> CachedChannel {
         let (max_age, status) = match entry.remaining() {
             Ok(remaining) => (remaining, CacheStatus::Hit),
             Err(stale_for) => {
@@ -249,13 +250,15 @@ impl Channels {
                 (STALE_MAX_AGE, CacheStatus::Stale { stale_for, error })
             }
         };
-        Some(CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status })
+        CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status }
     }
 
     /// Returns whether a request for a channel that is not cached would have to ask Telegram.
     pub async fn asks_telegram(&self, name: &ChannelName) -> bool {
-        let is_archived = async || matches!(self.archive.load(name, Caller::Reader).await, Ok(Some(_)));
-        self.failures.not_due(name).is_none() && !is_archived().await
+        if self.failures.not_due(name).is_some() {
+            return false;
+        }
+        !self.archive.has(name, Caller::Reader).await.unwrap_or(false)
     }
 
     /// Updates the gauges of the upstreams and the archive.

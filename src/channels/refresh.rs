@@ -1,6 +1,5 @@
 //! Refreshes: loads a channel from the archive, or fetches and merges it, and caches the result.
 
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -48,19 +47,24 @@ impl Channels {
     pub(super) fn start_refresh(
         self: &Arc<Self>,
         name: &ChannelName,
-    ) -> impl Future<Output = Option<RefreshOutcome>> + use<> {
+    ) -> impl Future<Output = RefreshOutcome> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
-        self.refreshes.run(name.clone(), || async move {
-            let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
-            outcome.unwrap_or_else(|_| {
-                tracing::error!(channel = %name, "the refresh panicked");
-                Err(channels.internal_failure(&name))
-            })
-        })
+        let refresh = self.refreshes.run(name.clone(), {
+            let (channels, name) = (Arc::clone(&channels), name.clone());
+            || async move {
+                // Recorded here, so that a refresh that no request waits for is not repeated at once.
+                let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
+                outcome.unwrap_or_else(|_| {
+                    tracing::error!(channel = %name, "the refresh panicked");
+                    Err(channels.internal_failure(&name))
+                })
+            }
+        });
+        // Only a runtime that shuts down ends the task otherwise.
+        refresh.map(move |outcome| outcome.unwrap_or_else(|| Err(channels.internal_failure(&name))))
     }
 
-    /// Records that a refresh panicked.
-    pub(super) fn internal_failure(&self, name: &ChannelName) -> Failure {
+    fn internal_failure(&self, name: &ChannelName) -> Failure {
         self.record_failure(name, RefreshError::Internal, PriorState::Unknown)
     }
 
@@ -182,21 +186,22 @@ impl Channels {
             let (channels, name, page) = (Arc::clone(self), name.clone(), Arc::clone(&page));
             tokio::spawn(async move { channels.merge(&name, page, fetched, fresh_for).await })
         };
-        let merged = tokio::time::timeout(self.archive.timeout(Caller::Refresh), &mut merging).await;
-        let reason = match merged {
-            Ok(Ok(Ok(Some(snapshot)))) => {
-                tracing::info!(channel = %name, posts = n_posts, "refreshed channel");
-                return Ok(snapshot);
-            }
-            Ok(Ok(Ok(None))) => "the channel is missing after the merge".to_owned(),
-            Ok(Ok(Err(err))) => err.to_string(),
-            Ok(Err(err)) => err.to_string(),
-            Err(_) => "the archive is slow".to_owned(),
+        let merged = match tokio::time::timeout(self.archive.timeout(Caller::Refresh), &mut merging).await {
+            Ok(Ok(Ok(Some(snapshot)))) => Ok(snapshot),
+            Ok(Ok(Ok(None))) => Err("the channel is missing after the merge".to_owned()),
+            Ok(Ok(Err(err))) => Err(err.to_string()),
+            Ok(Err(err)) => Err(err.to_string()),
+            Err(_) => Err("the archive is slow".to_owned()),
         };
-        tracing::warn!(channel = %name, reason, "cannot archive the page; serving from memory");
-        let snapshot = self.cache_page(name, cached, &page, fetched, fresh_for).await;
+        let snapshot = match merged {
+            Ok(snapshot) => snapshot,
+            Err(reason) => {
+                tracing::warn!(channel = %name, reason, "cannot archive the page; serving from memory");
+                self.cache_page(name, cached, &page, fetched, fresh_for).await?
+            }
+        };
         tracing::info!(channel = %name, posts = n_posts, "refreshed channel");
-        snapshot
+        Ok(snapshot)
     }
 
     /// Merges a page into the archive and caches the merged channel.
@@ -232,11 +237,18 @@ impl Channels {
         }));
     }
 
-    /// Returns whether an archived channel need not be fetched. A `fetched` time in the future was written by a skewed clock.
+    /// Returns the age of an archived channel, and at which age it is stale.
+    fn age_and_freshness(&self, fetched: Timestamp, fresh_for: Duration) -> (Duration, Duration) {
+        // The service that fetched it may have had another setting.
+        let fresh_for = fresh_for.min(self.config.freshness.min);
+        // A `fetched` time in the future was written by a skewed clock: treat the channel as stale.
+        let age = Duration::try_from(clock::now().duration_since(fetched)).unwrap_or(fresh_for);
+        (age, fresh_for)
+    }
+
     fn is_fresh(&self, archived: &ArchivedChannel) -> bool {
-        let fresh_for = archived.fresh_for.min(self.config.freshness.min);
-        let age = Duration::try_from(clock::now().duration_since(archived.fetched));
-        age.is_ok_and(|age| age < fresh_for)
+        let (age, fresh_for) = self.age_and_freshness(archived.fetched, archived.fresh_for);
+        age < fresh_for
     }
 
     async fn cache_archived(
@@ -245,12 +257,8 @@ impl Channels {
         archived: ArchivedChannel,
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
         let ArchivedChannel { snapshot, changed, fetched, fresh_for } = archived;
-        // A `fetched` time in the future was written by a skewed clock: treat the entry as stale.
-        let age = Duration::try_from(clock::now().duration_since(fetched)).unwrap_or(fresh_for);
-        let compressed = cpu_pool::run(move || CompressedSnapshot::new(&snapshot, changed)).await;
-        let compressed = compressed.map_err(io::Error::other)??;
-        // The service that fetched it may have had another setting.
-        let fresh_for = fresh_for.min(self.config.freshness.min);
+        let (age, fresh_for) = self.age_and_freshness(fetched, fresh_for);
+        let compressed = cpu_pool::try_run(move || CompressedSnapshot::new(&snapshot, changed)).await?;
         Ok(self.snapshots.insert(name.clone(), compressed, age, fresh_for))
     }
 

@@ -43,7 +43,7 @@ impl UpstreamUrl {
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong: the URL must be `https` (or `http` on a loopback address), public, and have
+    /// A sentence with the reason: the URL must be `https` (or `http` on a loopback address), public, and have
     /// no path.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !text.contains("://") {
@@ -131,8 +131,7 @@ impl Default for RateLimits {
 /// One upstream with its limits and its state.
 pub(super) struct Upstream {
     pub(super) url: UpstreamUrl,
-    rate: NonZeroU32,
-    burst: NonZeroU32,
+    limits: RateLimits,
     limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
     /// How many requests the limiter would have admitted at once, and when.
     admissible: Mutex<(Instant, u32)>,
@@ -158,8 +157,7 @@ impl Upstream {
         let max_waiting = usize::try_from(max_waiting).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             url,
-            rate: limits.rate,
-            burst: limits.burst,
+            limits,
             limiter: RateLimiter::direct(quota).with_middleware(),
             admissible: Mutex::new((Instant::now(), limits.burst.get())),
             max_waiting,
@@ -179,9 +177,7 @@ impl Upstream {
     /// the wait takes too long.
     pub(super) async fn acquire(&self, priority: Priority) -> Result<SemaphorePermit<'_>, UpstreamError> {
         let busy = || self.error(UpstreamErrorKind::Busy);
-        if let Some((reason, left)) = self.breaker().open_for(Instant::now()) {
-            return Err(self.circuit_open(reason, left));
-        }
+        self.check_open()?;
         let place = self.waiting[priority as usize].try_acquire().map_err(|_| busy())?;
         let wait = async {
             let _low_priority = match priority {
@@ -191,11 +187,8 @@ impl Upstream {
             let permit = self.in_flight.acquire().await;
             let _order = self.order.lock().await;
             // A queue behind a breaker that has opened meanwhile ends at once.
-            if let Some((reason, left)) = self.breaker().open_for(Instant::now()) {
-                return Err(self.circuit_open(reason, left));
-            }
-            let state = self.limiter.until_ready().await;
-            *lock(&self.admissible) = (Instant::now(), state.remaining_burst_capacity());
+            self.check_open()?;
+            self.until_ready().await;
             permit.map_err(|_| busy())
         };
         let permit = tokio::time::timeout(MAX_WAIT, wait).await.map_err(|_| busy())??;
@@ -208,7 +201,21 @@ impl Upstream {
 
     /// Waits for the rate limiter once more, for a redirect within an admitted request.
     pub(super) async fn acquire_redirect(&self) {
-        self.limiter.until_ready().await;
+        self.until_ready().await;
+    }
+
+    async fn until_ready(&self) {
+        let state = self.limiter.until_ready().await;
+        *lock(&self.admissible) = (Instant::now(), state.remaining_burst_capacity());
+    }
+
+    fn check_open(&self) -> Result<(), UpstreamError> {
+        let open = self.breaker().open_for(Instant::now());
+        open.map_or(Ok(()), |(reason, left)| Err(self.circuit_open(reason, left)))
+    }
+
+    fn n_waiting(&self, priority: Priority) -> usize {
+        self.max_waiting - self.waiting[priority as usize].available_permits()
     }
 
     /// Returns how much longer the breaker stays open, if it is open.
@@ -218,20 +225,19 @@ impl Upstream {
 
     /// Returns how long a request would wait, judging by the requests in front of it.
     pub(super) fn queue_time(&self, priority: Priority) -> Duration {
-        let n_ahead = |priority| self.max_waiting - self.waiting[priority as usize].available_permits();
         let n_waiting = match priority {
-            Priority::High => n_ahead(Priority::High),
-            Priority::Low => n_ahead(Priority::High) + n_ahead(Priority::Low),
+            Priority::High => self.n_waiting(Priority::High),
+            Priority::Low => self.n_waiting(Priority::High) + self.n_waiting(Priority::Low),
         };
         let (at, admissible) = *lock(&self.admissible);
-        let refilled = at.elapsed().as_secs_f64() * f64::from(self.rate.get());
-        let admissible = (f64::from(admissible) + refilled).min(f64::from(self.burst.get()));
+        let refilled = at.elapsed().as_secs_f64() * f64::from(self.limits.rate.get());
+        let admissible = (f64::from(admissible) + refilled).min(f64::from(self.limits.burst.get()));
         let n_delayed = (f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) - admissible).max(0.0);
-        Duration::from_secs_f64(n_delayed / f64::from(self.rate.get()))
+        Duration::from_secs_f64(n_delayed / f64::from(self.limits.rate.get()))
     }
 
     pub(super) fn report_metrics(&self) {
-        let n_waiting = self.waiting.iter().map(|queue| self.max_waiting - queue.available_permits()).sum();
+        let n_waiting = self.n_waiting(Priority::High) + self.n_waiting(Priority::Low);
         metrics::upstream_state(self.url.host(), n_waiting, self.open_for().is_some());
     }
 

@@ -21,16 +21,15 @@ const PARAMETERS: [&str; 2] = ["before", "limit"];
 /// `None` if the path does not end or start with a format.
 pub(super) fn split_format(path: &str) -> Option<(&str, Format)> {
     let path = path.trim_matches('/');
-    let at_end = path.rsplit_once('/').or_else(|| path.rsplit_once('.'));
-    if let Some((typed, format)) = at_end.and_then(|(typed, name)| Some((typed, Format::from_name(name)?))) {
-        return Some((typed, format));
-    }
-    let (typed, format) = path.rsplit_once('.').unwrap_or((path, ""));
-    if let Some(format) = Format::from_name(format) {
-        return Some((typed, format));
-    }
-    let (name, typed) = path.split_once('/')?;
-    Some((typed, Format::from_name(name)?))
+    let at_end = |separator| {
+        let (typed, name) = path.rsplit_once(separator)?;
+        Some((typed, Format::from_name(name)?))
+    };
+    let at_start = || {
+        let (name, typed) = path.split_once('/')?;
+        Some((typed, Format::from_name(name)?))
+    };
+    at_end('/').or_else(|| at_end('.')).or_else(at_start)
 }
 
 /// Returns the canonical path of a feed, or of a channel's page.
@@ -45,9 +44,18 @@ pub(super) fn redirect(from: &str, to: &str, query: Option<&str>) -> Response {
     let n_up = from.matches('/').count().saturating_sub(1);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let location = format!("{}{}{query}", "../".repeat(n_up), to.trim_start_matches('/'));
+    response(StatusCode::MOVED_PERMANENTLY, "public, max-age=86400", location)
+}
+
+/// Returns a redirect from the first level of paths to a page.
+pub(super) fn see_other(to: &str) -> Response {
+    response(StatusCode::SEE_OTHER, "no-store", to.trim_start_matches('/').to_owned())
+}
+
+fn response(status: StatusCode, cache_control: &'static str, location: String) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     response.headers_mut().extend(HeaderValue::try_from(location).map(|location| (LOCATION, location)));
     response
 }

@@ -79,7 +79,7 @@ impl FeedCache {
                 return Some(feed);
             }
             let render = move || RenderedFeed::new(channel, &snapshot, format, &options);
-            let feed = cpu_pool::run(render).await.map_err(io::Error::other).flatten();
+            let feed = cpu_pool::try_run(render).await;
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
             let feed = Arc::new(feed);
             feeds.insert(key, Arc::clone(&feed));

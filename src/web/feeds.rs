@@ -1,6 +1,5 @@
 //! Feeds: `/{channel}/rss`, `/{channel}/atom`, `/{channel}/json`, and the fallback for all other channel URLs.
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -49,10 +48,10 @@ async fn route(
     if typed.starts_with("-/") || typed == "-" || probes::is_probe(typed) {
         return Err(Error::NotFound);
     }
-    let Some((typed, format)) = canonical::split_format(path) else {
-        return channel_page(state, path, context, uri).await;
+    let Some((name, format)) = canonical::split_format(typed) else {
+        return channel_page(state, typed, context, uri).await;
     };
-    let name = state.parse_channel(typed)?;
+    let name = state.parse_channel(name)?;
     let path = canonical::path(&name, Some(format));
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
@@ -68,11 +67,10 @@ async fn route(
 /// Returns the page of a channel, or an error that tells an unknown feed name from an invalid channel.
 async fn channel_page(
     state: &Arc<AppState>,
-    path: &str,
+    typed: &str,
     context: &RequestContext,
     uri: &Uri,
 ) -> Result<Response, Error> {
-    let typed = path.trim_matches('/');
     let name = state.parse_channel(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
@@ -156,10 +154,9 @@ async fn page(
     let encoding = Encoding::accepted(headers);
     let render = move || {
         let (body, validators) = render(&snapshot, page.changed, format, &options);
-        Ok::<_, io::Error>((encoding.encode(body)?, validators))
+        Ok((encoding.encode(body)?, validators))
     };
-    let rendered = cpu_pool::run(render).await.map_err(io::Error::other).flatten();
-    let (body, validators) = rendered.map_err(|err| {
+    let (body, validators) = cpu_pool::try_run(render).await.map_err(|err| {
         tracing::error!(error = %err, "cannot render a feed page");
         Error::Internal
     })?;

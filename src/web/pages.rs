@@ -1,13 +1,12 @@
 //! HTML pages for people: the home page, and a channel with its feeds.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 
 use super::base_url::BaseUrl;
@@ -53,13 +52,7 @@ pub(super) async fn home(
 pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
     // A path ends a token at the first slash.
     let token = token_in_query(context.query.as_deref()?)?.replace('/', "%2F").replace('?', "%3F");
-    Some(see_other(canonical::redirect("/", &format!("{TOKEN_PREFIX}{token}/{path}"), None)))
-}
-
-fn see_other(mut redirect: Response) -> Response {
-    *redirect.status_mut() = StatusCode::SEE_OTHER;
-    redirect.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    redirect
+    Some(canonical::see_other(&format!("{TOKEN_PREFIX}{token}/{path}")))
 }
 
 /// Returns the response with a page, which is not cached if the service needs a token.
@@ -79,7 +72,7 @@ fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Resu
     let name = state.parse_channel(&typed)?;
     let path = canonical::path(&name, None);
     let with_token = with_token_in_path(context, path.trim_start_matches('/'));
-    Ok(with_token.unwrap_or_else(|| see_other(canonical::redirect("/", &path, None))))
+    Ok(with_token.unwrap_or_else(|| canonical::see_other(&path)))
 }
 
 /// `/{channel}`: what the channel is, its newest posts and the URLs of its feeds, for people and for feed discovery.
@@ -106,8 +99,8 @@ pub(super) async fn channel(
         media: state.media_linker(base_url),
         ..FeedOptions::default()
     };
-    let build = move || Ok::<_, io::Error>(feed::build(&cached.snapshot.decompress()?, &options));
-    let feed = cpu_pool::run(build).await.map_err(io::Error::other).flatten().map_err(|err| {
+    let build = move || Ok(feed::build(&cached.snapshot.decompress()?, &options));
+    let feed = cpu_pool::try_run(build).await.map_err(|err| {
         tracing::error!(error = %err, "cannot build a channel page");
         Error::Internal
     })?;
