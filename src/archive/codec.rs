@@ -1,5 +1,7 @@
 //! Encoding and decoding of rows, and the lookups that every query shares.
 
+use std::io::{Read, Write};
+
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
@@ -39,13 +41,18 @@ pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> Vec<Pos
 
 /// Decodes JSON compressed with zlib, whose checksum reveals damage.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_reader(std::io::BufReader::new(ZlibDecoder::new(body)))
+    let mut json = Vec::new();
+    ZlibDecoder::new(body).read_to_end(&mut json).map_err(serde_json::Error::io)?;
+    serde_json::from_slice(&json)
 }
 
+/// Encodes a value as compressed JSON.
 pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
+    // A compressor is slow with the small writes of a serializer: each one is a call into it.
+    let json = serde_json::to_vec(value).map_err(|err| ArchiveError::Database(err.to_string()))?;
     let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
-    serde_json::to_writer(&mut deflated, value).map_err(|err| ArchiveError::Database(err.to_string()))?;
-    deflated.finish().map_err(|err| ArchiveError::Database(err.to_string()))
+    let written = deflated.write_all(&json).and_then(|()| deflated.finish());
+    written.map_err(|err| ArchiveError::Database(err.to_string()))
 }
 
 pub(super) fn post_id(row: &AnyRow, column: usize) -> Result<PostId, sqlx::Error> {

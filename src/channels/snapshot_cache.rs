@@ -1,6 +1,6 @@
 //! The in-memory cache: a compressed snapshot per channel, bounded in bytes.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,8 @@ impl CompressedSnapshot {
     /// Compresses a snapshot; `changed` is stored beside it.
     pub(super) fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
-        serde_json::to_writer(&mut deflated, snapshot)?;
+        // A compressor is slow with the small writes of a serializer.
+        deflated.write_all(&serde_json::to_vec(snapshot)?)?;
         Ok(Self {
             bytes: deflated.finish()?.into_boxed_slice(),
             changed,

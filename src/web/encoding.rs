@@ -1,4 +1,4 @@
-//! Content encodings of a feed, each computed once: identity, gzip, Brotli.
+//! Content encodings of a feed: identity, gzip, Brotli.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ const BROTLI_QUALITY: i32 = 5;
 const BROTLI_WINDOW: i32 = 18;
 
 /// The encoding of a response body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Encoding {
     Identity,
     Gzip,
@@ -47,14 +47,11 @@ impl Encoding {
             Self::Brotli => Some("br"),
         }
     }
-}
 
-impl Encoding {
     /// Encodes a body.
-    pub(super) fn encode(self, body: impl Into<Bytes>) -> io::Result<Bytes> {
-        let body = body.into();
+    pub(super) fn encode(self, body: Vec<u8>) -> io::Result<Bytes> {
         match self {
-            Self::Identity => Ok(body),
+            Self::Identity => Ok(exact(body)),
             Self::Gzip => {
                 let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
                 gzip.write_all(&body)?;
@@ -82,37 +79,6 @@ fn accepted_name(element: &str) -> Option<&str> {
         parameters.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
     let refused = weight.is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0));
     (!refused).then(|| name.trim())
-}
-
-/// A body in every encoding.
-#[derive(Clone, Debug)]
-pub(super) struct Encoded {
-    identity: Bytes,
-    gzip: Bytes,
-    brotli: Bytes,
-}
-
-impl Encoded {
-    pub(super) fn new(body: Vec<u8>) -> io::Result<Self> {
-        let body = Bytes::from(body.into_boxed_slice());
-        let encoded = |encoding: Encoding| encoding.encode(body.clone());
-        Ok(Self { gzip: encoded(Encoding::Gzip)?, brotli: encoded(Encoding::Brotli)?, identity: body })
-    }
-
-    /// Returns the body in one encoding, without copying it.
-    pub(super) fn get(&self, encoding: Encoding) -> Bytes {
-        match encoding {
-            Encoding::Identity => &self.identity,
-            Encoding::Gzip => &self.gzip,
-            Encoding::Brotli => &self.brotli,
-        }
-        .clone()
-    }
-
-    /// Returns the total size of all encodings in bytes.
-    pub(super) fn len(&self) -> usize {
-        self.identity.len() + self.gzip.len() + self.brotli.len()
-    }
 }
 
 /// Converts a vector without its spare capacity.

@@ -1,4 +1,4 @@
-//! Rendered feeds in memory: each is rendered and compressed once per snapshot, however many requests ask for it.
+//! Rendered feeds in memory: each is rendered once per snapshot and encoding, however many requests ask for it.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 
 use super::caching::Validators;
-use super::encoding::{Encoded, Encoding};
+use super::encoding::Encoding;
 use super::error::Error;
 use crate::channels::{CachedChannel, CompressedSnapshot};
 use crate::clock;
@@ -27,8 +27,8 @@ use crate::resilience::single_flight::SingleFlight;
 /// Approximate size of an entry beside the feed itself, in bytes.
 const ENTRY_OVERHEAD: usize = 1024;
 
-/// A feed is cached under its self URL, which ends with its format.
-type Key = String;
+/// A feed is cached under its self URL, which ends with its format. Most feeds are only requested in one encoding.
+type Key = (String, Encoding);
 
 /// Renderings of different snapshots do not wait for each other; a snapshot is identified by its memory address.
 type RenderKey = (Key, usize);
@@ -43,15 +43,15 @@ impl FeedCache {
     /// Returns an empty cache of at most `max_bytes`.
     pub(super) fn new(max_bytes: u64) -> Self {
         let weigher = |key: &Key, feed: &Arc<RenderedFeed>| {
-            u32::try_from(ENTRY_OVERHEAD + key.len() + feed.body.len()).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY_OVERHEAD + key.0.len() + feed.body.len()).unwrap_or(u32::MAX)
         };
         let feeds = Cache::builder().max_capacity(max_bytes).weigher(weigher).build();
         Self { feeds, renderings: SingleFlight::new() }
     }
 
     /// Returns the feed with this self URL, which may have been rendered from an older snapshot.
-    pub(super) fn get(&self, self_url: &str) -> Option<Arc<RenderedFeed>> {
-        self.feeds.get(self_url)
+    pub(super) fn get(&self, self_url: String, encoding: Encoding) -> Option<Arc<RenderedFeed>> {
+        self.feeds.get(&(self_url, encoding))
     }
 
     /// Returns the feed of a snapshot, rendered if needed.
@@ -64,9 +64,10 @@ impl FeedCache {
         channel: ChannelName,
         snapshot: &Arc<CompressedSnapshot>,
         format: Format,
+        encoding: Encoding,
         options: FeedOptions,
     ) -> Result<Arc<RenderedFeed>, Error> {
-        let key = options.self_url.clone();
+        let key = (options.self_url.clone(), encoding);
         if let Some(feed) = current(&self.feeds, &key, snapshot) {
             return Ok(feed);
         }
@@ -74,11 +75,11 @@ impl FeedCache {
         let (feeds, snapshot) = (self.feeds.clone(), Arc::clone(snapshot));
         let render = || async move {
             // Another rendering may have finished since the lookup.
-            let key = options.self_url.clone();
+            let key = (options.self_url.clone(), encoding);
             if let Some(feed) = current(&feeds, &key, &snapshot) {
                 return Some(feed);
             }
-            let render = move || RenderedFeed::new(channel, &snapshot, format, &options);
+            let render = move || RenderedFeed::new(channel, &snapshot, format, encoding, &options);
             let feed = cpu_pool::try_run(render).await;
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
             let feed = Arc::new(feed);
@@ -98,11 +99,12 @@ fn current(
     feeds.get(key).filter(|feed| feed.is_of(snapshot))
 }
 
-/// A rendered feed in all encodings.
+/// A rendered feed in one encoding.
 pub(super) struct RenderedFeed {
     channel: ChannelName,
     format: Format,
-    body: Encoded,
+    encoding: Encoding,
+    body: Bytes,
     validators: Validators,
     /// The snapshot this was rendered from; if it is no longer current, the rendering is stale.
     snapshot: Weak<CompressedSnapshot>,
@@ -113,11 +115,12 @@ impl RenderedFeed {
         channel: ChannelName,
         snapshot: &Arc<CompressedSnapshot>,
         format: Format,
+        encoding: Encoding,
         options: &FeedOptions,
     ) -> io::Result<Self> {
         let (body, validators) = render(&snapshot.decompress()?, snapshot.changed(), format, options);
-        let body = Encoded::new(body)?;
-        Ok(Self { channel, format, body, validators, snapshot: Arc::downgrade(snapshot) })
+        let body = encoding.encode(body)?;
+        Ok(Self { channel, format, encoding, body, validators, snapshot: Arc::downgrade(snapshot) })
     }
 
     /// Returns the name that the channel was requested by.
@@ -132,7 +135,7 @@ impl RenderedFeed {
 
     /// Returns the response to a request.
     pub(super) fn respond(&self, cached: &CachedChannel, request: &HeaderMap) -> Response {
-        respond(&self.validators, self.format, |encoding| self.body.get(encoding), cached, request)
+        respond(&self.validators, self.format, self.encoding, self.body.clone(), cached, request)
     }
 }
 
@@ -156,7 +159,8 @@ pub(super) fn render(
 pub(super) fn respond(
     validators: &Validators,
     format: Format,
-    body: impl FnOnce(Encoding) -> Bytes,
+    encoding: Encoding,
+    body: Bytes,
     cached: &CachedChannel,
     request: &HeaderMap,
 ) -> Response {
@@ -168,12 +172,11 @@ pub(super) fn respond(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let encoding = Encoding::accepted(request);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(name) = encoding.name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    *response.body_mut() = body(encoding).into();
+    *response.body_mut() = body.into();
     response
 }

@@ -101,7 +101,8 @@ pub(super) fn cached_response<B>(
     if !is_read || canonical::parse_query(query).ok()? != FeedPageRequest::default() {
         return None;
     }
-    let feed = state.feeds.get(&context.base_url.with_path(request.uri().path()))?;
+    let self_url = context.base_url.with_path(request.uri().path());
+    let feed = state.feeds.get(self_url, Encoding::accepted(request.headers()))?;
     let cached = state.channels.ready(feed.channel())?;
     feed.is_of(&cached.snapshot).then(|| feed.respond(&cached, request.headers()))
 }
@@ -123,7 +124,8 @@ async fn first_page(
         media: state.media_linker(&context.base_url),
         ..FeedOptions::default()
     };
-    let feed = state.feeds.get_or_render(name, &cached.snapshot, format, options).await?;
+    let encoding = Encoding::accepted(headers);
+    let feed = state.feeds.get_or_render(name, &cached.snapshot, format, encoding, options).await?;
     Ok(feed.respond(&cached, headers))
 }
 
@@ -160,7 +162,7 @@ async fn page(
         tracing::error!(error = %err, "cannot render a feed page");
         Error::Internal
     })?;
-    Ok(respond(&validators, format, |_| body, &cached, headers))
+    Ok(respond(&validators, format, encoding, body, &cached, headers))
 }
 
 /// Returns the URL of the next newer page.
