@@ -10,7 +10,8 @@
 //!
 //! # The modules, lowest layer first
 //!
-//! - [`clock`], `cpu_pool`, [`metrics`], [`shutdown`]: the process's time, cores, counters and signals.
+//! - [`clock`], `compressed_json`, `cpu_pool`, [`metrics`], [`shutdown`]: the process's time, encoding, cores, counters and
+//!   signals.
 //! - `resilience`: backoff, circuit breaker, single flight.
 //! - [`model`]: channels, posts, rich text, media files, feed pages. Plain data.
 //! - [`net`]: the HTTP client and its SSRF protection.
@@ -46,6 +47,7 @@ pub mod archive;
 pub mod channels;
 pub mod cli;
 pub mod clock;
+mod compressed_json;
 pub mod config;
 mod cpu_pool;
 pub mod feed;

@@ -1,17 +1,14 @@
 //! Encoding and decoding of rows, and the lookups that every query shares.
 
-use std::io::{Read, Write};
+use std::io;
 
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::ArchiveError;
+use crate::compressed_json::{self, decode};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::{Post, PostId};
 
@@ -33,26 +30,14 @@ pub(super) fn bodies(rows: &[AnyRow]) -> Result<Vec<(PostId, Vec<u8>)>, sqlx::Er
 /// Decodes bodies in descending order of ids to posts in ascending order. Damaged ones are logged and left out.
 pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> Vec<Post> {
     let decode = |(id, body): &(PostId, Vec<u8>)| {
-        let damaged = |err: &serde_json::Error| tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
+        let damaged = |err: &io::Error| tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
         decode(body).inspect_err(damaged).ok()
     };
     bodies.iter().rev().filter_map(decode).collect()
 }
 
-/// Decodes JSON compressed with zlib, whose checksum reveals damage.
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let mut json = Vec::new();
-    ZlibDecoder::new(body).read_to_end(&mut json).map_err(serde_json::Error::io)?;
-    serde_json::from_slice(&json)
-}
-
-/// Encodes a value as compressed JSON.
 pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
-    // A compressor is slow with the small writes of a serializer: each one is a call into it.
-    let json = serde_json::to_vec(value).map_err(|err| ArchiveError::Database(err.to_string()))?;
-    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
-    let written = deflated.write_all(&json).and_then(|()| deflated.finish());
-    written.map_err(|err| ArchiveError::Database(err.to_string()))
+    compressed_json::encode(value).map_err(|err| ArchiveError::Database(err.to_string()))
 }
 
 pub(super) fn post_id(row: &AnyRow, column: usize) -> Result<PostId, sqlx::Error> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
+use super::codec::{ChannelRow, bodies, channel, encode, key, lowercase, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
 use super::retention::evict_channels;
 use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};
+use crate::compressed_json::decode;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::Post;

@@ -1,15 +1,13 @@
 //! The in-memory cache: a compressed snapshot per channel, bounded in bytes.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use moka::sync::Cache;
 
+use crate::compressed_json;
 use crate::model::channel::ChannelName;
 use crate::model::post::Snapshot;
 
@@ -95,11 +93,8 @@ pub struct CompressedSnapshot {
 impl CompressedSnapshot {
     /// Compresses a snapshot; `changed` is stored beside it.
     pub(super) fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
-        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
-        // A compressor is slow with the small writes of a serializer.
-        deflated.write_all(&serde_json::to_vec(snapshot)?)?;
         Ok(Self {
-            bytes: deflated.finish()?.into_boxed_slice(),
+            bytes: compressed_json::encode(snapshot)?.into_boxed_slice(),
             changed,
             channel: snapshot.channel.name.clone(),
             newest: snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default(),
@@ -130,9 +125,7 @@ impl CompressedSnapshot {
     ///
     /// Only if the bytes were not produced by [`Self::new`].
     pub fn decompress(&self) -> io::Result<Snapshot> {
-        let mut json = Vec::new();
-        DeflateDecoder::new(&*self.bytes).read_to_end(&mut json)?;
-        Ok(serde_json::from_slice(&json)?)
+        compressed_json::decode(&self.bytes)
     }
 }
 
