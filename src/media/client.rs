@@ -98,11 +98,8 @@ impl MediaClient {
         let http = config
             .client(hosts.loopback_names())?
             .connect_timeout(CONNECT_TIMEOUT)
-            // On a shared HTTP/2 connection, one client that stops reading would delay the others.
-            .http1_only()
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .no_gzip()
-            .no_brotli();
+            .no_gzip();
         let infos = Cache::builder().max_capacity(MAX_ENTRIES).build();
         let breakers =
             Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(BREAKER_POLICY.max_requested).build();

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hickory_resolver::net::NetError;
 use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use rustls_platform_verifier::Verifier;
 use thiserror::Error;
 use url::Url;
 
@@ -46,9 +48,12 @@ pub struct HttpClientConfig {
 /// Why no HTTP client can be built.
 #[derive(Debug, Error)]
 pub enum HttpClientError {
-    /// TLS or the proxy cannot be set up.
+    /// The proxy cannot be set up.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
+    /// The system's root certificates cannot be read.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The DNS client cannot be set up.
     #[error(transparent)]
     Dns(#[from] NetError),
@@ -64,11 +69,10 @@ impl HttpClientConfig {
     ///
     /// See [`HttpClientError`].
     pub(crate) fn client(&self, mut trusted: Vec<String>) -> Result<reqwest::ClientBuilder, HttpClientError> {
-        // Fails if a provider is installed already, which is just as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
         trusted.extend(self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)));
         let dns_client = (!self.dns.is_empty()).then(|| dns_client(&self.dns)).transpose()?;
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config()?)
             .user_agent(&self.user_agent.0)
             .redirect(Policy::none())
             .dns_resolver(Arc::new(PublicOnlyResolver { trusted, dns_client }))
@@ -78,6 +82,24 @@ impl HttpClientConfig {
             None => client,
         })
     }
+}
+
+/// Returns the TLS configuration of every client. Reading the system's root certificates is a large part of the start-up
+/// time, so it happens once.
+fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(config.clone());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new(Arc::clone(&provider))?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(CONFIG.get_or_init(|| config).clone())
 }
 
 /// Returns the message of the innermost cause of an error; reqwest's own message repeats the URL.

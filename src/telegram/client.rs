@@ -5,7 +5,9 @@
 use std::time::{Duration, Instant};
 
 use ::url::Url;
-use reqwest::header::{ACCEPT_LANGUAGE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_LANGUAGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Response, StatusCode};
 
 use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind};
@@ -277,6 +279,11 @@ fn redirect_path(
 async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
     if response.content_length().is_some_and(|length| length > MAX_PAGE_BYTES as u64) {
         return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
+    }
+    // The HTTP client removes the header when it decodes a body.
+    let encoding = response.headers().get(CONTENT_ENCODING);
+    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
+        return Err(UpstreamErrorKind::Broken(format!("content encoding {encoding:?} was not requested")));
     }
     let mut page = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|err| error_kind(&err))? {
