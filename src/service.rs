@@ -15,6 +15,7 @@ use crate::archive::{Archive, ArchiveError, Retention};
 use crate::channels::{Channels, ChannelsConfig, RejectedPages};
 use crate::clock;
 use crate::config::{Config, Storage};
+use crate::media::MediaMode;
 use crate::media::client::MediaClient;
 use crate::media::keys;
 use crate::media::resolver::MediaResolver;
@@ -123,10 +124,11 @@ pub(crate) fn build_state(
         freshness: config.freshness,
         refresh_wait: config.refresh_wait,
         gap_pages: config.gap_pages,
+        keeps_media_urls: config.web.media_mode == MediaMode::Direct,
         rejected_pages: RejectedPages::new(&config.data_dir),
     };
     let channels = Channels::new(Arc::clone(&client), Arc::clone(&archive), channels_config);
-    let resolver = MediaResolver::new(client, archive, Arc::clone(&channels), config.media_url_ttl);
+    let resolver = MediaResolver::new(client, archive, config.media_url_ttl);
     let media_client =
         MediaClient::new(&config.client.http, config.web.media_hosts.clone(), config.media_max_size)?;
     let media_keys = media_keys(config).map_err(StartError::MediaKey)?;

@@ -233,8 +233,9 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         post.revision += u32::from(!same_media(known, &post) || !same_preview(known, &post));
     }
     let is_back = before.missing > 0 || before.gone.is_some();
-    let differs =
-        is_back || before.parser_version != PARSER_VERSION || without_counts(known) != without_counts(&post);
+    let differs = is_back
+        || before.parser_version != PARSER_VERSION
+        || known.clone().without_counts() != post.clone().without_counts();
     differs.then_some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
 }
 
@@ -252,19 +253,9 @@ pub(super) fn has_content(post: &Post) -> bool {
     !post.text.is_empty() || !post.media.is_empty() || !post.documents.is_empty() || post.poll.is_some()
 }
 
-/// Returns the post without counts, whose changes are not written.
-fn without_counts(post: &Post) -> Post {
-    let mut post = Post { reactions: Vec::new(), views: None, ..post.clone() };
-    if let Some(poll) = &mut post.poll {
-        poll.voters = None;
-        poll.options.iter_mut().for_each(|option| option.percent = None);
-    }
-    post
-}
-
 /// Returns the post as a feed shows it: without counts and without Telegram's media URLs.
 fn as_shown(post: &Post) -> Post {
-    media_file::without_urls(without_counts(post))
+    media_file::without_urls(post.clone().without_counts())
 }
 
 /// Returns whether the author's content is unchanged. Additions by Telegram (link preview, quoted reply, counts) and

@@ -60,6 +60,8 @@ pub struct ChannelsConfig {
     pub refresh_wait: Duration,
     /// The maximum number of older pages that are fetched after a refresh to close gaps.
     pub gap_pages: usize,
+    /// Whether feeds contain Telegram's media URLs. Cached snapshots are smaller without them.
+    pub keeps_media_urls: bool,
     /// Where pages that cannot be parsed are stored.
     pub rejected_pages: RejectedPages,
 }

@@ -15,7 +15,9 @@ use crate::clock;
 use crate::cpu_pool;
 use crate::metrics;
 use crate::model::channel::ChannelName;
+use crate::model::media_file;
 use crate::model::paging::ArchivedChannel;
+use crate::model::post::{Post, Snapshot};
 use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
@@ -251,6 +253,20 @@ impl Channels {
         age < fresh_for
     }
 
+    /// Returns the part of a snapshot that feeds depend on. Telegram changes the rest with almost every page, after which
+    /// each feed would be rendered again.
+    fn as_cached(&self, mut snapshot: Snapshot) -> Snapshot {
+        let as_cached = |post: Post| {
+            let post = post.without_counts();
+            if self.config.keeps_media_urls { post } else { media_file::with_url_origins(post) }
+        };
+        snapshot.posts = snapshot.posts.into_iter().map(as_cached).collect();
+        if !self.config.keeps_media_urls {
+            snapshot.channel.photo.iter_mut().for_each(media_file::truncate_to_origin);
+        }
+        snapshot
+    }
+
     async fn cache_archived(
         &self,
         name: &ChannelName,
@@ -258,6 +274,7 @@ impl Channels {
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
         let ArchivedChannel { snapshot, changed, fetched, fresh_for } = archived;
         let (age, fresh_for) = self.age_and_freshness(fetched, fresh_for);
+        let snapshot = self.as_cached(snapshot);
         let compressed = cpu_pool::try_run(move || CompressedSnapshot::new(&snapshot, changed)).await?;
         Ok(self.snapshots.insert(name.clone(), compressed, age, fresh_for))
     }
@@ -274,7 +291,7 @@ impl Channels {
         let changed = cached.as_ref().and_then(|cached| cached.changed());
         let cached = cached.map(|cached| cached.decompress()).transpose()?;
         let before = cached.clone();
-        let snapshot = archive::merge_without_archive(cached, page, fetched);
+        let snapshot = self.as_cached(archive::merge_without_archive(cached, page, fetched));
         let changed = if before.is_some_and(|before| before != snapshot) { Some(fetched) } else { changed };
         self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
     }

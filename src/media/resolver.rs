@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::error::{MediaError, ResolveError};
 use crate::archive::{Archive, Caller, Lease, MAX_ALBUM_ITEMS, PageScope, SeenMediaUrls};
-use crate::channels::{Channels, RefreshError, fetch_page, fetch_widget, to_archive};
+use crate::channels::{RefreshError, fetch_page, fetch_widget, to_archive};
 use crate::clock;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::media_file::{FileId, MediaUrls};
@@ -64,7 +64,6 @@ struct PageLookup {
 pub struct MediaResolver {
     client: Arc<Client>,
     archive: Arc<Archive>,
-    channels: Arc<Channels>,
     /// The age up to which a URL is used without looking for a newer one.
     url_ttl: Duration,
     fetches: Arc<SingleFlight<ChannelName, ()>>,
@@ -79,16 +78,10 @@ pub struct MediaResolver {
 impl MediaResolver {
     /// Returns a resolver that trusts a URL for `url_ttl` before it looks for a newer one.
     #[must_use]
-    pub fn new(
-        client: Arc<Client>,
-        archive: Arc<Archive>,
-        channels: Arc<Channels>,
-        url_ttl: Duration,
-    ) -> Arc<Self> {
+    pub fn new(client: Arc<Client>, archive: Arc<Archive>, url_ttl: Duration) -> Arc<Self> {
         Arc::new(Self {
             client,
             archive,
-            channels,
             url_ttl,
             fetches: SingleFlight::new(),
             fetch_permits: Semaphore::new(MAX_FETCHES),
@@ -189,24 +182,12 @@ impl MediaResolver {
     /// Returns the newest known URLs of a post, from the archive or from preview pages that were fetched for media.
     async fn known_urls(&self, file: &FileId, lookup: Option<&PageLookup>) -> Option<SeenMediaUrls> {
         let fetched = lookup.and_then(|lookup| lookup.outcome.clone().ok());
-        let archived = match self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await {
-            Ok(archived) => archived,
-            Err(err) => {
-                tracing::debug!(channel = %file.channel, error = %err, "cannot look up media URLs in the archive; using memory only");
-                self.urls_in_memory(file)
-            }
-        };
+        let archived = self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await;
+        let archived = archived.unwrap_or_else(|err| {
+            tracing::debug!(channel = %file.channel, error = %err, "cannot look up media URLs in the archive");
+            None
+        });
         archived.into_iter().chain(fetched).max_by_key(|urls| urls.seen)
-    }
-
-    fn urls_in_memory(&self, file: &FileId) -> Option<SeenMediaUrls> {
-        let cached = self.channels.cached(&file.channel)?;
-        let snapshot = cached.snapshot.decompress().ok()?;
-        let urls = match file.post {
-            Some(id) => MediaUrls::of(snapshot.posts.iter().find(|post| post.id == id)?),
-            None => MediaUrls::of_channel(&snapshot.channel),
-        };
-        Some(SeenMediaUrls { urls, seen: clock::now().saturating_sub(cached.age).unwrap_or_default() })
     }
 
     /// Fetches the preview page that shows a post, and stores the URLs of all posts on it.

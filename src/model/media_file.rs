@@ -186,6 +186,21 @@ pub fn without_urls(mut post: Post) -> Post {
     post
 }
 
+/// Reduces all file URLs of a post to their origin, which is all that a feed with the service's own media URLs depends on.
+/// The rest is half of a compressed post, and changes whenever Telegram rotates it.
+#[must_use]
+pub fn with_url_origins(mut post: Post) -> Post {
+    each_url(&mut post, |_, _, url| truncate_to_origin(url));
+    post
+}
+
+/// Removes everything behind the host and port of a URL.
+pub fn truncate_to_origin(url: &mut String) {
+    let authority = url.find("://").map(|at| at + "://".len());
+    let path = authority.and_then(|at| Some(at + url[at..].find('/')?));
+    url.truncate(path.map_or(url.len(), |path| path + 1));
+}
+
 /// Calls `each` for every file URL of a post, with its slot and kind. The kind is `None` for a file that feeds do not
 /// embed.
 fn each_url(post: &mut Post, mut each: impl FnMut(MediaSlot, Option<FileKind>, &mut String)) {
@@ -228,6 +243,21 @@ fn each_url(post: &mut Post, mut each: impl FnMut(MediaSlot, Option<FileKind>, &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_are_truncated_to_their_origin() {
+        for (url, origin) in [
+            ("https://cdn.example.org/file/a.jpg?x=/y", "https://cdn.example.org/"),
+            ("http://127.0.0.1:80/a", "http://127.0.0.1:80/"),
+            ("https://evil.example\\@cdn.example.org/a", "https://evil.example\\@cdn.example.org/"),
+            ("https://cdn.example.org", "https://cdn.example.org"),
+            ("/relative/path", "/relative/path"),
+        ] {
+            let mut truncated = url.to_owned();
+            truncate_to_origin(&mut truncated);
+            assert_eq!(truncated, origin);
+        }
+    }
 
     #[test]
     fn file_ids_are_parsed_as_they_are_displayed() {

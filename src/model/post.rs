@@ -101,6 +101,18 @@ pub struct Post {
 }
 
 impl Post {
+    /// Returns the post without counts of views, reactions and votes, which feeds do not show.
+    #[must_use]
+    pub fn without_counts(mut self) -> Self {
+        self.reactions.clear();
+        self.views = None;
+        if let Some(poll) = &mut self.poll {
+            poll.voters = None;
+            poll.options.iter_mut().for_each(|option| option.percent = None);
+        }
+        self
+    }
+
     /// Returns a post without content.
     #[must_use]
     pub fn empty(id: PostId, permalink: String, published: Timestamp) -> Self {
