@@ -13,7 +13,7 @@ use crate::model::post::{Media, Post, PostId, Snapshot};
 
 /// The version of the parser and of the comparison below. Raise it when the same page is parsed differently: a post that
 /// another version archived does not count as edited if it is parsed differently now.
-pub(super) const PARSER_VERSION: u32 = 1;
+pub(super) const PARSER_VERSION: u32 = 2;
 
 /// After this many pages in a row that lack a post inside their range, the post counts as deleted.
 const MISSES_UNTIL_GONE: u32 = 2;
@@ -115,15 +115,16 @@ impl PageSlice {
 }
 
 fn shows_media(post: &Post) -> bool {
-    !post.media.is_empty() || !post.documents.is_empty()
+    post.attached_media().next().is_some() || !post.documents.is_empty()
 }
 
 fn is_album(post: &Post) -> bool {
     n_items(post) > 1
 }
 
+/// Returns how many ids the post takes. A figure of its text takes none.
 fn n_items(post: &Post) -> u32 {
-    u32::try_from(post.media.len().max(post.documents.len()))
+    u32::try_from(post.attached_media().count().max(post.documents.len()))
         .unwrap_or(MAX_ALBUM_ITEMS)
         .clamp(1, MAX_ALBUM_ITEMS)
 }
@@ -301,5 +302,27 @@ fn same_medium(before: &Media, after: &Media) -> bool {
             a.title == b.title && a.description == b.description
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rich_text::{EntityKind, RichText};
+
+    /// The figures of a rich post take no ids, so the next posts are not items of an album.
+    #[test]
+    fn rich_post_with_figures_is_not_an_album() {
+        let id = |id| PostId::new(id).unwrap();
+        let post = |n: u32| Post::empty(id(n), format!("https://example.org/{n}"), Timestamp::UNIX_EPOCH);
+        let photo = Media::Photo { url: "https://example.org/p".into(), file: None, size: None };
+        let mut text = RichText::default();
+        for n in 0..3 {
+            text.entity(EntityKind::Figure(n), |text| text.push_str("\u{fffc}"));
+        }
+        let rich = Post { text, media: vec![photo.clone(); 3], ..post(7) };
+        assert!(!is_album(&rich) && !shows_media(&rich) && !is_inside(id(8), &rich));
+        let captioned = Post { media: vec![photo; 5], ..rich };
+        assert!(is_album(&captioned) && is_inside(id(8), &captioned) && !is_inside(id(9), &captioned));
     }
 }

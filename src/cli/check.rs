@@ -150,5 +150,16 @@ fn entity_kind(kind: &EntityKind) -> &'static str {
         EntityKind::Pre => "pre",
         EntityKind::Link(_) => "link",
         EntityKind::Hashtag(_) => "hashtag",
+        EntityKind::Heading(_) => "heading",
+        EntityKind::List(_) => "list",
+        EntityKind::Item => "list item",
+        EntityKind::Table => "table",
+        EntityKind::Row => "table row",
+        EntityKind::Cell { .. } => "table cell",
+        EntityKind::Details => "details",
+        EntityKind::Summary => "summary",
+        EntityKind::Figure(_) => "figure",
+        EntityKind::Caption => "caption",
+        EntityKind::Rule => "rule",
     }
 }

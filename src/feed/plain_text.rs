@@ -6,6 +6,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::xml;
+use crate::model::rich_text::OBJECT;
 
 /// Returns the text on one line: white space is collapsed, invisible characters and direction overrides are removed,
 /// and literal markup and entities are replaced by lookalike characters.
@@ -87,10 +88,12 @@ fn is_filler(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// Returns whether the character is removed: it is invisible, or overrides the direction of the text around it.
+/// Returns whether the character is removed: it is invisible, stands for something else than text, or overrides the
+/// direction of the text around it.
 fn is_dropped(c: char) -> bool {
     matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
         || c.is_control()
+        || c == OBJECT
 }
 
 /// Returns whether the character is invisible but affects its neighbours; Persian and Hebrew need such characters.

@@ -10,7 +10,7 @@ use ammonia::{Builder, UrlRelative};
 use super::xml;
 
 /// Elements that Miniflux, FreshRSS, NetNewsWire, yarr and feedparser keep, or remove without losing their text.
-const ELEMENTS: [&str; 22] = [
+const ELEMENTS: [&str; 35] = [
     "a",
     "audio",
     "b",
@@ -22,28 +22,60 @@ const ELEMENTS: [&str; 22] = [
     "em",
     "figcaption",
     "figure",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
     "i",
     "img",
     "li",
+    "ol",
     "p",
     "pre",
     "s",
     "strong",
     "summary",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "tr",
     "u",
     "ul",
     "video",
 ];
 
-const ATTRIBUTES: [(&str, &[&str]); 4] = [
+const ATTRIBUTES: [(&str, &[&str]); 7] = [
     ("a", &["href"]),
     ("audio", &["src", "controls", "preload"]),
     ("img", &["src", "alt", "width", "height"]),
+    ("ol", &["start"]),
+    ("td", &["colspan", "rowspan"]),
+    ("th", &["colspan", "rowspan"]),
     ("video", &["src", "poster", "controls", "preload", "width", "height"]),
 ];
 
 /// Elements that may have `dir="auto"`.
-const DIRECTED: [&str; 7] = ["blockquote", "details", "figcaption", "li", "p", "pre", "summary"];
+const DIRECTED: [&str; 15] = [
+    "blockquote",
+    "details",
+    "figcaption",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "li",
+    "p",
+    "pre",
+    "summary",
+    "td",
+    "th",
+];
 
 /// URL schemes of links.
 pub(super) const SCHEMES: [&str; 6] = ["http", "https", "mailto", "tel", "tg", "ton"];
@@ -98,6 +130,8 @@ mod tests {
             r#"<figure><img src="https://example.org/a.jpg" alt="Photo" width="4" height="3"></figure>"#,
             r#"<video src="https://example.org/a" poster="https://example.org/b" controls="" preload="none" width="1" height="2"></video>"#,
             "<details><summary>Spoiler:</summary><pre>a\n\n b</pre></details><ul><li>x</li></ul>",
+            r#"<h1 dir="auto">a</h1><h6>b</h6><hr><ol start="3"><li>x<ul><li>y</li></ul></li></ol>"#,
+            r#"<table><tbody><tr><th colspan="2">a</th><td rowspan="3" dir="auto">b</td></tr></tbody></table>"#,
         ] {
             assert_eq!(sanitize(html), html);
         }

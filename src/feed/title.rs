@@ -2,6 +2,7 @@
 
 use super::plain_text;
 use crate::model::post::{Document, Media, Post, VideoKind};
+use crate::model::rich_text::RichText;
 
 /// The maximum length of a title.
 const MAX_TITLE_CHARS: usize = 80;
@@ -67,8 +68,9 @@ fn is_url(line: &str) -> bool {
 /// Returns the most informative text of the post's link preview.
 fn preview(post: &Post) -> Option<String> {
     let preview = post.preview.as_ref()?;
-    let texts = [&preview.title, &preview.site, &preview.description];
-    texts.into_iter().flatten().find_map(|text| plain_text::visible_line(text))
+    let description = preview.description.as_ref().map(RichText::without_spoilers);
+    let texts = [preview.title.as_deref(), preview.site.as_deref(), description.as_deref()];
+    texts.into_iter().flatten().find_map(plain_text::visible_line)
 }
 
 /// Describes the content of a post without text by its most informative part.
@@ -137,7 +139,6 @@ mod tests {
     use super::*;
     use crate::feed::fixtures;
     use crate::model::post::{Forward, LinkPreview, NamedLink, Poll};
-    use crate::model::rich_text::RichText;
 
     fn title_of(text: &str) -> String {
         title(&Post { text: RichText::from(text), ..fixtures::post() })

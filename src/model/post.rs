@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::channel::Channel;
-use crate::model::rich_text::RichText;
+use crate::model::rich_text::{self, RichText};
 
 /// A channel and a range of its posts. Snapshots are cached, and feeds are built from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct Post {
     pub forward: Option<Forward>,
     /// The post that this one replies to.
     pub reply: Option<Reply>,
-    /// Photos, videos, stickers, locations and so on, in the preview page's order.
+    /// Photos, videos, stickers, locations and so on, in the preview page's order; also the figures of the text.
     pub media: Vec<Media>,
     /// How many times the post was edited to show other media.
     #[serde(rename = "edition", default, skip_serializing_if = "is_zero")]
@@ -140,6 +140,12 @@ impl Post {
             reactions: Vec::new(),
             views: None,
         }
+    }
+
+    /// Returns the media that are not figures of the text, with their numbers.
+    pub fn attached_media(&self) -> impl Iterator<Item = (usize, &Media)> {
+        let mut figures = self.text.figures().peekable();
+        self.media.iter().enumerate().filter(move |(n, _)| figures.next_if_eq(n).is_none())
     }
 }
 
@@ -334,8 +340,9 @@ pub struct LinkPreview {
     pub site: Option<String>,
     /// The title of the web page.
     pub title: Option<String>,
-    /// A summary; line breaks are `\n`.
-    pub description: Option<String>,
+    /// A summary, with its links.
+    #[serde(default, deserialize_with = "rich_text::deserialize_rich_or_plain")]
+    pub description: Option<RichText>,
     /// The URL of a picture.
     pub image: Option<String>,
     /// The URL of a video.

@@ -1,17 +1,23 @@
-//! Rich text: plain text with entities that format ranges of it, as in Telegram's API.
+//! Rich text: plain text with entities that format ranges of it, as in Telegram's API. Blocks such as lists and tables
+//! are entities too, so a post has one plain text whatever its structure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What stands for a spoiler where it cannot be hidden, such as in a title.
 pub const SPOILER_MASK: &str = "▒▒▒";
 
+/// What stands for a figure or rule in the plain text: the object replacement character.
+pub const OBJECT: char = '\u{fffc}';
+
 /// A text with its formatting.
 ///
 /// Two entities are nested or disjoint, never partly overlapping: [`push_str`](Self::push_str) and
-/// [`entity`](Self::entity) allow nothing else. They are sorted by start, the outer one first. Line breaks are `\n`.
+/// [`entity`](Self::entity) allow nothing else. They are sorted by start, the outer one first. Line breaks are `\n`, a
+/// blank line separates paragraphs, and each block is on its own lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RichText {
     text: String,
@@ -29,7 +35,7 @@ pub struct Entity {
     pub kind: EntityKind,
 }
 
-/// The format of a range of text, named as in Telegram's API.
+/// The format of a range of text, named as in Telegram's API. The archive contains these names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntityKind {
     /// Bold text.
@@ -52,6 +58,35 @@ pub enum EntityKind {
     Link(Box<str>),
     /// A hashtag or cashtag, with the URL of a search for it. The range starts with `#` or `$`.
     Hashtag(Box<str>),
+    /// A heading of this level, from 1 to 6.
+    Heading(u8),
+    /// A list: the number of the first item, or `None` for bullets.
+    List(Option<u32>),
+    /// An item, directly in a list.
+    Item,
+    /// A table.
+    Table,
+    /// A row, directly in a table.
+    Row,
+    /// A cell, directly in a row. It ends with a tab, so that an empty cell is kept.
+    Cell {
+        /// It labels a column or row.
+        header: bool,
+        /// How many columns it spans.
+        columns: u16,
+        /// How many rows it spans.
+        rows: u16,
+    },
+    /// Text below a summary, folded until the reader opens it.
+    Details,
+    /// The visible line of details, directly in them.
+    Summary,
+    /// The medium of the post with this number, counted from 0. The range is one [`OBJECT`].
+    Figure(usize),
+    /// A caption, right after its figure.
+    Caption,
+    /// A line across the page. The range is one [`OBJECT`].
+    Rule,
 }
 
 impl RichText {
@@ -73,19 +108,34 @@ impl RichText {
         self.text.is_empty()
     }
 
-    /// Returns the plain text with [`SPOILER_MASK`] in place of each spoiler. Spoilers with only white space between them
-    /// are one.
+    /// Returns the hidden ranges, without the white space at their ends. Spoilers with only white space between them are
+    /// one.
+    #[must_use]
+    pub fn spoilers(&self) -> Vec<Range<usize>> {
+        let mut spoilers: Vec<Range<usize>> = Vec::new();
+        for entity in self.entities.iter().filter(|entity| entity.kind == EntityKind::Spoiler) {
+            let hidden = self.text[entity.start..entity.end].trim_start();
+            let start = entity.end - hidden.len();
+            let end = start + hidden.trim_end().len();
+            match spoilers.last_mut() {
+                _ if start == end => {}
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                Some(last) if self.text[last.end..start].trim().is_empty() => last.end = end,
+                _ => spoilers.push(start..end),
+            }
+        }
+        spoilers
+    }
+
+    /// Returns the plain text with [`SPOILER_MASK`] in place of each of the [`spoilers`](Self::spoilers).
     #[must_use]
     pub fn without_spoilers(&self) -> Cow<'_, str> {
         let mut masked = String::new();
         let mut end = 0;
-        for spoiler in self.entities.iter().filter(|entity| entity.kind == EntityKind::Spoiler) {
-            let between = self.text.get(end..spoiler.start).unwrap_or_default();
-            if end == 0 || !between.trim().is_empty() {
-                masked.push_str(between);
-                masked.push_str(SPOILER_MASK);
-            }
-            end = end.max(spoiler.end);
+        for spoiler in self.spoilers() {
+            masked.push_str(&self.text[end..spoiler.start]);
+            masked.push_str(SPOILER_MASK);
+            end = spoiler.end;
         }
         if end == 0 {
             return Cow::Borrowed(&self.text);
@@ -99,11 +149,10 @@ impl RichText {
     #[must_use]
     pub fn hashtags(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
+        let spoilers = self.spoilers();
         let is_hidden = |tag: &Entity| {
-            let hides = |entity: &Entity| {
-                entity.kind == EntityKind::Spoiler && entity.start <= tag.start && tag.end <= entity.end
-            };
-            self.entities.iter().any(hides)
+            let next = spoilers.partition_point(|spoiler| spoiler.end <= tag.start);
+            spoilers.get(next).is_some_and(|spoiler| spoiler.start <= tag.start)
         };
         let is_hashtag =
             |entity: &&Entity| matches!(entity.kind, EntityKind::Hashtag(_)) && !is_hidden(entity);
@@ -116,9 +165,25 @@ impl RichText {
             .collect()
     }
 
+    /// Returns the numbers of the media that are figures of the text, in their order.
+    pub fn figures(&self) -> impl Iterator<Item = usize> {
+        self.entities.iter().filter_map(|entity| match entity.kind {
+            EntityKind::Figure(n) => Some(n),
+            _ => None,
+        })
+    }
+
     /// Appends plain text.
     pub fn push_str(&mut self, text: &str) {
         self.text.push_str(text);
+    }
+
+    /// Appends line breaks until the text ends with `n` of them. The start of the text or of a table's cell needs none.
+    pub fn break_line(&mut self, n: usize) {
+        if !self.text.is_empty() && !self.text.ends_with('\t') {
+            let n_breaks = self.text.bytes().rev().take(n).take_while(|byte| *byte == b'\n').count();
+            self.text.extend(std::iter::repeat_n('\n', n - n_breaks));
+        }
     }
 
     /// Appends what `fill` writes as one entity; no entity if it writes nothing.
@@ -150,10 +215,10 @@ impl RichText {
         }));
     }
 
-    /// Returns the text without leading and trailing white space.
+    /// Returns the text without leading and trailing white space, except for the tabs of a table's last cells.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
-        self.text.truncate(self.text.trim_end().len());
+        self.text.truncate(self.text.trim_end_matches(|c: char| c.is_whitespace() && c != '\t').len());
         let lead = self.text.len() - self.text.trim_start().len();
         self.text.drain(..lead);
         let len = self.text.len();
@@ -172,9 +237,69 @@ impl From<&str> for RichText {
     }
 }
 
+/// Deserializes a text that was once archived as a plain string.
+pub(super) fn deserialize_rich_or_plain<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RichText>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Plain(String),
+        Rich(RichText),
+    }
+    Ok(Option::deserialize(deserializer)?.map(|stored| match stored {
+        Stored::Plain(text) => RichText::from(text.as_str()),
+        Stored::Rich(text) => text,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_archived_before_blocks_is_read() {
+        let archived = r#"{"text":"See a\n#b","entities":[{"start":0,"end":5,"kind":"Quote"},
+            {"start":4,"end":5,"kind":{"Link":"https://example.org/"}},
+            {"start":6,"end":8,"kind":{"Hashtag":"https://example.org/?q=b"}}]}"#;
+        let mut expected = RichText::default();
+        expected.entity(EntityKind::Quote, |text| {
+            text.push_str("See ");
+            text.entity(EntityKind::Link("https://example.org/".into()), |text| text.push_str("a"));
+        });
+        expected.push_str("\n");
+        expected.entity(EntityKind::Hashtag("https://example.org/?q=b".into()), |text| text.push_str("#b"));
+        assert_eq!(serde_json::from_str::<RichText>(archived).unwrap(), expected);
+    }
+
+    #[test]
+    fn blocks_are_archived_under_stable_names() {
+        let mut text = RichText::default();
+        text.entity(EntityKind::List(Some(3)), |text| {
+            text.entity(EntityKind::Item, |text| text.push_str("a"))
+        });
+        text.entity(EntityKind::Cell { header: true, columns: 2, rows: 1 }, |text| text.push_str("b\t"));
+        text.entity(EntityKind::Figure(0), |text| text.push_str("\u{fffc}"));
+        let archived = "{\"text\":\"ab\\t\u{fffc}\",\"entities\":[\
+            {\"start\":0,\"end\":1,\"kind\":{\"List\":3}},{\"start\":0,\"end\":1,\"kind\":\"Item\"},\
+            {\"start\":1,\"end\":3,\"kind\":{\"Cell\":{\"header\":true,\"columns\":2,\"rows\":1}}},\
+            {\"start\":3,\"end\":6,\"kind\":{\"Figure\":0}}]}";
+        assert_eq!(serde_json::to_string(&text).unwrap(), archived);
+        assert_eq!(serde_json::from_str::<RichText>(archived).unwrap(), text);
+    }
+
+    #[test]
+    fn lines_are_broken_only_as_often_as_needed() {
+        let mut text = RichText::default();
+        text.break_line(2);
+        text.push_str("a");
+        text.break_line(1);
+        text.break_line(2);
+        text.break_line(1);
+        text.push_str("b\t");
+        text.break_line(1);
+        assert_eq!(text.text(), "a\n\nb\t");
+    }
 
     #[test]
     fn trimming_shifts_entities() {

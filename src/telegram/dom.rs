@@ -6,6 +6,8 @@ use html5ever::driver::{ParseOpts, parse_document};
 use html5ever::tendril::{StrTendril, TendrilSink};
 use scraper::{ElementRef, Html, HtmlTreeSink, Node};
 
+use crate::model::rich_text::SPOILER_MASK;
+
 /// Maximum nesting depth. No Telegram page comes close, and html5ever's time is quadratic in the depth.
 const MAX_DEPTH: usize = 512;
 
@@ -89,24 +91,102 @@ pub(super) fn line(element: ElementRef<'_>) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// Returns the element's text, trimmed, with `\n` for `<br>` and before inner blocks. Emoji need no conversion: their
-/// elements contain the character.
+/// Returns the element's text, trimmed, with `\n` for `<br>` and around inner blocks, and with a mask for spoilers. Emoji
+/// need no conversion: their elements contain the character.
 pub(super) fn lines(element: ElementRef<'_>) -> String {
     let mut text = String::new();
-    for node in element.descendants() {
-        match node.value() {
-            Node::Text(part) => text.push_str(&collapse_line_breaks(part)),
-            Node::Element(element) if element.name() == "br" => text.push('\n'),
-            Node::Element(element) if matches!(element.name(), "div" | "p" | "li") => {
-                text.truncate(text.trim_end_matches(' ').len());
-                if !text.is_empty() && !text.ends_with('\n') {
-                    text.push('\n');
-                }
+    push_lines(element, &mut text);
+    text.trim().to_owned()
+}
+
+fn push_lines(element: ElementRef<'_>, text: &mut String) {
+    for child in element.children() {
+        match (child.value(), ElementRef::wrap(child)) {
+            (Node::Text(part), _) => {
+                let part = collapse_line_breaks(part);
+                text.push_str(if text.ends_with('\n') { part.trim_start_matches(' ') } else { &part });
             }
+            (Node::Element(tag), Some(child)) => match tag.name() {
+                "br" => text.push('\n'),
+                _ if is_spoiler(child) && text.trim_end().ends_with(SPOILER_MASK) => {}
+                _ if is_spoiler(child) => text.push_str(SPOILER_MASK),
+                tag if is_block(tag) => {
+                    break_line(text);
+                    push_lines(child, text);
+                    break_line(text);
+                }
+                _ => push_lines(child, text),
+            },
             _ => {}
         }
     }
-    text.trim().to_owned()
+}
+
+/// Returns whether the element's content is hidden until the reader reveals it.
+pub(super) fn is_spoiler(element: ElementRef<'_>) -> bool {
+    element.value().name() == "tg-spoiler" || has_class(element, "tg-spoiler")
+}
+
+fn break_line(text: &mut String) {
+    text.truncate(text.trim_end_matches(' ').len());
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+}
+
+/// Returns whether browsers display elements with this tag on their own lines.
+pub(super) fn is_block(tag: &str) -> bool {
+    matches!(
+        tag,
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "caption"
+            | "center"
+            | "col"
+            | "colgroup"
+            | "dd"
+            | "details"
+            | "dialog"
+            | "dir"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "legend"
+            | "li"
+            | "main"
+            | "menu"
+            | "nav"
+            | "ol"
+            | "p"
+            | "pre"
+            | "search"
+            | "section"
+            | "summary"
+            | "table"
+            | "tbody"
+            | "td"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "tr"
+            | "ul"
+    )
 }
 
 /// Replaces each line break of the source, with the indentation around it, by one space, as a browser does. Visible line

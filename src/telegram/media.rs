@@ -2,7 +2,9 @@
 
 use scraper::ElementRef;
 
-use super::dom::{all, background_url, first, first_tag, has_class, line, parse_seconds, style_number};
+use super::dom::{
+    all, background_url, classes, first, first_tag, has_class, line, parse_seconds, style_number,
+};
 use super::markup as class;
 use super::markup::{GameOrInvoiceParts, Role};
 use super::url;
@@ -40,6 +42,33 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
         Role::Game => game_or_invoice(element, &class::GAME, name).map(Media::Game),
         Role::Invoice => game_or_invoice(element, &class::INVOICE, name).map(Media::Invoice),
         _ => None,
+    }
+}
+
+/// Parses a picture, a video or another medium in the text of a post. `None` for other elements.
+pub(super) fn figure(element: ElementRef<'_>, name: &str) -> Option<Media> {
+    let absolute = |url: &str| url::resolve(url, name);
+    let size = || {
+        let pixels = |side| element.attr(side)?.parse().ok().filter(|pixels| *pixels > 0);
+        Some(Size { width: pixels("width")?, height: pixels("height")? })
+    };
+    match element.value().name() {
+        "img" => {
+            let url = element.attr("src").filter(|url| !url.starts_with("data:")).and_then(absolute)?;
+            Some(Media::Photo { url, file: None, size: size() })
+        }
+        "video" => {
+            let source = element.attr("src").or_else(|| first_tag(element, "source")?.attr("src"));
+            let is_animation = element.attr("autoplay").is_some() || element.attr("loop").is_some();
+            Some(Media::Video(Video {
+                url: Some(source.and_then(absolute)?),
+                poster: element.attr("poster").and_then(absolute),
+                seconds: None,
+                size: size(),
+                kind: if is_animation { VideoKind::Animation } else { VideoKind::Plain },
+            }))
+        }
+        _ => parse(element, classes(element).find_map(class::role)?, name),
     }
 }
 

@@ -144,7 +144,7 @@ fn channel(document: &Html, newest: &Message) -> Channel {
         url: url::channel_url(name),
         title: title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| name.to_owned()),
         about: inside(class::CHANNEL_ABOUT)
-            .map(|about| text::parse(about, name, &mut Vec::new()))
+            .map(|about| text::parse(about, name, &mut Vec::new(), None))
             .unwrap_or_default(),
         photo: photo.filter(|url| !url.starts_with("data:")).and_then(|url| url::resolve(url, name)),
         counters: info

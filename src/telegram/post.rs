@@ -63,6 +63,7 @@ pub(super) fn parse(
         name: channel.as_str(),
         voters: number(class::VOTERS),
         unknown_tags: Vec::new(),
+        n_figures: 0,
         post: Post {
             edited: find(class::META).is_some_and(|meta| dom::own_text(meta).contains("edited")),
             service: dom::has_class(message, class::SERVICE),
@@ -135,6 +136,8 @@ struct PostBuilder<'a> {
     /// The number of voters in the message's footer.
     voters: Option<u64>,
     unknown_tags: Vec<String>,
+    /// How many of the post's media are figures of its text.
+    n_figures: usize,
     post: Post,
 }
 
@@ -197,7 +200,8 @@ impl PostBuilder<'_> {
             | Role::Game
             | Role::Invoice => match media::parse(element, role, self.name) {
                 Some(medium) => {
-                    self.post.text_above_media |= self.post.media.is_empty() && !self.post.text.is_empty();
+                    let is_first = self.post.media.len() == self.n_figures;
+                    self.post.text_above_media |= is_first && !self.post.text.is_empty();
                     self.post.media.push(medium);
                 }
                 None => self.unknown(element),
@@ -211,7 +215,9 @@ impl PostBuilder<'_> {
             return self.parse_children(element);
         }
         let mut tags = Vec::new();
-        let text = text::parse(element, self.name, &mut tags);
+        let n_media = self.post.media.len();
+        let text = text::parse(element, self.name, &mut tags, Some(&mut self.post.media));
+        self.n_figures += self.post.media.len() - n_media;
         // With several documents, each has its own text.
         self.post.text.push_paragraph(&text);
         for tag in tags {
@@ -261,7 +267,12 @@ impl PostBuilder<'_> {
         let source = |name| dom::first_tag(element, name)?.attr("src").and_then(absolute);
         preview.site = preview.site.take().or_else(|| text(class::PREVIEW_SITE));
         preview.title = preview.title.take().or_else(|| text(class::PREVIEW_TITLE));
-        preview.description = preview.description.take().or_else(|| text(class::PREVIEW_TEXT));
+        let description = || {
+            let description =
+                text::parse(part(class::PREVIEW_TEXT)?, self.name, &mut self.unknown_tags, None);
+            Some(description).filter(|description| !description.is_empty())
+        };
+        preview.description = preview.description.take().or_else(description);
         preview.image = preview.image.take().or_else(|| image.and_then(absolute));
         preview.video = preview.video.take().or_else(|| source("video"));
         preview.embed = preview.embed.take().or_else(|| source("iframe"));

@@ -103,7 +103,7 @@ fn player(
 }
 
 /// Writes a picture that links to `target`, or only a link to the picture if it must not be embedded.
-fn linked_picture(
+pub(super) fn linked_picture(
     out: &mut String,
     label: &str,
     url: &str,

@@ -12,7 +12,7 @@ use super::plain_text;
 use super::sanitize::sanitize;
 use crate::model::media_file::MediaSlot;
 use crate::model::post::{
-    Document, Forward, LinkPreview, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
+    Document, Forward, LinkPreview, Media, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
 };
 
 /// Returns the whole post as sanitized HTML; never empty.
@@ -27,14 +27,15 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     if let Some(replied) = &post.reply {
         reply(&mut out, replied);
     }
+    let figures = |out: &mut String, n, target: Option<&str>| figure(out, post, n, target, links);
     if post.text_above_media {
-        rich_text::write(&mut out, &post.text);
+        rich_text::write(&mut out, &post.text, &figures);
     }
-    for (n, medium) in post.media.iter().enumerate() {
+    for (n, medium) in post.attached_media() {
         media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)));
     }
     if !post.text_above_media {
-        rich_text::write(&mut out, &post.text);
+        rich_text::write(&mut out, &post.text, &figures);
     }
     if let Some(question) = &post.poll {
         poll(&mut out, question);
@@ -58,6 +59,18 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
         });
     }
     sanitize(out.trim_end())
+}
+
+/// Writes a figure of the text, which may be linked.
+fn figure(out: &mut String, post: &Post, n: usize, target: Option<&str>, links: MediaLinks<'_>) {
+    let links = links.at(MediaSlot::Medium(n));
+    match (post.media.get(n), target) {
+        (Some(Media::Photo { url, size, .. }), Some(_)) => html::group(out, "figure", |out| {
+            media::linked_picture(out, "Photo", url, *size, target, links);
+        }),
+        (Some(medium), _) => media::write(out, medium, &post.permalink, links),
+        (None, _) => {}
+    }
 }
 
 fn forward(out: &mut String, forward: &Forward) {
@@ -137,7 +150,7 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) 
             }
             if let Some(description) = &preview.description {
                 out.push_str("<br>");
-                html::lines(out, description);
+                rich_text::write_inline(out, description);
             }
         });
         if let Some(url) = &preview.video {
@@ -197,7 +210,7 @@ fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str) {
 mod tests {
     use super::*;
     use crate::feed::fixtures;
-    use crate::model::post::{GameOrInvoice, Media, PollOption, Size, StickerFormat};
+    use crate::model::post::{GameOrInvoice, PollOption, Size, StickerFormat};
     use crate::model::rich_text::{EntityKind, RichText};
 
     /// Returns the body of a post.
@@ -382,7 +395,7 @@ mod tests {
         for medium in &media {
             media::write(&mut written, medium, "https://example.org/sample/7", links);
         }
-        rich_text::write(&mut written, &text);
+        rich_text::write(&mut written, &text, &|_, _, _| ());
         assert_eq!(sanitize(&written), written);
         for part in ["Location 1.5,-2", "tel:+12", "GIF, 0:27", "Animated sticker", "Voice message, 0:03"] {
             assert!(written.contains(part), "{part}: {written}");
