@@ -144,6 +144,8 @@ fn entity_kind(kind: &EntityKind) -> &'static str {
         EntityKind::Italic => "italic",
         EntityKind::Underline => "underline",
         EntityKind::Strike => "strike",
+        EntityKind::Subscript => "subscript",
+        EntityKind::Superscript => "superscript",
         EntityKind::Spoiler => "spoiler",
         EntityKind::Quote => "quote",
         EntityKind::Code => "code",

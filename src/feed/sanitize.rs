@@ -10,7 +10,7 @@ use ammonia::{Builder, UrlRelative};
 use super::xml;
 
 /// Elements that Miniflux, FreshRSS, NetNewsWire, yarr and feedparser keep, or remove without losing their text.
-const ELEMENTS: [&str; 35] = [
+const ELEMENTS: [&str; 37] = [
     "a",
     "audio",
     "b",
@@ -37,7 +37,9 @@ const ELEMENTS: [&str; 35] = [
     "pre",
     "s",
     "strong",
+    "sub",
     "summary",
+    "sup",
     "table",
     "tbody",
     "td",

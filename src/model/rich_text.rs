@@ -46,6 +46,10 @@ pub enum EntityKind {
     Underline,
     /// Struck-through text.
     Strike,
+    /// Text below the line.
+    Subscript,
+    /// Text above the line.
+    Superscript,
     /// Hidden until the reader reveals it.
     Spoiler,
     /// A block quotation.
@@ -256,6 +260,7 @@ pub(super) fn deserialize_rich_or_plain<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::post::LinkPreview;
 
     #[test]
     fn text_archived_before_blocks_is_read() {
@@ -273,10 +278,25 @@ mod tests {
     }
 
     #[test]
+    fn link_preview_archived_before_blocks_is_read() {
+        let archived = |description: &str| {
+            let json = format!(
+                r#"{{"url":"https://example.org/","site":null,"title":null,"description":{description},
+                    "image":null,"video":null,"embed":null}}"#
+            );
+            serde_json::from_str::<LinkPreview>(&json).unwrap()
+        };
+        let described = archived(r#""a\nb""#);
+        assert_eq!(described.description, Some("a\nb".into()));
+        assert_eq!(archived("null").description, None);
+        assert_eq!(archived(&serde_json::to_string(&described.description).unwrap()), described);
+    }
+
+    #[test]
     fn blocks_are_archived_under_stable_names() {
         let mut text = RichText::default();
         text.entity(EntityKind::List(Some(3)), |text| {
-            text.entity(EntityKind::Item, |text| text.push_str("a"))
+            text.entity(EntityKind::Item, |text| text.push_str("a"));
         });
         text.entity(EntityKind::Cell { header: true, columns: 2, rows: 1 }, |text| text.push_str("b\t"));
         text.entity(EntityKind::Figure(0), |text| text.push_str("\u{fffc}"));

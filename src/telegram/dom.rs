@@ -299,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_at_blocks_and_mask_spoilers() {
+        for (html, expected) in [
+            ("a<div>b</div> c<ul> <li>d</li><li>e</li></ul>f<h2>g</h2>h", "a\nb\nc\nd\ne\nf\ng\nh"),
+            ("a <tg-spoiler>b</tg-spoiler> <span class=tg-spoiler><b>c</b></span>, d", "a ▒▒▒ , d"),
+        ] {
+            assert_eq!(lines(parse(html).unwrap().root_element()), expected, "{html}");
+        }
+    }
+
+    #[test]
     fn quadratic_and_oversized_pages_are_rejected() {
         for unit in ["<div>", "<b id=x>", "<ul><li>", "<a><div>", "<table><td>", "<svg><g>"] {
             assert_eq!(parse(&unit.repeat(4 << 20 >> 3)).err(), Some(DomLimitExceeded), "{unit}");

@@ -44,13 +44,13 @@ fn children(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut Ric
 /// Parses the content of an element. Its direct children with the tag of `part` are blocks of that kind.
 fn parts(
     element: ElementRef<'_>,
-    part: Option<(&str, EntityKind)>,
+    part: Option<(&str, &EntityKind)>,
     parser: &mut TextParser<'_>,
     text: &mut RichText,
 ) {
     for child in element.children() {
-        match (child.value(), ElementRef::wrap(child), &part) {
-            (_, Some(child), Some((tag, kind))) if child.value().name() == *tag => {
+        match (child.value(), ElementRef::wrap(child), part) {
+            (_, Some(child), Some((tag, kind))) if child.value().name() == tag => {
                 block(kind.clone(), text, |text| children(child, parser, text));
             }
             (_, Some(child), _) => self::element(child, parser, text),
@@ -84,6 +84,9 @@ fn element(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut Rich
         "br" => return text.push_str("\n"),
         "hr" => return object(EntityKind::Rule, text),
         "script" | "style" | "svg" | "source" | "track" => return,
+        "input" if element.attr("type") == Some("checkbox") => {
+            return text.push_str(if element.attr("checked").is_some() { "☑ " } else { "☐ " });
+        }
         // A custom emoji contains the plain one, as an <i> around a <b>; neither is formatting.
         "tg-emoji" => return text.push_str(&dom::lines(element)),
         "i" if dom::has_class(element, "emoji") => return text.push_str(&dom::lines(element)),
@@ -96,12 +99,11 @@ fn element(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut Rich
         "u" | "ins" => EntityKind::Underline,
         "s" | "del" | "strike" => EntityKind::Strike,
         "code" => EntityKind::Code,
-        "h1" => return heading(1, element, parser, text),
-        "h2" => return heading(2, element, parser, text),
-        "h3" => return heading(3, element, parser, text),
-        "h4" => return heading(4, element, parser, text),
-        "h5" => return heading(5, element, parser, text),
-        "h6" => return heading(6, element, parser, text),
+        "sub" => EntityKind::Subscript,
+        "sup" => EntityKind::Superscript,
+        tag if let Some(level) = heading_level(tag) => {
+            return block(EntityKind::Heading(level), text, |text| children(element, parser, text));
+        }
         "blockquote" | "aside" => return nested(EntityKind::Quote, element, parser, text, children),
         "ul" => return nested(EntityKind::List(None), element, parser, text, list),
         "ol" => {
@@ -163,8 +165,8 @@ fn nested(
     parser.depth -= 1;
 }
 
-fn heading(level: u8, element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
-    block(EntityKind::Heading(level), text, |text| children(element, parser, text));
+fn heading_level(tag: &str) -> Option<u8> {
+    tag.strip_prefix('h')?.parse().ok().filter(|level| (1..=6).contains(level))
 }
 
 fn pre(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
@@ -174,11 +176,11 @@ fn pre(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText
 }
 
 fn list(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
-    parts(element, Some(("li", EntityKind::Item)), parser, text);
+    parts(element, Some(("li", &EntityKind::Item)), parser, text);
 }
 
 fn details(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichText) {
-    parts(element, Some(("summary", EntityKind::Summary)), parser, text);
+    parts(element, Some(("summary", &EntityKind::Summary)), parser, text);
 }
 
 /// Parses a table, with its caption as a line above it.

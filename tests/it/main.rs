@@ -6,6 +6,7 @@
 //!
 //! - [`pages`]: golden tests. Every preview page in `tests/pages` becomes the feeds next to it.
 //! - [`real_pages`]: captured preview pages, if available, are parsed completely.
+//! - [`rich_posts`]: random blocks and spoilers reach the feed.
 //! - [`commands`]: the output and exit codes of `get`, `check` and `healthcheck`.
 //! - [`service`]: the HTTP service, with a working and with a failing Telegram.
 //! - [`archive`]: posts survive crashes, full disks, restarts and replicas.
@@ -20,5 +21,6 @@ mod conventions;
 mod media;
 mod pages;
 mod real_pages;
+mod rich_posts;
 mod service;
 mod support;

@@ -13,6 +13,8 @@ pub(super) fn is_inline(kind: &EntityKind) -> bool {
             | EntityKind::Italic
             | EntityKind::Underline
             | EntityKind::Strike
+            | EntityKind::Subscript
+            | EntityKind::Superscript
             | EntityKind::Code
             | EntityKind::Link(_)
             | EntityKind::Hashtag(_)
@@ -68,6 +70,8 @@ fn tag(kind: &EntityKind) -> &'static str {
         EntityKind::Italic => "i",
         EntityKind::Underline => "u",
         EntityKind::Strike => "s",
+        EntityKind::Subscript => "sub",
+        EntityKind::Superscript => "sup",
         EntityKind::Code => "code",
         EntityKind::Link(_) | EntityKind::Hashtag(_) => "a",
         EntityKind::Quote => "blockquote",

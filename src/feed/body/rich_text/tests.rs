@@ -1,3 +1,5 @@
+//! Texts with entities, and the HTML written for them.
+
 use std::fmt::Write as _;
 
 use super::*;
@@ -11,7 +13,7 @@ fn html(fill: impl FnOnce(&mut RichText)) -> String {
     let mut rich = RichText::default();
     fill(&mut rich);
     let mut out = String::new();
-    write(&mut out, &rich, &|out, n, _| write!(out, "<figure>{n}</figure>\n").unwrap());
+    write(&mut out, &rich, &|out, n, _| writeln!(out, "<figure>{n}</figure>").unwrap());
     assert_eq!(sanitize(&out), out, "the sanitizer changes it");
     out.trim_end().to_owned()
 }

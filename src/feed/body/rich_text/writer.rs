@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::Range;
 use std::vec;
 
-use super::{FigureWriter, tags};
+use super::{FigureWriter, is_on_own_lines, tags};
 use crate::feed::body::html;
 use crate::feed::plain_text;
 use crate::model::rich_text::{EntityKind, RichText, SPOILER_MASK};
@@ -389,13 +389,4 @@ impl<'a> Writer<'a> {
             }
         }
     }
-}
-
-/// Returns whether the range begins and ends lines or cells.
-fn is_on_own_lines(text: &str, range: &Range<usize>) -> bool {
-    let is_space = |c: char| !matches!(c, '\n' | '\t') && plain_text::shows_nothing(c);
-    let before = text[..range.start].trim_end_matches(is_space);
-    let after = text[range.end..].trim_start_matches(is_space);
-    (before.is_empty() || before.ends_with(['\n', '\t']))
-        && (after.is_empty() || after.starts_with(['\n', '\t']))
 }
