@@ -49,6 +49,7 @@ impl Metrics {
         // Register counters at zero, so that `increase()` sees the first event.
         counter!("telewire_panics_total").increment(0);
         counter!("telewire_skipped_posts_total").increment(0);
+        counter!("telewire_connections_over_limit_total").increment(0);
         for outcome in
             ["ok", "no-posts", "page-not-trusted", "upstream-unreachable", "upstream-timeout", "internal"]
         {
@@ -74,6 +75,7 @@ impl Metrics {
 fn describe() {
     describe_counter!("telewire_requests_total", "Requests by route and status");
     describe_histogram!("telewire_request_seconds", Unit::Seconds, "Time until the response head, by route");
+    describe_counter!("telewire_connections_over_limit_total", "Connections closed because of a limit");
     describe_counter!("telewire_cache_total", "Feed requests by cache status: hit, refreshed, stale or miss");
     describe_counter!("telewire_refreshes_total", "Channel refreshes by outcome");
     describe_counter!("telewire_upstream_requests_total", "Page requests by upstream and outcome");
@@ -112,6 +114,11 @@ pub(crate) fn request(route: &'static str, status: u16, duration: Duration) {
     } else {
         histogram!("telewire_request_seconds", "route" => route).record(duration);
     }
+}
+
+/// Counts a connection that was closed because of a limit.
+pub(crate) fn connection_over_limit() {
+    counter!("telewire_connections_over_limit_total").increment(1);
 }
 
 /// Counts a feed request by its cache status: `hit`, `refreshed`, `stale` or `miss`.

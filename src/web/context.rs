@@ -9,6 +9,8 @@ use super::base_url::BaseUrl;
 pub(super) struct RequestContext {
     /// The client's IP address, behind trusted proxies.
     pub(super) client: IpAddr,
+    /// A trusted proxy has forwarded the request.
+    pub(super) is_forwarded: bool,
     /// The URL under which the client reaches the service.
     pub(super) base_url: BaseUrl,
     /// The query as the client sent it, including the token if the service needs one.

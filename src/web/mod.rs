@@ -6,6 +6,8 @@ mod base_url;
 mod caching;
 mod canonical;
 mod channel_filter;
+mod client_permits;
+mod connections;
 mod context;
 mod encoding;
 mod error;

@@ -11,24 +11,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::Request;
+use axum::response::Response;
 use futures_util::{FutureExt, Stream, StreamExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
-use tower::Service;
 
+use super::connections::{Connection, Connections};
 use super::middleware;
 use super::router::{metrics_router, router};
 use super::state::AppState;
 
 /// Time to receive a request head, from the moment the connection is idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for a connection that is accepted when the limit of connections is near.
+const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a client may stop reading a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,25 +74,22 @@ where
     S: Stream<Item = ()> + Send + Unpin,
 {
     let router = router(&state);
-    let max_connections = max_connections();
-    let connections = Arc::new(Semaphore::new(max_connections));
+    let connections = Connections::new(max_connections());
     let (draining, is_draining) = watch::channel(false);
-    let ended = Arc::new(Notify::new());
-    let upkeep = tokio::spawn(run_upkeep(Arc::clone(&state)));
+    let upkeep = tokio::spawn(run_upkeep(Arc::clone(&state), Arc::clone(&connections)));
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
                 // Connections that are waiting already are served before the loop ends.
                 biased;
-                (stream, peer, permit) = next_connection(&listener, &connections) => {
-                    let connection =
-                        serve_connection(stream, peer, Arc::clone(&state), router.clone(), is_draining.clone());
-                    let ended = Arc::clone(&ended);
-                    tokio::spawn(async move {
-                        connection.await;
-                        drop(permit);
-                        ended.notify_one();
-                    });
+                (stream, peer) = next_connection(&listener) => {
+                    if let Some(connection) = connections.admit(state.limited_client(peer)) {
+                        let (state, router) = (Arc::clone(&state), router.clone());
+                        let answer = move |request| {
+                            middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request)
+                        };
+                        tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
+                    }
                 }
                 () = &mut *until => return,
             }
@@ -98,14 +98,9 @@ where
     accept(&mut shutdown.next().map(drop)).await;
     state.stop_being_ready();
     draining.send_replace(true);
-    let all_ended = async {
-        while connections.available_permits() < max_connections {
-            ended.notified().await;
-        }
-    };
     let drained = async {
         tokio::select! {
-            () = all_ended => {}
+            () = connections.all_closed() => {}
             () = tokio::time::sleep(DRAIN_TIMEOUT) => {
                 tracing::warn!(timeout_s = DRAIN_TIMEOUT.as_secs(), "aborting requests that are still in flight");
             }
@@ -120,25 +115,24 @@ where
 /// Serves metrics and health checks on their own listener for as long as the process runs.
 pub async fn serve_metrics(listener: TcpListener, state: Arc<AppState>) {
     let router = metrics_router(state);
-    let connections = Arc::new(Semaphore::new(MAX_METRICS_CONNECTIONS));
+    let connections = Connections::new(MAX_METRICS_CONNECTIONS);
+    let (_draining, is_draining) = watch::channel(false);
     loop {
-        let (stream, _, permit) = next_connection(&listener, &connections).await;
-        let router = router.clone();
-        let service = service_fn(move |request: Request<Incoming>| router.clone().call(request));
-        tokio::spawn(async move {
-            if let Err(err) = http_builder().serve_connection(with_write_timeout(stream), service).await {
-                tracing::debug!(error = %err, "metrics connection failed");
-            }
-            drop(permit);
-        });
+        let (stream, _) = next_connection(&listener).await;
+        if let Some(connection) = connections.admit(None) {
+            let router = router.clone();
+            let answer = move |request| middleware::call(router.clone(), request);
+            tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
+        }
     }
 }
 
-async fn run_upkeep(state: Arc<AppState>) {
+async fn run_upkeep(state: Arc<AppState>, connections: Arc<Connections>) {
     let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         interval.tick().await;
         state.run_upkeep();
+        connections.log_closed();
     }
 }
 
@@ -156,19 +150,11 @@ fn max_connections() -> usize {
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-/// Accepts the next connection, once there is a permit for it.
-async fn next_connection(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+/// Accepts the next connection.
+async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                // The semaphore is never closed.
-                if let Ok(permit) = Arc::clone(connections).acquire_owned().await {
-                    return (stream, peer, permit);
-                }
-            }
+            Ok(accepted) => return accepted,
             Err(err) => {
                 tracing::warn!(error = %err, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -177,10 +163,12 @@ async fn next_connection(
     }
 }
 
-fn http_builder() -> http1::Builder {
+fn http_builder(connection: &Connection) -> http1::Builder {
+    let header_read_timeout =
+        if connection.is_crowded { CROWDED_HEADER_READ_TIMEOUT } else { HEADER_READ_TIMEOUT };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .header_read_timeout(header_read_timeout)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS);
     http
@@ -195,37 +183,39 @@ fn with_write_timeout(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStr
     TokioIo::new(Box::pin(stream))
 }
 
-/// Serves one connection, until its end or until it has no request in flight during shutdown.
-async fn serve_connection(
+/// Serves one connection until its end. If it has to make room for another one, or during shutdown, it ends as soon as it
+/// has no request in flight.
+async fn serve_connection<F: Future<Output = Response>>(
     stream: TcpStream,
-    peer: SocketAddr,
-    state: Arc<AppState>,
-    router: Router,
+    connection: Connection,
     mut is_draining: watch::Receiver<bool>,
+    answer: impl Fn(Request<Incoming>) -> F,
 ) {
     // A connection accepted during shutdown gets one request.
     let keep_alive = !*is_draining.borrow();
-    let requested = Arc::new(Notify::new());
-    let on_request = Arc::clone(&requested);
-    let service = service_fn(move |request: Request<Incoming>| {
-        on_request.notify_one();
-        let answer = middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request);
-        answer.map(Ok::<_, Infallible>)
+    let service = service_fn(|request: Request<Incoming>| {
+        connection.on_request();
+        answer(request).map(Ok::<_, Infallible>)
     });
-    let connection =
-        http_builder().keep_alive(keep_alive).serve_connection(with_write_timeout(stream), service);
-    tokio::pin!(connection);
+    let http = http_builder(&connection)
+        .keep_alive(keep_alive)
+        .serve_connection(with_write_timeout(stream), service);
+    tokio::pin!(http);
+    let drained = async {
+        drop(is_draining.wait_for(|is_draining| *is_draining).await);
+        drop(tokio::time::timeout(FIRST_REQUEST_GRACE, connection.requested()).await);
+    };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        has_requested = async {
-            drop(is_draining.wait_for(|is_draining| *is_draining).await);
-            tokio::time::timeout(FIRST_REQUEST_GRACE, requested.notified()).await.is_ok()
-        } => {
-            if !has_requested {
-                return;
-            }
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        ended = http.as_mut() => Some(ended),
+        () = connection.must_end() => None,
+        () = drained => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None if !connection.has_requested() => return,
+        None => {
+            http.as_mut().graceful_shutdown();
+            http.await
         }
     };
     // Disconnects are normal, and hyper has already answered malformed requests.

@@ -1,6 +1,6 @@
 //! The state that every request handler shares, and what it is built from.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
 use super::channel_filter::ChannelFilter;
+use super::client_permits::ClientPermits;
 use super::error::Error;
 use super::feed_cache::FeedCache;
 use super::middleware::access::{Access, AccessConfig};
@@ -26,6 +27,9 @@ use crate::telegram::url::parse_channel;
 
 /// Requests in flight; more are rejected at once instead of making all of them slow.
 pub(super) const MAX_REQUESTS: u32 = 2048;
+
+/// Requests in flight of one client behind a trusted proxy.
+pub(super) const MAX_REQUESTS_PER_CLIENT: usize = 64;
 
 /// What the web service is configured with.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct AppState {
     pub(super) page_limit: DefaultDirectRateLimiter,
     /// Permits of requests in flight.
     pub(super) requests: Semaphore,
+    /// Permits of requests in flight, by client behind a trusted proxy.
+    pub(super) client_requests: ClientPermits,
     pub(super) is_ready: AtomicBool,
     pub(super) n_panics: AtomicU64,
 }
@@ -93,10 +99,19 @@ impl AppState {
             metrics,
             page_limit: RateLimiter::direct(config.page_rate),
             requests: Semaphore::new(MAX_REQUESTS as usize),
+            client_requests: ClientPermits::new(MAX_REQUESTS_PER_CLIENT),
             is_ready: AtomicBool::new(true),
             n_panics: AtomicU64::new(0),
             config,
         })
+    }
+
+    /// Returns the client whose number of connections is limited; `None` for this machine and trusted proxies, which have
+    /// many clients behind them.
+    pub(super) fn limited_client(&self, peer: SocketAddr) -> Option<IpAddr> {
+        let ip = peer.ip().to_canonical();
+        let is_trusted = self.config.trusted_proxies.iter().any(|network| network.contains(&ip));
+        (!ip.is_loopback() && !is_trusted).then_some(ip)
     }
 
     /// Parses what a person typed for a channel, and checks that the channel is served.

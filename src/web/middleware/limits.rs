@@ -1,4 +1,4 @@
-//! Limits of the routes that serve feeds and pages: requests in flight, and time per request.
+//! Limits of the routes that serve feeds and pages: requests in flight, also of one client, and time per request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,15 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 
+use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::state::AppState;
 
 /// Time for one request: feed readers give up after 15 seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// When a client with too many requests in flight may send the next one.
+const CLIENT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Adds the limits to a router.
 pub(in crate::web) fn with_limits(
@@ -24,6 +28,12 @@ pub(in crate::web) fn with_limits(
 
 async fn limit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    // A client that is connected directly has few connections, and one request in flight on each.
+    let forwarded = request.extensions().get::<RequestContext>().filter(|context| context.is_forwarded);
+    let of_client = forwarded.map(|context| state.client_requests.of(context.client).try_acquire_owned());
+    let Ok(_permit_of_client) = of_client.transpose() else {
+        return Error::RateLimited(CLIENT_RETRY_AFTER).answer(&headers);
+    };
     let Ok(_permit) = state.requests.try_acquire() else {
         return Error::Overloaded.answer(&headers);
     };

@@ -81,10 +81,11 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
     let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
     state.access.authorize(request, peer, client)?;
     let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
-    Ok(RequestContext { client, base_url, query })
+    Ok(RequestContext { client, is_forwarded: client != peer, base_url, query })
 }
 
-async fn call(mut router: Router, request: Request<Incoming>) -> Response {
+/// Calls the router.
+pub(super) async fn call(mut router: Router, request: Request<Incoming>) -> Response {
     match router.call(request).await {
         Ok(response) => response,
         Err(infallible) => match infallible {},

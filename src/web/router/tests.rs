@@ -14,6 +14,8 @@ use crate::archive::Archive;
 use crate::config::{Cli, Config};
 use crate::metrics::Metrics;
 use crate::service::build_state;
+use crate::web::base_url::BaseUrl;
+use crate::web::context::RequestContext;
 
 /// The recorder is process-wide.
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::install().unwrap()));
@@ -51,6 +53,25 @@ async fn requests_over_the_limit_are_rejected_but_health_checks_are_not() {
     assert_eq!(status(&router, "/").await, (StatusCode::SERVICE_UNAVAILABLE, true));
     assert_eq!(status(&router, "/-/healthz").await, (StatusCode::OK, false));
     assert_eq!(status(&router, "/-/readyz").await, (StatusCode::OK, false));
+}
+
+#[tokio::test]
+async fn a_client_behind_a_proxy_has_at_most_64_requests_in_flight() {
+    let state = state().await;
+    let router = router(&state);
+    let status = async |client: &str| {
+        let client = client.parse().unwrap();
+        let base_url = BaseUrl::of_host("http", "feeds.example.org");
+        let context = RequestContext { client, is_forwarded: true, base_url, query: None };
+        let request = Request::builder().uri("/").extension(context).body(Body::empty()).unwrap();
+        router.clone().call(request).await.unwrap().status()
+    };
+    let of_client = state.client_requests.of("192.0.2.1".parse().unwrap());
+    let mut others = of_client.try_acquire_many(63).unwrap();
+    assert_eq!(status("192.0.2.1").await, StatusCode::OK);
+    others.merge(of_client.try_acquire().unwrap());
+    assert_eq!(status("192.0.2.1").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(status("192.0.2.2").await, StatusCode::OK, "another client is not affected");
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! DNS rebinding: a name that resolves to a public IP address first and to a private one later.
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,22 +9,18 @@ use super::{CHANNEL, FAST, channel, links};
 use crate::support::app::App;
 use crate::support::fake_dns::{self, RecordType};
 use crate::support::fake_telegram::FakeTelegram;
-use crate::support::print_note;
+use crate::support::namespace;
 
 /// A public address, which belongs to this machine in the test's network namespace.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(1, 2, 3, 4);
-
-/// The environment variable that is set inside the network namespace.
-const IS_INSIDE: &str = "TELEWIRE_TEST_NETWORK";
 
 const NAME: &str = "media::dns_rebinding::dns_rebinding_to_a_private_ip_is_refused";
 
 /// Runs itself again in a network namespace without internet access, in which [`PUBLIC`] is an address of this machine.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the variable is set by the test itself")]
 fn dns_rebinding_to_a_private_ip_is_refused() {
-    if env::var_os(IS_INSIDE).is_none() {
-        return run_in_namespace();
+    if !namespace::has_addresses(&[PUBLIC], NAME) {
+        return;
     }
     let public = TcpListener::bind((PUBLIC, 0)).unwrap();
     let port = public.local_addr().unwrap().port();
@@ -65,21 +59,4 @@ fn dns_rebinding_to_a_private_ip_is_refused() {
     }
     assert!(n_queries.load(Ordering::SeqCst) > 1, "the name was resolved again");
     assert!(!inside.is_empty() && inside.iter().all(|canary| canary.n_connections() == 0));
-}
-
-fn run_in_namespace() {
-    let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--net", "sh", "-ec", script]).arg(env::current_exe().unwrap());
-        command.env(IS_INSIDE, "").output()
-    };
-    let up = format!("ip link set lo up; ip address add {PUBLIC}/32 dev lo");
-    if !unshare(&up).is_ok_and(|output| output.status.success()) {
-        return print_note(
-            "dns_rebinding_to_a_private_ip_is_refused: skipped, because network namespaces are not available",
-        );
-    }
-    let output = unshare(&format!("{up}; exec \"$0\" --exact {NAME} --nocapture")).unwrap();
-    assert!(output.status.success(), "{output:#?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:#?}");
 }

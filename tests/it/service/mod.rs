@@ -2,6 +2,7 @@
 
 mod access;
 mod conditional;
+mod connections;
 mod failures;
 mod feeds;
 mod limits;

@@ -28,6 +28,8 @@ pub(crate) struct App {
     secrets: Vec<String>,
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_telewire");
+
 /// Flags whose values are secrets.
 const SECRETS: [&str; 2] = ["--token", "--media-key"];
 
@@ -49,9 +51,22 @@ impl App {
         app
     }
 
+    /// Starts the service with a limit of open files.
+    pub(crate) fn start_with_open_files(n_files: u32, upstream: &str, flags: &[&str]) -> Self {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={n_files}")).arg(PROGRAM).env_clear();
+        let mut app = Self::spawn(command, "127.0.0.1:0", new_folder(), upstream, flags);
+        app.address = app.wait_for_listener("");
+        app
+    }
+
     /// Starts the service without waiting until it listens.
     pub(crate) fn launch(listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
-        let mut child = telewire()
+        Self::spawn(telewire(), listen, folder, upstream, flags)
+    }
+
+    fn spawn(mut command: Command, listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", listen, "--upstream", upstream])
             .env("TELEWIRE_LOG_FORMAT", "text")
             .args(flags)
@@ -227,7 +242,7 @@ fn output(command: &mut Command) -> Output {
 }
 
 fn telewire() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_telewire"));
+    let mut command = Command::new(PROGRAM);
     command.env_clear();
     command
 }

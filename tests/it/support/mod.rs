@@ -6,6 +6,7 @@ pub(crate) mod fake_dns;
 pub(crate) mod fake_telegram;
 pub(crate) mod golden;
 pub(crate) mod http;
+pub(crate) mod namespace;
 pub(crate) mod postgres;
 pub(crate) mod reader;
 pub(crate) mod wait;
