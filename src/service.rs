@@ -77,6 +77,11 @@ impl Service {
     pub async fn start(mut config: Config, metrics: Arc<Metrics>) -> Result<Self, StartError> {
         let (listener, address) = listen(config.web.listen)?;
         config.web.listen = address;
+        if !config.web.trusted_proxies.is_empty() && config.web.public_url.is_none() {
+            tracing::warn!(
+                "feeds link to the host that the trusted proxies pass on; set --public-url, so that no client can choose it"
+            );
+        }
         let archive = open_archive(&config).await?;
         let state = build_state(&config, Arc::clone(&archive), metrics)?;
         if config.retention != Retention::default() {

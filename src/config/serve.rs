@@ -45,7 +45,7 @@ pub struct ServeArgs {
     /// URL under which readers reach the service, such as `https://feeds.example.org`; taken from each request if not set
     #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<BaseUrl>,
-    /// Reverse proxies whose X-Forwarded-For, -Host and -Proto headers are trusted, such as 127.0.0.1 or 10.0.0.0/8
+    /// Reverse proxies whose Forwarded or X-Forwarded-For, -Host and -Proto headers are trusted, such as 127.0.0.1 or 10.0.0.0/8
     #[arg(long, env = "TELEWIRE_TRUSTED_PROXIES", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
     /// Separate address and port for metrics and health checks

@@ -1,15 +1,21 @@
 //! Permits per client, for what one client must not use up.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
-use super::middleware::client_ip::network_of;
-
 /// The number of clients from which on idle ones are removed.
 const MAX_TRACKED_CLIENTS: usize = 1000;
+
+/// Returns the address that limits apply to: an IPv6 client usually controls a whole /64 network.
+pub(super) fn network_of(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+    }
+}
 
 /// The same number of permits for each client.
 pub(super) struct ClientPermits {

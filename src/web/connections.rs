@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, SetOnce};
 
-use super::middleware::client_ip::network_of;
+use super::client_permits::network_of;
 use crate::metrics;
 use crate::resilience::tally::Tally;
 

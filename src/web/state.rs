@@ -38,7 +38,7 @@ pub struct WebConfig {
     pub listen: SocketAddr,
     /// The base URL under which readers reach the service; taken from each request if absent.
     pub public_url: Option<BaseUrl>,
-    /// Proxies whose `X-Forwarded-*` headers are trusted.
+    /// Proxies whose `X-Forwarded-*` and `Forwarded` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Tokens and rate limits.
     pub access: AccessConfig,
@@ -54,6 +54,13 @@ pub struct WebConfig {
     pub page_rate: Quota,
     /// Metrics have their own listener and are not served beside the feeds.
     pub has_metrics_listener: bool,
+}
+
+impl WebConfig {
+    /// Returns whether an address is that of a trusted proxy.
+    pub(super) fn is_trusted_proxy(&self, ip: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&ip))
+    }
 }
 
 /// The shared state of all request handlers.
@@ -110,8 +117,7 @@ impl AppState {
     /// many clients behind them.
     pub(super) fn limited_client(&self, peer: SocketAddr) -> Option<IpAddr> {
         let ip = peer.ip().to_canonical();
-        let is_trusted = self.config.trusted_proxies.iter().any(|network| network.contains(&ip));
-        (!ip.is_loopback() && !is_trusted).then_some(ip)
+        (!ip.is_loopback() && !self.config.is_trusted_proxy(ip)).then_some(ip)
     }
 
     /// Parses what a person typed for a channel, and checks that the channel is served.

@@ -11,7 +11,7 @@ use headers::authorization::{Authorization, Basic, Bearer};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::client_ip::FORWARDED_FOR;
+use super::forwarded::is_forwarded;
 use super::rate_limit::{ClientRate, RateLimit};
 use crate::media::signed_url;
 use crate::web::error::Error;
@@ -109,7 +109,7 @@ impl Access {
             return Ok(());
         }
         // Clients behind a proxy on this machine that is not trusted would share one limit.
-        let is_local = peer.is_loopback() && !request.headers().contains_key(FORWARDED_FOR);
+        let is_local = peer.is_loopback() && !is_forwarded(request.headers());
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local) {
             rate_limit.check(client)?;
         }

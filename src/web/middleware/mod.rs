@@ -5,7 +5,7 @@
 
 pub(super) mod access;
 mod base_url;
-pub(super) mod client_ip;
+mod forwarded;
 mod host;
 pub(super) mod limits;
 pub(super) mod panic;
@@ -29,6 +29,7 @@ use super::error::Error;
 use super::feeds;
 use super::state::AppState;
 use crate::metrics;
+use forwarded::Origin;
 use request_id::RequestId;
 use route::Route;
 
@@ -76,8 +77,9 @@ pub(super) async fn handle(
 /// Checks a request and removes its token.
 fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
     host::normalize_host(request)?;
-    let base_url = base_url::of_request(&state.config, request.headers(), peer);
-    let client = client_ip::client_ip(request.headers(), peer, &state.config.trusted_proxies);
+    let origin = Origin::of(request.headers(), peer, |ip| state.config.is_trusted_proxy(ip));
+    let base_url = base_url::of_request(&state.config, request.headers(), &origin);
+    let client = origin.client;
     let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
     state.access.authorize(request, peer, client)?;
     let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));

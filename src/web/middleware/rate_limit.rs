@@ -7,7 +7,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::client_ip::network_of;
+use crate::web::client_permits::network_of;
 use crate::web::error::Error;
 
 /// The requests that one client may send.

@@ -242,10 +242,11 @@ fn rate_limit_holds_for_ten_thousand_cold_channels() {
 }
 
 #[test]
-fn x_forwarded_headers_need_a_trusted_proxy() {
+fn x_forwarded_host_is_that_of_the_outermost_trusted_proxy() {
     let headers = [
         ("Host", "inner:8080"),
-        ("X-Forwarded-Host", "feeds.example.org"),
+        ("X-Forwarded-For", "192.0.2.7, 10.0.0.1"),
+        ("X-Forwarded-Host", "evil.example, feeds.example.org, inner:8080"),
         ("X-Forwarded-Proto", "https, http"),
     ];
     for (flags, own) in [
