@@ -92,7 +92,7 @@ pub struct CompressedSnapshot {
 
 impl CompressedSnapshot {
     /// Compresses a snapshot; `changed` is stored beside it.
-    pub(super) fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
+    pub(crate) fn new(snapshot: &Snapshot, changed: Option<Timestamp>) -> io::Result<Self> {
         Ok(Self {
             bytes: compressed_json::encode(snapshot)?.into_boxed_slice(),
             changed,

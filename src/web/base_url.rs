@@ -6,7 +6,7 @@ use std::str::FromStr;
 use url::Url;
 
 /// A base URL without a trailing slash, such as `https://feeds.example.org` or `https://example.org/feeds`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseUrl(String);
 
 impl FromStr for BaseUrl {

@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
+use moka::Entry;
 use moka::sync::Cache;
 
+use super::base_url::BaseUrl;
 use super::caching::Validators;
 use super::encoding::Encoding;
 use super::error::Error;
@@ -27,83 +29,106 @@ use crate::resilience::single_flight::SingleFlight;
 /// Approximate size of an entry beside the feed itself, in bytes.
 const ENTRY_OVERHEAD: usize = 1024;
 
-/// A feed is cached under its self URL, which ends with its format. Most feeds are only requested in one encoding.
-type Key = (String, Encoding);
+/// Renderings of one feed. Without `--public-url` the client chooses the host.
+const MAX_VARIANTS: usize = 6;
+
+/// What the bytes of a feed depend on, besides its path and its posts. Most feeds are only requested in one variant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    pub(super) base_url: BaseUrl,
+    pub(super) encoding: Encoding,
+}
+
+/// The canonical path of a feed, which ends with its format.
+type FeedPath = String;
 
 /// Renderings of different snapshots do not wait for each other; a snapshot is identified by its memory address.
-type RenderKey = (Key, usize);
+type RenderKey = (FeedPath, Variant, usize);
 
 /// Rendered feeds.
 pub(super) struct FeedCache {
-    feeds: Cache<Key, Arc<RenderedFeed>>,
+    /// The newest rendering of each feed is first.
+    feeds: Cache<FeedPath, Arc<[Arc<RenderedFeed>]>>,
     renderings: Arc<SingleFlight<RenderKey, Option<Arc<RenderedFeed>>>>,
 }
 
 impl FeedCache {
     /// Returns an empty cache of at most `max_bytes`.
-    pub(super) fn new(max_bytes: u64) -> Self {
-        let weigher = |key: &Key, feed: &Arc<RenderedFeed>| {
-            u32::try_from(ENTRY_OVERHEAD + key.0.len() + feed.body.len()).unwrap_or(u32::MAX)
+    pub(super) fn new(max_bytes: u64) -> Arc<Self> {
+        let weigher = |path: &FeedPath, feeds: &Arc<[Arc<RenderedFeed>]>| {
+            let bodies: usize = feeds.iter().map(|feed| ENTRY_OVERHEAD + feed.body.len()).sum();
+            u32::try_from(path.len() + bodies).unwrap_or(u32::MAX)
         };
         let feeds = Cache::builder().max_capacity(max_bytes).weigher(weigher).build();
-        Self { feeds, renderings: SingleFlight::new() }
+        Arc::new(Self { feeds, renderings: SingleFlight::new() })
     }
 
-    /// Returns the feed with this self URL, which may have been rendered from an older snapshot.
-    pub(super) fn get(&self, self_url: String, encoding: Encoding) -> Option<Arc<RenderedFeed>> {
-        self.feeds.get(&(self_url, encoding))
+    /// Returns the feed with this canonical path, which may have been rendered from an older snapshot.
+    pub(super) fn get(&self, path: &str, variant: &Variant) -> Option<Arc<RenderedFeed>> {
+        self.feeds.get(path)?.iter().find(|feed| feed.variant == *variant).cloned()
     }
 
-    /// Returns the feed of a snapshot, rendered if needed.
+    /// Returns the feed of a snapshot, rendered if needed. Its self URL is the base URL with the path.
     ///
     /// # Errors
     ///
     /// [`Error::Internal`] if rendering fails; the cause is logged.
     pub(super) async fn get_or_render(
-        &self,
+        self: &Arc<Self>,
         channel: ChannelName,
         snapshot: &Arc<CompressedSnapshot>,
         format: Format,
-        encoding: Encoding,
+        path: &str,
+        variant: Variant,
         options: FeedOptions,
     ) -> Result<Arc<RenderedFeed>, Error> {
-        let key = (options.self_url.clone(), encoding);
-        if let Some(feed) = current(&self.feeds, &key, snapshot) {
+        if let Some(feed) = self.current(path, &variant, snapshot) {
             return Ok(feed);
         }
-        let address = Arc::as_ptr(snapshot).addr();
-        let (feeds, snapshot) = (self.feeds.clone(), Arc::clone(snapshot));
+        let path = path.to_owned();
+        let key = (path.clone(), variant.clone(), Arc::as_ptr(snapshot).addr());
+        let (cache, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
         let render = || async move {
             // Another rendering may have finished since the lookup.
-            let key = (options.self_url.clone(), encoding);
-            if let Some(feed) = current(&feeds, &key, &snapshot) {
+            if let Some(feed) = cache.current(&path, &variant, &snapshot) {
                 return Some(feed);
             }
-            let render = move || RenderedFeed::new(channel, &snapshot, format, encoding, &options);
+            let render = move || RenderedFeed::new(channel, variant, &snapshot, format, &options);
             let feed = cpu_pool::try_run(render).await;
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
             let feed = Arc::new(feed);
-            feeds.insert(key, Arc::clone(&feed));
+            cache.insert(path, &feed);
             Some(feed)
         };
-        self.renderings.run((key, address), render).await.flatten().ok_or(Error::Internal)
+        self.renderings.run(key, render).await.flatten().ok_or(Error::Internal)
+    }
+
+    /// Returns the cached feed if it was rendered from this snapshot.
+    fn current(
+        &self,
+        path: &str,
+        variant: &Variant,
+        snapshot: &Arc<CompressedSnapshot>,
+    ) -> Option<Arc<RenderedFeed>> {
+        self.get(path, variant).filter(|feed| feed.is_of(snapshot))
+    }
+
+    /// Adds a rendering. The oldest one is removed if there are too many.
+    fn insert(&self, path: FeedPath, feed: &Arc<RenderedFeed>) {
+        let with_others = |entry: Option<Entry<FeedPath, Arc<[Arc<RenderedFeed>]>>>| {
+            let others = entry.iter().flat_map(|entry| entry.value().iter());
+            let others = others.filter(|other| other.variant != feed.variant).take(MAX_VARIANTS - 1);
+            std::iter::once(feed).chain(others).cloned().collect()
+        };
+        self.feeds.entry(path).and_upsert_with(with_others);
     }
 }
 
-/// Returns the cached feed if it was rendered from this snapshot.
-fn current(
-    feeds: &Cache<Key, Arc<RenderedFeed>>,
-    key: &Key,
-    snapshot: &Arc<CompressedSnapshot>,
-) -> Option<Arc<RenderedFeed>> {
-    feeds.get(key).filter(|feed| feed.is_of(snapshot))
-}
-
-/// A rendered feed in one encoding.
+/// A rendered feed.
 pub(super) struct RenderedFeed {
     channel: ChannelName,
+    variant: Variant,
     format: Format,
-    encoding: Encoding,
     body: Bytes,
     validators: Validators,
     /// The snapshot this was rendered from; if it is no longer current, the rendering is stale.
@@ -113,14 +138,14 @@ pub(super) struct RenderedFeed {
 impl RenderedFeed {
     fn new(
         channel: ChannelName,
+        variant: Variant,
         snapshot: &Arc<CompressedSnapshot>,
         format: Format,
-        encoding: Encoding,
         options: &FeedOptions,
     ) -> io::Result<Self> {
         let (body, validators) = render(&snapshot.decompress()?, snapshot.changed(), format, options);
-        let body = encoding.encode(body)?;
-        Ok(Self { channel, format, encoding, body, validators, snapshot: Arc::downgrade(snapshot) })
+        let body = variant.encoding.encode(body)?;
+        Ok(Self { channel, variant, format, body, validators, snapshot: Arc::downgrade(snapshot) })
     }
 
     /// Returns the name that the channel was requested by.
@@ -135,7 +160,7 @@ impl RenderedFeed {
 
     /// Returns the response to a request.
     pub(super) fn respond(&self, cached: &CachedChannel, request: &HeaderMap) -> Response {
-        respond(&self.validators, self.format, self.encoding, self.body.clone(), cached, request)
+        respond(&self.validators, self.format, self.variant.encoding, self.body.clone(), cached, request)
     }
 }
 
@@ -179,4 +204,51 @@ pub(super) fn respond(
     }
     *response.body_mut() = body.into();
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::signed_url::MediaLinker;
+    use crate::model::channel::Channel;
+    use crate::model::rich_text::RichText;
+
+    fn snapshot() -> Arc<CompressedSnapshot> {
+        let channel = Channel {
+            name: ChannelName::new("sample").unwrap(),
+            id: None,
+            url: "https://example.org/sample".into(),
+            title: "Sample".into(),
+            about: RichText::default(),
+            photo: None,
+            counters: Vec::new(),
+            verified: false,
+            warning: None,
+        };
+        let snapshot = Snapshot { channel, posts: Vec::new(), has_older: false };
+        Arc::new(CompressedSnapshot::new(&snapshot, None).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_feed_has_few_renderings_that_differ_by_host() {
+        let (cache, snapshot) = (FeedCache::new(1 << 20), snapshot());
+        let host = |n| Variant {
+            base_url: BaseUrl::of_host("http", &format!("host-{n}.example")),
+            encoding: Encoding::Gzip,
+        };
+        for n in 0..100 {
+            let variant = host(n);
+            let media = MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None };
+            let self_url = variant.base_url.with_path("/sample/rss");
+            let options = FeedOptions { self_url, media, ..FeedOptions::default() };
+            let name = snapshot.channel().clone();
+            let feed = cache
+                .get_or_render(name, &snapshot, Format::Rss, "/sample/rss", variant, options)
+                .await
+                .unwrap_or_else(|err| panic!("{err}"));
+            assert!(feed.is_of(&snapshot) && cache.get("/sample/rss", &host(n)).is_some());
+        }
+        let cached: Vec<_> = (0..100).filter(|n| cache.get("/sample/rss", &host(*n)).is_some()).collect();
+        assert_eq!(cached, [94, 95, 96, 97, 98, 99]);
+    }
 }

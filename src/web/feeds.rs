@@ -11,7 +11,7 @@ use super::canonical;
 use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
-use super::feed_cache::{render, respond};
+use super::feed_cache::{Variant, render, respond};
 use super::state::AppState;
 use super::{pages, probes};
 use crate::channels::STALE_MAX_AGE;
@@ -101,10 +101,13 @@ pub(super) fn cached_response<B>(
     if !is_read || canonical::parse_query(query).ok()? != FeedPageRequest::default() {
         return None;
     }
-    let self_url = context.base_url.with_path(request.uri().path());
-    let feed = state.feeds.get(self_url, Encoding::accepted(request.headers()))?;
+    let feed = state.feeds.get(request.uri().path(), &variant(context, request.headers()))?;
     let cached = state.channels.ready(feed.channel())?;
     feed.is_of(&cached.snapshot).then(|| feed.respond(&cached, request.headers()))
+}
+
+fn variant(context: &RequestContext, headers: &HeaderMap) -> Variant {
+    Variant { base_url: context.base_url.clone(), encoding: Encoding::accepted(headers) }
 }
 
 /// Returns a feed without parameters.
@@ -124,8 +127,8 @@ async fn first_page(
         media: state.media_linker(&context.base_url),
         ..FeedOptions::default()
     };
-    let encoding = Encoding::accepted(headers);
-    let feed = state.feeds.get_or_render(name, &cached.snapshot, format, encoding, options).await?;
+    let variant = variant(context, headers);
+    let feed = state.feeds.get_or_render(name, &cached.snapshot, format, path, variant, options).await?;
     Ok(feed.respond(&cached, headers))
 }
 

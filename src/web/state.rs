@@ -67,7 +67,7 @@ impl WebConfig {
 pub struct AppState {
     pub(super) config: WebConfig,
     pub(super) channels: Arc<Channels>,
-    pub(super) feeds: FeedCache,
+    pub(super) feeds: Arc<FeedCache>,
     pub(super) media_client: MediaClient,
     pub(super) media_resolver: Arc<MediaResolver>,
     pub(super) media_keys: Arc<MediaKeys>,

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::HOST;
 
 use super::forwarded::Origin;
-use super::host::parse_host;
+use super::host::{Host, parse_host};
 use crate::web::base_url::BaseUrl;
 use crate::web::state::WebConfig;
 
@@ -16,12 +16,15 @@ pub(super) fn of_request(config: &WebConfig, headers: &HeaderMap, origin: &Origi
     if let Some(public_url) = &config.public_url {
         return public_url.clone();
     }
-    // An invalid `Host` header was rejected before.
-    let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
-    let host = origin.host.and_then(parse_host).or(requested);
+    // An invalid `Host` header was rejected before; it may be empty.
+    let requested = || headers.get(HOST).and_then(|host| parse_host(host.to_str().ok()?));
+    let Some(Host { name, port }) = origin.host.and_then(parse_host).or_else(requested) else {
+        return BaseUrl::of_host("http", &config.listen.to_string());
+    };
     let is_https = origin.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-    host.map_or_else(
-        || BaseUrl::of_host("http", &config.listen.to_string()),
-        |host| BaseUrl::of_host(if is_https { "https" } else { "http" }, host),
-    )
+    let (scheme, default_port) = if is_https { ("https", 443) } else { ("http", 80) };
+    match port.filter(|port| *port != default_port) {
+        Some(port) => BaseUrl::of_host(scheme, &format!("{name}:{port}")),
+        None => BaseUrl::of_host(scheme, &name),
+    }
 }

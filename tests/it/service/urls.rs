@@ -161,7 +161,7 @@ fn channel_name_is_cached_case_insensitively() {
 }
 
 #[test]
-fn self_link_follows_the_host_header() {
+fn self_link_is_the_canonical_url_of_the_requested_host() {
     let (_fake, app) = service(&[]);
     for (host, own) in [
         ("feeds.example.org", "\"http://feeds.example.org/harbour_news/rss\""),
@@ -170,6 +170,16 @@ fn self_link_follows_the_host_header() {
     ] {
         let feed = app.ask("GET", RSS, &[("Host", host)]);
         assert!(feed.text().contains(own), "{own}");
+    }
+    let plain = app.ask("GET", RSS, &[("Host", "feeds.example.org")]);
+    for spelling in
+        ["FEEDS.example.ORG", "feeds.example.org.", "feeds.example.org:80", "Feeds.Example.Org.:0080"]
+    {
+        let feed = app.ask("GET", RSS, &[("Host", spelling)]);
+        assert_eq!((feed.text(), feed.header("ETag")), (plain.text(), plain.header("ETag")), "{spelling}");
+    }
+    for (length, status) in [(255, 200), (256, 400)] {
+        assert_eq!(app.ask("GET", RSS, &[("Host", &"x".repeat(length))]).status, status, "{length}");
     }
     for hostile in ["evil\"><script>", "a/b", "user@evil.example", "a b", ""] {
         let feed = app.ask("GET", RSS, &[("Host", hostile)]);
@@ -183,6 +193,7 @@ fn public_url_overrides_the_host_header() {
     let feed = app.ask("GET", "/harbour_news/atom", &[("Host", "evil.example")]);
     assert!(feed.text().contains("\"https://example.org/feeds/harbour_news/atom\""));
     assert!(!feed.text().contains("evil.example"));
+    assert_eq!(app.ask("GET", "/harbour_news/atom", &[("Host", "other.example")]).text(), feed.text());
 }
 
 #[test]
