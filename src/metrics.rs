@@ -50,9 +50,16 @@ impl Metrics {
         counter!("telewire_panics_total").increment(0);
         counter!("telewire_skipped_posts_total").increment(0);
         counter!("telewire_connections_over_limit_total").increment(0);
-        for outcome in
-            ["ok", "no-posts", "page-not-trusted", "upstream-unreachable", "upstream-timeout", "internal"]
-        {
+        for outcome in [
+            "ok",
+            "no-posts",
+            "page-not-trusted",
+            "upstream-unreachable",
+            "upstream-timeout",
+            "upstream-busy",
+            "upstream-circuit-open",
+            "internal",
+        ] {
             counter!("telewire_refreshes_total", "outcome" => outcome).increment(0);
         }
         gauge!("telewire_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

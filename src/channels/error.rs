@@ -46,6 +46,13 @@ impl RefreshError {
         matches!(self, Self::Page(err) if err.is_authoritative())
     }
 
+    /// Returns whether no request was sent, because too many are waiting or the circuit breaker is open. There may be any
+    /// number of such errors.
+    pub(super) fn is_refusal(&self) -> bool {
+        let Self::Upstream(err) = self else { return false };
+        matches!(err.kind, UpstreamErrorKind::Busy | UpstreamErrorKind::CircuitOpen { .. })
+    }
+
     /// Returns the error's code for metrics and the `Cache-Status` header, such as `upstream-timeout`.
     #[must_use]
     pub fn code(&self) -> String {

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
+use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
 use crate::telegram::upstream::Priority;
 use failures::Failures;
@@ -73,6 +74,8 @@ pub struct Channels {
     config: ChannelsConfig,
     snapshots: SnapshotCache,
     failures: Failures,
+    /// Refreshes for which no request was sent.
+    refusals: Tally,
     refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
     follow_ups: Arc<SingleFlight<ChannelName, ()>>,
     backfills: Arc<SingleFlight<ChannelName, bool>>,
@@ -132,6 +135,7 @@ impl Channels {
             snapshots: SnapshotCache::new(config.cache_size),
             config,
             failures: Failures::new(),
+            refusals: Tally::new(),
             refreshes: SingleFlight::new(),
             follow_ups: SingleFlight::new(),
             backfills: SingleFlight::new(),
@@ -261,6 +265,16 @@ impl Channels {
             return false;
         }
         !self.archive.has(name, Caller::Reader).await.unwrap_or(false)
+    }
+
+    /// Logs how many refreshes were refused, once a minute: there may be one for every name that anybody invents.
+    pub fn run_upkeep(&self) {
+        if let Some(refreshes) = self.refusals.due() {
+            tracing::warn!(
+                refreshes,
+                "refused refreshes, because too many requests are waiting for Telegram or its circuit breaker is open"
+            );
+        }
     }
 
     /// Updates the gauges of the upstreams and the archive.

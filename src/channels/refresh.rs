@@ -116,7 +116,7 @@ impl Channels {
         }
     }
 
-    /// Logs a failed refresh, and marks a channel that is gone in the archive.
+    /// Logs a failed refresh, unless it was refused, and marks a channel that is gone in the archive.
     async fn report_failure(&self, name: &ChannelName, failure: &Failure, prior: PriorState) {
         let (error, attempts, is_cached) = (&failure.error, failure.attempts, prior == PriorState::Cached);
         if error.is_authoritative() {
@@ -124,6 +124,8 @@ impl Channels {
             if is_cached && let Err(err) = self.archive.mark_gone(name).await {
                 tracing::warn!(channel = %name, error = %err, "cannot mark channel as gone in the archive");
             }
+        } else if error.is_refusal() {
+            self.refusals.count();
         } else if is_cached {
             tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; serving the cached posts");
         } else {

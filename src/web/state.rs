@@ -139,8 +139,9 @@ impl AppState {
         MediaLinker { hosts: self.config.media_hosts.clone(), proxy }
     }
 
-    /// Removes what grows with the number of clients and requests.
+    /// Removes what grows with the number of clients and requests, and logs what is only counted.
     pub(super) fn run_upkeep(&self) {
+        self.channels.run_upkeep();
         self.access.run_upkeep();
         self.metrics.run_upkeep();
     }

@@ -62,6 +62,21 @@ fn invented_names_do_not_starve_a_known_channel() {
     }
 }
 
+/// While the circuit breaker is open, every invented name is refused.
+#[test]
+fn refused_names_are_counted_and_not_logged_one_by_one() {
+    let (_fake, app) = service(&["--burst", "100"]);
+    for n in 0..5 {
+        assert_eq!(app.get(&format!("/failing_{n}/rss")).status, 502);
+    }
+    for n in 0..50 {
+        assert_eq!(app.get(&format!("/made_up_{n}/rss")).status, 503);
+    }
+    app.wait_for_metric("telewire_refreshes_total{outcome=\"upstream-circuit-open\"}", 50.0);
+    assert!(!app.log().iter().any(|line| line.contains("made_up_")), "a refused name is in the log");
+    wait_until("the number is logged", || app.log().iter().any(|line| line.contains("refreshes=")));
+}
+
 /// A hundred readers of new channels at a time, as after an import: what cannot be answered in time is fetched all the same.
 #[test]
 fn new_channels_are_all_fetched_without_another_request() {
