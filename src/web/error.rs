@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
@@ -30,6 +32,18 @@ pub(super) enum Error {
     /// The `Host` header is missing, repeated or invalid.
     #[error("missing or invalid Host header: a request must name one host")]
     Host,
+    /// The request head is too large; holds the limit in bytes.
+    #[error("the request head is larger than {} KiB", .0 >> 10)]
+    HeadTooLarge(usize),
+    /// The method is neither GET nor HEAD.
+    #[error("unsupported method: this URL can only be read, with GET or HEAD")]
+    Method,
+    /// The percent-decoded path is not UTF-8.
+    #[error("the path is not valid UTF-8: check its percent-encoded characters")]
+    PathEncoding,
+    /// The form's `channel` is there more than once.
+    #[error("`channel` is repeated: ask for one channel at a time, as in /?channel=durov")]
+    RepeatedChannel,
     /// A query parameter is misspelled. Holds it and the parameter that was probably meant.
     #[error("unknown parameter `{0}`: did you mean `{1}`?")]
     UnknownParameter(String, &'static str),
@@ -85,9 +99,15 @@ impl Error {
     /// polling for days.
     fn status(&self) -> StatusCode {
         match self {
-            Self::ChannelName(_) | Self::Host | Self::UnknownParameter(..) | Self::Limit | Self::Before => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::ChannelName(_)
+            | Self::Host
+            | Self::PathEncoding
+            | Self::RepeatedChannel
+            | Self::UnknownParameter(..)
+            | Self::Limit
+            | Self::Before => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
@@ -134,6 +154,9 @@ impl Error {
         }
         if status == StatusCode::UNAUTHORIZED {
             set(WWW_AUTHENTICATE, "Basic realm=\"telewire\", charset=\"UTF-8\"");
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            set(ALLOW, "GET, HEAD");
         }
         if let Self::Media(MediaError::RangeNotSatisfiable(total)) = self {
             set(CONTENT_RANGE, &format!("bytes */{total}"));

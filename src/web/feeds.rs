@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Request, Uri};
 use axum::response::Response;
@@ -28,12 +29,15 @@ const MAX_QUOTED_CHARS: usize = 32;
 /// Answers every URL outside `/-/`: a feed of a channel, or the channel's page.
 pub(super) async fn answer(
     State(state): State<Arc<AppState>>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     Extension(context): Extension<RequestContext>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let answer = route(&state, &path, &context, &uri, &headers).await;
+    let answer = match path {
+        Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
+        Err(_) => Err(Error::PathEncoding),
+    };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
 

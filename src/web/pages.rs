@@ -67,8 +67,12 @@ fn page(state: &AppState, html: String) -> Response {
 /// Redirects the form on the home page to the channel's page. Any other query gets 404, because a reader would take the
 /// page for a broken feed.
 fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Result<Response, Error> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    let (_, typed) = pairs.find(|(key, _)| key == "channel").ok_or(Error::NotFound)?;
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let mut channels = pairs.filter(|(key, _)| key == "channel");
+    let (_, typed) = channels.next().ok_or(Error::NotFound)?;
+    if channels.next().is_some() {
+        return Err(Error::RepeatedChannel);
+    }
     let name = state.parse_channel(&typed)?;
     let path = canonical::path(&name, None);
     let with_token = with_token_in_path(context, path.trim_start_matches('/'));

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
 use axum::routing::get;
 
+use super::error::Error;
 use super::health::{health_routes, metrics_routes};
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
@@ -25,12 +28,24 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
         .merge(with_panic_handler(media, state))
         .merge(probes::routes())
         .merge(service)
+        .method_not_allowed_fallback(unrouted)
+        .fallback(unrouted)
         .with_state(Arc::clone(state))
 }
 
 /// Returns the routes of the metrics listener.
 pub(super) fn metrics_router(state: Arc<AppState>) -> Router {
-    health_routes().merge(metrics_routes()).with_state(state)
+    health_routes()
+        .merge(metrics_routes())
+        .method_not_allowed_fallback(unrouted)
+        .fallback(unrouted)
+        .with_state(state)
+}
+
+/// Answers what no route accepts: another method, as in `CONNECT host:443` and `OPTIONS *`, or an unknown URL.
+async fn unrouted(method: Method, headers: HeaderMap) -> Response {
+    let is_read = matches!(method, Method::GET | Method::HEAD);
+    if is_read { Error::NotFound } else { Error::Method }.answer(&headers)
 }
 
 #[cfg(test)]

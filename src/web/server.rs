@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
 use super::connections::{Connection, Connections};
-use super::middleware;
+use super::middleware::{self, limits::MAX_HEAD_BYTES};
 use super::router::{metrics_router, router};
 use super::state::AppState;
 
@@ -35,9 +35,6 @@ const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a client may stop reading a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Bytes of a request head.
-const MAX_HEADER_BYTES: usize = 32 << 10;
 
 /// Header lines of a request.
 const MAX_HEADERS: usize = 100;
@@ -169,7 +166,7 @@ fn http_builder(connection: &Connection) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(header_read_timeout)
-        .max_buf_size(MAX_HEADER_BYTES)
+        .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
     http
 }

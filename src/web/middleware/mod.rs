@@ -35,7 +35,7 @@ use route::Route;
 
 /// Answers one request, inside its own span.
 ///
-/// The steps: request ID → host → base URL → rate limit and token → cached feed → router (limits, panic handler, handler)
+/// The steps: request ID → size of the head → host → base URL → rate limit and token → cached feed → router (limits, panic handler, handler)
 /// → private caching → metrics → `X-Request-Id`.
 pub(super) async fn handle(
     state: Arc<AppState>,
@@ -76,6 +76,7 @@ pub(super) async fn handle(
 
 /// Checks a request and removes its token.
 fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
+    limits::check_head(request)?;
     host::normalize_host(request)?;
     let origin = Origin::of(request.headers(), peer, |ip| state.config.is_trusted_proxy(ip));
     let base_url = base_url::of_request(&state.config, request.headers(), &origin);

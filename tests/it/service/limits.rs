@@ -294,9 +294,12 @@ fn slowloris_connection_is_closed() {
 }
 
 #[test]
-fn oversized_request_head_returns_431() {
+fn request_head_of_32_kib_is_accepted_and_a_larger_one_returns_431() {
     let (_fake, app) = service(&[]);
-    let long = "x".repeat(200 << 10);
-    let answer = app.ask("GET", RSS, &[("X-Long", &long)]);
-    assert_eq!(answer.status, 431);
+    let without_value =
+        format!("GET {RSS} HTTP/1.1\r\nConnection: close\r\nHost: {}\r\nX-Long: \r\n\r\n", app.address);
+    for (n_bytes, status) in [(32 << 10, 200), ((32 << 10) + 1, 431), (40 << 10, 431), (200 << 10, 431)] {
+        let long = "x".repeat(n_bytes - without_value.len());
+        assert_eq!(app.ask("GET", RSS, &[("X-Long", &long)]).status, status, "{n_bytes} bytes");
+    }
 }

@@ -3,7 +3,7 @@
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake_telegram::Answer;
-use crate::support::page;
+use crate::support::{http, page};
 
 /// Resolves a relative `Location` like a reader does.
 fn follow(app: &App, target: &str, location: &str) -> String {
@@ -207,7 +207,9 @@ fn invalid_channel_or_query_returns_400() {
         ("/a,b/rss", "is not a channel"),
         ("/example.com/durov/rss", "is not a channel"),
         ("/..%2F..%2Fetc%2Fpasswd/rss", "is not a channel"),
-        ("/%00%FF/rss", ""),
+        ("/%00%FF/rss", "not valid UTF-8"),
+        ("/%ff/rss", "not valid UTF-8"),
+        ("/?channel=harbour_news&channel=other_one", "`channel` is repeated"),
         ("/%3Cscript%3E/rss", "is not a channel"),
         ("/t.me/+AbCdEfGhIjKl/rss", "leads to a private chat"),
         ("/t.me/joinchat/AbCdEfGhIjKl/atom", "leads to a private chat"),
@@ -242,11 +244,24 @@ fn unknown_format_returns_404() {
 }
 
 #[test]
-fn methods_other_than_get_and_head_return_405() {
-    let (_fake, app) = service(&[]);
-    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-        assert_eq!(app.ask(method, RSS, &[("Content-Length", "0")]).status, 405, "{method}");
+fn methods_other_than_get_and_head_return_405_with_allow() {
+    let (_fake, app) = service(&["--metrics-listen", "127.0.0.1:0"]);
+    let metrics = app.wait_for_listener("/-/metrics");
+    for (method, address, target) in [
+        ("POST", app.address, RSS),
+        ("PUT", app.address, RSS),
+        ("DELETE", app.address, "/-/healthz"),
+        ("OPTIONS", app.address, RSS),
+        ("OPTIONS", app.address, "*"),
+        ("CONNECT", app.address, "t.example:443"),
+        ("BREW", app.address, "/"),
+        ("POST", metrics, "/-/metrics"),
+    ] {
+        let answer = http::ask(address, method, target, &[("Content-Length", "0")]);
+        assert_eq!((answer.status, answer.header("Allow")), (405, Some("GET, HEAD")), "{method} {target}");
+        assert!(answer.text().contains("can only be read"), "{method} {target}: {}", answer.text());
     }
+    assert!(http::ask(metrics, "GET", "/unknown", &[]).text().contains("nothing at this URL"));
 }
 
 #[test]
