@@ -258,6 +258,7 @@ pub fn example() -> String {
 fn example_value(flag: &str) -> &'static str {
     match flag {
         "public-url" => "\"https://feeds.example.org\"",
+        "media-url" => "\"https://media.example.org\"",
         "trusted-proxies" => "\"127.0.0.1\"",
         "metrics-listen" => "\"127.0.0.1:9090\"",
         "proxy" => "\"socks5h://127.0.0.1:9050\"",

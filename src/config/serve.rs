@@ -199,6 +199,10 @@ pub struct MediaArgs {
     /// How readers get pictures and videos
     #[arg(long, env = "TELEWIRE_MEDIA", default_value = "proxy", value_parser = media_mode())]
     pub media: MediaMode,
+    /// URL under which people's browsers and apps reach the service for media, if the servers of their readers use another
+    /// one; --public-url if not set
+    #[arg(long, env = "TELEWIRE_MEDIA_URL", value_name = "URL")]
+    pub media_url: Option<BaseUrl>,
     /// Hosts whose media are embedded.
     #[command(flatten)]
     pub hosts: MediaHostArgs,
@@ -301,6 +305,7 @@ impl TryFrom<ServeArgs> for Config {
             channels: ChannelFilter { allow: args.access.allow_channels, deny: args.access.deny_channels },
             feed_cache_size: args.cache_size.as_u64() / FEED_CACHE_SHARE,
             media_mode: args.media.media,
+            media_url: args.media.media_url.clone(),
             media_hosts: args.media.hosts.media_hosts.clone(),
             page_rate: page_rate(rate),
             has_metrics_listener: args.metrics_listen.is_some(),

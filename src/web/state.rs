@@ -48,6 +48,8 @@ pub struct WebConfig {
     pub feed_cache_size: u64,
     /// How readers get pictures and videos.
     pub media_mode: MediaMode,
+    /// The base URL of media; that of the feed if absent.
+    pub media_url: Option<BaseUrl>,
     /// Hosts whose pictures and videos are embedded.
     pub media_hosts: MediaHosts,
     /// Pages of channels that are not cached, per second: crawlers must not use up the requests to Telegram.
@@ -132,8 +134,9 @@ impl AppState {
         if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed) }
     }
 
-    /// Returns how feeds link media files under a base URL.
+    /// Returns how feeds under a base URL link media files.
     pub(super) fn media_linker(&self, base_url: &BaseUrl) -> MediaLinker {
+        let base_url = self.config.media_url.as_ref().unwrap_or(base_url);
         let is_proxied = self.config.media_mode != MediaMode::Direct;
         let proxy = is_proxied.then(|| (base_url.to_string(), Arc::clone(&self.media_keys)));
         MediaLinker { hosts: self.config.media_hosts.clone(), proxy }

@@ -1,6 +1,7 @@
-//! ffprobe and Chromium play and seek in a video that the service streams.
+//! ffprobe and Chromium play and seek in a video that the service streams, and Chromium shows a picture.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -80,6 +81,24 @@ fn ffprobe_reads_ranges_of_a_video() {
 /// A browser process, killed at the end of the test.
 struct Browser(Child);
 
+impl Browser {
+    /// Opens a file. `resolver_rules` say which hosts the browser can reach, in the syntax of `--host-resolver-rules`.
+    fn open(file: &Path, resolver_rules: &str) -> Self {
+        let browser = Command::new("/usr/bin/chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+            .args(["--remote-debugging-port=0", "--disable-background-networking"])
+            .args(["--disable-component-update", "--disable-sync"])
+            .arg(format!("--host-resolver-rules={resolver_rules}"))
+            .arg(format!("--user-data-dir={}", file.with_extension("browser").display()))
+            .arg(format!("file://{}", file.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(browser.unwrap())
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
         drop(self.0.kill());
@@ -107,22 +126,46 @@ fn browser_seeks_in_a_video_of_a_feed() {
     );
     let file = app.folder.join("post.html");
     fs::write(&file, format!("<!DOCTYPE html><body>{body}<script>{script}</script></body>")).unwrap();
-    let browser = Command::new("/usr/bin/chromium")
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0"])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        ])
-        .arg(format!("--user-data-dir={}", app.folder.join("browser").display()))
-        .arg(format!("file://{}", file.display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _browser = Browser(browser);
+    let _browser = Browser::open(&file, "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
     fake.wait_for("/reports/seeked-45-of-60");
     assert!(!app.log().iter().any(|line| line.contains(KEY)));
+}
+
+/// The smallest GIF: one pixel.
+const PICTURE: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x01D\0;";
+
+/// Only the reader's server resolves `telewire.internal`, and only the browser resolves `pictures.example`.
+#[test]
+fn browser_loads_pictures_from_the_media_url() {
+    if !are_installed(&["chromium"], "browser_loads_pictures_from_the_media_url") {
+        return;
+    }
+    let fake = FakeTelegram::start();
+    fake.on("/s/tidewatch", Answer::page(&page("photo").replace("https://cdn4.telesco.pe", &fake.url())));
+    fake.add_file("/file/invented-photo-1.jpg", PICTURE.to_vec());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (public_url, media_url) =
+        (format!("http://telewire.internal:{port}"), format!("http://pictures.example:{port}"));
+    let flags = ["--media-hosts", &fake.host(), "--public-url", &public_url, "--media-url", &media_url];
+    let listen = format!("127.0.0.1:{port}");
+    let app = App::start_at(&listen, new_folder(), &fake.url(), &[&FAST[..], &flags].concat());
+    let feed: Value = serde_json::from_slice(&app.get("/tidewatch/json").body).unwrap();
+    assert_eq!(feed["feed_url"], format!("{public_url}/tidewatch/json"));
+    let item =
+        feed["items"].as_array().unwrap().iter().find(|item| item["id"] == "https://t.me/tidewatch/201");
+    let body = item.unwrap()["content_html"].as_str().unwrap();
+    assert!(body.contains(&format!("<img src=\"{media_url}/-/media/")), "{body}");
+    let script = format!(
+        "const picture = document.querySelector('img');
+         const report = (event) => {{ new Image().src = '{}/reports/' + event; }};
+         picture.onload = () => report('loaded-' + picture.naturalWidth);
+         picture.onerror = () => report('error');
+         picture.src = picture.src;",
+        fake.url()
+    );
+    let file = app.folder.join("post.html");
+    fs::write(&file, format!("<!DOCTYPE html><body>{body}<script>{script}</script></body>")).unwrap();
+    let _browser = Browser::open(&file, "MAP pictures.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
+    fake.wait_for("/reports/loaded-1");
 }
