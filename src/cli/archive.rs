@@ -19,8 +19,9 @@ use crate::model::paging::Gap;
 use crate::resilience::backoff::exponential;
 use crate::shutdown::shutdown_signals;
 use crate::telegram::client::Client;
+use crate::telegram::typed::parse_channel;
 use crate::telegram::upstream::{Priority, RateLimits};
-use crate::telegram::url::{PageRequest, parse_channel};
+use crate::telegram::url::PageRequest;
 
 /// Failures in a row after which a backfill gives up.
 const MAX_FAILURES: u32 = 6;

@@ -9,7 +9,7 @@ use crate::archive::ArchiveError;
 use crate::channels::RefreshError;
 use crate::config::{ConfigError, SettingsFileError};
 use crate::telegram::error::PageError;
-use crate::telegram::url::ChannelParseError;
+use crate::telegram::typed::ChannelParseError;
 
 /// Why a command failed. Each error has an exit code, listed in `--help`.
 #[derive(Debug, Error)]

@@ -20,8 +20,9 @@ use crate::media::signed_url::MediaLinker;
 use crate::model::channel::ChannelName;
 use crate::telegram::client::Client;
 use crate::telegram::page::{self, PageSource, PreviewPage};
+use crate::telegram::typed::{ChannelParseError, parse_channel};
 use crate::telegram::upstream::{Priority, RateLimits};
-use crate::telegram::url::{ChannelParseError, PageRequest, parse_channel};
+use crate::telegram::url::PageRequest;
 use crate::web::{BaseUrl, canonical_path};
 
 pub use error::CliError;

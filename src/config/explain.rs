@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Command, CommandFactory};
 
 use super::args::Cli;
-use crate::telegram::url::parse_channel;
+use crate::telegram::typed::parse_channel;
 
 /// Adds what clap does not know: that an unknown command is a channel, or that a value came from a variable. Removes
 /// secret values.

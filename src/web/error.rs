@@ -15,7 +15,7 @@ use crate::media::error::{MediaError, ResolveError};
 use crate::model::channel::ChannelName;
 use crate::model::paging::MAX_POSTS_PER_PAGE;
 use crate::telegram::error::{PageError, UpstreamErrorKind};
-use crate::telegram::url::ChannelParseError;
+use crate::telegram::typed::ChannelParseError;
 
 /// `Retry-After` of errors that do not know when a retry makes sense.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_mins(1);

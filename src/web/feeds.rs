@@ -21,7 +21,7 @@ use crate::feed::Format;
 use crate::feed::options::FeedOptions;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPageRequest, PrevPage};
-use crate::telegram::url::ChannelParseError;
+use crate::telegram::typed::ChannelParseError;
 
 /// The most characters of an unknown feed name that an error quotes.
 const MAX_QUOTED_CHARS: usize = 32;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 
@@ -43,7 +43,7 @@ pub(super) async fn home(
             Some(redirect) => redirect,
             None => page(&state, html_page("telewire", "", &home_body(&context.base_url.to_string()))),
         }),
-        Some(query) => open_channel(&state, query, &context),
+        Some(query) => open_channel(&state, query, &context, &headers),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
@@ -66,17 +66,41 @@ fn page(state: &AppState, html: String) -> Response {
 
 /// Redirects the form on the home page to the channel's page. Any other query gets 404, because a reader would take the
 /// page for a broken feed.
-fn open_channel(state: &AppState, query: &str, context: &RequestContext) -> Result<Response, Error> {
+fn open_channel(
+    state: &AppState,
+    query: &str,
+    context: &RequestContext,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
     let pairs = url::form_urlencoded::parse(query.as_bytes());
     let mut channels = pairs.filter(|(key, _)| key == "channel");
     let (_, typed) = channels.next().ok_or(Error::NotFound)?;
     if channels.next().is_some() {
         return Err(Error::RepeatedChannel);
     }
-    let name = state.parse_channel(&typed)?;
+    // People may open the page under another URL than the readers.
+    let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
+    let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
+    let name = state.parse_channel(own.unwrap_or(&typed))?;
     let path = canonical::path(&name, None);
     let with_token = with_token_in_path(context, path.trim_start_matches('/'));
     Ok(with_token.unwrap_or_else(|| canonical::see_other(&path)))
+}
+
+/// Returns the path in a URL of this service, without a token; `None` if the URL does not start with the base URL, whose
+/// scheme does not matter.
+fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
+    fn without_scheme(url: &str) -> &str {
+        url.split_once("://").map_or(url, |(_, rest)| rest)
+    }
+    let (typed, base_url) = (without_scheme(typed.trim()), without_scheme(base_url));
+    let (start, path) = typed.split_at_checked(base_url.len())?;
+    let path = path.strip_prefix('/').filter(|_| start.eq_ignore_ascii_case(base_url))?;
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let token_prefix = TOKEN_PREFIX.trim_start_matches('/');
+    let after_token = path.strip_prefix(token_prefix).and_then(|rest| rest.split_once('/'));
+    Some(after_token.map_or(path, |(_, path)| path))
 }
 
 /// `/{channel}`: what the channel is, its newest posts and the URLs of its feeds, for people and for feed discovery.
@@ -171,5 +195,28 @@ fn label(format: Format) -> &'static str {
         Format::Rss => "RSS",
         Format::Atom => "Atom",
         Format::Json => "JSON Feed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn urls_of_this_service_are_told_from_others() {
+        let base_url = "https://example.org/feeds";
+        for (typed, path) in [
+            ("https://example.org/feeds/durov/rss", Some("durov/rss")),
+            (" http://Example.org/feeds/durov.atom?limit=5 ", Some("durov.atom")),
+            ("example.org/feeds/durov", Some("durov")),
+            ("https://example.org/feeds/-/token/0123456789abcdef/durov/json", Some("durov/json")),
+            ("https://example.org/durov/rss", None),
+            ("https://example.org/feeds2/durov/rss", None),
+            ("https://t.me/durov", None),
+            ("durov", None),
+            ("", None),
+        ] {
+            assert_eq!(own_path(typed, base_url), path, "{typed}");
+        }
     }
 }

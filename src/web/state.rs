@@ -23,7 +23,7 @@ use crate::media::resolver::MediaResolver;
 use crate::media::signed_url::{MediaKeys, MediaLinker};
 use crate::metrics::Metrics;
 use crate::model::channel::ChannelName;
-use crate::telegram::url::parse_channel;
+use crate::telegram::typed::parse_channel;
 
 /// Requests in flight; more are rejected at once instead of making all of them slow.
 pub(super) const MAX_REQUESTS: u32 = 2048;

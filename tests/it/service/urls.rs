@@ -265,6 +265,36 @@ fn methods_other_than_get_and_head_return_405_with_allow() {
 }
 
 #[test]
+fn home_page_accepts_what_people_paste() {
+    let (fake, app) = service(&["--public-url", "http://telewire.internal:8080"]);
+    let own = format!("http://{}/harbour_news/rss", app.address);
+    for pasted in [
+        own.as_str(),
+        "http://telewire.internal:8080/Harbour_News/atom?limit=5",
+        "https://web.telegram.org/k/#@harbour_news",
+        "https://rsshub.app/telegram/channel/harbour_news",
+        "harbour_news#",
+    ] {
+        let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();
+        let answer = app.get(&format!("/?channel={query}"));
+        assert_eq!((answer.status, answer.header("Location")), (303, Some("harbour_news")), "{pasted}");
+    }
+    for (pasted, sentence) in [
+        ("https://web.telegram.org/a/#-1001234567890", "is the number of a chat"),
+        (
+            "t.me/s/harbour_news?q=%23news",
+            "is a search, but a feed has all posts of a channel: use harbour_news",
+        ),
+        ("http://telewire.internal:8080/", "is not a channel"),
+    ] {
+        let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();
+        let answer = app.get(&format!("/?channel={query}"));
+        assert!(answer.status == 400 && answer.text().contains(sentence), "{pasted}: {}", answer.text());
+    }
+    assert_eq!(fake.count(PREVIEW), 0);
+}
+
+#[test]
 fn home_page_links_to_channel_page_and_feeds() {
     let (fake, app) = service(&[]);
     let home = app.get("/");
