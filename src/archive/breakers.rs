@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::Caller;
-use crate::resilience::breaker::{Breaker, Policy};
 
 /// How long an archive that failed is not used.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -11,85 +10,70 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The same for an archive with a health check, which closes the circuit earlier.
 const MONITORED_PAUSE: Duration = Duration::from_mins(1);
 
-/// Leaves a pause as it is; see [`with_jitter`](crate::resilience::backoff::with_jitter).
-const NO_JITTER: f64 = 0.5;
-
-/// The breakers of an archive.
+/// The breakers of an archive. Each is `None` while it is closed, else the end of its pause: requests are admitted again
+/// from then on, and a success closes it.
 #[derive(Debug)]
 pub(super) struct Breakers {
-    all: Breaker,
-    all_policy: Policy,
-    readers: Breaker,
+    /// The pause of `all`.
+    pause: Duration,
+    all: Option<Instant>,
+    readers: Option<Instant>,
 }
 
 impl Breakers {
     /// Returns closed breakers. `is_monitored` says whether there is a health check.
     pub(super) fn new(is_monitored: bool) -> Self {
-        let all_policy = policy(if is_monitored { MONITORED_PAUSE } else { PAUSE });
-        Self { all: Breaker::new(all_policy), all_policy, readers: Breaker::new(policy(PAUSE)) }
+        Self { pause: if is_monitored { MONITORED_PAUSE } else { PAUSE }, all: None, readers: None }
     }
 
     /// Returns whether a caller may use the archive.
     pub(super) fn admits(&self, caller: Caller, now: Instant) -> bool {
-        self.is_up(now) && (caller != Caller::Reader || self.readers.open_for(now).is_none())
+        self.is_up(now) && (caller != Caller::Reader || is_over(self.readers, now))
     }
 
     /// Returns whether the archive is in use, at least by callers that have time.
     pub(super) fn is_up(&self, now: Instant) -> bool {
-        self.all.open_for(now).is_none()
+        is_over(self.all, now)
     }
 
     /// Returns whether nothing has opened a breaker since the last success.
     pub(super) fn are_closed(&self) -> bool {
-        self.all.is_closed() && self.readers.is_closed()
+        self.all.is_none() && self.readers.is_none()
     }
 
     /// Records an answer in time. A slow archive still works for callers other than readers, so only a reader's success
     /// closes the readers' breaker. Returns whether this closed the breaker of all callers.
     pub(super) fn succeeded(&mut self, caller: Caller, now: Instant) -> bool {
-        let was_closed = self.all.is_closed();
-        self.all.succeeded(now);
-        if caller == Caller::Reader {
-            self.readers.succeeded(now);
+        // During a pause a success has no effect: the request began before the failure.
+        if caller == Caller::Reader && is_over(self.readers, now) {
+            self.readers = None;
         }
-        !was_closed && self.all.is_closed()
+        is_over(self.all, now) && self.all.take().is_some()
     }
 
     /// Records that a reader ran out of time. This opens the readers' breaker only: other callers have more time.
     pub(super) fn reader_timed_out(&mut self, now: Instant) {
-        self.readers.failed(now, false, NO_JITTER);
+        if is_over(self.readers, now) {
+            self.readers = Some(now + PAUSE);
+        }
     }
 
     /// Records a failure and starts the pause anew, also if it is under way. Returns the pause if the breaker was
     /// closed before.
     pub(super) fn failed(&mut self, now: Instant) -> Option<Duration> {
-        let was_closed = self.all.is_closed();
-        self.all = Breaker::new(self.all_policy);
-        self.all.failed(now, false, NO_JITTER);
-        was_closed.then_some(self.all_policy.pause)
+        self.all.replace(now + self.pause).is_none().then_some(self.pause)
     }
 
     /// Closes both breakers, also during a pause. Returns whether that of all callers was open.
     pub(super) fn close(&mut self) -> bool {
-        let was_closed = self.all.is_closed();
-        self.all = Breaker::new(self.all_policy);
-        self.readers = Breaker::new(policy(PAUSE));
-        !was_closed
+        self.readers = None;
+        self.all.take().is_some()
     }
 }
 
-/// Opens at the first failure, always for the same pause, and admits every request afterwards.
-fn policy(pause: Duration) -> Policy {
-    Policy {
-        max_failures: 1,
-        pause,
-        max_pause: pause,
-        refused_pause: pause,
-        max_refused_pause: pause,
-        min_requested: pause,
-        max_requested: pause,
-        probe_timeout: None,
-    }
+/// Returns whether a breaker is closed or its pause has ended.
+fn is_over(pause: Option<Instant>, now: Instant) -> bool {
+    pause.is_none_or(|end| end <= now)
 }
 
 #[cfg(test)]

@@ -70,11 +70,6 @@ impl Breaker {
         self.open.filter(|open| open.until > now).map(|open| (open.reason, open.until - now))
     }
 
-    /// Returns whether nothing has opened the breaker since the last success.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.open.is_none()
-    }
-
     /// Admits a request, or returns why none is admitted and for how much longer.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), (OpenReason, Duration)> {
         if let Some(open) = self.open_for(now) {
@@ -212,7 +207,7 @@ mod tests {
         assert_eq!((breaker.admit(after), breaker.admit(after)), (Ok(()), Ok(())));
         assert!(!breaker.failed(after, false, 0.5), "it was open before");
         breaker.succeeded(after + 10 * SECOND);
-        assert!(breaker.is_closed());
+        assert!(breaker.open.is_none());
     }
 
     #[test]
