@@ -14,30 +14,29 @@ use super::connection::{Location, back_up, integer};
 /// was a table of migrations. It equals that of the migration with this version.
 const NEWEST_BASELINE: i64 = 2;
 
-macro_rules! migrations {
-    ($($version:literal, $name:literal, $file:literal;)*) => {
-        /// Returns the migrations of a database. `is_postgres` selects the SQL dialect.
-        pub(super) fn migrations(is_postgres: bool) -> Vec<Migration> {
-            vec![$(
-                Migration::new(
-                    $version,
-                    $name.into(),
-                    MigrationType::Simple,
-                    if is_postgres {
-                        include_str!(concat!("migrations/postgres/", $file)).into_sql_str()
-                    } else {
-                        include_str!(concat!("migrations/sqlite/", $file)).into_sql_str()
-                    },
-                    false,
-                ),
-            )*]
-        }
-    };
-}
+/// Each migration: its version, its name, and its SQL for SQLite and for PostgreSQL.
+const MIGRATIONS: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "create tables",
+        include_str!("migrations/sqlite/0001_create_tables.sql"),
+        include_str!("migrations/postgres/0001_create_tables.sql"),
+    ),
+    (
+        2,
+        "add post.seen",
+        include_str!("migrations/sqlite/0002_add_post_seen.sql"),
+        include_str!("migrations/postgres/0002_add_post_seen.sql"),
+    ),
+];
 
-migrations! {
-    1, "create tables", "0001_create_tables.sql";
-    2, "add post.seen", "0002_add_post_seen.sql";
+/// Returns the migrations of a database. `is_postgres` selects the SQL dialect.
+pub(super) fn migrations(is_postgres: bool) -> Vec<Migration> {
+    let migration = |(version, name, sqlite, postgres): (i64, &'static str, &'static str, &'static str)| {
+        let sql = if is_postgres { postgres } else { sqlite };
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    MIGRATIONS.map(migration).into()
 }
 
 /// The schema of an existing database.
