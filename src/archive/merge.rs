@@ -301,7 +301,17 @@ fn same_medium(before: &Media, after: &Media) -> bool {
         (Media::Game(a), Media::Game(b)) | (Media::Invoice(a), Media::Invoice(b)) => {
             a.title == b.title && a.description == b.description
         }
-        _ => false,
+        (
+            Media::Photo { .. }
+            | Media::Video(_)
+            | Media::Voice { .. }
+            | Media::Sticker { .. }
+            | Media::Location { .. }
+            | Media::Contact { .. }
+            | Media::Game(_)
+            | Media::Invoice(_),
+            _,
+        ) => false,
     }
 }
 

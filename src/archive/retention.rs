@@ -58,8 +58,8 @@ impl Archive {
             Location::File(file) => file.parent(),
             _ => None,
         };
-        if folder.is_some_and(data_dir::is_disk_full) {
-            folder.into_iter().for_each(data_dir::release_ballast);
+        if let Some(folder) = folder.filter(|folder| data_dir::is_disk_full(folder)) {
+            data_dir::release_ballast(folder);
         }
         let mut n_pruned = 0;
         let channels = sqlx::query("SELECT key FROM channel ORDER BY key").fetch_all(&database.reads).await?;
@@ -67,7 +67,9 @@ impl Archive {
             n_pruned += prune_channel(&database, channel.try_get(0)?, retention, now).await?;
         }
         database.shrink().await?;
-        folder.into_iter().for_each(data_dir::restore_ballast);
+        if let Some(folder) = folder {
+            data_dir::restore_ballast(folder);
+        }
         Ok(n_pruned)
     }
 
