@@ -104,6 +104,7 @@ async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
         let reason = "restore a PostgreSQL database with pg_restore".to_owned();
         return Err(ArchiveError::Database(reason).into());
     }
+    std::fs::File::open(file).map_err(|err| CliError::File { path: file.to_owned(), err })?;
     let before = Archive::restore(&storage.data_dir, file).await?;
     let before = before.map(|before| format!("; the previous archive is {}", before.display()));
     print_message(&format!("restored the archive from {}{}", file.display(), before.unwrap_or_default()));

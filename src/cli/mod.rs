@@ -56,7 +56,8 @@ async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliEr
             Ok(io::stdout().write_all(&text)?)
         }
         Command::Manual => {
-            let (mut command, mut text) = (Cli::command(), Vec::new());
+            // The manual page of `telewire help` would be this one.
+            let (mut command, mut text) = (Cli::command().disable_help_subcommand(true), Vec::new());
             command.build();
             write_manual(command, &mut text)?;
             Ok(io::stdout().write_all(&text)?)
@@ -67,8 +68,7 @@ async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliEr
 
 /// Writes the manual page of a command, followed by those of its subcommands.
 fn write_manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
-    let subcommands: Vec<_> =
-        command.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect();
+    let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page)?;
     // clap_mangen has no name for the section of the notes.

@@ -14,7 +14,6 @@ use crate::web::BaseUrl;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    args_conflicts_with_subcommands = true,
     after_help = "Without a command, telewire runs `serve`.",
     after_long_help = NOTES
 )]

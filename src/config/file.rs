@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use thiserror::Error;
@@ -89,6 +89,9 @@ type Values = BTreeMap<String, String>;
 pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches().unwrap_or_else(|err| explain(err).exit());
+    if let Some(err) = reject_flags_before_command(command.clone(), &matches) {
+        err.exit();
+    }
     let file = config_of(&matches);
     let values = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let matches = with_defaults(command, &values).get_matches();
@@ -96,6 +99,19 @@ pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
     let settings = show.map(|matches| settings(matches, &values)).unwrap_or_default();
     Ok((cli, settings))
+}
+
+/// Returns an error if flags of `serve` are given before another command, where they have no effect. `--config` is a flag
+/// of every command.
+fn reject_flags_before_command(mut command: Command, matches: &ArgMatches) -> Option<clap::Error> {
+    let name = matches.subcommand_name()?;
+    let is_given = |flag: &&Arg| {
+        matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+            && !flag.is_global_set()
+    };
+    let flag = command.get_arguments().find(is_given)?.get_long().unwrap_or_default();
+    let message = format!("--{flag} cannot be used before the command '{name}': write it after '{name}'");
+    Some(command.error(ErrorKind::ArgumentConflict, message))
 }
 
 /// Returns the value of `--config`, which may be given after the command.

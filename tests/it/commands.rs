@@ -85,6 +85,7 @@ fn each_failure_has_an_exit_code_and_a_message() {
         ),
         (&["archive", "stats", "--data-dir", "absent"], 7, "--data-dir"),
         (&["check", "--page", "absent.html"], 6, "cannot read absent.html: "),
+        (&["archive", "restore", "absent.sqlite"], 6, "cannot read absent.sqlite: "),
     ];
     for (args, code, message) in cases {
         let out = run(args);
@@ -114,6 +115,7 @@ fn invalid_arguments_are_explained() {
         (&["serve", "--log", "inof"], "\"inof\" is not a level"),
         (&["serve", "--log", ""], "is not a level"),
         (&["fetch"], "fetch"),
+        (&["--rate", "2", "get", CHANNEL], "--rate cannot be used before the command 'get'"),
     ];
     for (args, message) in cases {
         let out = run(args);
@@ -213,6 +215,21 @@ fn help_lists_commands_and_exit_codes() {
     }
     let version = run(&["--version"]);
     assert_eq!(version.stdout, format!("telewire {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn manual_refers_only_to_pages_that_it_has() {
+    let manual = run(&["manual"]).stdout;
+    let pages: Vec<&str> = manual
+        .lines()
+        .filter_map(|line| Some(line.split_once(" \\- ")?.0))
+        .filter(|name| name.starts_with("telewire"))
+        .collect();
+    let references: Vec<&str> = manual.lines().filter_map(|line| line.strip_suffix("(1)")).collect();
+    assert!(references.contains(&"telewire\\-archive\\-stats"), "{references:?}");
+    for reference in references {
+        assert!(pages.contains(&reference), "{reference}: {pages:?}");
+    }
 }
 
 /// Asserts that stderr is a single line that contains `message`.

@@ -164,6 +164,12 @@ fn flags_and_variables_override_the_config_file() {
     );
     let arguments = ["config", "show", "--config", path, "--fresh-min", "2m"];
     let shown = run_with(&arguments, &[("TELEWIRE_LOG", "warn")], std::process::Stdio::piped());
+    let before_command = ["--config", path, "config", "show", "--fresh-min", "2m"];
+    assert_eq!(
+        run_with(&before_command, &[("TELEWIRE_LOG", "warn")], std::process::Stdio::piped()),
+        shown,
+        "--config is a flag of every command"
+    );
     let line = |name: &str| {
         let line = shown.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
         line.unwrap().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
