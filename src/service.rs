@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::archive::{Archive, ArchiveError, Retention};
 use crate::channels::{Channels, ChannelsConfig, RejectedPages};
@@ -17,7 +18,7 @@ use crate::clock;
 use crate::config::{Config, Storage};
 use crate::media::MediaMode;
 use crate::media::client::MediaClient;
-use crate::media::keys;
+use crate::media::keys::{self, StoredKeys};
 use crate::media::resolver::MediaResolver;
 use crate::media::signed_url::MediaKeys;
 use crate::metrics::Metrics;
@@ -30,6 +31,9 @@ const FIRST_PRUNE: Duration = Duration::from_mins(1);
 
 /// How often the archive is pruned.
 const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How often the data directory is checked for files that were removed or replaced.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Size of a connection's send buffer. The system's default is megabytes, and a client that reads those slowly looks for
 /// minutes as if it had stopped reading.
@@ -66,6 +70,8 @@ pub struct Service {
     address: SocketAddr,
     state: Arc<AppState>,
     archive: Arc<Archive>,
+    /// Watches the data directory.
+    watch: JoinHandle<()>,
 }
 
 impl Service {
@@ -83,7 +89,9 @@ impl Service {
             );
         }
         let archive = open_archive(&config).await?;
-        let state = build_state(&config, Arc::clone(&archive), metrics)?;
+        let (media_keys, stored_keys) = media_keys(&config).map_err(StartError::MediaKey)?;
+        let state = build_state(&config, Arc::clone(&archive), media_keys, metrics)?;
+        let watch = tokio::spawn(watch_data_dir(Arc::clone(&archive), stored_keys));
         if config.retention != Retention::default() {
             tokio::spawn(prune_periodically(Arc::clone(&archive), config.retention));
         }
@@ -92,7 +100,7 @@ impl Service {
             tracing::info!(url = format!("http://{address}/-/metrics"), "serving metrics");
             tokio::spawn(web::serve_metrics(listener, Arc::clone(&state)));
         }
-        Ok(Self { listener, address, state, archive })
+        Ok(Self { listener, address, state, archive, watch })
     }
 
     /// Returns the socket address that the service listens on. If the configured port was 0, the system has chosen one.
@@ -112,6 +120,8 @@ impl Service {
         S: futures_util::Stream<Item = ()> + Send + Unpin,
     {
         web::serve(self.listener, self.state, shutdown).await?;
+        // It would open the archive again.
+        self.watch.abort();
         self.archive.close().await;
         Ok(())
     }
@@ -121,6 +131,7 @@ impl Service {
 pub(crate) fn build_state(
     config: &Config,
     archive: Arc<Archive>,
+    media_keys: MediaKeys,
     metrics: Arc<Metrics>,
 ) -> Result<Arc<AppState>, StartError> {
     let client = Arc::new(Client::new(config.client.clone())?);
@@ -136,7 +147,6 @@ pub(crate) fn build_state(
     let resolver = MediaResolver::new(client, archive, config.media_url_ttl);
     let media_client =
         MediaClient::new(&config.client.http, config.web.media_hosts.clone(), config.media_max_size)?;
-    let media_keys = media_keys(config).map_err(StartError::MediaKey)?;
     Ok(AppState::new(config.web.clone(), channels, resolver, media_client, media_keys, metrics))
 }
 
@@ -157,19 +167,43 @@ fn cache_sizes(config: &Config) -> (u64, u64) {
     }
 }
 
-/// Returns the keys that sign media URLs: as configured, else from the data directory, else temporary ones.
-fn media_keys(config: &Config) -> io::Result<MediaKeys> {
+/// Returns the keys that sign media URLs: as configured, else from the data directory, else temporary ones. Also returns
+/// the ones in the data directory, if it has any.
+fn media_keys(config: &Config) -> io::Result<(MediaKeys, Option<StoredKeys>)> {
     if let Some(keys) = &config.media_keys {
-        return Ok(keys.clone());
+        return Ok((keys.clone(), None));
     }
     if matches!(config.storage, Storage::Postgres(_)) {
         tracing::warn!("no --media-key is set; all replicas on this database need the same one");
     }
-    if let Some(keys) = keys::load_or_generate(&config.data_dir)? {
-        return Ok(keys);
+    if let Some(stored) = keys::load_or_generate(&config.data_dir)? {
+        return Ok((stored.keys.clone(), Some(stored)));
     }
     tracing::warn!("using a temporary media key: media URLs will stop working after a restart");
-    keys::ephemeral()
+    Ok((keys::ephemeral()?, None))
+}
+
+/// Repairs the data directory whenever its files were removed or replaced.
+async fn watch_data_dir(archive: Arc<Archive>, media_keys: Option<StoredKeys>) {
+    let mut interval = tokio::time::interval(WATCH_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut has_failed = false;
+    loop {
+        interval.tick().await;
+        archive.check_data_dir().await;
+        match media_keys.as_ref().map(StoredKeys::rewrite) {
+            Some(Err(err)) if !has_failed => {
+                tracing::error!(error = %err, "cannot write the media key again yet; retrying");
+                has_failed = true;
+            }
+            Some(Err(_)) => {}
+            Some(Ok(true)) => {
+                archive.report_incident("the media key was removed; wrote it again");
+                has_failed = false;
+            }
+            Some(Ok(false)) | None => has_failed = false,
+        }
+    }
 }
 
 async fn prune_periodically(archive: Arc<Archive>, retention: Retention) {

@@ -1,14 +1,14 @@
-//! The data directory: its locks, free disk space, and damaged files.
+//! The data directory: its locks, free disk space, and files that are damaged or stale.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::ArchiveError;
+use crate::clock;
 
 /// Nothing is archived with less free disk space than this, or than a quarter of a small disk: SQLite writes everything
 /// twice, to its WAL and then to the file.
@@ -39,17 +39,20 @@ const BALLAST_FILE: &str = "ballast";
 pub(super) struct DataDir {
     path: PathBuf,
     is_full: AtomicBool,
-    _lock: File,
+    lock: Mutex<LockedFile>,
+    /// The last attempt to write the ballast succeeded.
+    has_ballast: AtomicBool,
 }
 
 impl DataDir {
     /// Locks a data directory, and creates it if it does not exist.
     pub(super) fn lock(path: &Path) -> Result<Self, ArchiveError> {
         create(path)?;
-        let lock = lock_file(path, SERVICE_LOCK_FILE, File::try_lock)?;
-        let folder = Self { path: path.to_owned(), is_full: AtomicBool::new(false), _lock: lock };
+        let lock = Mutex::new(lock_file(path, SERVICE_LOCK_FILE, File::try_lock)?);
+        let (is_full, has_ballast) = (AtomicBool::new(false), AtomicBool::new(false));
+        let folder = Self { path: path.to_owned(), is_full, lock, has_ballast };
         if folder.has_room().is_ok() {
-            restore_ballast(path);
+            folder.restore_ballast();
         }
         Ok(folder)
     }
@@ -58,13 +61,30 @@ impl DataDir {
         &self.path
     }
 
+    /// Locks the directory again if the lock file was removed or replaced. Returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::InUse`] if another service has locked the directory meanwhile.
+    pub(super) fn relock(&self) -> Result<bool, ArchiveError> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_in_place() {
+            return Ok(false);
+        }
+        create(&self.path)?;
+        *lock = lock_file(&self.path, SERVICE_LOCK_FILE, File::try_lock)?;
+        Ok(true)
+    }
+
     /// Fails with [`ArchiveError::Full`] if the disk has too little space to write.
     pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
         let was_full = self.is_full.load(Ordering::Relaxed);
         let is_full = match free_space(&self.path) {
             Ok((free, min_free)) => free < min_free,
             Err(err) => {
-                tracing::warn!(error = %err, "cannot determine free disk space");
+                if self.path.exists() {
+                    tracing::warn!(error = %err, "cannot determine free disk space");
+                }
                 false
             }
         };
@@ -75,11 +95,25 @@ impl DataDir {
             }
             (true, false) => {
                 tracing::info!("the disk has space again; archiving continues");
-                restore_ballast(&self.path);
+                self.restore_ballast();
             }
             _ => {}
         }
         if is_full { Err(ArchiveError::Full) } else { Ok(()) }
+    }
+
+    fn restore_ballast(&self) {
+        restore_ballast(&self.path);
+        self.has_ballast.store(self.path.join(BALLAST_FILE).exists(), Ordering::Relaxed);
+    }
+
+    /// Writes the ballast if it was removed. Returns whether it did.
+    pub(super) fn rewrite_ballast(&self) -> bool {
+        let is_removed = self.has_ballast.load(Ordering::Relaxed) && !self.path.join(BALLAST_FILE).exists();
+        if is_removed {
+            self.restore_ballast();
+        }
+        is_removed && self.has_ballast.load(Ordering::Relaxed)
     }
 }
 
@@ -90,7 +124,7 @@ pub(super) fn create(path: &Path) -> Result<(), ArchiveError> {
 
 /// Takes the shared lock that stops another process from replacing the archive. `None` if the disk is too full to
 /// create the lock file: pruning must still be possible then.
-pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
+pub(super) fn lock_shared(path: &Path) -> Result<Option<LockedFile>, ArchiveError> {
     match lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock_shared) {
         Err(ArchiveError::Full) => Ok(None),
         lock => lock.map(Some),
@@ -98,23 +132,63 @@ pub(super) fn lock_shared(path: &Path) -> Result<Option<File>, ArchiveError> {
 }
 
 /// Takes the exclusive lock that stops other processes from using the archive.
-pub(super) fn lock_exclusive(path: &Path) -> Result<File, ArchiveError> {
+pub(super) fn lock_exclusive(path: &Path) -> Result<LockedFile, ArchiveError> {
     lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock)
 }
 
-/// Opens and locks a file. The system releases the lock when the process is killed.
+/// A file that is locked until this is dropped. The system releases the lock when the process is killed.
+#[derive(Debug)]
+pub(super) struct LockedFile {
+    path: PathBuf,
+    id: Option<FileId>,
+    _file: File,
+}
+
+impl LockedFile {
+    /// Returns whether other processes still find the locked file under its name.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.id == FileId::of(&self.path)
+    }
+}
+
+/// The device and the inode of a file: those of an open file stay, and another file of its name has others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    /// Returns the id of the file at a path; `None` if there is none.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(Self::from)
+    }
+}
+
+impl From<Metadata> for FileId {
+    #[cfg(unix)]
+    fn from(found: Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(found.dev(), found.ino())
+    }
+
+    /// Windows does not let an open file be removed or replaced.
+    #[cfg(windows)]
+    fn from(_: Metadata) -> Self {
+        Self(0, 0)
+    }
+}
+
 fn lock_file(
     folder: &Path,
     name: &str,
     lock: impl Fn(&File) -> Result<(), TryLockError>,
-) -> Result<File, ArchiveError> {
-    let opened = File::options().create(true).append(true).open(folder.join(name));
+) -> Result<LockedFile, ArchiveError> {
+    let path = folder.join(name);
+    let opened = File::options().create(true).append(true).open(&path);
     let file = opened.map_err(|err| match err.kind() {
         io::ErrorKind::StorageFull => ArchiveError::Full,
         _ => not_writable(folder, &err),
     })?;
     match lock(&file) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(LockedFile { path, id: file.metadata().ok().map(FileId::from), _file: file }),
         Err(TryLockError::WouldBlock) => Err(ArchiveError::InUse(folder.to_owned())),
         Err(TryLockError::Error(err)) => Err(not_writable(folder, &err)),
     }
@@ -143,6 +217,12 @@ pub(super) async fn lock_for_open(file: &Path) -> Option<File> {
 /// Returns the free bytes of the disk, and the minimum.
 fn free_space(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((fs4::available_space(folder)?, MIN_FREE_BYTES.min(fs4::total_space(folder)? / 4)))
+}
+
+/// Fails with [`ArchiveError::Full`] if the disk has too little space for a file of this size.
+pub(super) fn has_room_for(folder: &Path, size: u64) -> Result<(), ArchiveError> {
+    let has_room = free_space(folder).is_ok_and(|(free, min_free)| free >= min_free.saturating_add(size));
+    if has_room { Ok(()) } else { Err(ArchiveError::Full) }
 }
 
 /// Returns whether the disk has less free space than the minimum.
@@ -193,24 +273,39 @@ pub(super) fn quarantine(file: &Path, why: &str) {
 }
 
 /// Renames an archive and its WAL after the reason and the time. Returns the new name, which is never an existing file.
-#[expect(clippy::disallowed_methods, reason = "the name has the time of the renaming")]
 pub(super) fn rename_aside(file: &Path, why: &str) -> io::Result<PathBuf> {
-    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let names = (1..).map(|n| match n {
-        1 => file.with_extension(format!("{why}-{time}.sqlite")),
-        n => file.with_extension(format!("{why}-{time}-{n}.sqlite")),
-    });
-    let mut claims = names.map(|aside| File::create_new(&aside).map(|_| aside));
-    let is_taken =
-        |claim: &io::Result<_>| matches!(claim, Err(err) if err.kind() == io::ErrorKind::AlreadyExists);
-    let aside =
-        claims.find(|claim| !is_taken(claim)).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?;
+    let aside = claim_aside(file, why, "sqlite")?;
     fs::rename(file, &aside).inspect_err(|_| drop(fs::remove_file(&aside)))?;
     for (log, aside) in wal_files(file).iter().zip(wal_files(&aside)) {
         // The file may not exist.
         drop(fs::rename(log, aside));
     }
     Ok(aside)
+}
+
+/// Creates an empty file that is named after an archive, the reason and the time.
+pub(super) fn claim_aside(file: &Path, why: &str, extension: &str) -> io::Result<PathBuf> {
+    let time = clock::now().strftime("%Y%m%dT%H%M%SZ");
+    let names = (1..).map(|n| match n {
+        1 => file.with_extension(format!("{why}-{time}.{extension}")),
+        n => file.with_extension(format!("{why}-{time}-{n}.{extension}")),
+    });
+    let mut claims = names.map(|aside| File::create_new(&aside).map(|_| aside));
+    let is_taken =
+        |claim: &io::Result<_>| matches!(claim, Err(err) if err.kind() == io::ErrorKind::AlreadyExists);
+    claims.find(|claim| !is_taken(claim)).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+}
+
+/// Renames the WAL and its index beside an archive if they belong to another file: SQLite would apply them to this one.
+pub(super) fn set_aside_stale_wal(file: &Path, is_stale: impl Fn(FileId) -> bool) -> io::Result<()> {
+    for (log, extension) in wal_files(file).iter().zip(["wal", "shm"]) {
+        if FileId::of(log).is_some_and(&is_stale) {
+            let aside = claim_aside(file, "stale", extension)?;
+            fs::rename(log, &aside)?;
+            tracing::warn!(file = %log.display(), aside = %aside.display(), "renamed the WAL of a file that was removed or replaced");
+        }
+    }
+    Ok(())
 }
 
 /// Removes an archive and its WAL.
@@ -222,6 +317,6 @@ pub(super) fn remove(file: &Path) {
 }
 
 /// Returns the files that SQLite keeps beside an open database.
-fn wal_files(file: &Path) -> [PathBuf; 2] {
+pub(super) fn wal_files(file: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display())))
 }

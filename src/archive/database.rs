@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::ArchiveError;
 use super::connection::{Location, back_up, integer};
-use super::data_dir;
-use super::migrations::{migrate, migrations};
+use super::data_dir::{self, FileId};
+use super::migrations::{check_version, migrate, migrations};
 
 /// Connections for reading a SQLite file.
 const SQLITE_READ_CONNECTIONS: u32 = 2;
@@ -41,6 +42,8 @@ pub(super) struct Database {
     /// A single connection for SQLite, which has one writer at a time.
     pub(super) writes: AnyPool,
     pub(super) is_postgres: bool,
+    /// The files of a SQLite database.
+    pub(super) files: Option<OpenFiles>,
 }
 
 impl Database {
@@ -55,19 +58,28 @@ impl Database {
         let database = match location {
             Location::Memory(_) => {
                 let only = sqlite_pool("sqlite::memory:", 1).await?;
-                Self { reads: only.clone(), writes: only, is_postgres: false }
+                Self { reads: only.clone(), writes: only, is_postgres: false, files: None }
             }
             Location::File(file) => {
-                // Before the pragmas below change the file.
+                let url = file_url(file);
+                // Before the pool, whose pragmas change the file, and which retries for seconds if it cannot be opened.
                 if file.exists() && probe_schema(file).await?.is_foreign() {
                     return Err(ArchiveError::Foreign(file.clone()));
                 }
-                // Before the pool, which retries for seconds if a file cannot be opened.
                 check_integrity(file).await?;
-                let url = file_url(file);
+                let mut probe = connect_options(&url)?.connect().await?;
+                check_version(&mut probe).await?;
+                probe.close().await?;
+                let main = FileId::of(file);
                 let (reads, writes) =
                     (sqlite_pool(&url, SQLITE_READ_CONNECTIONS).await?, sqlite_pool(&url, 1).await?);
-                Self { reads, writes, is_postgres: false }
+                // Every connection is opened now: later, another file may have the name.
+                drop(try_join_all((0..SQLITE_READ_CONNECTIONS).map(|_| reads.acquire())).await?);
+                let files = Some(OpenFiles::of(file)).filter(|files| files.main == main);
+                if files.is_none() {
+                    return Err(ArchiveError::Replaced(file.clone()));
+                }
+                Self { reads, writes, is_postgres: false, files }
             }
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
@@ -80,7 +92,7 @@ impl Database {
                     })
                     .connect_with(connect_options(url.as_str())?)
                     .await?;
-                Self { reads: pool.clone(), writes: pool, is_postgres: true }
+                Self { reads: pool.clone(), writes: pool, is_postgres: true, files: None }
             }
         };
         let mut connection = database.writes.acquire().await?;
@@ -139,10 +151,55 @@ impl Database {
         back_up(&mut *self.reads.acquire().await?, copy).await
     }
 
-    /// Closes every connection, after its running query.
-    pub(super) async fn close(&self) {
-        self.reads.close().await;
-        self.writes.close().await;
+    /// Closes every connection, after its running query. No further query begins from this call on.
+    pub(super) fn close(&self) -> impl Future<Output = ()> {
+        let (reads, writes) = (self.reads.close(), self.writes.close());
+        async move {
+            reads.await;
+            writes.await;
+        }
+    }
+}
+
+/// The files of an open SQLite database, as they were when it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenFiles {
+    main: Option<FileId>,
+    /// The WAL and its index.
+    wal: [Option<FileId>; 2],
+}
+
+/// Where the files of an open SQLite database are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under their names.
+    Unchanged,
+    /// The file is in place, its WAL is removed or replaced.
+    WithoutWal,
+    /// No file has the name, or an empty one.
+    Removed,
+    /// Another file has the name.
+    Replaced,
+}
+
+impl OpenFiles {
+    fn of(file: &Path) -> Self {
+        Self { main: FileId::of(file), wal: data_dir::wal_files(file).map(|log| FileId::of(&log)) }
+    }
+
+    /// Returns whether the open files still have their names.
+    pub(super) fn place(&self, file: &Path) -> Place {
+        let found = Self::of(file);
+        if found.main != self.main {
+            let is_empty = std::fs::metadata(file).map_or(true, |found| found.len() == 0);
+            return if is_empty { Place::Removed } else { Place::Replaced };
+        }
+        if found.wal == self.wal { Place::Unchanged } else { Place::WithoutWal }
+    }
+
+    /// Returns whether a file is the WAL or its index.
+    pub(super) fn has_wal(&self, id: FileId) -> bool {
+        self.wal.contains(&Some(id))
     }
 }
 
@@ -177,7 +234,6 @@ fn file_url(file: &Path) -> String {
 pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = options.disable_statement_logging().connect().await?;
-    connection.execute(SQLITE_PRAGMAS).await?;
     let begun = Instant::now();
     connection.lock_handle().await?.set_progress_handler(1000, move || begun.elapsed() < CHECK_TIME_LIMIT);
     let said: Result<String, _> =

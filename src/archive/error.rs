@@ -65,6 +65,9 @@ pub enum ArchiveError {
     /// There is no archive at this path.
     #[error("no archive at {}: set --data-dir to the directory of the service", .0.display())]
     NotFound(PathBuf),
+    /// The archive at this path is not the one that was opened.
+    #[error("{} was removed or replaced while it was in use: run the command again", .0.display())]
+    Replaced(PathBuf),
     /// Any other error, as text.
     #[error("{0}")]
     Database(String),
@@ -75,6 +78,22 @@ impl ArchiveError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::CircuitOpen | Self::Slow | Self::Busy)
+    }
+
+    /// Returns the error for the readiness check: constant text without paths, because everybody can read it.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        match self {
+            Self::CircuitOpen | Self::Slow | Self::Busy | Self::Database(_) => "it failed or was slow",
+            Self::Full => "the disk is full",
+            Self::Damaged(_) | Self::NotABackup { .. } => "the file is damaged",
+            Self::NewerVersion { .. } => "a newer telewire has written the file",
+            Self::Foreign(_) => "the file is another program's database",
+            Self::InUse(_) => "another telewire process uses the data directory",
+            Self::NotWritable { .. } => "the data directory cannot be written",
+            Self::NotFound(_) => "there is no archive",
+            Self::Replaced(_) => "the file was removed or replaced while in use",
+        }
     }
 
     /// Returns the label of this error in metrics.
@@ -91,6 +110,7 @@ impl ArchiveError {
             Self::NotWritable { .. } => "not-writable",
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",
+            Self::Replaced(_) => "replaced",
             Self::Database(_) => "database",
         }
     }
@@ -101,6 +121,10 @@ impl From<sqlx::Error> for ArchiveError {
         if matches!(err, sqlx::Error::PoolTimedOut) {
             // The pool does not say why no connection could be opened.
             return Self::Database("the database is unreachable or too slow".to_owned());
+        }
+        if matches!(err, sqlx::Error::PoolClosed) {
+            // Another task has replaced the database; the next query opens it.
+            return Self::CircuitOpen;
         }
         let code = err.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
         // SQLite's codes are numbers whose low byte is the class; PostgreSQL's have five characters.

@@ -89,6 +89,12 @@ pub(super) async fn migrate(
     })
 }
 
+/// Fails with [`ArchiveError::NewerVersion`] if a SQLite database has a migration that this program does not know.
+pub(super) async fn check_version(connection: &mut AnyConnection) -> Result<(), ArchiveError> {
+    let newest = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or_default();
+    schema(connection, false, newest).await.map(drop)
+}
+
 /// Runs the migrator. With a `baseline`, the migrations up to this version are recorded without being executed.
 async fn apply(
     migrator: &Migrator,

@@ -16,12 +16,11 @@ mod merge;
 mod migrations;
 mod open;
 mod read;
+mod repair;
 mod replicas;
 mod retention;
-
 mod write;
 
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -36,8 +35,9 @@ use crate::model::paging::Gap;
 use crate::model::post::{PostId, Snapshot};
 use breakers::Breakers;
 use connection::Location;
-use data_dir::DataDir;
+use data_dir::{DataDir, LockedFile};
 use database::Database;
+use repair::Watch;
 
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, ExportLine};
@@ -102,7 +102,7 @@ pub struct Archive {
     location: Location,
     data_dir: Option<DataDir>,
     /// The shared lock that prevents another process from replacing the file.
-    _archive_lock: Option<File>,
+    shared_lock: Mutex<Option<LockedFile>>,
     database: RwLock<Option<Arc<Database>>>,
     /// Held while the database is opened or replaced.
     open_lock: tokio::sync::Mutex<()>,
@@ -114,6 +114,7 @@ pub struct Archive {
     health_check: Option<Notify>,
     breakers: Mutex<Breakers>,
     notifications: broadcast::Sender<ChannelName>,
+    watch: Mutex<Watch>,
 }
 
 impl Archive {
@@ -128,15 +129,10 @@ impl Archive {
 
     /// Closes every connection. The data directory stays locked until the archive is dropped.
     pub async fn close(&self) {
+        self.repair(true).await;
         if let Some(database) = self.swap(None) {
             database.close().await;
         }
-    }
-
-    /// Returns whether the archive is in use: its circuit is closed and the disk has space.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.breakers().is_up(Instant::now()) && self.has_room().is_ok()
     }
 
     /// Returns how long a caller waits for the archive.
@@ -162,9 +158,6 @@ impl Archive {
 
     fn has_room(&self) -> Result<(), ArchiveError> {
         match (&self.data_dir, &self.location) {
-            (Some(folder), Location::File(file)) if !file.exists() => {
-                Err(ArchiveError::NotFound(folder.path().to_owned()))
-            }
             (Some(folder), _) => folder.has_room(),
             (None, Location::File(file)) if file.parent().is_some_and(data_dir::is_disk_full) => {
                 Err(ArchiveError::Full)
@@ -255,6 +248,8 @@ impl Archive {
         // A pool does not say why it cannot open a connection, so look for damage. One check serves all failed callers.
         if let (Location::File(file), Some(_), Ok(_alone)) =
             (&self.location, &self.data_dir, self.check_lock.try_lock())
+            && matches!(err, ArchiveError::Database(_) | ArchiveError::Slow)
+            && file.exists()
             && let Err(ArchiveError::Damaged(why)) = database::check_integrity(file).await
         {
             self.quarantine(used, &why).await;

@@ -1,4 +1,4 @@
-//! Opening an archive, and replacing one that is damaged or was removed.
+//! Opening an archive, and replacing one that is damaged.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -118,7 +118,7 @@ impl Archive {
     fn in_data_dir(folder: &Path, data_dir: Option<DataDir>) -> Result<Self, ArchiveError> {
         let file = absolute(folder).join(ARCHIVE_FILE);
         Ok(Self {
-            _archive_lock: data_dir::lock_shared(folder)?,
+            shared_lock: Mutex::new(data_dir::lock_shared(folder)?),
             ..Self::new(Location::File(file), data_dir)
         })
     }
@@ -127,7 +127,7 @@ impl Archive {
         Self {
             location,
             data_dir,
-            _archive_lock: None,
+            shared_lock: Mutex::default(),
             database: RwLock::default(),
             open_lock: tokio::sync::Mutex::default(),
             check_lock: tokio::sync::Mutex::default(),
@@ -135,6 +135,7 @@ impl Archive {
             health_check: None,
             breakers: Mutex::new(Breakers::new(false)),
             notifications: broadcast::Sender::new(NOTIFICATION_CAPACITY),
+            watch: Mutex::default(),
         }
     }
 
@@ -144,7 +145,10 @@ impl Archive {
         if let Some(database) = self.database() {
             return Ok(database);
         }
-        let database = Arc::new(Database::open(&self.location).await?);
+        self.relock()?;
+        let opened = Database::open(&self.location).await;
+        self.watch().open_error = opened.as_ref().err().cloned();
+        let database = Arc::new(opened?);
         self.swap(Some(Arc::clone(&database)));
         Ok(database)
     }
@@ -158,21 +162,6 @@ impl Archive {
             }
             opened => opened,
         }
-    }
-
-    /// Prepares a new archive if the file was removed while it was in use.
-    pub(super) async fn recreate(&self, folder: &Path) -> Result<(), ArchiveError> {
-        let _alone = self.open_lock.lock().await;
-        let Location::File(file) = &self.location else { return Ok(()) };
-        if file.exists() {
-            return Ok(());
-        }
-        tracing::error!(file = %file.display(), "the archive was removed while in use; creating a new one");
-        if let Some(database) = self.swap(None) {
-            // Queries that still run may finish; do not wait for them any longer than this.
-            drop(tokio::time::timeout(BACKGROUND_TIMEOUT, database.close()).await);
-        }
-        data_dir::create(folder)
     }
 
     /// Renames a damaged file, unless `used` was replaced already. The next caller creates a new archive.

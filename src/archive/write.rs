@@ -32,10 +32,8 @@ impl Archive {
         now: Timestamp,
         fresh_for: Duration,
     ) -> Result<Option<Gap>, ArchiveError> {
-        match self.has_room() {
-            Err(ArchiveError::NotFound(folder)) => self.recreate(&folder).await?,
-            has_room => has_room?,
-        }
+        self.has_room()?;
+        self.check_place()?;
         let (seen, now) = (now, whole_seconds(now));
         let Some(slice) = PageSlice::of(&page, matches!(scope, PageScope::Newest), now) else {
             return Err(ArchiveError::Database("cannot archive a page without posts".to_owned()));

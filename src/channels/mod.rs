@@ -280,12 +280,12 @@ impl Channels {
     /// Updates the gauges of the upstreams and the archive.
     pub fn report_metrics(&self) {
         self.client.report_metrics();
-        metrics::archive_up(self.archive_is_up());
+        metrics::archive_up(self.archive.problem().is_none());
     }
 
-    /// Returns whether the archive can be used.
+    /// Returns the archive, for the readiness check.
     #[must_use]
-    pub fn archive_is_up(&self) -> bool {
-        self.archive.is_up()
+    pub fn archive(&self) -> &Archive {
+        &self.archive
     }
 }

@@ -24,12 +24,18 @@ pub(super) fn metrics_routes() -> Router<Arc<AppState>> {
 }
 
 /// Fails once the service is shutting down. Without its archive the service stays ready, because it serves from memory.
-async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, &'static str) {
+/// A line follows for each thing that happened to the data directory.
+async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, String) {
     if !state.is_ready.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
     }
-    let has_archive = state.channels.archive_is_up();
-    (StatusCode::OK, if has_archive { "ready\n" } else { "ready; the archive is unavailable\n" })
+    let archive = state.channels.archive();
+    let state = match archive.problem() {
+        Some(problem) => format!("ready; the archive is unavailable: {}\n", problem.summary()),
+        None => "ready\n".to_owned(),
+    };
+    let incidents = archive.incidents().into_iter().map(|(what, when)| format!("{when:.0} {what}\n"));
+    (StatusCode::OK, [state].into_iter().chain(incidents).collect())
 }
 
 async fn metrics(State(state): State<Arc<AppState>>) -> impl IntoResponse {

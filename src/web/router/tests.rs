@@ -24,7 +24,8 @@ async fn state() -> Arc<AppState> {
     let key = "0123456789abcdef0123456789abcdef";
     let args = Cli::parse_from(["telewire", "--upstream", "http://127.0.0.1:9", "--media-key", key]).serve;
     let archive = Archive::in_memory(1 << 20).await.unwrap();
-    build_state(&Config::try_from(args).unwrap(), archive, Arc::clone(&METRICS)).unwrap()
+    let config = Config::try_from(args).unwrap();
+    build_state(&config, archive, key.parse().unwrap(), Arc::clone(&METRICS)).unwrap()
 }
 
 async fn status(router: &Router, path: &str) -> (StatusCode, bool) {

@@ -16,7 +16,8 @@ use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::print_note;
 
-const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
+pub(super) const HASTY: [&str; 8] =
+    ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 const FEED: &str = "/cold_store/rss";
 
 fn channel(n: u32) -> (FakeTelegram, Arc<Mutex<FakeChannel>>) {
@@ -35,7 +36,7 @@ fn filled() -> (FakeTelegram, Arc<Mutex<FakeChannel>>, PathBuf) {
 }
 
 /// Runs a service that must fail to start, and returns its standard error.
-fn refused(folder: &Path, flags: &[&str]) -> String {
+pub(super) fn refused(folder: &Path, flags: &[&str]) -> String {
     let output = app::run_in(folder, &[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
     assert_eq!(output.code, 1, "{output:?}");
     output.stderr
@@ -140,19 +141,6 @@ fn database_of_another_program_is_left_unchanged() {
 }
 
 #[test]
-fn removed_data_directory_is_recreated() {
-    let (fake, history) = channel(30);
-    let app = App::start(&fake.url(), &HASTY);
-    assert_eq!(app.get(FEED).status, 200);
-    fs::remove_dir_all(app.folder.join("data")).unwrap();
-    let last = history.lock().unwrap().publish(0, "2026-05-01T10:00:00Z".parse().unwrap());
-    let is_there = || app.get(FEED).text().contains(&format!("<guid>https://t.me/cold_store/{last}<"));
-    assert!((0..5000).any(|_| is_there()));
-    let is_archived = || app::run_in(&app.folder, &["archive", "stats"]).stdout.contains("1 channels, 2");
-    assert!((0..500).any(|_| is_archived()), "{:?}", app::run_in(&app.folder, &["archive", "stats"]));
-}
-
-#[test]
 fn random_damage_never_stops_the_service() {
     let (fake, _history, folder) = filled();
     let file = folder.join("data/archive.sqlite");
@@ -196,6 +184,9 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     };
     wait_for(publish("2026-05-01T10:00:00Z"));
     app.wait_for_metric("telewire_archive_up", 0.0);
+    let ready = app.get("/-/readyz");
+    assert_eq!((ready.status, ready.text()), (200, "ready; the archive is unavailable: the disk is full\n"));
+    assert!(refused(&app.folder, &["--data-dir", data]).contains("another telewire process"));
     assert_eq!(app.get("/cold_store/rss?limit=100").status, 200);
     let pruned = app::run_in(&disk.0, &["archive", "prune", "--keep-posts", "20", "--data-dir", data]);
     assert!(pruned.code == 0 && pruned.stderr.contains("deleted 80 posts"), "{pruned:?}");
@@ -211,11 +202,15 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
 }
 
 /// A small file system of one test; needs the permission to mount.
-struct Disk(PathBuf);
+pub(super) struct Disk(pub(super) PathBuf);
 
 impl Disk {
     fn new(options: &str) -> Option<Self> {
-        let folder = app::new_folder();
+        Self::mount(app::new_folder(), options)
+    }
+
+    /// Mounts a file system over a directory.
+    pub(super) fn mount(folder: PathBuf, options: &str) -> Option<Self> {
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
@@ -232,7 +227,7 @@ impl Drop for Disk {
     }
 }
 
-fn write_at(file: &Path, offset: u64, bytes: &[u8]) {
+pub(super) fn write_at(file: &Path, offset: u64, bytes: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(file).unwrap();
     file.seek(SeekFrom::Start(offset)).unwrap();
     file.write_all(bytes).unwrap();

@@ -2,6 +2,7 @@
 
 mod commands;
 mod crash;
+mod data_dir;
 mod disk_faults;
 mod history;
 mod migrations;
