@@ -50,6 +50,9 @@ pub enum BackfillError {
     /// The archive failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The page has no posts. Telegram also answers so when it is rate limiting.
+    #[error("Telegram shows no posts older than {0}")]
+    NoneOlder(PostId),
     /// The page has posts that are not older than requested.
     #[error("Telegram answered with posts that are not older than {0}")]
     NotOlder(PostId),
@@ -72,9 +75,10 @@ pub async fn fetch_gap_page(
     let attempt = async {
         let page = match fetch_page(client, name, PageRequest::Before(from), priority, None).await {
             Ok(page) => page,
-            Err(RefreshError::Page(PageError::Empty | PageError::RateLimited))
-                if from == gap.below && is_end(gap) =>
-            {
+            Err(RefreshError::Page(PageError::Empty | PageError::RateLimited)) => {
+                if from != gap.below || !is_end(gap) {
+                    return Err(BackfillError::NoneOlder(from));
+                }
                 archive.close_gap(name, gap).await?;
                 return Ok(None);
             }
@@ -94,7 +98,9 @@ pub async fn fetch_gap_page(
         {
             false
         }
-        Err(BackfillError::Refresh(_) | BackfillError::NotOlder(_)) => from == gap.below,
+        Err(BackfillError::Refresh(_) | BackfillError::NoneOlder(_) | BackfillError::NotOlder(_)) => {
+            from == gap.below
+        }
         _ => false,
     };
     if is_failed_attempt {

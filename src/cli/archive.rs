@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{ArchiveCommand, BackfillArgs, ForgetArgs, PruneArgs, Storage, StorageArgs};
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
+use crate::model::post::PostId;
 use crate::resilience::backoff::exponential;
 use crate::shutdown::shutdown_signals;
 use crate::telegram::client::Client;
@@ -177,6 +178,7 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     archive.close().await;
     print_message(&match &end {
         Ok(End::FirstPost) => format!("{name}: {n_posts} posts, back to the first one"),
+        Ok(End::NoneOlder(id)) => format!("{name}: {n_posts} posts; Telegram shows none older than {id}"),
         Ok(End::Limit) => format!("{name}: {n_posts} posts"),
         Ok(End::Interrupted) | Err(_) => {
             format!("{name}: {n_posts} posts archived; run the command again to continue")
@@ -189,6 +191,8 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
 enum End {
     /// The channel's first post is archived.
     FirstPost,
+    /// Telegram has repeatedly shown no posts older than this one, though it links to some: they were probably deleted.
+    NoneOlder(PostId),
     /// As many posts as requested are archived.
     Limit,
     /// The process received a shutdown signal.
@@ -215,6 +219,14 @@ async fn fetch_older(
         }
         match fetch_gap_page(client, archive, name, gap.below, gap, clock::now(), Priority::High).await {
             Ok(_) => n_failures = 0,
+            // Telegram is not rate limiting if it shows the newest posts.
+            Err(BackfillError::NoneOlder(id))
+                if gap.above == 0
+                    && n_failures > 0
+                    && fetch_page(client, name, PageRequest::Newest, Priority::High, None).await.is_ok() =>
+            {
+                return Ok(End::NoneOlder(id));
+            }
             Err(BackfillError::Archive(err)) if !err.is_transient() => return Err(err.into()),
             Err(err) if n_failures + 1 >= MAX_FAILURES => {
                 return Err(match err {

@@ -264,6 +264,22 @@ fn single_empty_page_does_not_close_a_gap() {
 }
 
 #[test]
+fn backfill_ends_where_the_oldest_posts_were_deleted() {
+    let (fake, history) = channel(60);
+    // Telegram goes on linking to posts that were deleted.
+    let linked = history.lock().unwrap().preview_page(Some(41));
+    fake.on("/s/old_harbour?before=41", Answer::page(&linked));
+    history.lock().unwrap().posts.retain(|id, _| *id > 20);
+    let folder = app::new_folder();
+    let filled = app::run_in(&folder, &["archive", "backfill", NAME, "--upstream", &fake.url()]);
+    assert_eq!(filled.code, 0, "{filled:?}");
+    assert!(filled.stderr.contains("40 posts; Telegram shows none older than 21"), "{filled:?}");
+    assert!(!filled.stderr.contains("anything yet"), "{filled:?}");
+    assert_eq!(fake.count("/s/old_harbour?before=21"), 2);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn edit_changes_updated_only() {
     for kind in kinds() {
         let (fake, history) = channel(5);
