@@ -179,9 +179,9 @@ pub(super) async fn merge(
     let is_visible = changes.is_visible
         || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(context.channel));
     // A post may become visible later than a change that was noticed after its publication, so its own timestamp is not
-    // enough for `Last-Modified`.
+    // enough for `Last-Modified`. The time never moves backwards: merges may overtake each other.
     let changed_at = match before {
-        Some(_) if is_visible => Some(context.now),
+        Some(before) if is_visible => before.changed.max(Some(context.now)),
         before => before.and_then(|before| before.changed),
     };
     let update = sqlx::query(
@@ -354,7 +354,8 @@ pub(super) async fn store_recovered(
     let body = encode(&Post { media, text, poll, documents, preview, ..known })?;
     let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
     write.bind(key).bind(id).bind(body).execute(&mut *connection).await?;
-    let changed = sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1");
+    let changed =
+        sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1 AND (changed IS NULL OR changed < $2)");
     changed.bind(key).bind(now.as_second()).execute(connection).await?;
     Ok(())
 }

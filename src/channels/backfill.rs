@@ -58,7 +58,7 @@ pub enum BackfillError {
     NotOlder(PostId),
 }
 
-/// Fetches the page of a gap with the posts before `from`, and archives it. Returns the rest of the gap.
+/// Fetches the page of a gap with the posts before `from`, and archives it. Returns the rest of the gap. `now` is the clock.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub async fn fetch_gap_page(
     name: &ChannelName,
     from: PostId,
     gap: Gap,
-    now: Timestamp,
+    now: impl Fn() -> Timestamp,
     priority: Priority,
 ) -> Result<Option<Gap>, BackfillError> {
     let attempt = async {
@@ -88,7 +88,7 @@ pub async fn fetch_gap_page(
             return Err(BackfillError::NotOlder(from));
         }
         let page = Arc::new(to_archive(page));
-        Ok(archive.merge(name, page, PageScope::Gap(from, gap), now, Duration::ZERO).await?)
+        Ok(archive.merge(name, page, PageScope::Gap(from, gap), now(), Duration::ZERO).await?)
     };
     let outcome: Result<_, BackfillError> = attempt.await;
     // A busy or paused upstream says nothing about the gap, and neither does a page from its middle.
@@ -105,7 +105,7 @@ pub async fn fetch_gap_page(
     };
     if is_failed_attempt {
         let delay = exponential(FIRST_RETRY_DELAY, gap.failures, MAX_RETRY_DELAY);
-        archive.delay_gap(name, gap, now.saturating_add(delay).unwrap_or(Timestamp::MAX)).await?;
+        archive.delay_gap(name, gap, now().saturating_add(delay).unwrap_or(Timestamp::MAX)).await?;
     }
     outcome
 }
@@ -118,23 +118,23 @@ fn is_end(gap: Gap) -> bool {
 }
 
 /// The background work after a refresh: closes gaps with at most `gap_pages` pages and recovers posts that the preview
-/// page does not show. Returns whether the archive may have changed.
+/// page does not show. Returns whether the archive may have changed. `now` is the clock: the work may take minutes.
 pub async fn follow_up(
     client: &Client,
     archive: &Archive,
     name: &ChannelName,
     gap_pages: usize,
     has_hidden: bool,
-    now: Timestamp,
+    now: impl Fn() -> Timestamp,
 ) -> bool {
     let mut n_changes = 0;
     if has_hidden {
-        n_changes += recover_hidden(client, archive, name, now).await.unwrap_or_else(|err| {
+        n_changes += recover_hidden(client, archive, name, &now).await.unwrap_or_else(|err| {
             tracing::warn!(channel = %name, error = %err, "cannot recover posts that the preview page hides");
             0
         });
     }
-    n_changes += fill_gaps(client, archive, name, gap_pages, now).await.unwrap_or_else(|err| {
+    n_changes += fill_gaps(client, archive, name, gap_pages, &now).await.unwrap_or_else(|err| {
         tracing::warn!(channel = %name, error = %err, "cannot close a gap between archived posts; retrying later");
         1
     });
@@ -145,7 +145,7 @@ async fn recover_hidden(
     client: &Client,
     archive: &Archive,
     name: &ChannelName,
-    now: Timestamp,
+    now: impl Fn() -> Timestamp,
 ) -> Result<usize, BackfillError> {
     let posts = archive.hidden_posts(name).await?;
     let Some(archived) = archive.load(name, Caller::Background).await? else { return Ok(0) };
@@ -159,7 +159,7 @@ async fn recover_hidden(
             }
         };
         n_recovered += usize::from(recovered != post);
-        archive.store_recovered(name, recovered, now).await?;
+        archive.store_recovered(name, recovered, now()).await?;
     }
     Ok(n_recovered)
 }
@@ -169,16 +169,16 @@ async fn fill_gaps(
     archive: &Archive,
     name: &ChannelName,
     gap_pages: usize,
-    now: Timestamp,
+    now: impl Fn() -> Timestamp,
 ) -> Result<usize, BackfillError> {
     let mut n_pages = 0;
-    for gap in archive.due_gaps(name, now).await? {
+    for gap in archive.due_gaps(name, now()).await? {
         let mut left = Some(gap);
         while let Some(gap) = left
             && n_pages < gap_pages
         {
             n_pages += 1;
-            left = fetch_gap_page(client, archive, name, gap.below, gap, now, Priority::Low).await?;
+            left = fetch_gap_page(client, archive, name, gap.below, gap, &now, Priority::Low).await?;
         }
     }
     if n_pages > 0 {
@@ -249,7 +249,7 @@ impl Channels {
             let is_distant = |from: &PostId| from.get().saturating_add(MIN_JUMP) < gap.below.get();
             let from = jump.filter(is_distant).unwrap_or(gap.below);
             let fetched =
-                fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now(), Priority::High)
+                fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now, Priority::High)
                     .await;
             if let Err(err) = fetched {
                 tracing::warn!(channel = %name, before = %from, error = %err, "cannot fetch older posts");

@@ -235,7 +235,7 @@ impl Channels {
         let (channels, after) = (Arc::clone(self), name.clone());
         drop(self.follow_ups.run(name.clone(), || async move {
             let Self { client, archive, config, .. } = &*channels;
-            if follow_up(client, archive, &after, config.gap_pages, has_hidden, clock::now()).await {
+            if follow_up(client, archive, &after, config.gap_pages, has_hidden, clock::now).await {
                 channels.reload(&after).await;
             }
         }));
@@ -294,7 +294,8 @@ impl Channels {
         let cached = cached.map(|cached| cached.decompress()).transpose()?;
         let before = cached.clone();
         let snapshot = self.as_cached(archive::merge_without_archive(cached, page, fetched));
-        let changed = if before.is_some_and(|before| before != snapshot) { Some(fetched) } else { changed };
+        let is_changed = before.is_some_and(|before| before != snapshot);
+        let changed = if is_changed { changed.max(Some(fetched)) } else { changed };
         self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
     }
 

@@ -217,7 +217,7 @@ async fn fetch_older(
         if limit.is_some_and(|limit| n_posts >= limit) {
             return Ok(End::Limit);
         }
-        match fetch_gap_page(client, archive, name, gap.below, gap, clock::now(), Priority::High).await {
+        match fetch_gap_page(client, archive, name, gap.below, gap, clock::now, Priority::High).await {
             Ok(_) => n_failures = 0,
             // Telegram is not rate limiting if it shows the newest posts.
             Err(BackfillError::NoneOlder(id))

@@ -16,6 +16,7 @@ use telewire::model::paging::FeedPageRequest;
 use telewire::model::post::Post;
 use telewire::net::http_client::HttpClientConfig;
 use telewire::telegram::client::{Client, ClientOptions};
+use telewire::telegram::page::{self, PageSource};
 use telewire::telegram::upstream::{Priority, RateLimits, UpstreamUrl};
 use telewire::telegram::url::PageRequest;
 use tokio::runtime::Runtime;
@@ -238,7 +239,7 @@ impl<'a> Play<'a> {
             .merge(&self.name, Arc::new(to_archive(page)), PageScope::Newest, self.now, Duration::ZERO)
             .await;
         prop_assert!(merged.is_ok(), "{merged:?}");
-        follow_up(self.client, archive, &self.name, GAP_PAGES, false, self.now).await;
+        follow_up(self.client, archive, &self.name, GAP_PAGES, false, || self.now).await;
         Ok(())
     }
 
@@ -322,4 +323,24 @@ impl<'a> Play<'a> {
         }
         Ok(())
     }
+}
+
+#[test]
+fn merge_of_an_earlier_page_does_not_move_last_modified_back() {
+    let name = ChannelName::new("quiet_pier").unwrap();
+    let now: Timestamp = "2026-08-01T12:00:00Z".parse().unwrap();
+    let page = FakeChannel::with_posts("quiet_pier", 3, now).preview_page(None);
+    let retitled = |title: &str| {
+        let html = page.replace("<span>quiet_pier</span>", &format!("<span>{title}</span>"));
+        Arc::new(to_archive(page::parse(&html, PageSource::Fetched(&name)).unwrap()))
+    };
+    Runtime::new().unwrap().block_on(async {
+        let archive = Archive::in_memory(1 << 20).await.unwrap();
+        for (title, hours) in [("First", 0), ("Second", 2), ("Third", 1)] {
+            let fetched = now + SignedDuration::from_hours(hours);
+            archive.merge(&name, retitled(title), PageScope::Newest, fetched, Duration::ZERO).await.unwrap();
+        }
+        let archived = archive.load(&name, Caller::Reader).await.unwrap().unwrap();
+        assert_eq!(archived.changed, Some(now + SignedDuration::from_hours(2)));
+    });
 }
