@@ -118,6 +118,11 @@ impl Database {
         Ok(())
     }
 
+    /// Returns whether the files of a SQLite database have their names.
+    pub(super) fn is_in_place(&self, file: &Path) -> bool {
+        self.files.is_none_or(|files| files.place(file) == Place::Unchanged)
+    }
+
     /// Returns the size of the tables in bytes.
     pub(super) async fn size(&self) -> Result<u64, sqlx::Error> {
         let mut connection = self.reads.acquire().await?;

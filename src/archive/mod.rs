@@ -205,11 +205,11 @@ impl Archive {
             return Err(ArchiveError::CircuitOpen);
         }
         let limit = self.timeout(caller);
-        let used = self.database();
+        let mut used = self.database();
         let attempt = async {
             let database = match &used {
                 Some(database) => Arc::clone(database),
-                None => self.database_or_open().await?,
+                None => Arc::clone(used.insert(self.database_or_open().await?)),
             };
             work(database).await
         };
@@ -249,7 +249,7 @@ impl Archive {
         if let (Location::File(file), Some(_), Ok(_alone)) =
             (&self.location, &self.data_dir, self.check_lock.try_lock())
             && matches!(err, ArchiveError::Database(_) | ArchiveError::Slow)
-            && file.exists()
+            && used.is_none_or(|used| used.is_in_place(file))
             && let Err(ArchiveError::Damaged(why)) = database::check_integrity(file).await
         {
             self.quarantine(used, &why).await;

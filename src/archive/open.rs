@@ -164,13 +164,18 @@ impl Archive {
         }
     }
 
-    /// Renames a damaged file, unless `used` was replaced already. The next caller creates a new archive.
+    /// Renames a damaged file, unless the database that was `used`, if any, is not the open one any more, or not of this
+    /// file. The next caller creates a new archive.
     pub(super) async fn quarantine(&self, used: Option<&Arc<Database>>, why: &str) {
         let _alone = self.open_lock.lock().await;
         let current = self.database();
-        let is_used = |current: &Arc<Database>| used.is_none_or(|used| Arc::ptr_eq(used, current));
         let Location::File(file) = &self.location else { return };
-        if current.as_ref().is_some_and(|current| !is_used(current)) {
+        let is_current = match (&current, used) {
+            (Some(current), Some(used)) => Arc::ptr_eq(current, used) && current.is_in_place(file),
+            (None, None) => file.exists(),
+            _ => false,
+        };
+        if !is_current {
             return;
         }
         self.swap(None);

@@ -14,7 +14,7 @@ use sqlx::AnyConnection;
 
 use super::connection::{Location, integer, write_copy};
 use super::data_dir::{self, DataDir, FileId};
-use super::database::{Database, Place};
+use super::database::{Database, OpenFiles, Place};
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, Caller};
 use crate::clock;
 
@@ -124,34 +124,16 @@ impl Archive {
         // With the only connection for writing, nothing is written after the copy.
         let writer = tokio::time::timeout(BACKGROUND_TIMEOUT, database.writes.acquire());
         let mut writer = writer.await.map_err(|_| ArchiveError::Slow)??;
-        let cannot = |err: std::io::Error| {
-            let folder = file.parent().unwrap_or(file).to_owned();
-            ArchiveError::NotWritable { folder, why: err.to_string() }
-        };
-        match place {
-            Place::Unchanged => {}
-            Place::WithoutWal => {
-                if integer(&mut writer, "PRAGMA wal_checkpoint(TRUNCATE)").await? != 0 {
-                    return Err(ArchiveError::Slow);
-                }
-                data_dir::set_aside_stale_wal(file, |id| !files.has_wal(id)).map_err(cannot)?;
-                self.report_incident("the WAL of the archive was removed; wrote its posts to the archive");
+        match save(&mut writer, files, file, place, is_ours).await {
+            Ok(None) => {}
+            Ok(Some(incident)) => self.report_incident(incident),
+            Err(ArchiveError::Damaged(why)) => {
+                tracing::error!(
+                    reason = why,
+                    "the archive was removed or replaced, and is too damaged to be saved"
+                );
             }
-            Place::Removed if is_ours => {
-                check_room(&mut writer, file).await?;
-                data_dir::set_aside_stale_wal(file, |_| true).map_err(cannot)?;
-                write_copy(&mut writer, file).await?;
-                self.report_incident("the archive was removed; wrote it again");
-            }
-            Place::Removed | Place::Replaced => {
-                check_room(&mut writer, file).await?;
-                let aside = data_dir::claim_aside(file, "replaced", "sqlite").map_err(cannot)?;
-                let saved = write_copy(&mut writer, &aside).await;
-                saved.inspect_err(|_| drop(fs::remove_file(&aside)))?;
-                data_dir::set_aside_stale_wal(file, |id| files.has_wal(id)).map_err(cannot)?;
-                tracing::warn!(file = %aside.display(), "saved the archive that was replaced");
-                self.report_incident("the archive was replaced; saved the previous one beside it");
-            }
+            Err(err) => return Err(err),
         }
         self.swap(None);
         let closed = database.close();
@@ -178,16 +160,51 @@ impl Archive {
     /// Fails if a command's file was removed or replaced; a service repairs it.
     pub(super) fn check_place(&self) -> Result<(), ArchiveError> {
         let (None, Location::File(file)) = (&self.data_dir, &self.location) else { return Ok(()) };
-        let files = self.database().and_then(|database| database.files);
-        if files.is_some_and(|files| files.place(file) != Place::Unchanged) {
-            return Err(ArchiveError::Replaced(file.clone()));
-        }
-        Ok(())
+        let is_in_place = self.database().is_none_or(|database| database.is_in_place(file));
+        if is_in_place { Ok(()) } else { Err(ArchiveError::Replaced(file.clone())) }
     }
 
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Saves what only an open database has, by its only connection for writing. Returns what happened to its files.
+async fn save(
+    writer: &mut AnyConnection,
+    files: OpenFiles,
+    file: &Path,
+    place: Place,
+    is_ours: bool,
+) -> Result<Option<&'static str>, ArchiveError> {
+    let cannot = |err: std::io::Error| {
+        let folder = file.parent().unwrap_or(file).to_owned();
+        ArchiveError::NotWritable { folder, why: err.to_string() }
+    };
+    Ok(match place {
+        Place::Unchanged => None,
+        Place::WithoutWal => {
+            if integer(writer, "PRAGMA wal_checkpoint(TRUNCATE)").await? != 0 {
+                return Err(ArchiveError::Slow);
+            }
+            data_dir::set_aside_stale_wal(file, |id| !files.has_wal(id)).map_err(cannot)?;
+            Some("the WAL of the archive was removed; wrote its posts to the archive")
+        }
+        Place::Removed if is_ours => {
+            check_room(writer, file).await?;
+            data_dir::set_aside_stale_wal(file, |_| true).map_err(cannot)?;
+            write_copy(writer, file).await?;
+            Some("the archive was removed; wrote it again")
+        }
+        Place::Removed | Place::Replaced => {
+            check_room(writer, file).await?;
+            let aside = data_dir::claim_aside(file, "replaced", "sqlite").map_err(cannot)?;
+            write_copy(writer, &aside).await.inspect_err(|_| drop(fs::remove_file(&aside)))?;
+            data_dir::set_aside_stale_wal(file, |id| files.has_wal(id)).map_err(cannot)?;
+            tracing::warn!(file = %aside.display(), "saved the archive that was replaced");
+            Some("the archive was replaced; saved the previous one beside it")
+        }
+    })
 }
 
 /// Fails if the disk has too little space for a copy of a database.

@@ -203,7 +203,9 @@ fn removed_wal_is_written_to_the_archive() {
     for files in [&["archive.sqlite-wal"][..], &["archive.sqlite-wal", "archive.sqlite-shm"]] {
         let mut service = Service::start();
         service.publish();
-        files.iter().for_each(|file| fs::remove_file(service.data(file)).unwrap());
+        for file in files {
+            fs::remove_file(service.data(file)).unwrap();
+        }
         service.publish();
         service.wait_for_repair("the WAL of the archive was removed; wrote its posts to the archive");
         let posts = service.posts.clone();
@@ -311,20 +313,19 @@ fn archive_that_is_replaced_by_an_empty_file_is_written_again() {
 
 #[test]
 fn unusable_file_that_replaces_the_archive_is_left_unchanged() {
-    let foreign = |file: &Path| run_sql(file, "CREATE TABLE bookmarks (url TEXT)");
-    // The offset of `user_version` in a SQLite file.
-    let newer = |file: &Path| write_at(file, 60, &99_u32.to_be_bytes());
-    let kinds: [(&dyn Fn(&Path), &str); 2] = [
-        (&foreign, "the archive is unavailable: the file is another program's database"),
-        (&newer, "the archive is unavailable: a newer telewire has written the file"),
-    ];
-    for (make, problem) in kinds {
+    for problem in [
+        "the archive is unavailable: the file is another program's database",
+        "the archive is unavailable: a newer telewire has written the file",
+    ] {
         let mut service = Service::start();
         let file = service.back_up();
         if problem.ends_with("database") {
             fs::remove_file(&file).unwrap();
+            run_sql(&file, "CREATE TABLE bookmarks (url TEXT)");
+        } else {
+            // The offset of `user_version` in a SQLite file.
+            write_at(&file, 60, &99_u32.to_be_bytes());
         }
-        make(&file);
         let (archive, before) = (service.data("archive.sqlite"), fs::read(&file).unwrap());
         fs::rename(&file, &archive).unwrap();
         service.publish();
