@@ -86,7 +86,7 @@ fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
         }
     };
     for (kind, is_present) in [
-        ("text", !post.text.is_empty()),
+        ("text", !post.full_text().is_empty()),
         ("text above media", post.text_above_media),
         ("service", post.service),
         ("edited", post.edited),
@@ -109,7 +109,7 @@ fn kinds(post: &Post) -> BTreeMap<&'static str, usize> {
     for medium in &post.media {
         add(medium_kind(medium), 1);
     }
-    for entity in post.text.entities() {
+    for entity in post.full_text().entities() {
         add(entity_kind(&entity.kind), 1);
     }
     kinds

@@ -64,7 +64,7 @@ fn entry(post: &Post, links: MediaLinks<'_>) -> Entry {
         author: post.signature.as_deref().and_then(plain_text::visible_line),
         // FreshRSS splits a category at commas.
         categories: post
-            .text
+            .full_text()
             .hashtags()
             .into_iter()
             .filter_map(plain_text::visible_line)

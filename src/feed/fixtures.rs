@@ -7,7 +7,7 @@ use super::options::FeedOptions;
 use super::{Entry, Feed};
 use crate::media::signed_url::MediaLinker;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::post::{Media, Post, PostId, Size, Snapshot, Video, VideoKind};
+use crate::model::post::{Document, Media, Post, PostId, Size, Snapshot, Video, VideoKind};
 use crate::model::rich_text::{EntityKind, RichText};
 
 /// 2024-06-19 15:22:45 UTC, when [`post`] was published.
@@ -16,6 +16,17 @@ pub(super) const TIME: Timestamp = Timestamp::constant(1_718_810_565, 0);
 /// Returns a post without content.
 pub(super) fn post() -> Post {
     Post::empty(PostId::new(7).unwrap(), "https://example.org/sample/7".into(), TIME)
+}
+
+/// Returns a document without a caption.
+pub(super) fn document(name: &str, note: &str) -> Document {
+    Document {
+        name: name.into(),
+        note: Some(note.into()),
+        audio: false,
+        item: None,
+        caption: RichText::default(),
+    }
 }
 
 /// Returns a snapshot of [`channel`] with these posts.
@@ -86,6 +97,7 @@ pub(super) fn built() -> Feed {
         seconds: Some(63),
         size: Some(Size { width: 640, height: 360 }),
         kind: VideoKind::Plain,
+        item: None,
     });
     let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None };
     let older = Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..post() };

@@ -21,7 +21,8 @@ const SHORT_LINE_CHARS: usize = 25;
 /// 3. The first visible line of the text.
 /// 4. A description of the most informative part of the post.
 pub(super) fn title(post: &Post) -> String {
-    let text = post.text.without_spoilers();
+    let text = post.full_text();
+    let text = text.without_spoilers();
     let first_line = || text.lines().find_map(plain_text::visible_line);
     let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post));
     let title = headline(&text).or_else(of_preview).or_else(first_line).or_else(|| describe(post));
@@ -33,7 +34,7 @@ pub(super) fn title(post: &Post) -> String {
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
 pub(super) fn summary(post: &Post) -> String {
-    plain_text::visible_line(&post.text.without_spoilers())
+    plain_text::visible_line(&post.full_text().without_spoilers())
         .map_or_else(|| title(post), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
 }
 
@@ -185,7 +186,7 @@ mod tests {
         let quiz =
             Poll { question: "Why?".into(), kind: "Anonymous Quiz".into(), options: vec![], voters: None };
         assert_eq!(titled(Post { poll: Some(quiz), ..fixtures::post() }), "Quiz: Why?");
-        let track = Document { name: "Song".into(), note: Some("Band".into()), audio: true };
+        let track = Document { audio: true, ..fixtures::document("Song", "Band") };
         assert_eq!(titled(Post { documents: vec![track], ..fixtures::post() }), "Song — Band");
         let preview =
             LinkPreview { title: Some(" ".into()), site: Some("Site".into()), ..LinkPreview::default() };

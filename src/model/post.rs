@@ -1,5 +1,6 @@
 //! Posts: everything that a channel publishes, as its preview page shows it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -77,9 +78,9 @@ pub struct Post {
     /// How many times the post was edited to show other media.
     #[serde(rename = "edition", default, skip_serializing_if = "is_zero")]
     pub revision: u32,
-    /// The text; empty for a post with media only.
+    /// The text without the captions of documents; empty for a post with media only.
     pub text: RichText,
-    /// The text is above the media instead of below.
+    /// The text is above the media and documents instead of below.
     pub text_above_media: bool,
     /// A poll or a quiz.
     pub poll: Option<Poll>,
@@ -146,6 +147,17 @@ impl Post {
     pub fn attached_media(&self) -> impl Iterator<Item = (usize, &Media)> {
         let mut figures = self.text.figures().peekable();
         self.media.iter().enumerate().filter(move |(n, _)| figures.next_if_eq(n).is_none())
+    }
+
+    /// Returns the text with the captions of the documents.
+    #[must_use]
+    pub fn full_text(&self) -> Cow<'_, RichText> {
+        let captions = self.documents.iter().map(|document| &document.caption);
+        let mut text = Cow::Borrowed(&self.text);
+        for caption in captions.filter(|caption| !caption.is_empty()) {
+            text.to_mut().push_paragraph(caption);
+        }
+        text
     }
 }
 
@@ -261,6 +273,9 @@ pub struct Video {
     pub size: Option<Size>,
     /// How Telegram plays the video.
     pub kind: VideoKind,
+    /// The id under which Telegram shows this item of an album alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<PostId>,
 }
 
 /// How Telegram plays a video.
@@ -329,6 +344,12 @@ pub struct Document {
     pub note: Option<String>,
     /// A piece of music rather than a file.
     pub audio: bool,
+    /// The id under which Telegram shows this one of several documents alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<PostId>,
+    /// The text below the document.
+    #[serde(default, skip_serializing_if = "RichText::is_empty")]
+    pub caption: RichText,
 }
 
 /// The preview of a linked web page. At least one field besides the URL is set.

@@ -65,6 +65,7 @@ pub(super) fn figure(element: ElementRef<'_>, name: &str) -> Option<Media> {
                 poster: element.attr("poster").and_then(absolute),
                 seconds: None,
                 size: size(),
+                item: None,
                 kind: if is_animation { VideoKind::Animation } else { VideoKind::Plain },
             }))
         }
@@ -103,6 +104,7 @@ fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
         seconds,
         size: first(player, class::VIDEO_WRAP).and_then(|wrap| size(wrap, wrap)),
         kind,
+        item: player.attr("href").and_then(url::item_id),
     }
 }
 

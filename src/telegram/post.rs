@@ -14,6 +14,7 @@ use crate::model::post::{
     Document, Forward, LinkPreview, NamedLink, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply,
     UnknownMarkup,
 };
+use crate::model::rich_text::RichText;
 
 /// Why a message element could not be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -174,7 +175,10 @@ impl PostBuilder<'_> {
             }
             Role::Reply => self.post.reply = Some(self.reply(element)),
             Role::Text => self.text(element),
-            Role::Document => self.post.documents.extend(document(element)),
+            Role::Document => {
+                self.note_order();
+                self.post.documents.extend(document(element));
+            }
             Role::Poll => self.post.poll = Some(poll(element, self.voters)),
             Role::Preview | Role::PreviewPart => self.preview(element),
             Role::Reactions => {
@@ -200,13 +204,19 @@ impl PostBuilder<'_> {
             | Role::Game
             | Role::Invoice => match media::parse(element, role, self.name) {
                 Some(medium) => {
-                    let is_first = self.post.media.len() == self.n_figures;
-                    self.post.text_above_media |= is_first && !self.post.text.is_empty();
+                    self.note_order();
                     self.post.media.push(medium);
                 }
                 None => self.unknown(element),
             },
         }
+    }
+
+    /// Notes before the first medium or document whether the text stands above it.
+    fn note_order(&mut self) {
+        let (post, n_figures) = (&mut self.post, self.n_figures);
+        let is_first = post.media.len() == n_figures && post.documents.is_empty();
+        post.text_above_media |= is_first && !post.text.is_empty();
     }
 
     fn text(&mut self, element: ElementRef<'_>) {
@@ -215,11 +225,15 @@ impl PostBuilder<'_> {
             return self.parse_children(element);
         }
         let mut tags = Vec::new();
-        let n_media = self.post.media.len();
-        let text = text::parse(element, self.name, &mut tags, Some(&mut self.post.media));
-        self.n_figures += self.post.media.len() - n_media;
-        // With several documents, each has its own text.
-        self.post.text.push_paragraph(&text);
+        // The text below a document is its caption. With several documents, each may have one.
+        if let Some(document) = self.post.documents.last_mut() {
+            document.caption.push_paragraph(&text::parse(element, self.name, &mut tags, None));
+        } else {
+            let n_media = self.post.media.len();
+            let text = text::parse(element, self.name, &mut tags, Some(&mut self.post.media));
+            self.n_figures += self.post.media.len() - n_media;
+            self.post.text.push_paragraph(&text);
+        }
         for tag in tags {
             if shows_more_than_text(&tag) {
                 let markup = format!("{tag} inside a text");
@@ -318,6 +332,8 @@ fn document(element: ElementRef<'_>) -> Option<Document> {
         name: dom::first(element, class::FILE_TITLE).and_then(dom::line)?,
         note: dom::first(element, class::FILE_EXTRA).and_then(dom::line),
         audio: dom::first(element, class::FILE_ICON).is_some_and(|icon| dom::has_class(icon, class::AUDIO)),
+        item: element.attr("href").and_then(url::item_id),
+        caption: RichText::default(),
     })
 }
 

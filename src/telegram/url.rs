@@ -57,6 +57,20 @@ pub fn post_url(name: &str, id: PostId) -> String {
     format!("https://{}/{name}/{id}", PREVIEW_HOSTS[0])
 }
 
+/// Returns the URL of one item of an album. `permalink` is the album's.
+#[must_use]
+pub fn item_url(permalink: &str, item: PostId) -> String {
+    let (channel, _) = permalink.rsplit_once('/').unwrap_or((permalink, ""));
+    format!("{channel}/{item}?single")
+}
+
+/// Returns the id of an item of an album from the link to it, `…/NAME/ID?single`. `None` for a link to a whole post.
+#[must_use]
+pub(super) fn item_id(href: &str) -> Option<PostId> {
+    let (path, _) = href.split_once("?single")?;
+    path.rsplit('/').next()?.parse().ok().and_then(PostId::new)
+}
+
 /// A page of a channel to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageRequest {

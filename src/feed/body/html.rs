@@ -1,9 +1,13 @@
 //! Writers for elements, attributes and text, with the same serialization as
 //! [`sanitize`](crate::feed::sanitize::sanitize), so that the sanitizer needs only one round.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use crate::feed::sanitize::{LINK_REL, SCHEMES};
+use crate::model::post::PostId;
+use crate::telegram::url as telegram_url;
 
 const DIRECTION: &str = " dir=\"auto\"";
 
@@ -58,6 +62,11 @@ pub(super) fn open_link(out: &mut String, url: &str) {
     attribute(out, "href", url);
     attribute(out, "rel", LINK_REL);
     out.push('>');
+}
+
+/// Returns the URL of an item of an album, or of the whole post.
+pub(super) fn item_url(permalink: &str, item: Option<PostId>) -> Cow<'_, str> {
+    item.map_or(Cow::Borrowed(permalink), |item| Cow::Owned(telegram_url::item_url(permalink, item)))
 }
 
 /// Writes a label, as a link if the URL is [linkable](is_linkable).

@@ -15,7 +15,7 @@ use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
 pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: MediaLinks<'_>) {
     match medium {
         Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, links),
-        Media::Video(medium) => video(out, medium, permalink, links),
+        Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links),
         Media::Voice { url, seconds } => voice(out, url, *seconds, links),
         Media::Sticker { url, format, still } => {
             sticker(out, url, *format, still.as_deref(), permalink, links);

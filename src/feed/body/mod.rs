@@ -34,14 +34,15 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     for (n, medium) in post.attached_media() {
         media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)));
     }
+    for attached in &post.documents {
+        document(&mut out, attached, &post.permalink);
+        rich_text::write(&mut out, &attached.caption, &figures);
+    }
     if !post.text_above_media {
         rich_text::write(&mut out, &post.text, &figures);
     }
     if let Some(question) = &post.poll {
         poll(&mut out, question);
-    }
-    for attached in &post.documents {
-        document(&mut out, attached, &post.permalink);
     }
     if let Some(linked) = &post.preview {
         link_preview(&mut out, linked, links.at(MediaSlot::Preview));
@@ -129,7 +130,7 @@ fn document(out: &mut String, document: &Document, permalink: &str) {
             out.push_str(after);
         }
         out.push_str(" — ");
-        html::link(out, "open in Telegram", Some(permalink));
+        html::link(out, "open in Telegram", Some(&html::item_url(permalink, document.item)));
     });
 }
 
@@ -160,6 +161,7 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) 
                 seconds: None,
                 size: None,
                 kind: VideoKind::Plain,
+                item: None,
             };
             media::video(out, &video, &preview.url, links);
         } else if let Some(image) = &preview.image {
@@ -230,6 +232,7 @@ mod tests {
             seconds: Some(27),
             size: Some(Size { width: 4, height: 3 }),
             kind,
+            item: None,
         })
     }
 
@@ -269,7 +272,7 @@ mod tests {
                 options: vec![PollOption { text: "answer".into(), percent: Some(99) }],
                 voters: Some(77),
             }),
-            documents: vec![Document { name: "a.zip".into(), note: Some("6.5 MB".into()), audio: false }],
+            documents: vec![Document { caption: "about it".into(), ..fixtures::document("a.zip", "6.5 MB") }],
             preview: Some(LinkPreview {
                 url: "https://example.org/".into(),
                 title: Some("linked".into()),
@@ -300,10 +303,11 @@ mod tests {
                 "replied",
                 "quoted",
                 "/photo",
+                "a.zip (6.5 MB)",
+                "about it",
                 "said",
                 "asked",
                 "answer",
-                "a.zip (6.5 MB)",
                 "linked",
                 "button",
                 "<b>callback</b>",
