@@ -50,6 +50,7 @@ impl Metrics {
         counter!("telewire_panics_total").increment(0);
         counter!("telewire_skipped_posts_total").increment(0);
         counter!("telewire_connections_over_limit_total").increment(0);
+        counter!("telewire_hidden_posts_total").increment(0);
         for outcome in [
             "ok",
             "no-posts",
@@ -94,6 +95,10 @@ fn describe() {
     describe_gauge!("telewire_media_streams", "Media files being sent");
     describe_counter!("telewire_unknown_markup_total", "Parts of posts with unknown markup, by class");
     describe_counter!("telewire_skipped_posts_total", "Posts that could not be parsed");
+    describe_counter!(
+        "telewire_hidden_posts_total",
+        "Posts that open only in Telegram and were not recovered"
+    );
     describe_counter!("telewire_panics_total", "Requests whose handler panicked");
     describe_gauge!("telewire_build_info", "Always 1, with the version as a label");
 }
@@ -197,6 +202,11 @@ pub(crate) fn unknown_markup(markup: &str) {
 /// Counts a message that could not be parsed.
 pub(crate) fn skipped_post() {
     counter!("telewire_skipped_posts_total").increment(1);
+}
+
+/// Counts a post that opens only in Telegram and could not be recovered.
+pub(crate) fn hidden_post() {
+    counter!("telewire_hidden_posts_total").increment(1);
 }
 
 /// Counts a request whose handler panicked.

@@ -71,7 +71,8 @@ impl Archive {
         self.read(Caller::Background, async |connection| hidden_posts(connection, name).await).await
     }
 
-    /// Stores the recovered content of a post that opens only in Telegram, and counts the attempt.
+    /// Stores the recovered content of a post that opens only in Telegram, and counts the attempt. Returns whether the
+    /// post stays hidden, because this was the last attempt.
     ///
     /// # Errors
     ///
@@ -81,14 +82,14 @@ impl Archive {
         name: &ChannelName,
         found: Post,
         now: Timestamp,
-    ) -> Result<(), ArchiveError> {
+    ) -> Result<bool, ArchiveError> {
         self.has_room()?;
         let write = async |connection: &mut AnyConnection| {
-            store_recovered(connection, name, &found, now).await?;
+            let stays_hidden = store_recovered(connection, name, &found, now).await?;
             if self.is_shared() {
                 replicas::notify(connection, name).await?;
             }
-            Ok(())
+            Ok(stays_hidden)
         };
         self.write(Some(name), write).await
     }
@@ -338,24 +339,29 @@ pub(super) async fn store_recovered(
     name: &ChannelName,
     found: &Post,
     now: Timestamp,
-) -> Result<(), ArchiveError> {
-    let (Some(key), id) = (key(connection, name).await?, i64::from(found.id.get())) else { return Ok(()) };
-    let tried = sqlx::query("UPDATE post SET attempts = attempts + 1 WHERE channel = $1 AND id = $2");
-    tried.bind(key).bind(id).execute(&mut *connection).await?;
-    let body = sqlx::query("SELECT body FROM post WHERE channel = $1 AND id = $2");
-    let body = body.bind(key).bind(id).fetch_optional(&mut *connection).await?;
-    let Some(body) = body.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()? else { return Ok(()) };
+) -> Result<bool, ArchiveError> {
+    let (Some(key), id) = (key(connection, name).await?, i64::from(found.id.get())) else { return Ok(false) };
+    let tried = sqlx::query(
+        "UPDATE post SET attempts = attempts + 1 WHERE channel = $1 AND id = $2 RETURNING body, attempts",
+    );
+    let Some(row) = tried.bind(key).bind(id).fetch_optional(&mut *connection).await? else {
+        return Ok(false);
+    };
+    let body: Vec<u8> = row.try_get(0)?;
     // A page may have shown the content in the meantime.
-    let Ok(known) = decode::<Post>(&body) else { return Ok(()) };
-    if merge::has_content(&known) || !merge::has_content(found) {
-        return Ok(());
+    let Ok(known) = decode::<Post>(&body) else { return Ok(false) };
+    if merge::has_content(&known) {
+        return Ok(false);
     }
-    let Post { media, text, poll, documents, preview, .. } = found.clone();
-    let body = encode(&Post { media, text, poll, documents, preview, ..known })?;
+    if !merge::has_content(found) {
+        return Ok(row.try_get::<i64, _>(1)? == MAX_RECOVERY_ATTEMPTS);
+    }
+    let Post { media, text, text_above_media, poll, documents, preview, .. } = found.clone();
+    let body = encode(&Post { media, text, text_above_media, poll, documents, preview, ..known })?;
     let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
     write.bind(key).bind(id).bind(body).execute(&mut *connection).await?;
     let changed =
         sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1 AND (changed IS NULL OR changed < $2)");
     changed.bind(key).bind(now.as_second()).execute(connection).await?;
-    Ok(())
+    Ok(false)
 }

@@ -11,6 +11,7 @@ use super::recover::recover;
 use super::{CachedChannel, Channels, RefreshError, STALE_MAX_AGE, fetch_page, to_archive};
 use crate::archive::{Archive, ArchiveError, Caller, MAX_ALBUM_ITEMS, PageScope};
 use crate::clock;
+use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPage, FeedPageRequest, Gap, PrevPage};
 use crate::model::post::{PostId, Snapshot};
@@ -159,7 +160,9 @@ async fn recover_hidden(
             }
         };
         n_recovered += usize::from(recovered != post);
-        archive.store_recovered(name, recovered, now()).await?;
+        if archive.store_recovered(name, recovered, now()).await? {
+            metrics::hidden_post();
+        }
     }
     Ok(n_recovered)
 }

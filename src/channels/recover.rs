@@ -1,5 +1,5 @@
-//! Recovers posts that the preview page does not show ("Please open Telegram to view this post"): their text is on their
-//! own page, their media in their widget.
+//! Recovers posts that the preview page does not show ("Please open Telegram to view this post") from their own page and
+//! their widget.
 
 use crate::cpu_pool;
 use crate::model::channel::Channel;
@@ -11,23 +11,39 @@ use crate::telegram::post_page;
 use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
-/// Tries to recover a post's content from its own page or its widget. Returns it unchanged if neither has any.
+/// Tries to recover a post's content. The widget has its media and the whole text, its own page the beginning of the
+/// text without formatting. Returns it unchanged if neither has any.
 ///
 /// # Errors
 ///
 /// If Telegram could not be asked; another attempt may succeed.
 pub(super) async fn recover(client: &Client, channel: &Channel, post: &Post) -> Result<Post, FetchError> {
+    let described = fetch_description(client, channel, post).await;
+    let shown = fetch_widget(client, channel, post.id).await;
+    match (described, shown) {
+        (described, Ok(Some(shown))) => {
+            let described = described.ok().flatten().filter(|_| shown.full_text().is_empty());
+            let (permalink, published) = (post.permalink.clone(), post.published);
+            let text = described.unwrap_or_else(|| shown.text.clone());
+            Ok(Post { permalink, published, text, ..shown })
+        }
+        (Ok(Some(text)), _) => Ok(Post { text, ..post.clone() }),
+        (Err(err), _) | (_, Err(err)) => Err(err),
+        (Ok(None), Ok(None)) => Ok(post.clone()),
+    }
+}
+
+/// Fetches the text of a post from its own page; `None` if it is not there.
+async fn fetch_description(
+    client: &Client,
+    channel: &Channel,
+    post: &Post,
+) -> Result<Option<RichText>, FetchError> {
     let label = post.only_in_telegram.clone().unwrap_or_default();
     let about = channel.about.text().to_owned();
     let html = fetch(client, channel, PageRequest::Post(post.id)).await?;
-    let description = move || post_page::description(&html, &[&about, &label]);
-    if let Ok(Some(text)) = cpu_pool::run(description).await {
-        return Ok(Post { text: RichText::from(text.as_str()), ..post.clone() });
-    }
-    Ok(match fetch_widget(client, channel, post.id).await? {
-        Some(shown) => Post { published: post.published, permalink: post.permalink.clone(), ..shown },
-        None => post.clone(),
-    })
+    let text = cpu_pool::run(move || post_page::description(&html, &[&about, &label])).await;
+    Ok(text.ok().flatten().map(|text| RichText::from(text.as_str())))
 }
 
 /// Fetches a post as its widget shows it; `None` if the widget does not show it either.

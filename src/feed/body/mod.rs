@@ -198,14 +198,9 @@ fn unknown(out: &mut String, unknown: &UnknownMarkup, permalink: &str) {
 }
 
 fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str) {
-    const LABEL: &str = "This post can only be seen in Telegram";
-    html::block(out, "p", |out| {
-        html::link(out, LABEL, Some(permalink));
-        if !plain_text::is_blank(explanation) && explanation != LABEL {
-            out.push_str("<br>");
-            html::lines(out, explanation);
-        }
-    });
+    let is_explained = !plain_text::is_blank(explanation);
+    let label = if is_explained { explanation } else { "This post can only be seen in Telegram" };
+    html::block(out, "p", |out| html::link(out, label, Some(permalink)));
 }
 
 #[cfg(test)]
@@ -244,11 +239,12 @@ mod tests {
     fn empty_and_hidden_posts_link_to_telegram() {
         let link = r#"<a href="https://example.org/sample/7" rel="noopener noreferrer">"#;
         assert_eq!(shown(&fixtures::post()), format!("<p>{link}See the post in Telegram</a></p>"));
-        let hidden = Post { only_in_telegram: Some("Please open".into()), ..fixtures::post() };
-        assert_eq!(
-            shown(&hidden),
-            format!("<p>{link}This post can only be seen in Telegram</a><br>Please open</p>")
-        );
+        for (explanation, label) in
+            [("Please open", "Please open"), ("\u{200b}", "This post can only be seen in Telegram")]
+        {
+            let hidden = Post { only_in_telegram: Some(explanation.into()), ..fixtures::post() };
+            assert_eq!(shown(&hidden), format!("<p>{link}{label}</a></p>"));
+        }
     }
 
     #[test]

@@ -383,19 +383,51 @@ fn feeds_after_a_restart_without_telegram_are_identical() {
 }
 
 #[test]
-fn hidden_post_is_recovered_from_its_own_page() {
+fn hidden_post_is_recovered_from_its_own_page_and_widget() {
     for kind in kinds() {
-        let (fake, history) = channel(3);
-        history.lock().unwrap().posts.get_mut(&2).unwrap().is_hidden = true;
+        let (fake, history) = channel(2);
+        for _ in 0..2 {
+            history.lock().unwrap().publish(1, start() + SignedDuration::from_mins(9));
+        }
+        for (id, post) in history.lock().unwrap().posts.range_mut(2..) {
+            post.is_hidden = true;
+            // Post 4 has text only in its widget.
+            post.has_widget = *id > 2;
+        }
+        fake.on("/old_harbour/4", Answer::status(404));
         let app = service(&kind, &fake, &HASTY);
         feed(&app, FEED);
         let is_found = |feed: &Value| {
-            feed["items"][1]["content_html"].as_str().unwrap().contains("Post 2 of old_harbour")
+            let body = |n: usize| feed["items"][n]["content_html"].as_str().unwrap();
+            body(2).contains("Post 2 of old_harbour")
+                && [1, 0].iter().all(|n| body(*n).contains("of old_harbour") && body(*n).contains("<img"))
         };
         wait_for_feed(&app, kind.name, is_found);
         app.refresh(&fake, NAME);
-        assert!(is_found(&feed(&app, FEED)), "{}: a refresh keeps the text", kind.name);
+        assert!(is_found(&feed(&app, FEED)), "{}: a refresh keeps the content", kind.name);
         assert_eq!(fake.count("/old_harbour/2"), 1, "{}: fetched once", kind.name);
+        assert!(app.metric("telewire_hidden_posts_total") < 0.5, "{}", kind.name);
+    }
+}
+
+#[test]
+fn hidden_post_that_no_source_shows_is_counted_once() {
+    for kind in kinds() {
+        let (fake, history) = channel(3);
+        {
+            let post = &mut history.lock().unwrap();
+            let post = post.posts.get_mut(&2).unwrap();
+            (post.is_hidden, post.text) = (true, String::new());
+        }
+        let app = service(&kind, &fake, &HASTY);
+        wait_until("the service gives up", || {
+            feed(&app, FEED);
+            app.metric("telewire_hidden_posts_total") > 0.0
+        });
+        app.refresh(&fake, NAME);
+        assert!((0.5..1.5).contains(&app.metric("telewire_hidden_posts_total")), "{}", kind.name);
+        let body = feed(&app, FEED)["items"][1]["content_html"].as_str().unwrap().to_owned();
+        assert_eq!(body.matches("Please open Telegram").count(), 1, "{}: {body}", kind.name);
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) struct FakePost {
     pub(crate) n_pictures: u32,
     /// The number of pictures that the page shows, for an album that is still being published.
     pub(crate) n_shown: u32,
-    /// The page shows only a notice to open the post in Telegram.
+    /// The preview page shows only a notice to open the post in Telegram.
     pub(crate) is_hidden: bool,
+    /// The widget shows a post that the preview page hides.
+    pub(crate) has_widget: bool,
 }
 
 impl FakeChannel {
@@ -61,7 +63,8 @@ impl FakeChannel {
         let id = self.next_id;
         self.next_id += n_pictures.max(1);
         let text = format!("Post {id} of {}", self.name);
-        let post = FakePost { text, at, n_pictures, n_shown: n_pictures, is_hidden: false };
+        let post =
+            FakePost { text, at, n_pictures, n_shown: n_pictures, is_hidden: false, has_widget: false };
         self.posts.insert(id, post);
         id
     }
@@ -125,7 +128,7 @@ impl FakeChannel {
                 self.token,
             )
         };
-        out.extend(items.iter().filter(|_| post.n_pictures > 0).map(picture));
+        out.extend(items.iter().filter(|_| post.n_pictures > 0 && !post.is_hidden).map(picture));
         if first == id && !post.is_hidden {
             write!(out, "<div class=\"tgme_widget_message_text js-message_text\">{}</div>", post.text)
                 .unwrap();
@@ -139,6 +142,17 @@ impl FakeChannel {
             post.at.strftime("%Y-%m-%dT%H:%M:%S+00:00")
         )
         .unwrap();
+    }
+
+    /// Returns the widget of a single post.
+    pub(crate) fn widget(&self, id: u32) -> String {
+        let mut message = String::new();
+        if let Some(post) = self.posts.get(&id) {
+            let items: Vec<u32> = (0..post.n_shown.max(1)).map(|n| id + n).collect();
+            let shown = FakePost { is_hidden: !post.has_widget, ..post.clone() };
+            self.message(&mut message, &shown, id, &items);
+        }
+        format!("<!DOCTYPE html><html><body class=\"body_widget_post\">{message}</body></html>")
     }
 
     /// Returns the page of a single post.

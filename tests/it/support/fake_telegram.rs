@@ -304,7 +304,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the page of an added channel: `/s/NAME`, `/s/NAME?before=ID` or `/NAME/ID`.
+/// Returns the page of an added channel: `/s/NAME`, `/s/NAME?before=ID`, `/NAME/ID` or `/NAME/ID?embed=1`.
 fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let (first, second) = path.trim_start_matches('/').split_once('/')?;
@@ -313,7 +313,8 @@ fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
         let before = query.strip_prefix("before=").and_then(|id| id.parse().ok());
         return Some(Answer::page(&channels.get(second)?.lock().unwrap().preview_page(before)));
     }
-    Some(Answer::page(&channels.get(first)?.lock().unwrap().post_page(second.parse().ok()?)))
+    let (channel, id) = (channels.get(first)?.lock().unwrap(), second.parse().ok()?);
+    Some(Answer::page(&if query.starts_with("embed") { channel.widget(id) } else { channel.post_page(id) }))
 }
 
 /// Returns a picture of an added channel, or a range of it: `/file/NAME-ITEM.jpg?token=N`. An expired token gets status
