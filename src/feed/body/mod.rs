@@ -95,13 +95,11 @@ fn via_bot(out: &mut String, bot: &NamedLink) {
 }
 
 fn reply(out: &mut String, reply: &Reply) {
-    html::group(out, "blockquote", |out| {
-        html::block(out, "p", |out| {
-            html::element(out, "b", |out| html::link(out, &reply.to.name, reply.to.url.as_deref()));
-            out.push_str("<br>");
-            html::lines(out, &reply.text);
-        });
+    html::block(out, "p", |out| {
+        out.push_str("In reply to ");
+        html::link(out, &reply.to.name, reply.to.url.as_deref());
     });
+    html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, &reply.text)));
 }
 
 fn poll(out: &mut String, poll: &Poll) {
@@ -310,7 +308,8 @@ mod tests {
                 "strange",
             ],
         );
-        assert!(html.contains(r#"<p dir="auto"><b><a href="https://example.org/1""#), "{html}");
+        assert!(html.contains(r#"<p>In reply to <a href="https://example.org/1""#), "{html}");
+        assert!(html.contains(r#"<blockquote><p dir="auto">quoted<br>"#), "{html}");
         for count in ["99", "88", "77"] {
             assert!(!html.contains(count), "{count}: {html}");
         }
