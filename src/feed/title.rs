@@ -66,12 +66,14 @@ fn is_url(line: &str) -> bool {
     !line.contains(' ') && (has_scheme || is_host)
 }
 
-/// Returns the most informative text of the post's link preview.
+/// Returns the most informative text of the post's link preview, or what it shows besides text.
 fn preview(post: &Post) -> Option<String> {
     let preview = post.preview.as_ref()?;
     let description = preview.description.as_ref().map(RichText::without_spoilers);
     let texts = [preview.title.as_deref(), preview.site.as_deref(), description.as_deref()];
-    texts.into_iter().flatten().find_map(plain_text::visible_line)
+    let text = texts.into_iter().flatten().find_map(plain_text::visible_line);
+    let video = || preview.video.as_ref().map(|_| "Video".to_owned());
+    text.or_else(video).or_else(|| preview.image.as_ref().map(|_| "Picture".to_owned()))
 }
 
 /// Describes the content of a post without text by its most informative part.

@@ -14,7 +14,7 @@ use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
 /// Writes one medium. `permalink` is the target of links for media that can be seen in Telegram only.
 pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: MediaLinks<'_>) {
     match medium {
-        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, links),
+        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, None, links),
         Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links),
         Media::Voice { url, seconds } => voice(out, url, *seconds, links),
         Media::Sticker { url, format, still } => {
@@ -45,9 +45,16 @@ fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
     html::block(out, "figcaption", fill);
 }
 
-/// Writes a figure with a picture.
-pub(super) fn picture(out: &mut String, label: &str, url: &str, size: Option<Size>, links: MediaLinks<'_>) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, None, links));
+/// Writes a figure with a picture that links to `target`.
+pub(super) fn picture(
+    out: &mut String,
+    label: &str,
+    url: &str,
+    size: Option<Size>,
+    target: Option<&str>,
+    links: MediaLinks<'_>,
+) {
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, links));
 }
 
 /// Writes a figure with a video player, or a link if the video cannot be embedded.
@@ -102,8 +109,9 @@ fn player(
     }
 }
 
-/// Writes a picture that links to `target`, or only a link to the picture if it must not be embedded.
-pub(super) fn linked_picture(
+/// Writes a picture that links to `target`. A picture that must not be embedded is only a link: to `target`, else to
+/// itself.
+fn linked_picture(
     out: &mut String,
     label: &str,
     url: &str,
@@ -112,7 +120,7 @@ pub(super) fn linked_picture(
     links: MediaLinks<'_>,
 ) {
     let Some(source) = links.url(FileKind::Jpeg, url) else {
-        return html::link(out, label, Some(url));
+        return html::link(out, label, target.or(Some(url)));
     };
     let target = target.filter(|target| html::is_linkable(target));
     if let Some(target) = target {
@@ -214,7 +222,7 @@ fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>) {
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, "Picture", image, None, links);
+            picture(out, "Picture", image, None, None, links);
         }
     });
 }

@@ -66,9 +66,9 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
 fn figure(out: &mut String, post: &Post, n: usize, target: Option<&str>, links: MediaLinks<'_>) {
     let links = links.at(MediaSlot::Medium(n));
     match (post.media.get(n), target) {
-        (Some(Media::Photo { url, size, .. }), Some(_)) => html::group(out, "figure", |out| {
-            media::linked_picture(out, "Photo", url, *size, target, links);
-        }),
+        (Some(Media::Photo { url, size, .. }), Some(_)) => {
+            media::picture(out, "Photo", url, *size, target, links);
+        }
         (Some(medium), _) => media::write(out, medium, &post.permalink, links),
         (None, _) => {}
     }
@@ -132,25 +132,18 @@ fn document(out: &mut String, document: &Document, permalink: &str) {
     });
 }
 
+/// Writes a link preview in the order of the preview page: site, picture, title, description. The title is the link, else
+/// the site, else the picture or the player.
 fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) {
     let target = Some(preview.url.as_str());
+    let link = |out: &mut String, label: &String| {
+        html::element(out, "b", |out| html::link(out, label, target));
+    };
     html::group(out, "blockquote", |out| {
-        html::block(out, "p", |out| {
-            match (&preview.site, &preview.title) {
-                (Some(site), Some(title)) => {
-                    html::text(out, site);
-                    out.push_str("<br>");
-                    html::element(out, "b", |out| html::link(out, title, target));
-                }
-                (None, Some(name)) | (Some(name), None) => {
-                    html::element(out, "b", |out| html::link(out, name, target));
-                }
-                (None, None) => html::link(out, &preview.url, target),
-            }
-            if let Some(description) = &preview.description {
-                out.push_str("<br>");
-                rich_text::write_inline(out, description);
-            }
+        html::block(out, "p", |out| match (&preview.site, &preview.title) {
+            (Some(site), Some(_)) => html::text(out, site),
+            (Some(site), None) => link(out, site),
+            (None, _) => {}
         });
         if let Some(url) = &preview.video {
             let video = Video {
@@ -163,8 +156,19 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) 
             };
             media::video(out, &video, &preview.url, links);
         } else if let Some(image) = &preview.image {
-            media::picture(out, "Picture", image, None, links);
+            media::picture(out, "Picture", image, None, target, links);
+        } else if preview.site.is_none() && preview.title.is_none() {
+            html::group(out, "p", |out| html::link(out, &preview.url, target));
         }
+        html::block(out, "p", |out| {
+            if let Some(title) = &preview.title {
+                link(out, title);
+            }
+            if let Some(description) = &preview.description {
+                out.push_str(if preview.title.is_some() { "<br>" } else { "" });
+                rich_text::write_inline(out, description);
+            }
+        });
         if let Some(embed) = &preview.embed {
             html::group(out, "p", |out| html::link(out, "Player", Some(embed)));
         }
