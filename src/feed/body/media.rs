@@ -21,18 +21,7 @@ pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: Me
             sticker(out, url, *format, still.as_deref(), permalink, links);
         }
         Media::Location { url, map, title, address } => {
-            html::group(out, "figure", |out| {
-                if let Some(map) = map {
-                    linked_picture(out, "Map", map, None, Some(url), links);
-                }
-                caption(out, |out| {
-                    html::link(out, &location_label(url, title.as_deref()), Some(url));
-                    if let Some(address) = address {
-                        out.push_str("<br>");
-                        html::text(out, address);
-                    }
-                });
-            });
+            location(out, url, map.as_deref(), [title.as_deref(), address.as_deref()], links);
         }
         Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
         Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, links),
@@ -67,6 +56,10 @@ pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: Med
             player(out, label, source, poster, video.size, links);
         } else if let Some(poster) = poster {
             linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), links);
+        }
+        if source.is_some() && video.seconds.is_none() {
+            // The player itself says that it is a video.
+            return;
         }
         caption(out, |out| {
             let label_and_time = timed(label, video.seconds);
@@ -158,7 +151,9 @@ fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_
         out.push_str(" controls=\"\" preload=\"none\">");
         html::link(out, "Voice message", Some(&source));
         out.push_str("</audio>");
-        caption(out, |out| html::text(out, &label_and_time));
+        if seconds.is_some() {
+            caption(out, |out| html::text(out, &label_and_time));
+        }
     });
 }
 
@@ -188,16 +183,47 @@ fn sticker(
     });
 }
 
-/// Returns the name of a location, or else the coordinates from the URL of its map.
-fn location_label(url: &str, title: Option<&str>) -> String {
-    if let Some(title) = title {
-        return title.to_owned();
-    }
-    let coordinates = Url::parse(url).ok().and_then(|url| {
-        let (_, query) = url.query_pairs().find(|(name, _)| name == "q")?;
-        query.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| query.into_owned())
+/// Writes a location: title and address of a venue, and a map with the coordinates. `url` is the page to which Telegram
+/// links the map, of a venue often the venue's own page.
+fn location(out: &mut String, url: &str, map: Option<&str>, venue: [Option<&str>; 2], links: MediaLinks<'_>) {
+    let of_url = coordinates(url, ["q", "ll"]);
+    let point = of_url.clone().or_else(|| {
+        // The URL of the picture has the longitude first.
+        let (longitude, latitude) = coordinates(map?, ["ll", "pt"])?;
+        Some((latitude, longitude))
     });
-    coordinates.map_or_else(|| "Location".to_owned(), |coordinates| format!("Location {coordinates}"))
+    let target = point.as_ref().map_or_else(|| url.to_owned(), |(latitude, longitude)| {
+        format!("https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}#map=16/{latitude}/{longitude}")
+    });
+    let describe = |out: &mut String| {
+        for (n, text) in venue.into_iter().flatten().enumerate() {
+            html::link(out, text, Some(url).filter(|_| n == 0 && of_url.is_none()));
+            out.push_str("<br>");
+        }
+        html::link(out, "Map", Some(&target));
+        if let Some((latitude, longitude)) = &point {
+            html::text(out, &format!(" {latitude}, {longitude}"));
+        }
+    };
+    match map.filter(|map| links.url(FileKind::Jpeg, map).is_some()) {
+        Some(map) => html::group(out, "figure", |out| {
+            linked_picture(out, "Map", map, None, Some(&target), links);
+            caption(out, describe);
+        }),
+        None => html::block(out, "p", describe),
+    }
+}
+
+/// Returns the two coordinates in the first of these parameters of a URL that has some.
+fn coordinates(url: &str, names: [&str; 2]) -> Option<(String, String)> {
+    let url = Url::parse(url).ok()?;
+    let is_coordinate = |text: &str| text.parse::<f64>().is_ok_and(|degrees| degrees.abs() <= 180.0);
+    names.iter().find_map(|name| {
+        let (_, value) = url.query_pairs().find(|(key, _)| key == name)?;
+        let mut parts = value.split(',').map(str::trim);
+        let (first, second) = (parts.next()?, parts.next()?);
+        (is_coordinate(first) && is_coordinate(second)).then(|| (first.to_owned(), second.to_owned()))
+    })
 }
 
 fn contact(out: &mut String, name: &str, phone: Option<&str>) {

@@ -400,7 +400,7 @@ mod tests {
         }
         rich_text::write(&mut written, &text, &|_, _, _| ());
         assert_eq!(sanitize(&written), written);
-        for part in ["Location 1.5,-2", "tel:+12", "GIF, 0:27", "Animated sticker", "Voice message, 0:03"] {
+        for part in ["</a> 1.5, -2", "tel:+12", "GIF, 0:27", "Animated sticker", "Voice message, 0:03"] {
             assert!(written.contains(part), "{part}: {written}");
         }
     }
