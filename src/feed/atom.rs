@@ -10,7 +10,7 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
     let document = atom_syndication::Feed {
         id: feed.home_url.clone(),
         title: Text::plain(feed.title.clone()),
-        subtitle: Some(Text::plain(feed.description.clone())),
+        subtitle: Some(subtitle(&feed.description)),
         updated: time(feed.updated),
         authors: vec![person(&feed.author, Some(&feed.home_url))],
         generator: Some(Generator {
@@ -25,6 +25,15 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         ..atom_syndication::Feed::default()
     };
     xml::document(document.to_string())
+}
+
+/// Returns the description: as plain text, or as HTML if it has line breaks, which readers may collapse in plain text
+/// (RFC 4287, section 3.1.1.1).
+fn subtitle(description: &str) -> Text {
+    if !description.contains('\n') {
+        return Text::plain(description);
+    }
+    Text::html(xml::as_html(description).replace('\n', "<br>"))
 }
 
 fn links(feed: &Feed) -> Vec<Link> {

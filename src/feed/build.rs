@@ -41,10 +41,16 @@ fn next_url(oldest: &Post, options: &FeedOptions) -> String {
     format!("{base}?before={}{limit}", oldest.id)
 }
 
-/// Returns the channel's description, preceded by Telegram's warning if there is one.
+/// Returns the channel's description line by line, preceded by Telegram's warning if there is one. Of several blank lines
+/// in a row one is kept.
 fn description(channel: &Channel) -> String {
-    let about = plain_text::visible_line(channel.about.text())
-        .unwrap_or_else(|| format!("@{} on Telegram", channel.name));
+    let mut lines: Vec<String> =
+        channel.about.text().lines().map(|line| plain_text::visible_line(line).unwrap_or_default()).collect();
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
+    let mut about = lines.join("\n").trim().to_owned();
+    if about.is_empty() {
+        about = format!("@{} on Telegram", channel.name);
+    }
     match channel.warning.as_deref().and_then(plain_text::visible_line) {
         Some(warning) => format!("{warning}: {about}"),
         None => about,

@@ -31,7 +31,7 @@ pub use build::build;
 pub struct Feed {
     /// The channel's title as plain text; never blank.
     pub title: String,
-    /// The channel's description as plain text; never blank.
+    /// The channel's description as plain text; never blank. Line breaks are `\n`.
     pub description: String,
     /// The URL of the channel's web page.
     pub home_url: String,

@@ -63,7 +63,7 @@ fn item(entry: &Entry) -> rss::Item {
         title: Some(entry.title.clone()),
         link: Some(entry.url.clone()),
         // Readers parse it as HTML.
-        description: cdata(&entry.summary.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")),
+        description: cdata(&xml::as_html(&entry.summary)),
         content: cdata(&entry.body),
         categories: entry
             .categories

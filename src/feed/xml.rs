@@ -28,6 +28,11 @@ pub(super) fn legal(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Escapes plain text for an element that readers parse as HTML.
+pub(super) fn as_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// Filters a finished document and returns its bytes.
 pub(super) fn document(xml: String) -> Vec<u8> {
     match legal(&xml) {

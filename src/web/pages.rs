@@ -166,7 +166,7 @@ fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: 
          <h2>Newest posts</h2>\n<ul>\n{posts}</ul>\n<p><a href=\"./\">Another channel</a></p>\n",
         icon.unwrap_or_default(),
         escape(&feed.home_url),
-        escape(&feed.description),
+        escape(&feed.description).replace('\n', "<br>"),
     );
     html_page(&feed.title, &head, &body)
 }
