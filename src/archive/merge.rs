@@ -141,6 +141,8 @@ pub(super) struct Changes {
     pub(super) put: Vec<Record>,
     /// A reader can see a difference.
     pub(super) is_visible: bool,
+    /// There is a post that was not archived.
+    pub(super) has_new: bool,
 }
 
 /// Compares a page with the records in its range and a little below it.
@@ -181,6 +183,7 @@ pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Ch
             whole = Some(album.post.clone());
         }
         if let Some(after) = after {
+            changes.has_new |= record.is_none();
             changes.is_visible |= record.is_none_or(|before| {
                 as_shown(&before.post) != as_shown(&after.post)
                     || before.gone.is_some() != after.gone.is_some()
@@ -199,6 +202,7 @@ pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: T
     let Some((known, mut slice)) = known.zip(PageSlice::of(page, true, now)) else {
         return Snapshot { channel, ..fresh.clone() };
     };
+    let channel = Channel { signature_lines: known.channel.signature_lines, ..channel };
     let record = |post| Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=slice.highest).map(|(_, post)| record(post.clone())).collect();

@@ -16,6 +16,7 @@ use crate::compressed_json::decode;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
 use crate::model::post::Post;
+use crate::model::signature;
 
 impl Archive {
     /// Merges a fetched page of the channel that was requested as `name`. After the newest page the channel is fresh
@@ -177,8 +178,15 @@ pub(super) async fn merge(
                 .await?;
         }
     }
+    let mut channel = context.channel.clone();
+    if let Some(before) = &before {
+        channel.signature_lines.clone_from(&before.channel.signature_lines);
+    }
+    if changes.has_new {
+        add_signature_lines(connection, key, &mut channel).await?;
+    }
     let is_visible = changes.is_visible
-        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(context.channel));
+        || before.as_ref().is_some_and(|before| as_shown(&before.channel) != as_shown(&channel));
     // A post may become visible later than a change that was noticed after its publication, so its own timestamp is not
     // enough for `Last-Modified`. The time never moves backwards: merges may overtake each other.
     let changed_at = match before {
@@ -192,8 +200,8 @@ pub(super) async fn merge(
     let fresh_for = i64::try_from(context.fresh_for.as_millis()).unwrap_or(i64::MAX);
     update
         .bind(key)
-        .bind(context.channel.name.as_str())
-        .bind(encode(context.channel)?)
+        .bind(channel.name.as_str())
+        .bind(encode(&channel)?)
         .bind(changed_at.map(Timestamp::as_second))
         .bind(is_newest.then_some(context.now.as_millisecond()))
         .bind(is_newest.then_some(fresh_for))
@@ -206,6 +214,21 @@ pub(super) async fn merge(
 fn as_shown(channel: &Channel) -> Channel {
     let photo = channel.photo.as_ref().map(|_| String::new());
     Channel { counters: Vec::new(), photo, ..channel.clone() }
+}
+
+/// Adds the signature lines of the newest posts to those of the channel.
+async fn add_signature_lines(
+    connection: &mut AnyConnection,
+    key: i64,
+    channel: &mut Channel,
+) -> Result<(), ArchiveError> {
+    let newest = sqlx::query(
+        "SELECT id, body FROM post WHERE channel = $1 AND gone IS NULL ORDER BY id DESC LIMIT $2",
+    );
+    let limit = i64::try_from(signature::MAX_POSTS).unwrap_or(i64::MAX);
+    let newest = newest.bind(key).bind(limit).fetch_all(connection).await?;
+    signature::add_lines(&mut channel.signature_lines, &posts(&channel.name, &bodies(&newest)?));
+    Ok(())
 }
 
 /// Records when Telegram showed these posts with their current media URLs.

@@ -17,7 +17,7 @@ pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     let linker = &options.media;
     let newest_first = snapshot.posts.iter().rev();
     let entries: Vec<Entry> =
-        newest_first.map(|post| entry(post, MediaLinks::new(post, &channel.name, linker))).collect();
+        newest_first.map(|post| entry(post, channel, MediaLinks::new(post, &channel.name, linker))).collect();
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
         description: description(channel),
@@ -57,12 +57,12 @@ fn description(channel: &Channel) -> String {
     }
 }
 
-fn entry(post: &Post, links: MediaLinks<'_>) -> Entry {
+fn entry(post: &Post, channel: &Channel, links: MediaLinks<'_>) -> Entry {
     let is_category = |tag: &String| !tag.contains(',');
     Entry {
         id: post.permalink.clone(),
         url: post.permalink.clone(),
-        title: title::title(post),
+        title: title::title(post, &channel.signature_lines),
         summary: title::summary(post),
         body: body::body(post, links),
         published: post.published,

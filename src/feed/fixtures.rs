@@ -46,6 +46,7 @@ pub(super) fn channel() -> Channel {
         counters: Vec::new(),
         verified: false,
         warning: None,
+        signature_lines: Vec::new(),
     }
 }
 

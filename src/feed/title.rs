@@ -3,6 +3,7 @@
 use super::plain_text;
 use crate::model::post::{Document, Media, Post, VideoKind};
 use crate::model::rich_text::RichText;
+use crate::model::signature;
 
 /// The maximum length of a title.
 const MAX_TITLE_CHARS: usize = 80;
@@ -20,13 +21,17 @@ const SHORT_LINE_CHARS: usize = 25;
 /// 2. The link preview's title, if the text is only a URL.
 /// 3. The first visible line of the text.
 /// 4. A description of the most informative part of the post.
-pub(super) fn title(post: &Post) -> String {
+///
+/// The channel's signature lines do not count as lines of the text, unless the post has nothing else.
+pub(super) fn title(post: &Post, signature_lines: &[String]) -> String {
     let text = post.full_text();
     let text = text.without_spoilers();
-    let first_line = || text.lines().find_map(plain_text::visible_line);
+    let is_own = |line: &&str| !signature::contains(signature_lines, line);
+    let lines = || text.lines().filter(is_own).filter_map(plain_text::visible_line);
+    let first_line = || lines().next();
     let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post));
-    let title = headline(&text).or_else(of_preview).or_else(first_line).or_else(|| describe(post));
-    let title = title.unwrap_or_else(|| {
+    let title = headline(lines()).or_else(of_preview).or_else(first_line).or_else(|| describe(post));
+    let title = title.or_else(|| text.lines().find_map(plain_text::visible_line)).unwrap_or_else(|| {
         if post.only_in_telegram.is_some() { "Post that opens only in Telegram" } else { "Post" }.to_owned()
     });
     plain_text::cut(title, MAX_TITLE_CHARS)
@@ -35,13 +40,13 @@ pub(super) fn title(post: &Post) -> String {
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
 pub(super) fn summary(post: &Post) -> String {
     plain_text::visible_line(&post.full_text().without_spoilers())
-        .map_or_else(|| title(post), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
+        .map_or_else(|| title(post, &[]), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
 }
 
 /// Returns the first line that has a word, joined with the next one if it says too little.
-fn headline(text: &str) -> Option<String> {
+fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
     let has_word = |line: &String| line.split(' ').any(is_word);
-    let mut lines = text.lines().filter_map(plain_text::visible_line).filter(has_word);
+    let mut lines = lines.filter(has_word);
     let first = lines.next()?;
     let is_short = first.chars().count() <= SHORT_LINE_CHARS || first.ends_with([':', ',']);
     let Some(next) = lines.next().filter(|_| is_short) else { return Some(first) };
@@ -144,7 +149,7 @@ mod tests {
     use crate::model::post::{Forward, LinkPreview, NamedLink, Poll};
 
     fn title_of(text: &str) -> String {
-        title(&Post { text: RichText::from(text), ..fixtures::post() })
+        title(&Post { text: RichText::from(text), ..fixtures::post() }, &[])
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
     fn title_of_a_post_without_text_describes_its_content() {
         let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let contact = Media::Contact { name: "Ada <b>".into(), phone: None };
-        let titled = |post: Post| title(&post);
+        let titled = |post: Post| title(&post, &[]);
         assert_eq!(titled(Post { media: vec![photo.clone()], ..fixtures::post() }), "Photo");
         assert_eq!(titled(Post { media: vec![photo; 4], ..fixtures::post() }), "Album of 4");
         assert_eq!(titled(Post { media: vec![contact], ..fixtures::post() }), "Contact: Ada ‹b›");
@@ -198,6 +203,23 @@ mod tests {
             titled(Post { forward: Some(Forward { from, author: None }), ..fixtures::post() }),
             "Forwarded from Someone"
         );
+    }
+
+    #[test]
+    fn signature_is_a_title_only_if_the_post_has_nothing_else() {
+        let signature = ["Tea Club".to_owned(), "#tea".to_owned()];
+        let photo = Media::Photo { url: "x".into(), file: None, size: None };
+        for (text, media, expected) in [
+            ("Tea Club", vec![photo.clone()], "Photo"),
+            ("Tea  Club\n#tea", vec![photo; 2], "Album of 2"),
+            ("Green or black?\nTea Club", vec![], "Green or black?"),
+            ("Tea Club\n#tea\nGreen or black?", vec![], "Green or black?"),
+            ("Tea Club of the year", vec![], "Tea Club of the year"),
+            ("#tea\nTea Club", vec![], "#tea"),
+        ] {
+            let post = Post { text: text.into(), media, ..fixtures::post() };
+            assert_eq!(title(&post, &signature), expected, "{text}");
+        }
     }
 
     #[test]

@@ -82,6 +82,10 @@ pub struct Channel {
     pub verified: bool,
     /// Telegram's warning label, verbatim: `SCAM` or `FAKE`.
     pub warning: Option<String>,
+    /// The lines with which the channel ends most of its posts. The archive finds them and never removes one; see
+    /// [`signature`](crate::model::signature).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signature_lines: Vec<String>,
 }
 
 /// A number in the header of a preview page.

@@ -5,3 +5,4 @@ pub mod media_file;
 pub mod paging;
 pub mod post;
 pub mod rich_text;
+pub mod signature;

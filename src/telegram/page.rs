@@ -154,6 +154,7 @@ fn channel(document: &Html, newest: &Message) -> Channel {
             .collect(),
         verified: inside(class::VERIFIED).is_some(),
         warning: warning.map(strip),
+        signature_lines: Vec::new(),
     }
 }
 

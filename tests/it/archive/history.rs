@@ -14,16 +14,16 @@ use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::wait::wait_until;
 
 /// Always stale, with a rate limit that no test reaches.
-const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
+pub(super) const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 /// Fresh for the whole test.
 pub(super) const CALM: [&str; 8] =
     ["--fresh-min", "1h", "--fresh-max", "1h", "--rate", "10000", "--burst", "10000"];
 
 pub(super) const NAME: &str = "old_harbour";
-const FEED: &str = "/old_harbour/json";
+pub(super) const FEED: &str = "/old_harbour/json";
 const PREVIEW: &str = "/s/old_harbour";
 
-fn start() -> Timestamp {
+pub(super) fn start() -> Timestamp {
     "2026-05-01T08:00:00Z".parse().unwrap()
 }
 

@@ -100,6 +100,7 @@ async fn write_old_archive(connection: &mut AnyConnection, tables: &'static str)
         counters: Vec::new(),
         verified: false,
         warning: None,
+        signature_lines: Vec::new(),
     };
     let insert = sqlx::query("INSERT INTO channel (name, record, fetched, fresh_for) VALUES ($1, $2, 0, 0)");
     insert.bind(NAME).bind(compressed(&channel)).execute(&mut *connection).await.unwrap();

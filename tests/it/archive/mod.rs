@@ -1,5 +1,6 @@
 //! The archive never loses a published post. The same tests run on SQLite and PostgreSQL.
 
+mod additions;
 mod commands;
 mod crash;
 mod data_dir;
