@@ -223,6 +223,9 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     post.permalink.clone_from(&known.permalink);
     post.updated = known.updated;
     post.revision = known.revision;
+    if same_media(known, &post) {
+        post.file_sizes.clone_from(&known.file_sizes);
+    }
     if post.only_in_telegram.is_some() && has_content(known) {
         // The page hides the content, but it was shown before or has been recovered.
         let hidden = mem::replace(&mut post, known.clone());

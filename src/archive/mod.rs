@@ -11,6 +11,7 @@ mod data_dir;
 mod database;
 mod error;
 mod export;
+mod file_sizes;
 mod gaps;
 mod merge;
 mod migrations;

@@ -48,7 +48,10 @@ fn links(feed: &Feed) -> Vec<Link> {
 
 fn entry(entry: &Entry) -> atom_syndication::Entry {
     let alternate = link("alternate", &entry.url, "text/html");
-    let enclosures = entry.media.iter().map(|medium| link("enclosure", &medium.url, medium.mime_type));
+    let enclosures = entry.media.iter().map(|medium| Link {
+        length: medium.bytes.map(|bytes| bytes.to_string()),
+        ..link("enclosure", &medium.url, medium.mime_type)
+    });
     let category = |term: &String| Category { term: term.clone(), ..Category::default() };
     atom_syndication::Entry {
         id: entry.id.clone(),
@@ -99,6 +102,7 @@ mod tests {
         let xml = written(&fixtures::built());
         assert_eq!(xml.matches("<author>").count(), 2, "one of the feed, one of the signed entry: {xml}");
         assert_eq!(xml.matches(r#"rel="enclosure""#).count(), 3, "{xml}");
+        assert_eq!(xml.matches(r#" length="4096""#).count(), 1, "{xml}");
         assert!(xml.contains("<updated>2024-06-19T15:23:45+00:00</updated>"), "{xml}");
         assert!(!xml.contains("1970"), "{xml}");
     }

@@ -76,6 +76,6 @@ fn entry(post: &Post, channel: &Channel, links: MediaLinks<'_>) -> Entry {
             .filter_map(plain_text::visible_line)
             .filter(is_category)
             .collect(),
-        media: enclosure::enclosures(&post.media, links),
+        media: enclosure::enclosures(post, links),
     }
 }

@@ -88,7 +88,8 @@ pub(super) fn feed(entries: Vec<Entry>) -> Feed {
     }
 }
 
-/// Builds a feed from an older signed post with a photo, a video and a hashtag, and a newer post with a photo.
+/// Builds a feed from an older signed post with a photo, a video of known size and a hashtag, and a newer post with a
+/// photo.
 pub(super) fn built() -> Feed {
     let mut text = RichText::from("Headline <b>\n\n");
     text.entity(EntityKind::Hashtag("https://example.org/?q=tag".into()), |text| text.push_str("#tag"));
@@ -101,7 +102,13 @@ pub(super) fn built() -> Feed {
         item: None,
     });
     let photo = Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None };
-    let older = Post { text, media: vec![photo.clone(), video], signature: Some("Ada".into()), ..post() };
+    let older = Post {
+        text,
+        media: vec![photo.clone(), video],
+        file_sizes: [(1, 4096)].into(),
+        signature: Some("Ada".into()),
+        ..post()
+    };
     let newer = Post {
         id: PostId::new(8).unwrap(),
         permalink: "https://example.org/sample/8".into(),

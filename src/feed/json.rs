@@ -47,6 +47,8 @@ struct Item<'a> {
 struct Attachment<'a> {
     url: &'a str,
     mime_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_in_bytes: Option<u64>,
     /// In whole seconds: yarr rejects the whole feed if one has a fraction.
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_in_seconds: Option<u32>,
@@ -83,7 +85,12 @@ fn item(entry: &Entry) -> Item<'_> {
 }
 
 fn attachment(enclosure: &Enclosure) -> Attachment<'_> {
-    Attachment { url: &enclosure.url, mime_type: enclosure.mime_type, duration_in_seconds: enclosure.seconds }
+    Attachment {
+        url: &enclosure.url,
+        mime_type: enclosure.mime_type,
+        size_in_bytes: enclosure.bytes,
+        duration_in_seconds: enclosure.seconds,
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +109,8 @@ mod tests {
         for absent in ["null", "[]", r#""""#, "date_modified", "language"] {
             assert!(!json.contains(absent), "{absent}: {json}");
         }
+        let video = r#""mime_type":"video/mp4","size_in_bytes":4096,"duration_in_seconds":63}"#;
+        assert!(json.contains(video), "{json}");
         let edited =
             Entry { updated: fixtures::TIME + jiff::SignedDuration::from_secs(1), ..fixtures::entry("x") };
         let json = written(&fixtures::feed(vec![edited]));

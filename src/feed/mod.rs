@@ -89,6 +89,8 @@ pub struct Enclosure {
     pub medium: Medium,
     /// The duration.
     pub seconds: Option<u32>,
+    /// The size of the file.
+    pub bytes: Option<u64>,
     /// The width and height.
     pub size: Option<Size>,
     /// The URL of a still picture.

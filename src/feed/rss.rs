@@ -1,10 +1,11 @@
-//! RSS 2.0, with `content:encoded`, Dublin Core, Media RSS and `atom:link`.
+//! RSS 2.0, with `content:encoded`, Dublin Core, Media RSS, `atom:link` and `itunes:duration`.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rss::extension::atom::{AtomExtension, Link};
 use rss::extension::dublincore::DublinCoreExtension;
+use rss::extension::itunes::ITunesItemExtension;
 use rss::extension::{Extension, ExtensionMap};
 
 use super::{Enclosure, Entry, Feed, Format, Medium, xml};
@@ -70,7 +71,7 @@ fn item(entry: &Entry) -> rss::Item {
             .iter()
             .map(|name| rss::Category { name: name.clone(), domain: None })
             .collect(),
-        enclosure: enclosure(&entry.media),
+        enclosure: main_medium(&entry.media).map(enclosure),
         guid: Some(rss::Guid { value: entry.id.clone(), permalink: true }),
         pub_date: Some(rfc_822(entry.published)),
         // Only for a signature: readers would repeat the channel's name on every item.
@@ -78,20 +79,29 @@ fn item(entry: &Entry) -> rss::Item {
             .author
             .clone()
             .map(|author| DublinCoreExtension { creators: vec![author], ..DublinCoreExtension::default() }),
+        itunes_ext: main_medium(&entry.media).and_then(|medium| medium.seconds).map(duration),
         extensions: media(&entry.media),
         ..rss::Item::default()
     }
 }
 
-/// Returns the only enclosure that an item may have: the first video or audio file, else the first picture. The
-/// `length` attribute is required; 0 is customary if the length is unknown.
-fn enclosure(media: &[Enclosure]) -> Option<rss::Enclosure> {
-    let chosen = media.iter().find(|medium| medium.medium != Medium::Image).or(media.first())?;
-    Some(rss::Enclosure {
-        url: chosen.url.clone(),
-        length: "0".to_owned(),
-        mime_type: chosen.mime_type.to_owned(),
-    })
+/// Returns the medium of the only enclosure that an item may have: the first video or audio file, else the first picture.
+fn main_medium(media: &[Enclosure]) -> Option<&Enclosure> {
+    media.iter().find(|medium| medium.medium != Medium::Image).or(media.first())
+}
+
+/// The `length` attribute is required; 0 is customary if the length is unknown.
+fn enclosure(medium: &Enclosure) -> rss::Enclosure {
+    rss::Enclosure {
+        url: medium.url.clone(),
+        length: medium.bytes.unwrap_or_default().to_string(),
+        mime_type: medium.mime_type.to_owned(),
+    }
+}
+
+/// Returns the duration for podcast players. The crate declares the namespace only in a feed that has one.
+fn duration(seconds: u32) -> ITunesItemExtension {
+    ITunesItemExtension { duration: Some(seconds.to_string()), ..ITunesItemExtension::default() }
 }
 
 /// Returns all enclosures as `media:content` elements.
@@ -113,6 +123,7 @@ fn media_content(enclosure: &Enclosure) -> Extension {
         ("url", Some(enclosure.url.clone())),
         ("type", Some(enclosure.mime_type.to_owned())),
         ("medium", Some(medium.to_owned())),
+        ("fileSize", enclosure.bytes.map(|bytes| bytes.to_string())),
         ("duration", enclosure.seconds.map(|seconds| seconds.to_string())),
         ("width", enclosure.size.map(|size| size.width.to_string())),
         ("height", enclosure.size.map(|size| size.height.to_string())),
@@ -151,8 +162,10 @@ mod tests {
             "<pubDate>Wed, 19 Jun 2024 15:23:45 GMT</pubDate>",
             "<lastBuildDate>Wed, 19 Jun 2024 15:23:45 GMT</lastBuildDate>",
             "<dc:creator>Ada</dc:creator>",
-            r#"<enclosure url="https://media.example.org/v.mp4?a=1&amp;b=2" length="0" type="video/mp4"/>"#,
-            r#"duration="63" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
+            r#"<enclosure url="https://media.example.org/v.mp4?a=1&amp;b=2" length="4096" type="video/mp4"/>"#,
+            r#"<enclosure url="https://media.example.org/p.jpg" length="0" type="image/jpeg"/>"#,
+            "<itunes:duration>63</itunes:duration>",
+            r#"duration="63" fileSize="4096" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
             r#"<atom:link href="https://feeds.example.org/sample/rss?x=1&amp;y=2" rel="self" type="application/rss+xml"/>"#,
             "<ttl>15</ttl>",
             "<category>tag</category>",
@@ -164,7 +177,7 @@ mod tests {
         assert!(xml.find("<description><![CDATA[").unwrap() < xml.find("<content:encoded>").unwrap());
         let without_media = written(&fixtures::feed(vec![fixtures::entry("x")]));
         assert!(
-            !without_media.contains("xmlns:media") && !without_media.contains("<image>"),
+            ["xmlns:media", "xmlns:itunes", "<image>"].iter().all(|part| !without_media.contains(part)),
             "{without_media}"
         );
     }

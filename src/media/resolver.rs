@@ -73,6 +73,8 @@ pub struct MediaResolver {
     failed_channels: Cache<ChannelName, (Instant, RefreshError)>,
     /// The newest URL of each file that was refused again after it was resolved anew.
     dead_urls: Cache<FileId, String>,
+    /// The sizes that have been stored with their posts.
+    stored_sizes: Cache<FileId, u64>,
 }
 
 impl MediaResolver {
@@ -91,6 +93,7 @@ impl MediaResolver {
                 .build(),
             failed_channels: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(MISSING_TTL).build(),
             dead_urls: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(MISSING_TTL).build(),
+            stored_sizes: Cache::builder().max_capacity(MAX_ENTRIES).build(),
         })
     }
 
@@ -119,6 +122,22 @@ impl MediaResolver {
             self.dead_urls.insert(file.clone(), location.url);
         }
         Ok((response?, location.is_current))
+    }
+
+    /// Stores the size of a served file with its post, in the background. Needs a Tokio runtime.
+    pub fn store_size(&self, file: &FileId, bytes: u64) {
+        if self.stored_sizes.get(file) == Some(bytes) {
+            return;
+        }
+        // Inserted at once: players request a file in many parts.
+        self.stored_sizes.insert(file.clone(), bytes);
+        let (archive, sizes, file) = (Arc::clone(&self.archive), self.stored_sizes.clone(), file.clone());
+        tokio::spawn(async move {
+            if let Err(err) = archive.store_file_size(&file, bytes, clock::now()).await {
+                tracing::debug!(%file, error = %err, "cannot store the size of a media file");
+                sizes.invalidate(&file);
+            }
+        });
     }
 
     /// Returns the URL of a file. Fetches the preview page of its post if the known URL is too old or was `refused`.

@@ -41,6 +41,20 @@ impl FromStr for FileId {
     }
 }
 
+/// Returns the kind of a medium's own file, as opposed to its poster. `None` for media without one that readers can
+/// display.
+#[must_use]
+pub fn kind_of(medium: &Media) -> Option<FileKind> {
+    match medium {
+        Media::Photo { .. } => Some(FileKind::Jpeg),
+        Media::Video(_) => Some(FileKind::Mp4),
+        Media::Voice { .. } => Some(FileKind::Ogg),
+        Media::Sticker { format: StickerFormat::Webp, .. } => Some(FileKind::Webp),
+        Media::Sticker { format: StickerFormat::Webm, .. } => Some(FileKind::Webm),
+        _ => None,
+    }
+}
+
 /// The name of a file within its post: `0.mp4` for a video, `0.jpg` for its poster, `link.jpg` for a preview picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileName {
@@ -210,20 +224,14 @@ fn each_url(post: &mut Post, mut each: impl FnMut(MediaSlot, Option<FileKind>, &
         }
     };
     for (n, medium) in post.media.iter_mut().enumerate() {
-        let slot = MediaSlot::Medium(n);
+        let (slot, kind) = (MediaSlot::Medium(n), kind_of(medium));
         match medium {
-            Media::Photo { url, .. } => each(slot, Some(FileKind::Jpeg), Some(url)),
+            Media::Photo { url, .. } | Media::Voice { url, .. } => each(slot, kind, Some(url)),
             Media::Video(video) => {
-                each(slot, Some(FileKind::Mp4), video.url.as_mut());
+                each(slot, kind, video.url.as_mut());
                 each(slot, Some(FileKind::Jpeg), video.poster.as_mut());
             }
-            Media::Voice { url, .. } => each(slot, Some(FileKind::Ogg), Some(url)),
-            Media::Sticker { url, format, still } => {
-                let kind = match format {
-                    StickerFormat::Webp => Some(FileKind::Webp),
-                    StickerFormat::Webm => Some(FileKind::Webm),
-                    StickerFormat::Tgs => None,
-                };
+            Media::Sticker { url, still, .. } => {
                 each(slot, kind, Some(url));
                 each(slot, Some(FileKind::Jpeg), still.as_mut());
             }

@@ -1,6 +1,7 @@
 //! Posts: everything that a channel publishes, as its preview page shows it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -75,6 +76,9 @@ pub struct Post {
     pub reply: Option<Reply>,
     /// Photos, videos, stickers, locations and so on, in the preview page's order; also the figures of the text.
     pub media: Vec<Media>,
+    /// The sizes in bytes of the files of some media, by their position. A size is known after the file was served.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub file_sizes: BTreeMap<usize, u64>,
     /// How many times the post was edited to show other media.
     #[serde(rename = "edition", default, skip_serializing_if = "is_zero")]
     pub revision: u32,
@@ -129,6 +133,7 @@ impl Post {
             forward: None,
             reply: None,
             media: Vec::new(),
+            file_sizes: BTreeMap::new(),
             revision: 0,
             text: RichText::default(),
             text_above_media: false,

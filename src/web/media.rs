@@ -22,7 +22,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use super::state::AppState;
 use crate::media::MediaMode;
-use crate::media::client::MediaResponse;
+use crate::media::client::{MediaInfo, MediaResponse};
 use crate::media::error::MediaError;
 use crate::media::range::Range;
 use crate::media::resolver::MediaLocation;
@@ -94,6 +94,7 @@ async fn serve(
             state.media_client.info(location.url).await
         };
         let (info, is_current) = state.media_resolver.request(&file, info).await?;
+        store_size(state, &file, info, is_current);
         let headers = response.headers_mut();
         downgrade_caching(is_current, headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(info.mime_type));
@@ -114,6 +115,7 @@ async fn serve(
     };
     let ((MediaResponse { info, part, body }, permit), is_current) =
         state.media_resolver.request(&file, open).await?;
+    store_size(state, &file, info, is_current);
     let headers = response.headers_mut();
     downgrade_caching(is_current, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(info.mime_type));
@@ -129,6 +131,13 @@ async fn serve(
     });
     *response.body_mut() = Body::from_stream(stream);
     Ok(response)
+}
+
+/// Stores the size of a file that its post still shows, for the enclosures of feeds.
+fn store_size(state: &AppState, file: &FileId, info: MediaInfo, is_current: bool) {
+    if let (true, Some(bytes)) = (is_current, info.total) {
+        state.media_resolver.store_size(file, bytes);
+    }
 }
 
 fn write_common_headers(headers: &mut HeaderMap, etag: Option<&str>) {

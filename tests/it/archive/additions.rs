@@ -7,6 +7,8 @@ use jiff::SignedDuration;
 use super::history::{FEED, HASTY, NAME, channel, feed, service, start};
 use super::kinds;
 use crate::support::app::App;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram, picture};
 use crate::support::wait::wait_until;
 
 /// Seven of twelve posts end with the channel's signature, and the newest consists of it.
@@ -39,5 +41,43 @@ fn signature_line_is_no_title_whatever_else_the_feed_shows() {
         assert_eq!(title_of(&app, target), "Photo", "{}", kind.name);
         let ends_with_text = title_of(&app, "/old_harbour/json?before=2&limit=1");
         assert_eq!(ends_with_text, "Post 1 of old_harbour", "{}", kind.name);
+    }
+}
+
+/// No request asks Telegram only for a size.
+#[test]
+fn size_of_a_served_file_is_published_and_kept() {
+    for kind in kinds() {
+        let fake = FakeTelegram::start();
+        let mut history = FakeChannel::new(NAME, 20);
+        history.media_base_url = fake.url();
+        history.publish(1, start());
+        history.publish(1, start() + SignedDuration::from_mins(1));
+        let history = fake.add_channel(history);
+        let host = fake.host();
+        let flags = [&HASTY[..], &["--media-hosts", &host], &kind.flags()].concat();
+        let app = App::start(&fake.url(), &flags);
+        let sizes = |app: &App| {
+            let feed = feed(app, FEED);
+            [0, 1].map(|n| feed["items"][n]["attachments"][0]["size_in_bytes"].as_u64())
+        };
+        assert_eq!(sizes(&app), [None, None], "{}", kind.name);
+        let url = feed(&app, FEED)["items"][0]["attachments"][0]["url"].as_str().unwrap().to_owned();
+        let path = &url[url.find("/-/media/").unwrap()..];
+        assert_eq!(app.get(path).status, 200, "{}", kind.name);
+        let expected = [u64::try_from(picture(NAME, 2).len()).ok(), None];
+        wait_until("the size is published", || sizes(&app) == expected);
+        assert_eq!(fake.count("/file/old_harbour-2.jpg?token=0"), 1, "{}", kind.name);
+        assert_eq!(fake.count("/file/old_harbour-1.jpg?token=0"), 0, "{}", kind.name);
+        // Telegram's URLs of the files change, the files do not.
+        history.lock().unwrap().token += 1;
+        app.refresh(&fake, NAME);
+        let rss = app.get("/old_harbour/rss").text().to_owned();
+        let length = format!("length=\"{}\"", expected[0].unwrap());
+        assert!(rss.contains(&length) && rss.contains("length=\"0\""), "{}: {rss}", kind.name);
+        assert!(!app.get(FEED).text().contains("date_modified"), "{}: the post is not edited", kind.name);
+        let folder = app.stop();
+        fake.override_all(Answer::status(500));
+        assert_eq!(sizes(&App::start_in(folder, &fake.url(), &flags)), expected, "{}", kind.name);
     }
 }

@@ -14,7 +14,8 @@ use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::wait::wait_until;
 
 /// Always stale, with a rate limit that no test reaches.
-pub(super) const HASTY: [&str; 8] = ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
+pub(super) const HASTY: [&str; 8] =
+    ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 /// Fresh for the whole test.
 pub(super) const CALM: [&str; 8] =
     ["--fresh-min", "1h", "--fresh-max", "1h", "--rate", "10000", "--burst", "10000"];
