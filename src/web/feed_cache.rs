@@ -224,6 +224,7 @@ mod tests {
             counters: Vec::new(),
             verified: false,
             warning: None,
+            signature_lines: Vec::new(),
         };
         let snapshot = Snapshot { channel, posts: Vec::new(), has_older: false };
         Arc::new(CompressedSnapshot::new(&snapshot, None).unwrap())
