@@ -14,9 +14,6 @@ const LEVEL: i32 = 3;
 /// The magic number at the start of a Zstandard frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The largest value that is decoded, in bytes of JSON. A snapshot of 200 posts stays far below it.
-const MAX_JSON_BYTES: usize = 64 << 20;
-
 /// Encodes a value. The result carries a checksum, so that [`decode`] notices damage.
 ///
 /// # Errors
@@ -34,20 +31,30 @@ pub(crate) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// If the bytes are damaged, or the JSON has another shape.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
-    let json = if bytes.starts_with(&ZSTD_MAGIC) {
-        let n_bytes = get_frame_content_size(bytes).ok().flatten();
-        let n_bytes = n_bytes.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MAX_JSON_BYTES);
-        let too_large =
-            || io::Error::new(io::ErrorKind::InvalidData, "the decoded size is unknown or too large");
-        zstd::bulk::decompress(bytes, n_bytes.ok_or_else(too_large)?)?
-    } else {
-        let mut json = Vec::new();
-        ZlibDecoder::new(bytes).take(MAX_JSON_BYTES as u64).read_to_end(&mut json)?;
-        json
-    };
-    Ok(serde_json::from_slice(&json)?)
+/// If the bytes are damaged, or the JSON has another shape or more than `max_bytes`.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> io::Result<T> {
+    Ok(serde_json::from_slice(&decompress(bytes, max_bytes)?)?)
+}
+
+/// Returns the JSON that [`decode`] would parse.
+///
+/// # Errors
+///
+/// If the bytes are damaged, or the JSON has more than `max_bytes`.
+pub(crate) fn decompress(bytes: &[u8], max_bytes: usize) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::new(io::ErrorKind::InvalidData, "the decoded size is unknown or too large");
+    if bytes.starts_with(&ZSTD_MAGIC) {
+        let n_bytes = decoded_len(bytes).filter(|n_bytes| *n_bytes <= max_bytes).ok_or_else(too_large)?;
+        return zstd::bulk::decompress(bytes, n_bytes);
+    }
+    let mut json = Vec::new();
+    ZlibDecoder::new(bytes).take((max_bytes as u64).saturating_add(1)).read_to_end(&mut json)?;
+    if json.len() > max_bytes { Err(too_large()) } else { Ok(json) }
+}
+
+/// Returns the size of the JSON that [`encode`] compressed, in bytes.
+pub(crate) fn decoded_len(bytes: &[u8]) -> Option<usize> {
+    get_frame_content_size(bytes).ok().flatten().and_then(|n_bytes| usize::try_from(n_bytes).ok())
 }
 
 #[cfg(test)]
@@ -62,14 +69,14 @@ mod tests {
     #[test]
     fn values_survive_encoding() {
         let value = vec!["text".repeat(1000), String::new(), "Ω".to_owned()];
-        assert_eq!(decode::<Vec<String>>(&encode(&value).unwrap()).unwrap(), value);
+        assert_eq!(decode::<Vec<String>>(&encode(&value).unwrap(), 1 << 20).unwrap(), value);
     }
 
     #[test]
     fn zlib_streams_of_earlier_versions_are_decoded() {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         zlib.write_all(b"[\"text\"]").unwrap();
-        assert_eq!(decode::<Vec<String>>(&zlib.finish().unwrap()).unwrap(), ["text"]);
+        assert_eq!(decode::<Vec<String>>(&zlib.finish().unwrap(), 1 << 20).unwrap(), ["text"]);
     }
 
     #[test]
@@ -80,7 +87,10 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[i] ^= 0x10;
             // Readers ignore one bit of the header (RFC 8878, section 3.1.1.1.1.3).
-            assert!(decode::<Vec<String>>(&damaged).is_ok_and(|read| read == value) == (i == 4), "byte {i}");
+            assert!(
+                decode::<Vec<String>>(&damaged, 1 << 20).is_ok_and(|read| read == value) == (i == 4),
+                "byte {i}"
+            );
         }
     }
 }

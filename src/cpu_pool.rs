@@ -8,21 +8,35 @@ use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// One permit per core: more jobs at a time would only take memory and delay the threads that answer requests.
-/// Process-wide, like the cores.
-static PERMITS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
+/// One permit per core, and at least two: more jobs at a time would only take memory and delay the threads that answer
+/// requests. Process-wide, like the cores.
+static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(n_permits()));
 
-/// Runs a job on a blocking thread, once a core is free.
+/// Half of the permits. A job with much input, which may be a hostile page or its feed, needs one of these too, so that
+/// such jobs wait for each other, and the jobs of other channels do not wait for them.
+static HEAVY_PERMITS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(n_permits() / 2));
+
+/// More input than this is much: nearly twice the largest page seen.
+const MAX_LIGHT_BYTES: usize = 256 << 10;
+
+fn n_permits() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).max(2)
+}
+
+/// Runs a job with an input of `n_bytes` on a blocking thread, once a core is free.
 ///
 /// # Errors
 ///
 /// [`JoinError`] if the job panics.
-pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    // The semaphore is never closed.
+pub(crate) async fn run<T: Send + 'static>(
+    n_bytes: usize,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    // The semaphores are never closed.
+    let heavy = if n_bytes > MAX_LIGHT_BYTES { HEAVY_PERMITS.acquire().await.ok() } else { None };
     let permit = PERMITS.acquire().await.ok();
     let result = spawn_blocking(job).await;
-    drop(permit);
+    drop((permit, heavy));
     result
 }
 
@@ -32,7 +46,8 @@ pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'sta
 ///
 /// The error of the job, or that it panicked.
 pub(crate) async fn try_run<T: Send + 'static>(
+    n_bytes: usize,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    run(job).await.map_err(io::Error::other).flatten()
+    run(n_bytes, job).await.map_err(io::Error::other).flatten()
 }

@@ -4,12 +4,14 @@ use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::ArchiveError;
-use crate::compressed_json::{self, decode};
+use crate::compressed_json;
 use crate::model::channel::{Channel, ChannelName};
+use crate::model::paging::{MAX_PAGE_BYTES, MAX_POST_BYTES};
 use crate::model::post::{Post, PostId};
 
 /// A row of `channel`.
@@ -27,13 +29,36 @@ pub(super) fn bodies(rows: &[AnyRow]) -> Result<Vec<(PostId, Vec<u8>)>, sqlx::Er
     rows.iter().map(|row| Ok((post_id(row, 0)?, row.try_get(1)?))).collect()
 }
 
-/// Decodes bodies in descending order of ids to posts in ascending order. Damaged ones are logged and left out.
-pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> Vec<Post> {
-    let decode = |(id, body): &(PostId, Vec<u8>)| {
-        let damaged = |err: &io::Error| tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
-        decode(body).inspect_err(damaged).ok()
-    };
-    bodies.iter().rev().filter_map(decode).collect()
+/// Maximum size of an archived post as JSON, in bytes. A merged post may be a little larger than a parsed one, and an older
+/// version archived posts without a limit.
+const MAX_JSON_BYTES: usize = 2 * MAX_POST_BYTES;
+
+/// Decodes bodies in descending order of ids to posts in ascending order, the newest ones up to [`MAX_PAGE_BYTES`]; also
+/// returns whether there are more. Damaged ones are logged and left out.
+pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> (Vec<Post>, bool) {
+    let (mut posts, mut n_bytes) = (Vec::new(), 0);
+    for (id, body) in bodies {
+        let json = compressed_json::decompress(body, MAX_JSON_BYTES);
+        match json.and_then(|json| Ok((json.len(), serde_json::from_slice(&json)?))) {
+            Ok((len, post)) => {
+                n_bytes += len;
+                posts.push(post);
+            }
+            Err(err) => {
+                tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
+            }
+        }
+        if n_bytes > MAX_PAGE_BYTES {
+            break;
+        }
+    }
+    posts.reverse();
+    (posts, n_bytes > MAX_PAGE_BYTES)
+}
+
+/// Decodes an archived post or channel.
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    compressed_json::decode(body, MAX_JSON_BYTES)
 }
 
 pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {

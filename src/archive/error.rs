@@ -68,6 +68,9 @@ pub enum ArchiveError {
     /// The archive at this path is not the one that was opened.
     #[error("{} was removed or replaced while it was in use: run the command again", .0.display())]
     Replaced(PathBuf),
+    /// A page lacks more of the archived posts in its range than can have been deleted.
+    #[error("the page leaves out too many archived posts between its first and last one to be merged")]
+    PageTooSparse,
     /// Any other error, as text.
     #[error("{0}")]
     Database(String),
@@ -84,7 +87,9 @@ impl ArchiveError {
     #[must_use]
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::CircuitOpen | Self::Slow | Self::Busy | Self::Database(_) => "it failed or was slow",
+            Self::CircuitOpen | Self::Slow | Self::Busy | Self::PageTooSparse | Self::Database(_) => {
+                "it failed or was slow"
+            }
             Self::Full => "the disk is full",
             Self::Damaged(_) | Self::NotABackup { .. } => "the file is damaged",
             Self::NewerVersion { .. } => "a newer telewire has written the file",
@@ -111,6 +116,7 @@ impl ArchiveError {
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",
+            Self::PageTooSparse => "page-too-sparse",
             Self::Database(_) => "database",
         }
     }

@@ -13,7 +13,6 @@ use super::data_dir::{self, DataDir};
 use super::database::{self, Database};
 use super::open::{ARCHIVE_FILE, absolute};
 use super::{Archive, ArchiveError, codec};
-use crate::compressed_json;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::Post;
 
@@ -71,8 +70,7 @@ impl Archive {
         let row = sqlx::query("SELECT record, fetched FROM channel WHERE key = $1").bind(key);
         let row = row.fetch_one(&mut *connection).await.map_err(failed)?;
         let damaged = |err: io::Error| E::from(ArchiveError::Damaged(err.to_string()));
-        let channel =
-            compressed_json::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(damaged)?;
+        let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(damaged)?;
         let fetched = Timestamp::from_millisecond(row.try_get(1).map_err(failed)?).unwrap_or_default();
         write(&ExportLine::Channel { version: EXPORT_VERSION, channel, fetched })?;
         let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
@@ -95,7 +93,7 @@ impl Archive {
                 let body: Vec<u8> = row.try_get(1).map_err(failed)?;
                 let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
                 let gone = codec::time(gone);
-                match compressed_json::decode(&body) {
+                match codec::decode(&body) {
                     Ok(post) => {
                         n_posts += 1;
                         write(&ExportLine::Post { post, gone })?;

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{encode, key};
+use super::codec::{decode, encode, key};
 use super::{Archive, ArchiveError};
-use crate::compressed_json::decode;
 use crate::model::media_file::{self, FileId, FileName, MediaSlot};
 use crate::model::post::{Post, PostId};
 

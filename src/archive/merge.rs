@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::FetchedPage;
 use crate::model::channel::Channel;
 use crate::model::media_file;
-use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE};
+use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE, drop_excess};
 use crate::model::post::{Media, Post, PostId, Snapshot};
 
 /// The version of the parser and of the comparison below. Raise it when the same page is parsed differently: a post that
@@ -209,9 +209,8 @@ pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: T
     slice.drop_cut_oldest(posts.last_key_value().map_or(0, |(id, _)| id.get()));
     posts.extend(merge(in_range, &slice, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
-    let n_left_out = posts.len().saturating_sub(MAX_POSTS_PER_PAGE.into());
-    posts.drain(..n_left_out);
-    let has_older = known.has_older || fresh.has_older || n_left_out > 0;
+    let is_cut = drop_excess(&mut posts, MAX_POSTS_PER_PAGE.into());
+    let has_older = known.has_older || fresh.has_older || is_cut;
     Snapshot { channel, posts, has_older }
 }
 

@@ -232,7 +232,13 @@ impl Archive {
     /// Opens a circuit breaker after a failure, and quarantines the file if it is damaged.
     async fn record_failure(&self, caller: Caller, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
-            ArchiveError::Full | ArchiveError::Busy | ArchiveError::CircuitOpen => return,
+            // The archive itself works.
+            ArchiveError::Full
+            | ArchiveError::Busy
+            | ArchiveError::CircuitOpen
+            | ArchiveError::PageTooSparse => {
+                return;
+            }
             ArchiveError::Damaged(why) if self.data_dir.is_some() => return self.quarantine(used, why).await,
             ArchiveError::Slow if caller == Caller::Reader => {
                 self.breakers().reader_timed_out(Instant::now());

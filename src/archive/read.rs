@@ -11,7 +11,8 @@ use crate::cpu_pool;
 use crate::model::channel::ChannelName;
 use crate::model::media_file::MediaUrls;
 use crate::model::paging::{
-    ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE, PrevPage,
+    ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE,
+    PrevPage,
 };
 use crate::model::post::{PostId, Snapshot};
 
@@ -105,7 +106,7 @@ async fn media_urls_of_post(
     let found = found.bind(codec::lowercase(name)).bind(i64::from(post.get()));
     let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
     let seen = Timestamp::from_millisecond(row.try_get(2)?).unwrap_or_default();
-    let posts = posts(name, &codec::bodies(&[row])?);
+    let (posts, _) = posts(name, &codec::bodies(&[row])?);
     Ok(posts.first().map(|post| SeenMediaUrls { urls: MediaUrls::of(post), seen }))
 }
 
@@ -116,6 +117,8 @@ const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(24);
 pub(super) struct RawFeedPage {
     row: ChannelRow,
     bodies: Vec<(PostId, Vec<u8>)>,
+    /// There are older posts than these above the gap.
+    has_more: bool,
     has_older: bool,
     prev: Option<PrevPage>,
     gap: Option<Gap>,
@@ -130,13 +133,14 @@ impl RawFeedPage {
     }
 
     pub(super) async fn into_feed_page(self) -> Result<FeedPage, ArchiveError> {
-        let Self { mut row, bodies, has_older, prev, gap } = self;
+        let Self { mut row, bodies, has_older, prev, gap, .. } = self;
         // Counters change with each page, and no feed shows them.
         row.channel.counters.clear();
         let name = row.channel.name.clone();
-        let posts = cpu_pool::run(move || posts(&name, &bodies)).await;
-        let posts = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
-        let snapshot = Snapshot { channel: row.channel, posts, has_older };
+        let n_bytes = bodies.iter().map(|(_, body)| body.len()).sum();
+        let posts = cpu_pool::run(n_bytes, move || posts(&name, &bodies)).await;
+        let (posts, is_cut) = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
+        let snapshot = Snapshot { channel: row.channel, posts, has_older: has_older || is_cut };
         let snapshot = Some(snapshot).filter(|snapshot| !snapshot.posts.is_empty());
         Ok(FeedPage { snapshot, changed: row.changed, prev, gap })
     }
@@ -168,7 +172,7 @@ pub(super) async fn feed_page(
         found.prev = prev_page(connection, key, before, wanted).await?;
     }
     // A gap below a full page does not concern this request.
-    let is_full = found.bodies.len() >= wanted;
+    let is_full = found.bodies.len() >= wanted || found.has_more;
     found.gap.take_if(|gap| is_full && found.bodies.last().is_some_and(|(lowest, _)| *lowest >= gap.below));
     Ok(Some(found))
 }
@@ -183,20 +187,23 @@ async fn raw_feed_page(
     let gap = gaps::highest_gap(connection, row.key, upper).await?;
     let above = gap.map_or(0, |gap| i64::from(gap.above));
     let heads = sqlx::query(
-        "SELECT id, published FROM post WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3
-         ORDER BY id DESC LIMIT $4",
+        "SELECT id, published, CAST(length(body) AS bigint) FROM post
+         WHERE channel = $1 AND gone IS NULL AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4",
     );
     // One more than a page can show, to find out whether there are more.
     let most = i64::from(MAX_POSTS_PER_PAGE) + 1;
     let heads = heads.bind(row.key).bind(above).bind(upper).bind(most).fetch_all(&mut *connection).await?;
+    let sizes = heads.iter().map(|head| head.try_get(2)).collect::<Result<Vec<i64>, sqlx::Error>>()?;
     let heads = heads.iter().map(|head| Ok((post_id(head, 0)?, head.try_get(1)?)));
     let heads = heads.collect::<Result<Vec<_>, sqlx::Error>>()?;
     let n_shown = match request.limit {
         Some(limit) => heads.len().min(limit.into()),
         None => first_page_len(&heads),
     };
+    let n_shown = n_shown.min(fitting_len(&sizes));
     let Some((lowest, _)) = heads[..n_shown].last() else {
-        return Ok(RawFeedPage { row, bodies: Vec::new(), has_older: false, prev: None, gap });
+        let (has_more, has_older) = (false, false);
+        return Ok(RawFeedPage { row, bodies: Vec::new(), has_more, has_older, prev: None, gap });
     };
     let lowest = i64::from(lowest.get());
     let bodies = sqlx::query(
@@ -204,8 +211,9 @@ async fn raw_feed_page(
     );
     let bodies = bodies.bind(row.key).bind(lowest).bind(upper).fetch_all(&mut *connection).await?;
     let bodies = codec::bodies(&bodies)?;
-    let has_older = heads.len() > n_shown || gap.is_some_and(|gap| gap.linked || gap.above > 0);
-    Ok(RawFeedPage { row, bodies, has_older, prev: None, gap })
+    let has_more = heads.len() > n_shown;
+    let has_older = has_more || gap.is_some_and(|gap| gap.linked || gap.above > 0);
+    Ok(RawFeedPage { row, bodies, has_more, has_older, prev: None, gap })
 }
 
 /// Returns how many of these posts, newest first, a feed's first page shows: at least [`MIN_POSTS_PER_PAGE`], and all
@@ -215,6 +223,17 @@ fn first_page_len(heads: &[(PostId, i64)]) -> usize {
     let since = newest - FIRST_PAGE_SPAN.as_secs();
     let n_recent = heads.iter().take_while(|(_, published)| *published > since).count();
     n_recent.max(MIN_POSTS_PER_PAGE).min(MAX_POSTS_PER_PAGE.into()).min(heads.len())
+}
+
+/// Returns how many posts of these compressed sizes, at least one, are read at once. Posts are not larger when they are
+/// compressed, so this limits the memory before their true sizes are known.
+fn fitting_len(sizes: &[i64]) -> usize {
+    let mut left = i64::try_from(MAX_PAGE_BYTES).unwrap_or(i64::MAX);
+    let fits = |size: &&i64| {
+        left -= **size;
+        left >= 0
+    };
+    sizes.iter().take_while(fits).count().max(1)
 }
 
 /// Returns the next newer page; see [`FeedPage::prev`].

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::codec::{ChannelRow, bodies, channel, encode, key, lowercase, post_id, posts, time};
+use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
 use super::retention::evict_channels;
 use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};
-use crate::compressed_json::decode;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::paging::{Gap, MIN_POSTS_PER_PAGE};
+use crate::model::paging::{Gap, MAX_PAGE_BYTES, MIN_POSTS_PER_PAGE};
 use crate::model::post::Post;
 use crate::model::signature;
 
@@ -110,6 +110,12 @@ const MAX_HIDDEN_POSTS: i64 = 3;
 
 /// Attempts to recover a hidden post.
 const MAX_RECOVERY_ATTEMPTS: i64 = 3;
+
+/// The maximum number of archived posts in the range of a page. A page has a hundred posts at most; others may be deleted.
+const MAX_RECORDS: usize = 1_000;
+
+/// The maximum size of these posts as JSON, in bytes.
+const MAX_RECORD_BYTES: usize = 4 * MAX_PAGE_BYTES;
 
 /// A fetched page, without its posts.
 pub(super) struct MergeContext<'a> {
@@ -227,7 +233,8 @@ async fn add_signature_lines(
     );
     let limit = i64::try_from(signature::MAX_POSTS).unwrap_or(i64::MAX);
     let newest = newest.bind(key).bind(limit).fetch_all(connection).await?;
-    signature::add_lines(&mut channel.signature_lines, &posts(&channel.name, &bodies(&newest)?));
+    let (newest, _) = posts(&channel.name, &bodies(&newest)?);
+    signature::add_lines(&mut channel.signature_lines, &newest);
     Ok(())
 }
 
@@ -302,10 +309,16 @@ async fn records_around(
     let lowest = slice.lowest.get().saturating_sub(MAX_ALBUM_ITEMS);
     let range = range.bind(key).bind(i64::from(lowest));
     let range = range.bind(i64::from(slice.highest.get().saturating_add(MAX_ALBUM_ITEMS)));
-    let mut records = Vec::new();
-    for row in range.fetch_all(connection).await? {
+    let (mut records, mut n_bytes) = (Vec::new(), 0);
+    let mut rows = range.fetch(connection);
+    while let Some(row) = rows.try_next().await? {
         let body: Vec<u8> = row.try_get(0)?;
-        match decode(&body) {
+        let post = decode::<Post>(&body);
+        n_bytes += post.as_ref().map_or(0, Post::json_len);
+        if records.len() >= MAX_RECORDS || n_bytes > MAX_RECORD_BYTES {
+            return Err(ArchiveError::PageTooSparse);
+        }
+        match post {
             Ok(post) => records.push(Record {
                 post,
                 missing: u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
@@ -350,7 +363,7 @@ pub(super) async fn hidden_posts(
     let page = i64::try_from(MIN_POSTS_PER_PAGE).unwrap_or(MAX_HIDDEN_POSTS);
     let newest =
         newest.bind(lowercase(name)).bind(MAX_RECOVERY_ATTEMPTS).bind(page).fetch_all(connection).await?;
-    let mut hidden = posts(name, &bodies(&newest)?);
+    let (mut hidden, _) = posts(name, &bodies(&newest)?);
     hidden.retain(|post| post.only_in_telegram.is_some() && !merge::has_content(post));
     hidden.reverse();
     hidden.truncate(usize::try_from(MAX_HIDDEN_POSTS).unwrap_or_default());

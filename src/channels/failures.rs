@@ -145,6 +145,9 @@ impl Failures {
             if is_said_gone && !is_confirmed { RefreshError::Page(PageError::RateLimited) } else { error };
         let delay = if error.is_authoritative() {
             NEGATIVE_TTL
+        } else if matches!(error, RefreshError::Page(PageError::DomLimitExceeded)) {
+            // Rejecting it again takes as long as parsing many other pages.
+            MAX_DELAY
         } else {
             let delay = exponential(FIRST_DELAY, attempts.saturating_sub(1), MAX_DELAY);
             upstream_delay.unwrap_or_else(|| with_jitter(delay, fastrand::f64()))
@@ -213,5 +216,13 @@ mod tests {
         for _ in 0..20 {
             assert!(delay() <= MAX_DELAY.mul_f64(1.5));
         }
+    }
+
+    #[test]
+    fn page_beyond_a_limit_is_not_fetched_again_soon() {
+        let name = ChannelName::new("harbour_news").unwrap();
+        let now = Instant::now();
+        let error = RefreshError::Page(PageError::DomLimitExceeded);
+        assert_eq!(Failures::new().record(&name, error, PriorState::Unknown, now).until, now + MAX_DELAY);
     }
 }

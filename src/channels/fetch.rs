@@ -1,5 +1,7 @@
 //! Fetches and parses one preview page.
 
+use std::collections::HashSet;
+
 use crate::archive::FetchedPage;
 use crate::cpu_pool;
 use crate::metrics;
@@ -11,6 +13,12 @@ use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
 use super::{RefreshError, RejectedPages};
+
+/// The number of kinds of unknown markup that are logged for a page.
+const MAX_LOGGED_KINDS: usize = 10;
+
+/// The logged part of an element's classes.
+const MAX_LOGGED_CHARS: usize = 200;
 
 /// Fetches and parses a page of a channel. A page that should have been readable but is not is stored in
 /// `rejected_pages`.
@@ -27,8 +35,10 @@ pub async fn fetch_page(
 ) -> Result<PreviewPage, RefreshError> {
     // A page of older posts may truly be empty.
     let is_end = |err: &PageError| matches!((request, err), (PageRequest::Before(_), PageError::RateLimited));
+    // Hostile pages of a few channels must not pause the upstream for all others.
+    let is_hostile = |err: &PageError| matches!(err, PageError::DomLimitExceeded | PageError::Unreadable(_));
     let is_valid = |page: &Result<_, PageError>| {
-        page.as_ref().err().is_none_or(|err| err.is_authoritative() || is_end(err))
+        page.as_ref().err().is_none_or(|err| err.is_authoritative() || is_end(err) || is_hostile(err))
     };
     let mut fetched = client.page(name, request, priority).await?;
     let mut page = parse(name, &mut fetched, rejected_pages).await?;
@@ -52,7 +62,7 @@ async fn parse(
     rejected_pages: Option<&RejectedPages>,
 ) -> Result<Result<PreviewPage, PageError>, RefreshError> {
     let html = std::mem::take(&mut fetched.html);
-    let (asked, rejected_pages) = (name.clone(), rejected_pages.cloned());
+    let (n_bytes, asked, rejected_pages) = (html.len(), name.clone(), rejected_pages.cloned());
     let parse = move || {
         let page = page::parse(&html, PageSource::Fetched(&asked));
         if let (Err(PageError::NotTelegram | PageError::Unreadable(_)), Some(rejected_pages)) =
@@ -62,22 +72,30 @@ async fn parse(
         }
         page
     };
-    cpu_pool::run(parse).await.map_err(|err| {
+    cpu_pool::run(n_bytes, parse).await.map_err(|err| {
         tracing::error!(channel = %name, error = %err, "the parser panicked");
         RefreshError::Internal
     })
 }
 
-/// Logs and counts what the parser did not understand, so that a change of Telegram's markup is noticed.
+/// Logs and counts what the parser did not understand, so that a change of Telegram's markup is noticed. Each kind is
+/// logged once, with its first occurrence.
 fn report_unparsed(name: &ChannelName, page: &PreviewPage) {
+    let mut errors = HashSet::new();
     for skipped in &page.skipped {
         metrics::skipped_post();
-        tracing::warn!(channel = %name, text = skipped.text, error = %skipped.error, "skipped a message that cannot be parsed");
+        if errors.insert(skipped.error) {
+            tracing::warn!(channel = %name, text = skipped.text, error = %skipped.error, "skipped a message that cannot be parsed");
+        }
     }
-    for post in &page.snapshot.posts {
-        for part in &post.unknown {
-            metrics::unknown_markup(&part.markup);
-            tracing::warn!(channel = %name, post = %post.id, markup = part.markup, is_partly_lost = part.more_than_text, "unknown markup; keeping its text");
+    let mut kinds = HashSet::new();
+    for (post, part) in
+        page.snapshot.posts.iter().flat_map(|post| post.unknown.iter().map(move |part| (post, part)))
+    {
+        let markup: String = part.markup.chars().take(MAX_LOGGED_CHARS).collect();
+        metrics::unknown_markup(&markup);
+        if kinds.len() < MAX_LOGGED_KINDS && kinds.insert(markup.clone()) {
+            tracing::warn!(channel = %name, post = %post.id, markup, is_partly_lost = part.more_than_text, "unknown markup; keeping its text");
         }
     }
 }

@@ -42,7 +42,8 @@ async fn fetch_description(
     let label = post.only_in_telegram.clone().unwrap_or_default();
     let about = channel.about.text().to_owned();
     let html = fetch(client, channel, PageRequest::Post(post.id)).await?;
-    let text = cpu_pool::run(move || post_page::description(&html, &[&about, &label])).await;
+    let n_bytes = html.len();
+    let text = cpu_pool::run(n_bytes, move || post_page::description(&html, &[&about, &label])).await;
     Ok(text.ok().flatten().map(|text| RichText::from(text.as_str())))
 }
 
@@ -58,7 +59,7 @@ pub(crate) async fn fetch_widget(
 ) -> Result<Option<Post>, FetchError> {
     let html = fetch(client, channel, PageRequest::Widget(id)).await?;
     let name = channel.name.clone();
-    let shown = cpu_pool::run(move || post_page::widget(&html, &name, id)).await;
+    let shown = cpu_pool::run(html.len(), move || post_page::widget(&html, &name, id)).await;
     Ok(shown.ok().flatten())
 }
 

@@ -277,7 +277,8 @@ impl Channels {
         let ArchivedChannel { snapshot, changed, fetched, fresh_for } = archived;
         let (age, fresh_for) = self.age_and_freshness(fetched, fresh_for);
         let snapshot = self.as_cached(snapshot);
-        let compressed = cpu_pool::try_run(move || CompressedSnapshot::new(&snapshot, changed)).await?;
+        // Compressing is quick, and snapshots have a maximum size.
+        let compressed = cpu_pool::try_run(0, move || CompressedSnapshot::new(&snapshot, changed)).await?;
         Ok(self.snapshots.insert(name.clone(), compressed, age, fresh_for))
     }
 

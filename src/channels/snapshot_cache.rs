@@ -101,6 +101,12 @@ impl CompressedSnapshot {
         })
     }
 
+    /// Returns the size when it is decompressed, in bytes.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        compressed_json::decoded_len(&self.bytes).unwrap_or_default()
+    }
+
     /// Returns the channel's canonical name.
     #[must_use]
     pub fn channel(&self) -> &ChannelName {
@@ -125,7 +131,7 @@ impl CompressedSnapshot {
     ///
     /// Only if the bytes were not produced by [`Self::new`].
     pub fn decompress(&self) -> io::Result<Snapshot> {
-        compressed_json::decode(&self.bytes)
+        compressed_json::decode(&self.bytes, usize::MAX)
     }
 }
 

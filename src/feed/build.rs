@@ -10,20 +10,33 @@ use crate::model::post::{Post, Snapshot};
 /// How long readers should wait between two requests, for the RSS `ttl` element.
 pub(super) const TTL_MINUTES: u32 = 15;
 
+/// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
+/// several times as large as HTML; those that do not fit are on the next feed page.
+const MAX_FEED_BYTES: usize = 4 << 20;
+
 /// Builds the feed of a channel, the same for the same snapshot and options.
 #[must_use]
 pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
     let channel = &snapshot.channel;
     let linker = &options.media;
-    let newest_first = snapshot.posts.iter().rev();
-    let entries: Vec<Entry> =
-        newest_first.map(|post| entry(post, channel, MediaLinks::new(post, &channel.name, linker))).collect();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut size = 0;
+    for post in snapshot.posts.iter().rev() {
+        let entry = entry(post, channel, MediaLinks::new(post, &channel.name, linker));
+        size += entry.size();
+        if size > MAX_FEED_BYTES && !entries.is_empty() {
+            break;
+        }
+        entries.push(entry);
+    }
+    let oldest = snapshot.posts.iter().rev().nth(entries.len().saturating_sub(1));
+    let has_older = snapshot.has_older || entries.len() < snapshot.posts.len();
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
         description: description(channel),
         home_url: channel.url.clone(),
         self_url: options.self_url.clone(),
-        next_url: snapshot.posts.first().filter(|_| snapshot.has_older).map(|post| next_url(post, options)),
+        next_url: oldest.filter(|_| has_older).map(|post| next_url(post, options)),
         prev_url: options.prev_url.clone(),
         icon: channel.photo.as_deref().and_then(|url| linker.url(&channel.name, None, FileName::PHOTO, url)),
         author: title.clone(),

@@ -78,6 +78,21 @@ pub struct Entry {
     pub media: Vec<Enclosure>,
 }
 
+impl Entry {
+    /// Returns the approximate size in an XML document, in bytes.
+    fn size(&self) -> usize {
+        /// The markup of an entry or enclosure.
+        const MARKUP: usize = 300;
+        let escaped = |text: &String| {
+            text.bytes().map(|byte| if b"&<>\"'".contains(&byte) { 6 } else { 1 }).sum::<usize>()
+        };
+        let texts =
+            [&self.title, &self.summary, &self.body].into_iter().chain(&self.author).chain(&self.categories);
+        let urls = self.media.iter().flat_map(|file| [&file.url].into_iter().chain(&file.thumbnail));
+        texts.chain(urls).map(escaped).sum::<usize>() + MARKUP * (1 + self.media.len())
+    }
+}
+
 /// A picture, video or audio file of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enclosure {

@@ -88,6 +88,14 @@ pub struct Channel {
     pub signature_lines: Vec<String>,
 }
 
+impl Channel {
+    /// Returns the size of the header as JSON, the form in which it is archived and cached.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
+    }
+}
+
 /// A number in the header of a preview page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {

@@ -4,13 +4,33 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::post::{PostId, Snapshot};
+use super::post::{Post, PostId, Snapshot};
 
 /// The minimum number of posts on a feed's first page: as many as Telegram's preview page shows.
 pub const MIN_POSTS_PER_PAGE: usize = 20;
 
 /// The maximum number of posts on a feed page.
 pub const MAX_POSTS_PER_PAGE: u8 = 200;
+
+/// The maximum size of a post as JSON, in bytes: more than twice that of 32,768 characters, Telegram's longest text.
+pub const MAX_POST_BYTES: usize = 256 << 10;
+
+/// The maximum size of the posts of a feed page or preview page as JSON, in bytes: 10 KiB for each of
+/// [`MAX_POSTS_PER_PAGE`].
+pub const MAX_PAGE_BYTES: usize = 2 << 20;
+
+/// Removes the oldest posts, the first ones, beyond `max_posts` and [`MAX_PAGE_BYTES`]. Returns whether there were any.
+pub fn drop_excess(posts: &mut Vec<Post>, max_posts: usize) -> bool {
+    let mut n_bytes = 0;
+    let fits = |post: &&Post| {
+        n_bytes += post.json_len();
+        n_bytes <= MAX_PAGE_BYTES
+    };
+    let n_kept = posts.iter().rev().take(max_posts).take_while(fits).count();
+    let n_dropped = posts.len() - n_kept;
+    posts.drain(..n_dropped);
+    n_dropped > 0
+}
 
 /// A range of ids whose posts have not been fetched: posts below and above it are archived, Telegram may have more in
 /// between.
@@ -73,4 +93,24 @@ pub struct ArchivedChannel {
     pub fetched: Timestamp,
     /// How long after `fetched` the channel counts as fresh.
     pub fresh_for: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oldest_posts_beyond_a_limit_are_dropped() {
+        let post = |id, len: usize| Post {
+            text: "x".repeat(len).as_str().into(),
+            ..Post::empty(PostId::new(id).unwrap(), String::new(), Timestamp::UNIX_EPOCH)
+        };
+        let left = |mut posts: Vec<Post>| {
+            let is_cut = drop_excess(&mut posts, 3);
+            (is_cut, posts.iter().map(|post| post.id.get()).collect::<Vec<_>>())
+        };
+        assert_eq!(left((1..=3).map(|id| post(id, 9)).collect()), (false, vec![1, 2, 3]));
+        assert_eq!(left((1..=5).map(|id| post(id, 9)).collect()), (true, vec![3, 4, 5]));
+        assert_eq!(left((1..=3).map(|id| post(id, MAX_PAGE_BYTES / 2 - 999)).collect()), (true, vec![2, 3]));
+    }
 }

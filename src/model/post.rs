@@ -118,6 +118,12 @@ impl Post {
         self
     }
 
+    /// Returns the size of the post as JSON, the form in which it is archived and cached.
+    #[must_use]
+    pub fn json_len(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
+    }
+
     /// Returns a post without content.
     #[must_use]
     pub fn empty(id: PostId, permalink: String, published: Timestamp) -> Self {

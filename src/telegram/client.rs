@@ -10,7 +10,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode};
 
-use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind};
+use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind, excerpt};
 use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
@@ -233,7 +233,7 @@ impl Client {
                 _ => Err(error(UpstreamErrorKind::Status(status.as_u16()))),
             };
         }
-        Err(PageError::Redirected(path).into())
+        Err(PageError::Redirected(excerpt(&path)).into())
     }
 }
 
@@ -258,8 +258,7 @@ fn redirect_path(
     name: &ChannelName,
 ) -> Result<String, PageError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let target: Url =
-        response.url().join(location).map_err(|_| PageError::Redirected(location.to_owned()))?;
+    let target: Url = response.url().join(location).map_err(|_| PageError::Redirected(excerpt(location)))?;
     let is_telegram = upstream.has_origin_of(&target) || url::is_telegram(&target);
     let is_channel =
         target.path().trim_start_matches("/s/").trim_matches('/').eq_ignore_ascii_case(name.as_str());
@@ -272,7 +271,7 @@ fn redirect_path(
     Err(if is_home {
         PageError::InvalidName
     } else {
-        PageError::Redirected(target.host_str().unwrap_or(location).to_owned())
+        PageError::Redirected(excerpt(target.host_str().unwrap_or(location)))
     })
 }
 
@@ -292,7 +291,14 @@ async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> 
         }
         page.extend_from_slice(&chunk);
     }
-    Ok(String::from_utf8_lossy(&page).into_owned())
+    let page = String::from_utf8(page)
+        .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
+    // Each invalid byte becomes three.
+    if page.len() > MAX_PAGE_BYTES {
+        Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES })
+    } else {
+        Ok(page)
+    }
 }
 
 fn error_kind(err: &reqwest::Error) -> UpstreamErrorKind {

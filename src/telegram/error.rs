@@ -156,7 +156,7 @@ pub enum PageError {
          or Telegram has restricted the channel"
     )]
     PreviewOff,
-    /// Telegram has blocked the channel; holds the reason that the page gives.
+    /// Telegram has blocked the channel; holds the [`excerpt`] of the reason that the page gives.
     #[error("Telegram does not show this channel: {0}")]
     Blocked(String),
     /// A channel without posts.
@@ -171,7 +171,7 @@ pub enum PageError {
     /// A page that Telegram is known to return when it receives too many requests (a soft ban).
     #[error("Telegram is rate limiting: it returned this channel's page without its posts")]
     RateLimited,
-    /// A redirect to another site; holds its host.
+    /// A redirect to another site; holds the [`excerpt`] of its host.
     #[error("Telegram redirected the request to {0}, which is not the channel's page")]
     Redirected(String),
     /// The end of the page is missing.
@@ -183,12 +183,17 @@ pub enum PageError {
     /// The page has messages, but none of them could be parsed; holds their number.
     #[error("none of the {0} posts on this page could be parsed: Telegram may have changed its markup")]
     Unreadable(usize),
-    /// The page is nested too deeply or has too many elements.
+    /// The page is nested too deeply, or takes more time or memory than one from Telegram.
     #[error("the page is nested too deeply or too large to be a Telegram page")]
     DomLimitExceeded,
     /// Something else: a login page, a network's own page, an error page.
     #[error("the answer is not a Telegram page: a proxy or the network may have answered instead")]
     NotTelegram,
+}
+
+/// Returns the beginning of a text for an error, which is remembered for each of many names.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 impl PageError {

@@ -1,5 +1,7 @@
 //! Parses photos, videos, voice messages, stickers, locations, contacts, games and invoices.
 
+use std::collections::HashSet;
+
 use scraper::ElementRef;
 
 use super::dom::{
@@ -75,7 +77,7 @@ pub(super) fn figure(element: ElementRef<'_>, name: &str) -> Option<Media> {
 
 /// Returns the number of a photo's file, which is one of the element's classes.
 fn file_number(photo: ElementRef<'_>) -> Option<u64> {
-    photo.value().classes().find_map(|class| class.parse().ok())
+    classes(photo).find_map(|class| class.parse().ok())
 }
 
 fn video(player: ElementRef<'_>, role: Role, name: &str) -> Video {
@@ -133,12 +135,9 @@ fn game_or_invoice(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &s
             .or_else(|| picture.attr("src"))
             .or_else(|| first_tag(picture, "img")?.attr("src"))
     });
-    let mut notes: Vec<String> = Vec::new();
-    for note in parts.notes.iter().flat_map(|class| all(element, class)).filter_map(line) {
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
-    }
+    let mut seen = HashSet::new();
+    let notes = parts.notes.iter().flat_map(|class| all(element, class)).filter_map(line);
+    let notes: Vec<String> = notes.filter(|note| seen.insert(note.clone())).collect();
     Some(GameOrInvoice {
         title: first(element, parts.title).and_then(line)?,
         description: first(element, parts.description).and_then(line),

@@ -10,6 +10,7 @@ mod markup;
 mod media;
 mod no_posts;
 pub mod page;
+mod parser;
 mod post;
 pub mod post_page;
 mod text;

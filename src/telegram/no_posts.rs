@@ -5,7 +5,7 @@
 use scraper::{ElementRef, Html};
 
 use super::dom;
-use super::error::PageError;
+use super::error::{PageError, excerpt};
 use super::markup as class;
 
 /// Returns why a page has no messages.
@@ -14,7 +14,11 @@ pub(super) fn classify(html: &Html) -> PageError {
     let find = |class| dom::first(root, class);
     let text = |class| find(class).and_then(dom::line);
     if let Some(error) = text(class::WIDGET_ERROR) {
-        return if error == "Post not found" { PageError::PostNotFound } else { PageError::Blocked(error) };
+        return if error == "Post not found" {
+            PageError::PostNotFound
+        } else {
+            PageError::Blocked(excerpt(&error))
+        };
     }
     if let Some(info) = find(class::CHANNEL_INFO) {
         let n_unknown = unknown_messages(root);
@@ -84,7 +88,9 @@ fn landing(root: ElementRef<'_>) -> Option<PageError> {
     } else if name.is_some() {
         if label == "Send Message" { PageError::User } else { PageError::PreviewOff }
     } else if label == "View Post" {
-        PageError::Blocked(dom::first(root, class::LANDING_ABOUT).and_then(dom::line).unwrap_or_default())
+        PageError::Blocked(excerpt(
+            &dom::first(root, class::LANDING_ABOUT).and_then(dom::line).unwrap_or_default(),
+        ))
     } else {
         PageError::NotFound
     })

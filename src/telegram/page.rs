@@ -7,9 +7,16 @@ use super::error::PageError;
 use super::markup as class;
 use super::no_posts::{self, meta};
 use super::post::{self, Message, PostError};
-use super::{dom, text, url};
+use super::{dom, parser, text, url};
 use crate::model::channel::{Channel, ChannelName, Counter};
+use crate::model::paging::drop_excess;
 use crate::model::post::{Post, PostId, Snapshot};
+
+/// Maximum number of messages that are read, the newest ones. Telegram's pages have 20.
+const MAX_MESSAGES: usize = 100;
+
+/// Maximum size of a channel's JSON. Telegram limits the title and the description to 255 characters each.
+const MAX_CHANNEL_BYTES: usize = 16 << 10;
 
 /// A parsed preview page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +59,8 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     if is_truncated(html) {
         return Err(PageError::Truncated);
     }
-    let document = dom::parse(html).map_err(|dom::DomLimitExceeded| PageError::DomLimitExceeded)?;
+    let mut document = parser::parse(html).map_err(|parser::LimitExceeded| PageError::DomLimitExceeded)?;
+    separate_messages(&mut document);
     let root = document.root_element();
     let mut messages = Vec::new();
     let mut skipped = Vec::new();
@@ -61,7 +69,9 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
         PageSource::Saved(asked) => asked,
     };
     let page_channel = header_name(root).or_else(|| asked.cloned());
-    let elements: Vec<_> = dom::all(root, class::MESSAGE).collect();
+    let mut elements: Vec<_> = dom::all(root, class::MESSAGE).collect();
+    let n_left_out = elements.len().saturating_sub(MAX_MESSAGES);
+    elements.drain(..n_left_out);
     for (message, published) in elements.iter().copied().zip(publication_dates(&elements)) {
         match post::parse(message, published, page_channel.as_ref()) {
             Ok(message) => messages.push(message),
@@ -81,6 +91,9 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
         });
     };
     let channel = channel(&document, newest);
+    if channel.json_len() > MAX_CHANNEL_BYTES {
+        return Err(PageError::DomLimitExceeded);
+    }
     if matches!(source, PageSource::Fetched(_)) && dom::first(root, class::HISTORY).is_none() {
         return Err(PageError::SinglePost);
     }
@@ -97,9 +110,30 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
     posts.sort_by_key(|post| post.id);
     posts.dedup_by_key(|post| post.id);
-    let older = older_cursor(root);
+    let is_cut = drop_excess(&mut posts, MAX_MESSAGES) || n_left_out > 0;
+    let older = if is_cut { posts.first().map(|post| post.id) } else { older_cursor(root) };
     let snapshot = Snapshot { channel, posts, has_older: older.is_some() };
     Ok(PreviewPage { snapshot, skipped, unknown_tags, older })
+}
+
+/// Moves each message that is inside another one behind it. The HTML parser nests them if an end tag is missing.
+fn separate_messages(document: &mut Html) {
+    let is_message = |element: &ElementRef<'_>| dom::has_class(*element, class::MESSAGE);
+    let messages = document.root_element().descendent_elements().filter(is_message);
+    let nested: Vec<_> = messages
+        .filter_map(|message| {
+            let outer = message.ancestors().filter_map(ElementRef::wrap).filter(is_message).last()?;
+            Some((message.id(), outer.id()))
+        })
+        .collect();
+    for (message, outer) in nested.into_iter().rev() {
+        if let Some(mut message) = document.tree.get_mut(message) {
+            message.detach();
+        }
+        if let Some(mut outer) = document.tree.get_mut(outer) {
+            outer.insert_id_after(message);
+        }
+    }
 }
 
 /// Returns the publication date of each message. A message without a date (seen in 2023) gets that of the previous

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::markup::{self as class, Role};
 use super::{dom, media, text, url};
 use crate::model::channel::ChannelName;
+use crate::model::paging::MAX_POST_BYTES;
 use crate::model::post::{
     Document, Forward, LinkPreview, NamedLink, Poll, PollOption, Post, PostId, Reaction, ReactionKind, Reply,
     UnknownMarkup,
@@ -17,11 +18,14 @@ use crate::model::post::{
 use crate::model::rich_text::RichText;
 
 /// Why a message element could not be parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PostError {
     /// Neither `data-post`, nor the date's link, nor `data-view` contains a post id.
     #[error("it has no post id")]
     NoId,
+    /// The post is larger than any that Telegram allows.
+    #[error("it is larger than {} KiB", MAX_POST_BYTES >> 10)]
+    TooLarge,
     /// No message on the page has a valid date.
     #[error("it has no date, and no other post on the page has one")]
     NoDate,
@@ -79,7 +83,10 @@ pub(super) fn parse(
         // The page hides the content of this post, so the entry must link to it.
         post.only_in_telegram.get_or_insert_default();
     }
-    let channel_id = view.c.and_then(|c| u64::try_from(-c).ok());
+    if post.json_len() > MAX_POST_BYTES {
+        return Err(PostError::TooLarge);
+    }
+    let channel_id = view.c.and_then(|c| u64::try_from(c.checked_neg()?).ok());
     Ok(Message { post, channel, channel_id, unknown_tags })
 }
 
@@ -290,7 +297,8 @@ impl PostBuilder<'_> {
         preview.image = preview.image.take().or_else(|| image.and_then(absolute));
         preview.video = preview.video.take().or_else(|| source("video"));
         preview.embed = preview.embed.take().or_else(|| source("iframe"));
-        if *preview == (LinkPreview { url: preview.url.clone(), ..LinkPreview::default() }) {
+        let LinkPreview { url: _, site, title, description, image, video, embed } = &*preview;
+        if description.is_none() && [site, title, image, video, embed].iter().all(|part| part.is_none()) {
             self.post.preview = None;
             self.unknown(element);
         }

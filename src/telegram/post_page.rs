@@ -1,8 +1,8 @@
 //! Parses the page and the widget of a single post, for posts that the preview page does not show.
 
-use super::dom;
 use super::no_posts::meta;
 use super::page::{self, PageSource};
+use super::parser;
 use crate::model::channel::ChannelName;
 use crate::model::post::{Post, PostId};
 
@@ -12,7 +12,7 @@ use crate::model::post::{Post, PostId};
 /// channel instead.
 #[must_use]
 pub fn description(html: &str, others: &[&str]) -> Option<String> {
-    let document = dom::parse(html).ok()?;
+    let document = parser::parse(html).ok()?;
     let root = document.root_element();
     let is_of_post = root.descendent_elements().any(|element| element.attr("data-telegram-post").is_some());
     let text = meta(root, "og:description").filter(|_| is_of_post)?.trim();

@@ -239,9 +239,10 @@ fn link(element: ElementRef<'_>, name: &str) -> Option<EntityKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telegram::parser;
 
     fn parsed(html: &str) -> (RichText, Vec<Media>) {
-        let document = dom::parse(html).unwrap();
+        let document = parser::parse(html).unwrap();
         let mut media = Vec::new();
         let text = parse(document.root_element(), "sample", &mut Vec::new(), Some(&mut media));
         (text, media)

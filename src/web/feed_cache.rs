@@ -93,8 +93,9 @@ impl FeedCache {
             if let Some(feed) = cache.current(&path, &variant, &snapshot) {
                 return Some(feed);
             }
+            let n_bytes = snapshot.json_len();
             let render = move || RenderedFeed::new(channel, variant, &snapshot, format, &options);
-            let feed = cpu_pool::try_run(render).await;
+            let feed = cpu_pool::try_run(n_bytes, render).await;
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
             let feed = Arc::new(feed);
             cache.insert(path, &feed);

@@ -21,6 +21,7 @@ use crate::feed::Format;
 use crate::feed::options::FeedOptions;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPageRequest, PrevPage};
+use crate::model::post::Post;
 use crate::telegram::typed::ChannelParseError;
 
 /// The most characters of an unknown feed name that an error quotes.
@@ -161,11 +162,12 @@ async fn page(
         media: state.media_linker(&context.base_url),
     };
     let encoding = Encoding::accepted(headers);
+    let n_bytes = snapshot.posts.iter().map(Post::json_len).sum();
     let render = move || {
         let (body, validators) = render(&snapshot, page.changed, format, &options);
         Ok((encoding.encode(body)?, validators))
     };
-    let (body, validators) = cpu_pool::try_run(render).await.map_err(|err| {
+    let (body, validators) = cpu_pool::try_run(n_bytes, render).await.map_err(|err| {
         tracing::error!(error = %err, "cannot render a feed page");
         Error::Internal
     })?;

@@ -127,8 +127,9 @@ pub(super) async fn channel(
         media: state.media_linker(base_url),
         ..FeedOptions::default()
     };
+    let n_bytes = cached.snapshot.json_len();
     let build = move || Ok(feed::build(&cached.snapshot.decompress()?, &options));
-    let feed = cpu_pool::try_run(build).await.map_err(|err| {
+    let feed = cpu_pool::try_run(n_bytes, build).await.map_err(|err| {
         tracing::error!(error = %err, "cannot build a channel page");
         Error::Internal
     })?;
