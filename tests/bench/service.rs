@@ -14,9 +14,12 @@ pub(crate) struct Service {
 impl Service {
     /// Starts the service on a free port and waits until it listens.
     pub(crate) fn start(data: &Folder, upstream: SocketAddr, flags: &[&str]) -> Self {
+        // By default nothing is fetched again during a benchmark.
+        let fresh: &[&str] = if flags.contains(&"--fresh-min") { &[] } else { &["--fresh-min", "1h"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_telewire"))
             .args(["--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")])
-            .args(["--fresh-min", "1h", "--log", "telewire::cli=info", "--log-format", "text"])
+            .args(["--log", "telewire::cli=info", "--log-format", "text"])
+            .args(fresh)
             .args(flags)
             .arg("--data-dir")
             .arg(data.path())

@@ -11,6 +11,7 @@
 //! - [`service`]: the HTTP service, with a working and with a failing Telegram.
 //! - [`archive`]: posts survive crashes, full disks, restarts and replicas.
 //! - [`media`]: pictures and videos under permanent URLs.
+//! - [`hostile_pages`]: generated pages, whose work, memory and feeds are limited.
 //! - [`conventions`]: rules of the code base, checked by searching its files.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
@@ -18,6 +19,7 @@
 mod archive;
 mod commands;
 mod conventions;
+mod hostile_pages;
 mod media;
 mod pages;
 mod real_pages;

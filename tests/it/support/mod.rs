@@ -5,6 +5,7 @@ pub(crate) mod fake_channel;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_telegram;
 pub(crate) mod golden;
+pub(crate) mod hostile_pages;
 pub(crate) mod http;
 pub(crate) mod namespace;
 pub(crate) mod postgres;
