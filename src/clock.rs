@@ -6,7 +6,18 @@ use jiff::Timestamp;
 ///
 /// Timeouts and ages inside the process use [`Instant`](std::time::Instant), which no clock change affects.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks for the time of day")]
+#[cfg(not(test))]
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Returns a fixed time plus Tokio's, so that tests can pause it.
+#[cfg(test)]
+pub(crate) fn now() -> Timestamp {
+    use std::sync::LazyLock;
+    use tokio::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Timestamp::constant(1_800_000_000, 0) + Instant::now().duration_since(*START)
 }

@@ -49,6 +49,9 @@ impl Metrics {
         // Register counters at zero, so that `increase()` sees the first event.
         counter!("telewire_panics_total").increment(0);
         counter!("telewire_skipped_posts_total").increment(0);
+        for outcome in ["used", "unused"] {
+            counter!("telewire_prefetches_total", "outcome" => outcome).increment(0);
+        }
         counter!("telewire_connections_over_limit_total").increment(0);
         counter!("telewire_hidden_posts_total").increment(0);
         for outcome in [
@@ -89,6 +92,15 @@ fn describe() {
     describe_counter!("telewire_upstream_requests_total", "Page requests by upstream and outcome");
     describe_gauge!("telewire_upstream_queue_length", "Requests waiting for an upstream");
     describe_gauge!("telewire_upstream_circuit_open", "1 while the circuit breaker of an upstream is open");
+    describe_counter!(
+        "telewire_prefetches_total",
+        "Refreshes before an expected visit, by whether it was made"
+    );
+    describe_gauge!(
+        "telewire_prefetch_queue_length",
+        "Channels to be refreshed before visits in the next minutes"
+    );
+    describe_gauge!("telewire_new_channels_waiting", "New channels that are read in the background");
     describe_gauge!("telewire_archive_up", "1 while the archive can be used");
     describe_counter!("telewire_archive_failures_total", "Archive failures by kind");
     describe_counter!("telewire_media_bytes_total", Unit::Bytes, "Bytes of media files sent to clients");
@@ -147,6 +159,17 @@ pub(crate) fn cache_lookup(status: &'static str) {
 /// Counts a refresh by its outcome.
 pub(crate) fn refresh(outcome: String) {
     counter!("telewire_refreshes_total", "outcome" => outcome).increment(1);
+}
+
+/// Counts a refresh before an expected visit: `used`, or `unused` if nobody came.
+pub(crate) fn prefetch(outcome: &'static str) {
+    counter!("telewire_prefetches_total", "outcome" => outcome).increment(1);
+}
+
+/// Sets the lengths of the queues of refreshes that no request waits for.
+pub(crate) fn background_queues(prefetch: usize, new_channels: usize) {
+    gauge!("telewire_prefetch_queue_length").set(to_f64(prefetch));
+    gauge!("telewire_new_channels_waiting").set(to_f64(new_channels));
 }
 
 /// Counts a request to an upstream by its outcome.

@@ -139,6 +139,7 @@ pub(crate) fn build_state(
         cache_size: cache_sizes(config).1,
         freshness: config.freshness,
         refresh_wait: config.refresh_wait,
+        prefetch: config.prefetch,
         gap_pages: config.gap_pages,
         keeps_media_urls: config.web.media_mode == MediaMode::Direct,
         rejected_pages: RejectedPages::new(&config.data_dir),

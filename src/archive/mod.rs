@@ -20,6 +20,7 @@ mod read;
 mod repair;
 mod replicas;
 mod retention;
+mod visits;
 mod write;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +47,7 @@ pub use merge::{MAX_ALBUM_ITEMS, merge_without_archive};
 pub use read::SeenMediaUrls;
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};
+pub use visits::ExpectedVisit;
 
 /// How long a reader waits for a shared database that is near; see [`Archive::timeout`].
 const READER_TIMEOUT: Duration = Duration::from_millis(100);

@@ -84,6 +84,14 @@ impl Archive {
         Ok(Arc::new(archive))
     }
 
+    /// Returns an archive that cannot be used, so that channels are served from memory.
+    #[cfg(test)]
+    pub(crate) fn unavailable() -> Arc<Self> {
+        let archive = Self::new(Location::Memory(0), None);
+        archive.breakers().failed(std::time::Instant::now() + Duration::from_hours(24));
+        Arc::new(archive)
+    }
+
     /// Opens the archive in a PostgreSQL database, which replicas share. `with_health_check` is for services.
     ///
     /// # Errors

@@ -1,14 +1,15 @@
 //! Posts older than the newest preview page: gaps that are closed after a refresh, and pages that a request asks for.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::failures::Failure;
 use super::recover::recover;
-use super::{CachedChannel, Channels, RefreshError, STALE_MAX_AGE, fetch_page, to_archive};
+use super::{CachedChannel, Channels, RefreshError, STALE_MAX_AGE, Visitor, fetch_page, to_archive};
 use crate::archive::{Archive, ArchiveError, Caller, MAX_ALBUM_ITEMS, PageScope};
 use crate::clock;
 use crate::metrics;
@@ -201,9 +202,10 @@ impl Channels {
         self: &Arc<Self>,
         name: &ChannelName,
         request: FeedPageRequest,
+        visitor: Visitor,
     ) -> Result<(FeedPage, CachedChannel), Failure> {
         let until = Instant::now() + READER_TIMEOUT;
-        let mut cached = self.get(name).await?;
+        let mut cached = self.get(name, visitor).await?;
         // A running backfill may be for other posts, so more than one may be needed.
         for _ in 0..MAX_BACKFILLS {
             let page = match self.archive.feed_page(name, request, Caller::Reader).await {

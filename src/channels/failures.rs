@@ -1,9 +1,10 @@
 //! Failed refreshes: when a channel may be tried again, and when it counts as gone. `refresh` logs them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moka::sync::Cache;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::RefreshError;
 use crate::model::channel::ChannelName;

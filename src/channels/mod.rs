@@ -1,21 +1,31 @@
 //! The channels of a service: answers from the cache, refreshes from Telegram, and merges into the archive.
 //!
 //! [`Channels`] is what a feed is served from. [`refresh`] loads a channel from the archive or fetches it anew;
-//! [`backfill`] fetches older posts; [`failures`] and [`freshness`] decide when Telegram is asked again. Only this module
+//! [`backfill`] fetches older posts; [`failures`] and [`freshness`] decide when Telegram is asked again. [`background`]
+//! refreshes [`followed`] channels before their readers come, and reads the [`backlog`] of new channels. Only this module
 //! writes the snapshot cache.
 
 mod backfill;
+mod background;
+mod backlog;
 mod error;
 mod failures;
 mod fetch;
+mod followed;
 mod freshness;
+#[cfg(test)]
+mod import_simulation;
 mod recover;
 mod refresh;
 mod rejected_pages;
+#[cfg(test)]
+mod simulation;
 mod snapshot_cache;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::archive::{Archive, Caller};
 use crate::clock;
@@ -24,8 +34,10 @@ use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
 use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
-use crate::telegram::upstream::Priority;
+use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
+use backlog::Backlog;
 use failures::Failures;
+use followed::Followed;
 use refresh::{RefreshOutcome, Refreshed};
 use snapshot_cache::{CacheEntry, SnapshotCache};
 
@@ -33,6 +45,7 @@ pub use backfill::{BackfillError, fetch_gap_page, follow_up};
 pub use error::RefreshError;
 pub use failures::Failure;
 pub use fetch::{fetch_page, to_archive};
+pub use followed::Visitor;
 pub use freshness::Freshness;
 pub(crate) use recover::fetch_widget;
 pub use rejected_pages::RejectedPages;
@@ -40,13 +53,6 @@ pub use snapshot_cache::CompressedSnapshot;
 
 /// How long a reader may cache a stale answer.
 pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);
-
-/// How long a request for a channel that is neither cached nor archived waits for it: feed readers give up after 15
-/// seconds.
-const NEW_CHANNEL_WAIT: Duration = Duration::from_secs(11);
-
-/// How long such a request waits for the archive if its turn at Telegram comes later than that.
-const ARCHIVE_WAIT: Duration = Duration::from_secs(2);
 
 /// From this queue time on, more refreshes are due than the rate limit allows, and quiet channels give way to others.
 const CONGESTED_QUEUE: Duration = Duration::from_secs(30);
@@ -59,6 +65,8 @@ pub struct ChannelsConfig {
     pub freshness: Freshness,
     /// How long a request for a stale channel waits for its refresh; zero answers from the cache at once.
     pub refresh_wait: Duration,
+    /// Refresh followed channels before their readers come.
+    pub prefetch: bool,
     /// The maximum number of older pages that are fetched after a refresh to close gaps.
     pub gap_pages: usize,
     /// Whether feeds contain Telegram's media URLs. Cached snapshots are smaller without them.
@@ -79,6 +87,21 @@ pub struct Channels {
     refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
     follow_ups: Arc<SingleFlight<ChannelName, ()>>,
     backfills: Arc<SingleFlight<ChannelName, bool>>,
+    followed: Mutex<Followed>,
+    backlog: Mutex<Backlog>,
+    /// Notified when the backlog has a new name.
+    has_new: Notify,
+}
+
+/// What a request for a cached channel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// It gets the cached posts: they are fresh, or the channel is not to be refreshed now.
+    Serve,
+    /// It gets the cached posts and starts a refresh, which would take too long.
+    Refresh,
+    /// It waits for a refresh.
+    Wait,
 }
 
 /// A channel as it is served.
@@ -139,7 +162,11 @@ impl Channels {
             refreshes: SingleFlight::new(),
             follow_ups: SingleFlight::new(),
             backfills: SingleFlight::new(),
+            followed: Mutex::default(),
+            backlog: Mutex::default(),
+            has_new: Notify::new(),
         });
+        tokio::spawn(background::run(Arc::downgrade(&channels)));
         if channels.archive.is_shared() {
             let notifications = channels.archive.notifications();
             tokio::spawn(refresh::follow_notifications(Arc::downgrade(&channels), notifications));
@@ -150,52 +177,66 @@ impl Channels {
     /// Returns a channel from the cache, the archive or Telegram.
     ///
     /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
-    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A channel that is
-    /// neither cached nor archived waits until it is fetched.
+    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
+    /// already under way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits
+    /// until it is fetched. If that is not possible in time, it is fetched in the background.
     ///
     /// # Errors
     ///
     /// Why there is nothing to serve.
-    pub async fn get(self: &Arc<Self>, name: &ChannelName) -> Result<CachedChannel, Failure> {
-        if let Some(ready) = self.ready(name) {
-            return Ok(ready);
+    pub async fn get(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        visitor: Visitor,
+    ) -> Result<CachedChannel, Failure> {
+        if let Some(answer) = self.answer_at_once(name) {
+            return Ok(answer);
         }
         if self.snapshots.get(name).is_none() {
-            if let Some(failure) = self.failures.not_due(name).filter(|failure| !failure.may_be_archived) {
-                return Err(failure);
-            }
-            let refreshed = self.fetch_new(name).await?;
+            let refreshed = self.fetch_new(name, visitor).await?;
             if refreshed.is_from_telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
-            if let Some(ready) = self.ready(name) {
-                return Ok(ready);
+            if let Some(answer) = self.answer_at_once(name) {
+                return Ok(answer);
             }
         }
         // Kept in case the entry is evicted during the wait. Also starts the refresh.
-        let stale = self.cached(name);
+        let stale = self.answer_from_cache(name);
         match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
             Ok(Ok(refreshed)) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
             // The channel may be gone, which has removed it from the cache.
-            Ok(Err(failure)) if failure.error.is_authoritative() => self.cached(name).ok_or(failure),
-            Ok(Err(failure)) => self.cached(name).or(stale).ok_or(failure),
-            Err(_) => self.cached(name).or(stale).ok_or_else(|| self.still_waiting()),
+            Ok(Err(failure)) if failure.error.is_authoritative() => {
+                self.answer_from_cache(name).ok_or(failure)
+            }
+            Ok(Err(failure)) => self.answer_from_cache(name).or(stale).ok_or(failure),
+            Err(_) => self.answer_from_cache(name).or(stale).ok_or_else(|| self.too_busy()),
         }
     }
 
-    /// Loads a channel from the archive or fetches it. If its turn comes too late for the request, waits only for the archive;
-    /// the fetch goes on, so that a later request finds the channel.
-    async fn fetch_new(self: &Arc<Self>, name: &ChannelName) -> Result<Refreshed, Failure> {
-        let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
-        let wait = if queue_time < NEW_CHANNEL_WAIT { NEW_CHANNEL_WAIT } else { ARCHIVE_WAIT };
-        let refreshed = tokio::time::timeout(wait, self.start_refresh(name)).await;
-        refreshed.unwrap_or_else(|_| Err(self.still_waiting()))
+    /// Loads a channel from the archive or fetches it. If it cannot be fetched in time, it is fetched in the background, so
+    /// that a later request finds it.
+    async fn fetch_new(self: &Arc<Self>, name: &ChannelName, visitor: Visitor) -> Result<Refreshed, Failure> {
+        let known = self.failures.not_due(name).filter(|failure| !failure.may_be_archived);
+        let outcome = match known {
+            Some(failure) => Err(failure),
+            None => tokio::time::timeout(MAX_NEW_CHANNEL_WAIT, self.start_refresh(name))
+                .await
+                .unwrap_or_else(|_| Err(self.too_busy())),
+        };
+        outcome.inspect_err(|failure| {
+            if !failure.error.is_authoritative() {
+                self.read_later(name, visitor);
+            }
+        })
     }
 
-    /// Returns the failure of a request whose refresh is still in the queue.
-    fn still_waiting(&self) -> Failure {
-        let queue_time = self.client.queue_time(Priority::Low).unwrap_or_default();
-        Failure::queued(RefreshError::Upstream(self.client.busy()), queue_time)
+    /// Returns the failure of a request for a channel whose turn at Telegram comes too late.
+    fn too_busy(&self) -> Failure {
+        let queue_time = self.client.queue_time(Priority::New).unwrap_or_default();
+        let backlog = u32::try_from(self.backlog().len()).unwrap_or(u32::MAX);
+        let backlog_time = Duration::from_secs(backlog.into()) / self.client.limits().rate.get();
+        Failure::queued(RefreshError::Upstream(self.client.busy()), queue_time + backlog_time)
     }
 
     fn just_refreshed(&self, name: &ChannelName, refreshed: Refreshed, status: CacheStatus) -> CachedChannel {
@@ -208,55 +249,59 @@ impl Channels {
         }
     }
 
-    /// Returns the cached channel if a request for it need not wait: it is fresh, or no refresh would end in time. May
-    /// start a background refresh, like [`cached`](Self::cached).
+    /// Answers from the cache if the request need not wait: the channel is fresh, or no refresh would end in time. May
+    /// start a background refresh, like [`answer_from_cache`](Self::answer_from_cache).
     #[must_use]
-    pub fn ready(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
+    pub fn answer_at_once(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
         let entry = self.snapshots.get(name)?;
-        let needs_wait = entry.remaining().is_err()
-            && self.failures.not_due(name).is_none()
-            && !self.gives_way(&entry)
-            && self.refresh_may_end_in_time();
-        if needs_wait { None } else { Some(self.serve(name, entry)) }
+        let step = self.step(name, &entry);
+        (step != Step::Wait).then(|| self.answer(name, entry, step))
     }
 
-    /// Returns whether a refresh that starts now may end within [`ChannelsConfig::refresh_wait`]: no circuit breaker is in
-    /// the way, and the queue in front of it is short enough.
-    fn refresh_may_end_in_time(&self) -> bool {
-        let queue_time = self.client.queue_time(Priority::High);
-        queue_time.is_some_and(|queue_time| queue_time < self.config.refresh_wait)
-    }
-
-    /// Returns whether the refresh of a stale channel is put off, because more refreshes are due than the rate limit allows
-    /// and the channel is quiet enough.
-    fn gives_way(&self, entry: &CacheEntry) -> bool {
-        let queue_time = self.client.queue_time(Priority::High);
-        let is_congested = queue_time.is_some_and(|queue_time| queue_time >= CONGESTED_QUEUE);
-        is_congested && entry.age() < self.config.freshness.max_age(entry.snapshot.newest(), clock::now())
-    }
-
-    /// Returns the cached channel without waiting. A stale entry also starts a background refresh (needs a Tokio
-    /// runtime).
+    /// Answers from the cache without waiting. Starts the refresh of a channel that is stale (needs a Tokio runtime).
     #[must_use]
-    pub fn cached(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
-        Some(self.serve(name, self.snapshots.get(name)?))
+    pub fn answer_from_cache(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
+        let entry = self.snapshots.get(name)?;
+        let step = self.step(name, &entry);
+        Some(self.answer(name, entry, step))
     }
 
-    /// Returns a cache entry as it is served, and starts a background refresh if it is stale.
-    fn serve(self: &Arc<Self>, name: &ChannelName, entry: CacheEntry) -> CachedChannel {
+    /// Decides what a request for a cached channel does.
+    fn step(&self, name: &ChannelName, entry: &CacheEntry) -> Step {
+        if entry.remaining().is_ok() || self.failures.not_due(name).is_some() {
+            return Step::Serve;
+        }
+        let Some(queue_time) = self.client.queue_time(Priority::High) else { return Step::Refresh };
+        let max_age = || self.config.freshness.max_age(entry.snapshot.newest(), clock::now());
+        if queue_time >= CONGESTED_QUEUE && entry.age() < max_age() {
+            Step::Serve
+        } else if queue_time >= self.config.refresh_wait {
+            Step::Refresh
+        } else {
+            Step::Wait
+        }
+    }
+
+    fn answer(self: &Arc<Self>, name: &ChannelName, entry: CacheEntry, step: Step) -> CachedChannel {
+        if step != Step::Serve {
+            drop(self.start_refresh(name));
+        }
         let (max_age, status) = match entry.remaining() {
             Ok(remaining) => (remaining, CacheStatus::Hit),
             Err(stale_for) => {
-                let failure = self.failures.get(name);
-                let is_due = failure.as_ref().is_none_or(|failure| failure.retry_after().is_zero());
-                if is_due && !self.gives_way(&entry) {
-                    drop(self.start_refresh(name));
-                }
-                let error = failure.map(|failure| failure.error);
+                let error = self.failures.get(name).map(|failure| failure.error);
                 (STALE_MAX_AGE, CacheStatus::Stale { stale_for, error })
             }
         };
         CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status }
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether a request for a channel that is not cached would have to ask Telegram.
@@ -281,6 +326,7 @@ impl Channels {
     pub fn report_metrics(&self) {
         self.client.report_metrics();
         metrics::archive_up(self.archive.problem().is_none());
+        metrics::background_queues(self.due_visits(clock::now()).len(), self.backlog().len());
     }
 
     /// Returns the archive, for the readiness check.

@@ -2,11 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::failures::{Failure, PriorState};
 use super::{Channels, CompressedSnapshot, RefreshError, fetch_page, follow_up, to_archive};
@@ -18,7 +19,7 @@ use crate::model::channel::ChannelName;
 use crate::model::media_file;
 use crate::model::paging::ArchivedChannel;
 use crate::model::post::{Post, Snapshot};
-use crate::telegram::upstream::Priority;
+use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use crate::telegram::url::PageRequest;
 
 /// How long a refresh waits for another replica that holds the channel's lease.
@@ -96,6 +97,10 @@ impl Channels {
         // A concurrent refresh may have failed in the meantime.
         if let Some(failure) = self.failures.not_due(name) {
             return Err(failure);
+        }
+        let queue_time = self.client.queue_time(Priority::New).unwrap_or_default();
+        if cached.is_none() && queue_time >= MAX_NEW_CHANNEL_WAIT {
+            return Err(self.too_busy());
         }
         if let Some(snapshot) = self.wait_for_other_replica(name).await {
             return Ok(Refreshed::stored(snapshot));
@@ -179,7 +184,7 @@ impl Channels {
         name: &ChannelName,
         cached: Option<Arc<CompressedSnapshot>>,
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
-        let priority = if cached.is_some() { Priority::High } else { Priority::Low };
+        let priority = if cached.is_some() { Priority::High } else { Priority::New };
         let rejected_pages = Some(&self.config.rejected_pages);
         let page = fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await?;
         let page = Arc::new(to_archive(page));

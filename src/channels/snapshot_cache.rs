@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::sync::Cache;
+use tokio::time::Instant;
 
 use crate::compressed_json;
 use crate::model::channel::ChannelName;

@@ -61,6 +61,8 @@ pub struct Config {
     pub freshness: Freshness,
     /// How long a request for a stale channel waits for its refresh.
     pub refresh_wait: Duration,
+    /// Refresh followed channels before their readers come.
+    pub prefetch: bool,
     /// The maximum number of older pages fetched after a refresh to close gaps.
     pub gap_pages: usize,
     /// Bytes for channels in memory; with [`Storage::Memory`] half of them are the archive's.

@@ -135,6 +135,9 @@ pub struct RefreshArgs {
     /// How long a request for a stale channel waits for its refresh before it gets the cached posts; 0s answers at once
     #[arg(long, env = "TELEWIRE_REFRESH_WAIT", default_value = "4s", value_name = "TIME", value_parser = duration)]
     pub refresh_wait: Duration,
+    /// Refresh channels only when a reader asks for them, and do not learn when readers come again
+    #[arg(long, env = "TELEWIRE_NO_PREFETCH", value_parser = clap::builder::BoolishValueParser::new())]
+    pub no_prefetch: bool,
     /// Maximum number of older pages to fetch per refresh when posts are missing between two refreshes
     #[arg(long, env = "TELEWIRE_GAP_PAGES", default_value = "10", value_name = "N", value_parser = number::<u16>)]
     pub gap_pages: u16,
@@ -287,8 +290,16 @@ impl TryFrom<ServeArgs> for Config {
             (true, _) => Storage::Memory,
             (false, storage) => storage,
         };
-        let RefreshArgs { rate, burst, in_flight, fresh_min, fresh_max, refresh_wait, gap_pages } =
-            args.refresh;
+        let RefreshArgs {
+            rate,
+            burst,
+            in_flight,
+            fresh_min,
+            fresh_max,
+            refresh_wait,
+            no_prefetch,
+            gap_pages,
+        } = args.refresh;
         if fresh_min > fresh_max {
             return Err(ConfigError::FreshnessBounds);
         }
@@ -319,6 +330,7 @@ impl TryFrom<ServeArgs> for Config {
             client: args.upstream.client_options(RateLimits { rate, burst, in_flight }),
             freshness: Freshness { min: fresh_min, max: fresh_max },
             refresh_wait,
+            prefetch: !no_prefetch,
             gap_pages: gap_pages.into(),
             cache_size: args.cache_size.as_u64(),
             media_url_ttl: args.media.media_url_ttl(),

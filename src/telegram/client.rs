@@ -2,19 +2,21 @@
 //!
 //! Nothing is read without a limit: time, bytes after decompression, redirects.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::url::Url;
 use reqwest::header::{
     ACCEPT_LANGUAGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
 
 use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind, excerpt};
 use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
+use crate::resilience::breaker::OpenReason;
 
 /// Time to connect, with DNS and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,6 +29,12 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
 const MAX_PAGE_BYTES: usize = 4 << 20;
+
+/// How often the circuit breakers are checked until one is closed.
+const BREAKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long work that nobody waits for gives way to requests.
+const MAX_YIELD: Duration = Duration::from_secs(10);
 
 /// `/s/NAME` → another spelling of it → `/NAME`.
 const MAX_REDIRECTS: usize = 2;
@@ -66,7 +74,34 @@ impl FetchedHtml<'_> {
 /// Fetches pages from Telegram.
 pub struct Client {
     http: reqwest::Client,
+    limits: RateLimits,
     upstreams: Vec<Upstream>,
+    /// Answers requests in place of the upstreams.
+    #[cfg(test)]
+    fake: Option<FakePages>,
+}
+
+/// Answers requests for a channel's pages in tests with paused time, which real sockets do not know.
+#[cfg(test)]
+pub(crate) type FakePages = Box<
+    dyn Fn(&ChannelName) -> futures_util::future::BoxFuture<'static, Result<String, UpstreamErrorKind>>
+        + Send
+        + Sync,
+>;
+
+#[cfg(test)]
+impl Client {
+    /// Returns a client within these limits whose requests are answered by `pages`.
+    pub(crate) fn with_pages(limits: RateLimits, pages: FakePages) -> Self {
+        let http = HttpClientConfig {
+            user_agent: crate::net::http_client::UserAgent::DEFAULT.parse().unwrap(),
+            proxy: None,
+            dns: Vec::new(),
+        };
+        let upstreams = vec![UpstreamUrl::parse(url::UPSTREAMS.split(',').next().unwrap()).unwrap()];
+        let client = Self::new(ClientOptions { upstreams, limits, http }).unwrap();
+        Self { fake: Some(pages), ..client }
+    }
 }
 
 impl Client {
@@ -80,15 +115,49 @@ impl Client {
         let trusted = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
         let http = options.http.client(trusted)?;
         let http = http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT);
-        let upstreams = options.upstreams.into_iter().map(|url| Upstream::new(url, options.limits));
-        Ok(Self { http: http.build()?, upstreams: upstreams.collect() })
+        let limits = options.limits;
+        let upstreams = options.upstreams.into_iter().map(|url| Upstream::new(url, limits)).collect();
+        Ok(Self {
+            http: http.build()?,
+            limits,
+            upstreams,
+            #[cfg(test)]
+            fake: None,
+        })
     }
 
-    /// Returns how long a request would wait for the first upstream whose circuit breaker is closed; `None` if none is.
+    /// Returns how long a request would wait in the queue; `None` if the circuit breakers would stop it.
     #[must_use]
     pub fn queue_time(&self, priority: Priority) -> Option<Duration> {
-        let upstream = self.upstreams.iter().find(|upstream| upstream.open_for().is_none())?;
-        Some(upstream.queue_time(priority))
+        Some(self.available()?.queue_time(priority))
+    }
+
+    /// Waits until no circuit breaker stops a request, and then up to [`MAX_YIELD`] until no other request waits and one
+    /// could be sent at once. For work that nobody waits for.
+    pub async fn until_idle(&self) {
+        loop {
+            if let Some(upstream) = self.available() {
+                drop(tokio::time::timeout(MAX_YIELD, upstream.until_idle()).await);
+            }
+            // The breaker may have opened in the meantime.
+            if self.available().is_some() {
+                return;
+            }
+            tokio::time::sleep(BREAKER_POLL_INTERVAL).await;
+        }
+    }
+
+    /// Returns the upstream that a request would be sent to. After one that refuses requests no other is asked.
+    fn available(&self) -> Option<&Upstream> {
+        let mut states = self.upstreams.iter().map(|upstream| (upstream, upstream.open_for()));
+        let (upstream, open) = states.find(|(_, open)| !matches!(open, Some((OpenReason::Failing, _))))?;
+        open.is_none().then_some(upstream)
+    }
+
+    /// Returns the limits of each upstream.
+    #[must_use]
+    pub fn limits(&self) -> RateLimits {
+        self.limits
     }
 
     /// Returns the error of a request that waits too long in the queue.
@@ -179,7 +248,7 @@ impl Client {
                 }
                 Err(FetchError::Upstream(mut err)) => {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
-                        *retry_after = upstream.open_for();
+                        *retry_after = upstream.open_for().map(|(_, left)| left);
                     }
                     tracing::debug!(host = err.host, channel = %name, error = %err, "request to an upstream failed");
                     err.failed_before = failed_before.clone().into();
@@ -210,6 +279,10 @@ impl Client {
     ) -> Result<String, FetchError> {
         let (mut path, query) = url::page_path(name, request);
         let error = |kind| FetchError::Upstream(upstream.error(kind));
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            return fake(name).await.map_err(error);
+        }
         for n_redirects in 0..=MAX_REDIRECTS {
             if n_redirects > 0 {
                 upstream.acquire_redirect().await;

@@ -2,25 +2,30 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::url::{Host, Url};
-use governor::clock::DefaultClock;
+use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{FetchError, UpstreamError, UpstreamErrorKind};
 use crate::metrics;
 use crate::net::ssrf;
 use crate::resilience::breaker::{Breaker, OpenReason, Policy};
 
-/// Requests of low priority that may wait for the rate limiter at a time.
+/// Requests for new channels or of low priority that may wait for the rate limiter at a time.
 const MAX_LOW_PRIORITY: usize = 2;
 
 /// How long a request may wait in a queue. No reader waits that long: the refresh goes on for the reader's next poll.
 const MAX_WAIT: Duration = Duration::from_secs(150);
+
+/// How long a request for a new channel may wait in a queue, and its reader with it: feed readers give up after 15
+/// seconds. It then gives its place to a request that somebody still waits for.
+pub(crate) const MAX_NEW_CHANNEL_WAIT: Duration = Duration::from_secs(11);
 
 /// Pauses an unreachable upstream at once, and one that answers with errors after five failures in a row.
 const BREAKER_POLICY: Policy = Policy {
@@ -105,8 +110,16 @@ impl UpstreamUrl {
 pub enum Priority {
     /// A channel that was read before, or what a reader waits for.
     High,
-    /// A name that was never read, and older or hidden posts that no reader waits for.
+    /// A name that was never read.
+    New,
+    /// Older or hidden posts that no reader waits for.
     Low,
+}
+
+impl Priority {
+    fn max_wait(self) -> Duration {
+        if self == Self::New { MAX_NEW_CHANNEL_WAIT } else { MAX_WAIT }
+    }
 }
 
 /// How many requests an upstream receives.
@@ -128,17 +141,43 @@ impl Default for RateLimits {
     }
 }
 
+/// Tokio's clock, which tests can pause.
+#[derive(Clone, Debug)]
+struct TokioClock {
+    start: Instant,
+}
+
+impl Clock for TokioClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// A place in a queue, until it is dropped.
+struct Place<'a> {
+    waiting: &'a watch::Sender<[usize; 3]>,
+    priority: Priority,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.send_modify(|waiting| waiting[self.priority as usize] -= 1);
+    }
+}
+
 /// One upstream with its limits and its state.
 pub(super) struct Upstream {
     pub(super) url: UpstreamUrl,
     limits: RateLimits,
-    limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>,
+    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, StateInformationMiddleware>,
     /// How many requests the limiter would have admitted at once, and when.
     admissible: Mutex<(Instant, u32)>,
     max_waiting: usize,
     in_flight: Semaphore,
-    /// Places in each queue, by [`Priority`].
-    waiting: [Semaphore; 2],
+    /// The requests in each queue, by [`Priority`].
+    waiting: watch::Sender<[usize; 3]>,
     low_priority: Semaphore,
     /// Keeps the order of arrival, because the rate limiter alone does not.
     order: tokio::sync::Mutex<()>,
@@ -154,15 +193,15 @@ impl Upstream {
         let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
         // More would wait too long anyway.
         let max_waiting = u64::from(limits.rate.get()) * MAX_WAIT.as_secs();
-        let max_waiting = usize::try_from(max_waiting).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             url,
             limits,
-            limiter: RateLimiter::direct(quota).with_middleware(),
+            limiter: RateLimiter::direct_with_clock(quota, TokioClock { start: Instant::now() })
+                .with_middleware(),
             admissible: Mutex::new((Instant::now(), limits.burst.get())),
-            max_waiting,
+            max_waiting: usize::try_from(max_waiting).unwrap_or(usize::MAX),
             in_flight: Semaphore::new(limits.in_flight.get() as usize),
-            waiting: [max_waiting; 2].map(Semaphore::new),
+            waiting: watch::Sender::default(),
             low_priority: Semaphore::new(MAX_LOW_PRIORITY),
             order: tokio::sync::Mutex::default(),
             breaker: Mutex::new(Breaker::new(BREAKER_POLICY)),
@@ -178,10 +217,10 @@ impl Upstream {
     pub(super) async fn acquire(&self, priority: Priority) -> Result<SemaphorePermit<'_>, UpstreamError> {
         let busy = || self.error(UpstreamErrorKind::Busy);
         self.check_open()?;
-        let place = self.waiting[priority as usize].try_acquire().map_err(|_| busy())?;
+        let place = self.join_queue(priority).ok_or_else(busy)?;
         let wait = async {
             let _low_priority = match priority {
-                Priority::Low => Some(self.low_priority.acquire().await),
+                Priority::New | Priority::Low => Some(self.low_priority.acquire().await),
                 Priority::High => None,
             };
             let permit = self.in_flight.acquire().await;
@@ -191,10 +230,10 @@ impl Upstream {
             self.until_ready().await;
             permit.map_err(|_| busy())
         };
-        let permit = tokio::time::timeout(MAX_WAIT, wait).await.map_err(|_| busy())??;
+        let permit = timeout(priority.max_wait(), wait).await.map_err(|_| busy())??;
         drop(place);
         // The breaker may have opened during the wait.
-        let admitted = self.breaker().admit(Instant::now());
+        let admitted = self.breaker().admit(Instant::now().into_std());
         admitted.map_err(|(reason, left)| self.circuit_open(reason, left))?;
         Ok(permit)
     }
@@ -204,46 +243,75 @@ impl Upstream {
         self.until_ready().await;
     }
 
+    /// Waits until no other request waits, and one could be sent at once.
+    pub(super) async fn until_idle(&self) {
+        // The sender lives as long as this borrow, and the semaphore is never closed.
+        drop(self.waiting.subscribe().wait_for(|waiting| *waiting == [0; 3]).await);
+        drop(self.in_flight.acquire().await);
+        let missing = 1.0 - self.admissible();
+        if missing > 0.0 {
+            sleep(Duration::from_secs_f64(missing / f64::from(self.limits.rate.get()))).await;
+        }
+    }
+
     async fn until_ready(&self) {
-        let state = self.limiter.until_ready().await;
+        let state = loop {
+            match self.limiter.check() {
+                Ok(state) => break state,
+                Err(not_until) => sleep(not_until.wait_time_from(self.limiter.clock().now())).await,
+            }
+        };
         *lock(&self.admissible) = (Instant::now(), state.remaining_burst_capacity());
     }
 
+    /// Takes a place in a queue; `None` if it is full.
+    fn join_queue(&self, priority: Priority) -> Option<Place<'_>> {
+        let has_joined = self.waiting.send_if_modified(|waiting| {
+            let waiting = &mut waiting[priority as usize];
+            let has_room = *waiting < self.max_waiting;
+            *waiting += usize::from(has_room);
+            has_room
+        });
+        has_joined.then(|| Place { waiting: &self.waiting, priority })
+    }
+
     fn check_open(&self) -> Result<(), UpstreamError> {
-        let open = self.breaker().open_for(Instant::now());
+        let open = self.breaker().open_for(Instant::now().into_std());
         open.map_or(Ok(()), |(reason, left)| Err(self.circuit_open(reason, left)))
     }
 
-    fn n_waiting(&self, priority: Priority) -> usize {
-        self.max_waiting - self.waiting[priority as usize].available_permits()
-    }
-
-    /// Returns how much longer the breaker stays open, if it is open.
-    pub(super) fn open_for(&self) -> Option<Duration> {
-        self.breaker().open_for(Instant::now()).map(|(_, left)| left)
+    /// Returns why the breaker is open, and for how much longer, if it is open.
+    pub(super) fn open_for(&self) -> Option<(OpenReason, Duration)> {
+        self.breaker().open_for(Instant::now().into_std())
     }
 
     /// Returns how long a request would wait, judging by the requests in front of it.
     pub(super) fn queue_time(&self, priority: Priority) -> Duration {
+        let waiting = *self.waiting.borrow();
         let n_waiting = match priority {
-            Priority::High => self.n_waiting(Priority::High),
-            Priority::Low => self.n_waiting(Priority::High) + self.n_waiting(Priority::Low),
+            Priority::High => waiting[Priority::High as usize],
+            Priority::New | Priority::Low => waiting.iter().sum(),
         };
-        let (at, admissible) = *lock(&self.admissible);
-        let refilled = at.elapsed().as_secs_f64() * f64::from(self.limits.rate.get());
-        let admissible = (f64::from(admissible) + refilled).min(f64::from(self.limits.burst.get()));
-        let n_delayed = (f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) - admissible).max(0.0);
+        let n_waiting = f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX));
+        let n_delayed = (n_waiting - self.admissible()).max(0.0);
         Duration::from_secs_f64(n_delayed / f64::from(self.limits.rate.get()))
     }
 
+    /// Returns how many requests the limiter would admit at once.
+    fn admissible(&self) -> f64 {
+        let (at, admissible) = *lock(&self.admissible);
+        let refilled = at.elapsed().as_secs_f64() * f64::from(self.limits.rate.get());
+        (f64::from(admissible) + refilled).min(f64::from(self.limits.burst.get()))
+    }
+
     pub(super) fn report_metrics(&self) {
-        let n_waiting = self.n_waiting(Priority::High) + self.n_waiting(Priority::Low);
+        let n_waiting = self.waiting.borrow().iter().sum();
         metrics::upstream_state(self.url.host(), n_waiting, self.open_for().is_some());
     }
 
     /// Records the outcome of a request in the breaker and the metrics.
     pub(super) fn record_outcome(&self, outcome: Result<(), &FetchError>) {
-        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let (now, jitter) = (Instant::now().into_std(), fastrand::f64());
         let kind = match outcome {
             Ok(()) => None,
             Err(FetchError::Upstream(err)) => Some(&err.kind),

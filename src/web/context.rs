@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::base_url::BaseUrl;
+use crate::channels::Visitor;
 
 /// What the middleware knows about a request.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub(super) struct RequestContext {
     pub(super) client: IpAddr,
     /// A trusted proxy has forwarded the request.
     pub(super) is_forwarded: bool,
+    /// The client and its program, as hashes.
+    pub(super) visitor: Visitor,
     /// The URL under which the client reaches the service.
     pub(super) base_url: BaseUrl,
     /// The query as the client sent it, including the token if the service needs one.

@@ -91,7 +91,7 @@ async fn channel_page(
     if let Some(redirect) = pages::with_token_in_path(context, path.trim_start_matches('/')) {
         return Ok(redirect);
     }
-    pages::channel(state, &context.base_url, &name).await
+    pages::channel(state, context, &name).await
 }
 
 /// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It takes two cache lookups
@@ -107,8 +107,11 @@ pub(super) fn cached_response<B>(
         return None;
     }
     let feed = state.feeds.get(request.uri().path(), &variant(context, request.headers()))?;
-    let cached = state.channels.ready(feed.channel())?;
-    feed.is_of(&cached.snapshot).then(|| feed.respond(&cached, request.headers()))
+    let cached = state.channels.answer_at_once(feed.channel())?;
+    feed.is_of(&cached.snapshot).then(|| {
+        state.channels.record_visit(feed.channel(), context.visitor);
+        feed.respond(&cached, request.headers())
+    })
 }
 
 fn variant(context: &RequestContext, headers: &HeaderMap) -> Variant {
@@ -124,9 +127,10 @@ async fn first_page(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let cached = state.channels.get(&name).await?;
+    let cached = state.channels.get(&name, context.visitor).await?;
     // The channel's canonical name may be denied even if the requested alias is allowed.
     state.check_served(cached.snapshot.channel())?;
+    state.channels.record_visit(&name, context.visitor);
     let options = FeedOptions {
         self_url: context.base_url.with_path(path),
         media: state.media_linker(&context.base_url),
@@ -147,8 +151,9 @@ async fn page(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let (page, mut cached) = state.channels.feed_page(&name, request).await?;
+    let (page, mut cached) = state.channels.feed_page(&name, request, context.visitor).await?;
     state.check_served(cached.snapshot.channel())?;
+    state.channels.record_visit(&name, context.visitor);
     if page.gap.is_some() {
         // The page is incomplete; a later request may get the rest.
         cached.max_age = cached.max_age.min(STALE_MAX_AGE);

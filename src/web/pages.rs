@@ -110,15 +110,16 @@ fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
 /// Why the channel cannot be read, so that readers do not discover feeds that do not exist.
 pub(super) async fn channel(
     state: &Arc<AppState>,
-    base_url: &BaseUrl,
+    context: &RequestContext,
     name: &ChannelName,
 ) -> Result<Response, Error> {
-    let cached = match state.channels.cached(name) {
+    let base_url = &context.base_url;
+    let cached = match state.channels.answer_from_cache(name) {
         Some(cached) => cached,
         None if state.channels.asks_telegram(name).await && state.page_limit.check().is_err() => {
             return Err(Error::RateLimited(PAGE_RETRY_AFTER));
         }
-        None => state.channels.get(name).await?,
+        None => state.channels.get(name, context.visitor).await?,
     };
     state.check_served(cached.snapshot.channel())?;
     let path = canonical::path(name, None);

@@ -18,16 +18,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::header::USER_AGENT;
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 use hyper::body::Incoming;
 use tower::Service;
 use tracing::Instrument;
 
+use super::client_permits::network_of;
 use super::context::RequestContext;
 use super::error::Error;
 use super::feeds;
 use super::state::AppState;
+use crate::channels::Visitor;
 use crate::metrics;
 use forwarded::Origin;
 use request_id::RequestId;
@@ -84,7 +87,9 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
     let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
     state.access.authorize(request, peer, client)?;
     let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
-    Ok(RequestContext { client, is_forwarded: client != peer, base_url, query })
+    let user_agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+    let visitor = Visitor::new(network_of(client), user_agent);
+    Ok(RequestContext { client, visitor, is_forwarded: client != peer, base_url, query })
 }
 
 /// Calls the router.

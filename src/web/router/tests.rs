@@ -11,6 +11,7 @@ use tower::Service;
 use super::super::state::MAX_REQUESTS;
 use super::*;
 use crate::archive::Archive;
+use crate::channels::Visitor;
 use crate::config::{Cli, Config};
 use crate::metrics::Metrics;
 use crate::service::build_state;
@@ -63,7 +64,13 @@ async fn a_client_behind_a_proxy_has_at_most_64_requests_in_flight() {
     let status = async |client: &str| {
         let client = client.parse().unwrap();
         let base_url = BaseUrl::of_host("http", "feeds.example.org");
-        let context = RequestContext { client, is_forwarded: true, base_url, query: None };
+        let context = RequestContext {
+            client,
+            visitor: Visitor::new(client, b""),
+            is_forwarded: true,
+            base_url,
+            query: None,
+        };
         let request = Request::builder().uri("/").extension(context).body(Body::empty()).unwrap();
         router.clone().call(request).await.unwrap().status()
     };

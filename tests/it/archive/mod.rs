@@ -9,6 +9,7 @@ mod history;
 mod migrations;
 mod model;
 mod replicas;
+mod visits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

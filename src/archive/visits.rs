@@ -1,0 +1,106 @@
+//! When the readers of channels are expected to come again, so that a restart does not forget it. Nothing is stored about the
+//! readers themselves.
+
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, Row};
+
+use super::codec::lowercase;
+use super::{Archive, ArchiveError, Caller};
+use crate::model::channel::ChannelName;
+
+/// Channels whose visits are stored in one transaction: a shared database may be distant.
+const CHANNELS_PER_TRANSACTION: usize = 50;
+
+/// How long visits are kept that nobody made.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(48);
+
+/// A visit that a reader of a channel is expected to make, and then again after each interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpectedVisit {
+    /// When it is due.
+    pub due: Timestamp,
+    /// The time between visits.
+    pub interval: SignedDuration,
+}
+
+impl Archive {
+    /// Returns the expected visits of all channels.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn expected_visits(&self) -> Result<Vec<(ChannelName, ExpectedVisit)>, ArchiveError> {
+        self.read(Caller::Background, async |connection| expected_visits(connection).await).await
+    }
+
+    /// Replaces the expected visits of these channels. Channels that are not archived are left out.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`]; some of the channels may have been stored.
+    pub async fn store_expected_visits(
+        &self,
+        changes: &[(ChannelName, Vec<ExpectedVisit>)],
+        now: Timestamp,
+    ) -> Result<(), ArchiveError> {
+        if !changes.is_empty() {
+            self.has_room()?;
+        }
+        for changes in changes.chunks(CHANNELS_PER_TRANSACTION) {
+            self.write(None, async |connection| store(connection, changes, now).await).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes all expected visits.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn forget_expected_visits(&self) -> Result<(), ArchiveError> {
+        let delete = async |connection: &mut AnyConnection| {
+            sqlx::query("DELETE FROM expected_visit").execute(connection).await?;
+            Ok(())
+        };
+        self.write(None, delete).await
+    }
+}
+
+async fn expected_visits(
+    connection: &mut AnyConnection,
+) -> Result<Vec<(ChannelName, ExpectedVisit)>, ArchiveError> {
+    let rows =
+        sqlx::query("SELECT name, due, poll_interval FROM expected_visit").fetch_all(connection).await?;
+    let mut visits = Vec::new();
+    for row in rows {
+        let name: String = row.try_get(0)?;
+        let due = Timestamp::from_second(row.try_get(1)?).unwrap_or_default();
+        let interval = SignedDuration::from_secs(row.try_get(2)?).clamp(SignedDuration::ZERO, MAX_AGE);
+        visits.extend(ChannelName::new(&name).map(|name| (name, ExpectedVisit { due, interval })));
+    }
+    Ok(visits)
+}
+
+async fn store(
+    connection: &mut AnyConnection,
+    changes: &[(ChannelName, Vec<ExpectedVisit>)],
+    now: Timestamp,
+) -> Result<(), ArchiveError> {
+    for (name, visits) in changes {
+        let name = lowercase(name);
+        let delete = sqlx::query("DELETE FROM expected_visit WHERE name = $1").bind(&name);
+        delete.execute(&mut *connection).await?;
+        for visit in visits {
+            let insert = sqlx::query(
+                "INSERT INTO expected_visit (name, due, poll_interval)
+                 SELECT name, CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM alias WHERE name = $1
+                 ON CONFLICT DO NOTHING",
+            );
+            let insert = insert.bind(&name).bind(visit.due.as_second()).bind(visit.interval.as_secs());
+            insert.execute(&mut *connection).await?;
+        }
+    }
+    let delete = sqlx::query("DELETE FROM expected_visit WHERE due < $1");
+    delete.bind((now - MAX_AGE).as_second()).execute(connection).await?;
+    Ok(())
+}
