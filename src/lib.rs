@@ -19,7 +19,7 @@
 //! - [`archive`]: every post ever seen, in SQLite or PostgreSQL.
 //! - [`channels`]: the service behind a feed. Serves snapshots from memory, refreshes, backfills and archives them.
 //! - [`media`]: pictures and videos under permanent URLs of the service.
-//! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes.
+//! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes. Also URLs of other bridges, and OPML.
 //! - [`web`]: URLs, middleware, responses, errors.
 //! - [`config`]: flags, variables and the settings file become one `Config`.
 //! - [`service`]: a `Config` becomes a running service.

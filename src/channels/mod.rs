@@ -25,12 +25,13 @@ mod snapshot_cache;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::archive::{Archive, Caller};
+use crate::archive::{Archive, ArchiveError, Caller};
 use crate::clock;
 use crate::metrics;
-use crate::model::channel::ChannelName;
+use crate::model::channel::{Channel, ChannelName};
 use crate::resilience::single_flight::SingleFlight;
 use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
@@ -320,6 +321,21 @@ impl Channels {
                 "refused refreshes, because too many requests are waiting for Telegram or its circuit breaker is open"
             );
         }
+    }
+
+    /// Returns the titles of those channels that are archived.
+    pub async fn titles(&self, names: &[ChannelName]) -> Vec<Option<String>> {
+        let titles = self.archive.titles(names, Caller::Background).await;
+        titles.unwrap_or_else(|_| vec![None; names.len()])
+    }
+
+    /// Returns the archived channels that were read since a time, ordered by name.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn read_since(&self, since: Timestamp) -> Result<Vec<Channel>, ArchiveError> {
+        self.archive.fetched_since(since).await
     }
 
     /// Updates the gauges of the upstreams and the archive.

@@ -53,7 +53,7 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
 }
 
 /// Opens the archive, which must exist.
-async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
+pub(super) async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
     match storage.storage() {
         Storage::Postgres(url) => Archive::shared(&url, false).await,
         Storage::DataDir(_) | Storage::Memory => Archive::open(&storage.data_dir).await,
@@ -265,7 +265,7 @@ fn print_progress(name: &ChannelName, n_pages: u32, n_posts: u64, gap: Gap) {
 }
 
 /// Prints a message that is not the command's output to standard error, over the progress line if there is one.
-fn print_message(message: &str) {
+pub(super) fn print_message(message: &str) {
     let start = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     write_stderr(&format!("{start}{message}"), "\n");
 }

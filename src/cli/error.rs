@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::archive::ArchiveError;
 use crate::channels::RefreshError;
 use crate::config::{ConfigError, SettingsFileError};
+use crate::feed::opml::OpmlError;
 use crate::telegram::error::PageError;
 use crate::telegram::typed::ChannelParseError;
 
@@ -48,6 +49,14 @@ pub enum CliError {
         /// The cause.
         err: io::Error,
     },
+    /// A list of subscriptions cannot be converted.
+    #[error("{}: {err}", path.display())]
+    Opml {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        err: OpmlError,
+    },
     /// The settings file is invalid.
     #[error(transparent)]
     SettingsFile(#[from] SettingsFileError),
@@ -81,6 +90,7 @@ impl CliError {
             Self::NotArchived(_) => 4,
             Self::Refresh(..) | Self::SavedPage { .. } | Self::Backfill(..) => 5,
             Self::File { .. }
+            | Self::Opml { .. }
             | Self::SettingsFile(SettingsFileError::Unreadable { .. })
             | Self::Output(_) => 6,
             Self::Archive(_) => 7,

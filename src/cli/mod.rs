@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod error;
 mod healthcheck;
+mod opml;
 mod serve;
 
 use std::io::{self, Write};
@@ -49,6 +50,7 @@ async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliEr
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
         Command::Archive(command) => archive::run(command).await,
+        Command::Opml(args) => opml::run(args).await,
         Command::Config(command) => config::run(command, settings),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -79,7 +81,7 @@ fn write_manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
 async fn get(args: GetArgs) -> Result<(), CliError> {
     let page = read_page(args.channel.as_deref(), args.page.as_deref(), &args.upstream).await?;
     let channel = &page.snapshot.channel.name;
-    let base_url = args.public_url.unwrap_or_else(|| BaseUrl::of_host("http", DEFAULT_HOST));
+    let base_url = base_url(args.public_url);
     let options = FeedOptions {
         self_url: base_url.with_path(&canonical_path(channel, Some(args.format))),
         media: MediaLinker { hosts: args.media.media_hosts, proxy: None },
@@ -90,6 +92,11 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
     out.write_all(&feed)?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
+}
+
+/// Returns the base URL, by default that of a service with default settings.
+fn base_url(public_url: Option<BaseUrl>) -> BaseUrl {
+    public_url.unwrap_or_else(|| BaseUrl::of_host("http", DEFAULT_HOST))
 }
 
 async fn check(args: CheckArgs) -> Result<(), CliError> {

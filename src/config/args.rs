@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::serve::{MediaHostArgs, RetentionArgs, ServeArgs, StorageArgs, UpstreamArgs};
 use super::values::{format, listen, number};
 use crate::feed::Format;
+use crate::feed::compat::MovedFrom;
 use crate::web::BaseUrl;
 
 /// Self-hosted RSS, Atom and JSON feeds for public Telegram channels.
@@ -59,6 +60,9 @@ pub enum Command {
     /// Inspect, export, back up, prune, forget or backfill channels of the archive
     #[command(subcommand, after_long_help = NOTES)]
     Archive(ArchiveCommand),
+    /// Write the archived channels as OPML, or convert the OPML file of a feed reader
+    #[command(args_conflicts_with_subcommands = true, after_long_help = NOTES)]
+    Opml(OpmlArgs),
     /// Check a settings file, show the settings in effect, or write an example file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,6 +89,43 @@ pub enum ConfigCommand {
     Show(Box<ServeArgs>),
     /// Write an example file with every setting to standard output
     Example,
+}
+
+/// The flags of `opml`.
+#[derive(Debug, Args)]
+pub struct OpmlArgs {
+    /// What to do instead of writing a list.
+    #[command(subcommand)]
+    pub command: Option<OpmlCommand>,
+    /// List these channels instead of those that were read in the last 30 days
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub channels: Vec<String>,
+    /// Format of the feeds
+    #[arg(long, default_value = "rss", value_parser = format())]
+    pub format: Format,
+    /// Base URL for the feeds
+    #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<BaseUrl>,
+    /// The archive.
+    #[command(flatten)]
+    pub storage: StorageArgs,
+}
+
+/// The commands of `opml`.
+#[derive(Debug, Subcommand)]
+pub enum OpmlCommand {
+    /// Copy an OPML FILE to standard output, with the Telegram feeds of other bridges replaced
+    Convert {
+        /// OPML file, as a feed reader has exported it
+        file: PathBuf,
+        /// Bridge that the feeds come from, if its entries have other ids than telewire's: rsshub-session, tgfeed, tg2rss,
+        /// tg.i-c-a.su or telegram2rss, or HOST=NAME for one host; HOST=@CHANNEL for a site of BroadcastChannel
+        #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+        moved_from: Vec<MovedFrom>,
+        /// Base URL for the feeds
+        #[arg(long, env = "TELEWIRE_PUBLIC_URL", value_name = "URL")]
+        public_url: Option<BaseUrl>,
+    },
 }
 
 /// The commands of `archive`.

@@ -284,7 +284,7 @@ fn example_value(flag: &str) -> &'static str {
         "keep-posts" => "1000",
         "media-key" => "\"replace this with the output of: openssl rand -hex 32\"",
         "media-refresh" => "\"24h\"",
-        "token" => "\"replace this with the output of: openssl rand -hex 16\"",
+        "token" | "admin-token" => "\"replace this with the output of: openssl rand -hex 16\"",
         "allow-channels" => "\"durov,news_*\"",
         "deny-channels" => "\"some_channel\"",
         "log-format" => "\"json\"",

@@ -23,7 +23,7 @@ use crate::web::WebConfig;
 
 pub use args::{
     ArchiveCommand, BackfillArgs, CheckArgs, Cli, Command, ConfigCommand, ForgetArgs, GetArgs,
-    HealthcheckArgs, PruneArgs,
+    HealthcheckArgs, OpmlArgs, OpmlCommand, PruneArgs,
 };
 pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments};
 pub use serve::{

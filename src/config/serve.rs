@@ -239,6 +239,10 @@ pub struct AccessArgs {
     /// as ?token=SECRET, or as /-/token/SECRET/ before the channel. If not set, no token is needed
     #[arg(long, env = "TELEWIRE_TOKEN", value_name = "SECRET,…", hide_env_values = true)]
     pub token: Option<Tokens>,
+    /// Secrets of at least 16 characters for the operator, accepted like those of --token: they also give access to what
+    /// concerns all channels, such as the list at /-/opml
+    #[arg(long, env = "TELEWIRE_ADMIN_TOKEN", value_name = "SECRET,…", hide_env_values = true)]
+    pub admin_token: Option<Tokens>,
     /// Serve only these channels; * matches any characters, as in news_*
     #[arg(long, env = "TELEWIRE_ALLOW_CHANNELS", value_name = "NAME,…")]
     pub allow_channels: Option<ChannelPatterns>,
@@ -312,7 +316,11 @@ impl TryFrom<ServeArgs> for Config {
             listen: args.listen,
             public_url: args.public_url,
             trusted_proxies: args.trusted_proxies,
-            access: AccessConfig { tokens: args.access.token, client_rate },
+            access: AccessConfig {
+                tokens: args.access.token,
+                admin_tokens: args.access.admin_token,
+                client_rate,
+            },
             channels: ChannelFilter { allow: args.access.allow_channels, deny: args.access.deny_channels },
             feed_cache_size: args.cache_size.as_u64() / FEED_CACHE_SHARE,
             media_mode: args.media.media,

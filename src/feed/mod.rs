@@ -4,6 +4,8 @@
 //! [`render`] writes it in one of three formats. The same posts and options always give the same bytes: the module
 //! reads no clock, and feeds contain nothing that changes without the post being edited, such as views and votes.
 
+pub mod compat;
+pub mod opml;
 pub mod options;
 pub mod sanitize;
 

@@ -45,6 +45,12 @@ pub(super) fn is_telegram(url: &Url) -> bool {
     url.host_str().is_some_and(|host| PREVIEW_HOSTS.contains(&host))
 }
 
+/// Returns the hosts that serve preview pages.
+#[must_use]
+pub fn preview_hosts() -> &'static [&'static str] {
+    &PREVIEW_HOSTS
+}
+
 /// Returns the URL of a channel: `https://t.me/NAME`.
 #[must_use]
 pub fn channel_url(name: &str) -> String {

@@ -18,4 +18,8 @@ pub(super) struct RequestContext {
     pub(super) base_url: BaseUrl,
     /// The query as the client sent it, including the token if the service needs one.
     pub(super) query: Option<String>,
+    /// The token in the path, if the service needs one and it is not an administrator's.
+    pub(super) path_token: Option<String>,
+    /// The client has shown an administrator's token.
+    pub(super) is_admin: bool,
 }

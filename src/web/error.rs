@@ -11,6 +11,8 @@ use thiserror::Error;
 
 use super::html;
 use crate::channels::{Failure, RefreshError};
+use crate::feed::compat::CompatError;
+use crate::feed::opml::OpmlError;
 use crate::media::error::{MediaError, ResolveError};
 use crate::model::channel::ChannelName;
 use crate::model::paging::MAX_POSTS_PER_PAGE;
@@ -56,6 +58,21 @@ pub(super) enum Error {
     /// The value of `before` is invalid.
     #[error("invalid `before`: must be the number of a post, as in the post's URL")]
     Before,
+    /// A URL of another bridge has no counterpart.
+    #[error(transparent)]
+    Compat(#[from] CompatError),
+    /// A list of subscriptions cannot be converted.
+    #[error(transparent)]
+    Opml(#[from] OpmlError),
+    /// The form with a list of subscriptions is invalid. Holds the reason.
+    #[error("{0}: send the OPML file in the form field `opml` (multipart/form-data)")]
+    Form(String),
+    /// The bridge that the form names is unknown. Holds the reason.
+    #[error("invalid `moved-from`: {0}")]
+    MovedFrom(String),
+    /// A list of subscriptions without channels. Holds another way.
+    #[error("missing `channels`: name them as in /-/opml?channels=durov,telegram{0}")]
+    NoChannels(&'static str),
     /// The path is neither a channel nor anything else of the service.
     #[error("there is nothing at this URL")]
     NotFound,
@@ -99,19 +116,28 @@ impl Error {
     /// polling for days.
     fn status(&self) -> StatusCode {
         match self {
+            Self::Opml(OpmlError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ChannelName(_)
             | Self::Host
             | Self::PathEncoding
             | Self::RepeatedChannel
             | Self::UnknownParameter(..)
             | Self::Limit
-            | Self::Before => StatusCode::BAD_REQUEST,
+            | Self::Before
+            | Self::Compat(CompatError::Format(_) | CompatError::Channel(_))
+            | Self::Opml(_)
+            | Self::Form(_)
+            | Self::MovedFrom(_)
+            | Self::NoChannels(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
-            Self::UnknownFeed(..) | Self::NotFound | Self::NoOlderPosts => StatusCode::NOT_FOUND,
+            Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
+            | Self::UnknownFeed(..)
+            | Self::NotFound
+            | Self::NoOlderPosts => StatusCode::NOT_FOUND,
             Self::Channel(failure) => refresh_status(&failure.error),
             Self::Media(err) => media_status(err),
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

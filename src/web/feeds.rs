@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, Request, Uri};
 use axum::response::Response;
 
 use super::canonical;
+use super::compat;
 use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
@@ -35,9 +36,10 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let answer = match path {
-        Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
-        Err(_) => Err(Error::PathEncoding),
+    let answer = match (compat::in_place(&state, &uri), path) {
+        (Some(uri), _) => route(&state, uri.path(), &context, &uri, &headers).await,
+        (None, Ok(Path(path))) => route(&state, &path, &context, &uri, &headers).await,
+        (None, Err(_)) => Err(Error::PathEncoding),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
@@ -49,6 +51,9 @@ async fn route(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
+    if let Some(redirect) = compat::redirect(state, context, uri)? {
+        return Ok(redirect);
+    }
     let typed = path.trim_matches('/');
     if typed.starts_with("-/") || typed == "-" || probes::is_probe(typed) {
         return Err(Error::NotFound);

@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use super::base_url::BaseUrl;
 use super::canonical;
+use super::compat;
 use super::context::RequestContext;
 use super::error::Error;
 use super::html::{escape, html_page, respond};
@@ -43,15 +44,18 @@ pub(super) async fn home(
             Some(redirect) => redirect,
             None => page(&state, html_page("telewire", "", &home_body(&context.base_url.to_string()))),
         }),
-        Some(query) => open_channel(&state, query, &context, &headers),
+        Some(query) => match compat::redirect(&state, &context, &uri) {
+            Ok(None) => open_channel(&state, query, &context, &headers),
+            Ok(Some(redirect)) => Ok(redirect),
+            Err(err) => Err(err),
+        },
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
 }
 
 /// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
 pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
-    // A path ends a token at the first slash.
-    let token = token_in_query(context.query.as_deref()?)?.replace('/', "%2F").replace('?', "%3F");
+    let token = token_in_query(context.query.as_deref()?)?;
     Some(canonical::see_other(&format!("{TOKEN_PREFIX}{token}/{path}")))
 }
 
@@ -188,7 +192,8 @@ fn home_body(base_url: &str) -> String {
          <form method=\"get\">\n\
          <p><label>Channel: <input name=\"channel\" placeholder=\"name, @name or {placeholder}\" size=\"40\" autofocus>\
          </label> <button>Show its feeds</button></p>\n</form>\n\
-         <p>Or write the URL yourself:</p>\n<ul>\n{examples}</ul>\n"
+         <p>Or write the URL yourself:</p>\n<ul>\n{examples}</ul>\n{}",
+        super::opml::FORM
     )
 }
 

@@ -9,10 +9,12 @@ use axum::routing::get;
 
 use super::error::Error;
 use super::health::{health_routes, metrics_routes};
+use super::middleware::access::OPML_PATH;
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
-use super::{feeds, media, pages, probes};
+use super::{compat, feeds, media, opml, pages, probes};
+use crate::feed::compat::RADAR_RULES_PATH;
 
 /// Returns the routes of the service.
 pub(super) fn router(state: &Arc<AppState>) -> Router {
@@ -21,7 +23,11 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     } else {
         health_routes().merge(metrics_routes())
     };
-    let feeds = Router::new().route("/", get(pages::home)).route("/{*path}", get(feeds::answer));
+    let feeds = Router::new()
+        .route("/", get(pages::home))
+        .route(OPML_PATH, opml::route())
+        .route(RADAR_RULES_PATH, get(compat::radar_rules))
+        .route("/{*path}", get(feeds::answer));
     // Media files have their own limits, so that they never take a feed's place.
     let media = Router::new().route("/-/media/{*file}", get(media::answer));
     with_panic_handler(with_limits(feeds, state), state)

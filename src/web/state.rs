@@ -30,6 +30,8 @@ pub(super) const MAX_REQUESTS: u32 = 2048;
 
 /// Requests in flight of one client behind a trusted proxy.
 pub(super) const MAX_REQUESTS_PER_CLIENT: usize = 64;
+/// Lists of subscriptions that are received and converted at a time, each of some megabytes.
+const MAX_CONVERSIONS: usize = 8;
 
 /// What the web service is configured with.
 #[derive(Clone, Debug)]
@@ -78,6 +80,8 @@ pub struct AppState {
     pub(super) metrics: Arc<Metrics>,
     /// Limits pages of channels that are not cached.
     pub(super) page_limit: DefaultDirectRateLimiter,
+    /// Permits of lists of subscriptions that are being converted.
+    pub(super) conversions: Semaphore,
     /// Permits of requests in flight.
     pub(super) requests: Semaphore,
     /// Permits of requests in flight, by client behind a trusted proxy.
@@ -107,6 +111,7 @@ impl AppState {
             access: Access::new(config.access.clone()),
             metrics,
             page_limit: RateLimiter::direct(config.page_rate),
+            conversions: Semaphore::new(MAX_CONVERSIONS),
             requests: Semaphore::new(MAX_REQUESTS as usize),
             client_requests: ClientPermits::new(MAX_REQUESTS_PER_CLIENT),
             is_ready: AtomicBool::new(true),

@@ -50,6 +50,17 @@ fn every_format_is_read_back_equal() {
     assert_no_failures(&names.iter().filter_map(failure).collect::<Vec<_>>());
 }
 
+#[test]
+fn entry_ids_are_those_of_rsshub_and_rss_bridge() {
+    let ids = |name: &String| {
+        Some(reader::compare_ids(&snapshot(name)?, &page(name)).map_err(|err| format!("{name}: {err}")))
+    };
+    let (same, failures): (Vec<_>, Vec<_>) =
+        page_names(&pages_folder()).iter().filter_map(ids).partition(Result::is_ok);
+    assert_no_failures(&failures.into_iter().filter_map(Result::err).collect::<Vec<_>>());
+    assert!(same.into_iter().flatten().sum::<usize>() > 0);
+}
+
 /// No golden files are left over from a preview page that was renamed or that lost its posts.
 #[test]
 fn every_golden_file_belongs_to_a_page() {

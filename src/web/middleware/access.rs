@@ -8,11 +8,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use headers::HeaderMapExt;
 use headers::authorization::{Authorization, Basic, Bearer};
+use md5::Md5;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::forwarded::is_forwarded;
 use super::rate_limit::{ClientRate, RateLimit};
+use crate::feed::compat;
 use crate::media::signed_url;
 use crate::web::error::Error;
 
@@ -22,15 +25,25 @@ pub(in crate::web) const LIVENESS_PATH: &str = "/-/healthz";
 /// The path of the readiness check.
 pub(in crate::web) const READINESS_PATH: &str = "/-/readyz";
 
+/// The path of lists of subscriptions.
+pub(in crate::web) const OPML_PATH: &str = "/-/opml";
+
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
 pub(in crate::web) const TOKEN_PREFIX: &str = "/-/token/";
 
 /// The shortest token, in characters.
 const MIN_TOKEN_CHARS: usize = 16;
 
-/// Secrets that give access, stored as hashes.
+/// Secrets that give access.
 #[derive(Clone)]
-pub struct Tokens(Vec<[u8; 32]>);
+pub struct Tokens(Vec<Token>);
+
+#[derive(Clone)]
+struct Token {
+    hash: [u8; 32],
+    /// RSSHub's access codes are hashes of the path and this.
+    secret: String,
+}
 
 impl FromStr for Tokens {
     type Err = String;
@@ -39,7 +52,8 @@ impl FromStr for Tokens {
     fn from_str(list: &str) -> Result<Self, String> {
         let token = |token: &str| {
             let token = token.trim();
-            (token.len() >= MIN_TOKEN_CHARS).then(|| Sha256::digest(token).into()).ok_or_else(|| {
+            let token_of = || Token { hash: Sha256::digest(token).into(), secret: token.to_owned() };
+            (token.len() >= MIN_TOKEN_CHARS).then(token_of).ok_or_else(|| {
                 format!("must have at least {MIN_TOKEN_CHARS} characters; generate one with `openssl rand -hex 16`")
             })
         };
@@ -52,7 +66,18 @@ impl Tokens {
     #[must_use]
     pub fn contain(&self, given: &str) -> bool {
         let given: [u8; 32] = Sha256::digest(given).into();
-        let is_any = |found: Choice, token: &[u8; 32]| found | token.ct_eq(&given);
+        let is_any = |found: Choice, token: &Token| found | token.hash.ct_eq(&given);
+        self.0.iter().fold(Choice::from(0), is_any).into()
+    }
+
+    /// Returns whether this is RSSHub's access code of one of the tokens for a path: the MD5 hash of both in hexadecimal
+    /// digits.
+    fn have_code(&self, path: &str, given: &str) -> bool {
+        let code = |token: &Token| {
+            let hash = Md5::new().chain_update(path).chain_update(&token.secret).finalize();
+            hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let is_any = |found: Choice, token: &Token| found | code(token).as_bytes().ct_eq(given.as_bytes());
         self.0.iter().fold(Choice::from(0), is_any).into()
     }
 }
@@ -68,6 +93,8 @@ impl fmt::Debug for Tokens {
 pub struct AccessConfig {
     /// Tokens, of which a request needs one; everybody may read if absent.
     pub tokens: Option<Tokens>,
+    /// Tokens that also give access to what concerns all channels; nobody has it if absent.
+    pub admin_tokens: Option<Tokens>,
     /// The rate limit per client; unlimited if absent.
     pub client_rate: Option<ClientRate>,
 }
@@ -75,17 +102,46 @@ pub struct AccessConfig {
 /// Checks tokens and rate limits.
 pub(in crate::web) struct Access {
     tokens: Option<Tokens>,
+    admin_tokens: Option<Tokens>,
     rate_limit: Option<RateLimit>,
+}
+
+/// What a client that may read has shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Authorized {
+    /// The token in the path, if the service needs one and it is not an administrator's.
+    pub(super) path_token: Option<String>,
+    /// The token is an administrator's.
+    pub(super) is_admin: bool,
 }
 
 impl Access {
     pub(in crate::web) fn new(config: AccessConfig) -> Self {
-        Self { tokens: config.tokens, rate_limit: config.client_rate.map(RateLimit::new) }
+        let AccessConfig { tokens, admin_tokens, client_rate } = config;
+        Self { tokens, admin_tokens, rate_limit: client_rate.map(RateLimit::new) }
     }
 
     /// Returns whether requests need a token.
     pub(in crate::web) fn has_tokens(&self) -> bool {
         self.tokens.is_some()
+    }
+
+    /// Returns whether there are tokens for administrators.
+    pub(in crate::web) fn has_admin_tokens(&self) -> bool {
+        self.admin_tokens.is_some()
+    }
+
+    /// Returns whether this is one of the tokens that a request needs.
+    pub(in crate::web) fn is_token(&self, given: &str) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.contain(given))
+    }
+
+    /// Returns whether a request has RSSHub's access code for its path, as it was sent or decoded.
+    pub(in crate::web) fn has_code(&self, uri: &Uri) -> bool {
+        let Some(tokens) = &self.tokens else { return false };
+        let is_good =
+            |code: &str| tokens.have_code(uri.path(), code) || tokens.have_code(&decode(uri.path()), code);
+        compat::access_code(uri.path(), query(uri)).is_some_and(|code| is_good(&code))
     }
 
     /// Removes clients that have not sent requests for a while.
@@ -104,9 +160,9 @@ impl Access {
         request: &mut Request<B>,
         peer: IpAddr,
         client: IpAddr,
-    ) -> Result<(), Error> {
+    ) -> Result<Authorized, Error> {
         if [LIVENESS_PATH, READINESS_PATH].contains(&request.uri().path()) {
-            return Ok(());
+            return Ok(Authorized::default());
         }
         // Clients behind a proxy on this machine that is not trusted would share one limit.
         let is_local = peer.is_loopback() && !is_forwarded(request.headers());
@@ -114,19 +170,33 @@ impl Access {
             rate_limit.check(client)?;
         }
         if request.uri().path().starts_with(signed_url::PATH_PREFIX) {
-            return Ok(());
+            return Ok(Authorized::default());
         }
-        // Responses must not depend on which token was used. A token that is not needed is ignored.
-        let in_url = take_from_path(request).or_else(|| take_from_query(request));
-        let Some(tokens) = &self.tokens else { return Ok(()) };
-        let given = in_url.or_else(|| from_header(request.headers())).ok_or(Error::MissingToken)?;
-        if tokens.contain(&given) { Ok(()) } else { Err(Error::InvalidToken) }
+        // Feeds must not depend on which token was used. A token that is not needed is ignored.
+        let path_token = take_from_path(request);
+        let in_url = path_token.clone().or_else(|| take_from_query(request));
+        let given = in_url.or_else(|| from_header(request.headers()));
+        let is_admin = given
+            .as_ref()
+            .zip(self.admin_tokens.as_ref())
+            .is_some_and(|(given, tokens)| tokens.contain(given));
+        if is_admin || self.tokens.is_none() {
+            return Ok(Authorized { path_token: None, is_admin });
+        }
+        match given.or_else(|| compat::token(request.uri().path(), query(request.uri()))) {
+            Some(given) if self.is_token(&given) => Ok(Authorized { path_token, is_admin }),
+            None if self.has_code(request.uri()) => Ok(Authorized::default()),
+            Some(_) => Err(Error::InvalidToken),
+            None => Err(Error::MissingToken),
+        }
     }
 }
 
-/// Returns the token of a query as it is written there.
-pub(in crate::web) fn token_in_query(query: &str) -> Option<&str> {
-    query.split('&').find_map(|parameter| parameter.strip_prefix("token="))
+/// Returns the token of a query as a segment of a path.
+pub(in crate::web) fn token_in_query(query: &str) -> Option<String> {
+    let token = query.split('&').find_map(|parameter| parameter.strip_prefix("token="))?;
+    // A path ends a token at the first slash.
+    Some(token.replace('/', "%2F").replace('?', "%3F"))
 }
 
 /// Replaces `public` by `private`, so that shared caches do not give one reader's answer to others.
@@ -139,8 +209,11 @@ pub(super) fn make_private(response: &mut HeaderMap) {
 
 fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
-    // Only for channel paths: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
-    let (token, rest) = (decode(token), format!("/{}", Some(rest).filter(|rest| !rest.starts_with("-/"))?));
+    // Only for channels and their lists: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
+    let (token, rest) = (decode(token), format!("/{rest}"));
+    if rest.starts_with("/-/") && rest != OPML_PATH {
+        return None;
+    }
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     *request.uri_mut() = format!("{rest}{query}").parse().ok()?;
     Some(token)
@@ -173,13 +246,12 @@ fn from_header(headers: &HeaderMap) -> Option<String> {
     Some(given.to_owned())
 }
 
-/// Decodes percent-encoding; unlike in forms, a plus sign stays a plus sign.
+fn query(uri: &Uri) -> &str {
+    uri.query().unwrap_or_default()
+}
+
 fn decode(text: &str) -> String {
-    let pair = format!("={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -194,6 +266,9 @@ mod tests {
             assert!(!tokens.contain(wrong), "{wrong}");
         }
         assert_eq!(format!("{tokens:?}"), "Tokens(…)");
+        let code = "31bbb1e24dc001d6381efafce9466d55";
+        assert!(tokens.have_code("/telegram/channel/durov", code));
+        assert!(!tokens.have_code("/telegram/channel/Durov", code) && !tokens.have_code("", ""));
         assert!("short".parse::<Tokens>().is_err());
     }
 }

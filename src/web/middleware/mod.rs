@@ -32,6 +32,7 @@ use super::feeds;
 use super::state::AppState;
 use crate::channels::Visitor;
 use crate::metrics;
+use access::Authorized;
 use forwarded::Origin;
 use request_id::RequestId;
 use route::Route;
@@ -85,11 +86,12 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
     let base_url = base_url::of_request(&state.config, request.headers(), &origin);
     let client = origin.client;
     let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
-    state.access.authorize(request, peer, client)?;
+    let Authorized { path_token, is_admin } = state.access.authorize(request, peer, client)?;
     let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
     let user_agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
     let visitor = Visitor::new(network_of(client), user_agent);
-    Ok(RequestContext { client, visitor, is_forwarded: client != peer, base_url, query })
+    let is_forwarded = client != peer;
+    Ok(RequestContext { client, is_forwarded, visitor, base_url, query, path_token, is_admin })
 }
 
 /// Calls the router.

@@ -70,6 +70,8 @@ async fn a_client_behind_a_proxy_has_at_most_64_requests_in_flight() {
             is_forwarded: true,
             base_url,
             query: None,
+            path_token: None,
+            is_admin: false,
         };
         let request = Request::builder().uri("/").extension(context).body(Body::empty()).unwrap();
         router.clone().call(request).await.unwrap().status()

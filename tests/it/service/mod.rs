@@ -7,6 +7,7 @@ mod failures;
 mod feeds;
 mod limits;
 mod metrics;
+mod moved;
 mod outages;
 mod restarts;
 mod shutdown;

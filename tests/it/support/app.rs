@@ -31,7 +31,7 @@ pub(crate) struct App {
 const PROGRAM: &str = env!("CARGO_BIN_EXE_telewire");
 
 /// Flags whose values are secrets.
-const SECRETS: [&str; 2] = ["--token", "--media-key"];
+const SECRETS: [&str; 3] = ["--token", "--admin-token", "--media-key"];
 
 impl App {
     /// Starts the service on a free port in a new directory, and waits until it listens.

@@ -69,6 +69,21 @@ pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
     Ok(())
 }
 
+/// Compares the ids of entries with those that RSSHub and RSS-Bridge make of the same page: the link of a post's date.
+/// Returns the number of equal ids.
+///
+/// # Errors
+///
+/// If an id of theirs is missing. A link without a number, of a deleted post, is no id anywhere.
+pub(crate) fn compare_ids(snapshot: &Snapshot, html: &str) -> Result<usize, String> {
+    let entries = feed(snapshot, Format::Rss).entries;
+    let dates = html.split("tgme_widget_message_date\" href=\"").skip(1);
+    let links = dates.filter_map(|rest| rest.split('"').next());
+    let links: Vec<&str> = links.filter(|link| link.ends_with(|c: char| c.is_ascii_digit())).collect();
+    let missing = links.iter().find(|link| !entries.iter().any(|entry| entry.id == **link));
+    missing.map_or(Ok(links.len()), |link| Err(format!("no entry has the id {link}")))
+}
+
 fn entry_fields(entry: &Entry) -> EntryFields {
     let alternate = entry.links.iter().find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"));
     EntryFields {

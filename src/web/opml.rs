@@ -1,0 +1,178 @@
+//! `/-/opml`: lists of subscriptions, written and converted.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::canonical;
+use super::compat::help_link;
+use super::context::RequestContext;
+use super::error::Error;
+use super::middleware::access::{TOKEN_PREFIX, token_in_query};
+use super::state::AppState;
+use crate::clock;
+use crate::cpu_pool;
+use crate::feed::Format;
+use crate::feed::compat::{self, CompatError, MovedFrom};
+use crate::feed::opml::{self, Conversion, MAX_OPML_BYTES, OpmlError, Subscription};
+use crate::model::channel::ChannelName;
+
+/// Bytes of a form around its file.
+const FORM_OVERHEAD: usize = 64 << 10;
+
+/// The form on the home page. Its URL is relative, so that a token in the path is kept.
+pub(super) const FORM: &str = "<h2>Moving in</h2>\n\
+    <p>Give the OPML file of your feed reader, and get it back with the Telegram feeds of RSSHub, RSS-Bridge and others \
+    as feeds of this server. Everything else in it stays as it is.</p>\n\
+    <form method=\"post\" action=\"-/opml\" enctype=\"multipart/form-data\">\n\
+    <p><label>OPML file: <input type=\"file\" name=\"opml\" accept=\".opml,.xml\" required></label></p>\n\
+    <p><label>Moved from (for some bridges): <input name=\"moved-from\" placeholder=\"tgfeed\" size=\"40\"></label> \
+    <button>Convert</button></p>\n</form>\n";
+
+/// The handlers of this page.
+pub(super) fn route() -> MethodRouter<Arc<AppState>> {
+    get(list).post(convert).layer(DefaultBodyLimit::max(MAX_OPML_BYTES + FORM_OVERHEAD))
+}
+
+/// Writes a list of channels: `?channels=a,b&format=rss`, or for an administrator those that were read recently.
+async fn list(
+    State(state): State<Arc<AppState>>,
+    Extension(context): Extension<RequestContext>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = subscriptions(&state, &context, uri.query().unwrap_or_default()).await;
+    answer.map_or_else(|err| err.answer(&headers), |list| respond(opml::write(&list)))
+}
+
+async fn subscriptions(
+    state: &AppState,
+    context: &RequestContext,
+    query: &str,
+) -> Result<Vec<Subscription>, Error> {
+    let (mut names, mut format) = (Vec::new(), Format::Rss);
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "channels" => {
+                for typed in value.split(',').filter(|typed| !typed.trim().is_empty()) {
+                    names.push(state.parse_channel(typed)?);
+                }
+            }
+            "format" => {
+                let unknown = || CompatError::Format(compat::quoted(&value));
+                format = Format::from_name(&value).ok_or_else(unknown)?;
+            }
+            _ => {}
+        }
+    }
+    let titled: Vec<(ChannelName, String)> = if !names.is_empty() {
+        let titles = state.channels.titles(&names).await;
+        names
+            .into_iter()
+            .zip(titles)
+            .map(|(name, title)| (name.clone(), title.unwrap_or_else(|| name.to_string())))
+            .collect()
+    } else if context.is_admin {
+        let recent = state.channels.read_since(clock::now() - opml::RECENT).await.map_err(|err| {
+            tracing::error!(error = %err, "cannot list the archived channels");
+            Error::Internal
+        })?;
+        let is_served = |name: &ChannelName| state.check_served(name).is_ok();
+        recent
+            .into_iter()
+            .filter(|channel| is_served(&channel.name))
+            .map(|channel| (channel.name, channel.title))
+            .collect()
+    } else {
+        return Err(Error::NoChannels(if state.access.has_admin_tokens() {
+            ", or use the admin token"
+        } else {
+            ""
+        }));
+    };
+    let base_url = base_url(context);
+    let subscription = |(name, title): (ChannelName, String)| {
+        let feed_url = base_url.clone() + &canonical::path(&name, Some(format));
+        Subscription::new(&name, title, feed_url)
+    };
+    Ok(titled.into_iter().map(subscription).collect())
+}
+
+/// Returns how the URLs of feeds begin: with the token, if the client has it in its own URL. An administrator's token is
+/// not for feed readers.
+fn base_url(context: &RequestContext) -> String {
+    let in_path =
+        context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC).to_string());
+    let token = in_path.or_else(|| token_in_query(context.query.as_deref()?)).filter(|_| !context.is_admin);
+    let prefix = token.map(|token| format!("{TOKEN_PREFIX}{token}")).unwrap_or_default();
+    context.base_url.with_path(&prefix)
+}
+
+/// Converts the list in the form field `opml`; see [`opml::convert`].
+async fn convert(
+    State(state): State<Arc<AppState>>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
+    let answer = converted(&state, &context, request).await;
+    answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+async fn converted(state: &AppState, context: &RequestContext, request: Request) -> Result<Response, Error> {
+    let _permit = state.conversions.try_acquire().map_err(|_| Error::Overloaded)?;
+    let multipart = Multipart::from_request(request, state).await;
+    let mut form = multipart.map_err(|err| Error::Form(err.body_text()))?;
+    let (mut file, mut named) = (None, Vec::new());
+    while let Some(field) = form.next_field().await? {
+        match field.name() {
+            Some("opml") => file = Some(field.bytes().await?),
+            Some("moved-from") => {
+                let list = field.bytes().await?;
+                let list = String::from_utf8_lossy(&list);
+                let items = list.split([',', ' ', '\n', '\r']).filter(|item| !item.is_empty());
+                named =
+                    items.map(str::parse::<MovedFrom>).collect::<Result<_, _>>().map_err(Error::MovedFrom)?;
+            }
+            _ => {}
+        }
+    }
+    let file = file.ok_or_else(|| Error::Form("missing file".to_owned()))?;
+    let base_url = base_url(context);
+    let n_bytes = file.len();
+    let converted =
+        cpu_pool::run(n_bytes, move || opml::convert(&file, &base_url, &named)).await.map_err(|err| {
+            tracing::error!(error = %err, "cannot convert a list of subscriptions");
+            Error::Internal
+        })?;
+    let Conversion { opml, lost, .. } = converted?;
+    let mut response = respond(opml);
+    response.headers_mut().extend(help_link(lost.keys()));
+    Ok(response)
+}
+
+impl From<MultipartError> for Error {
+    fn from(err: MultipartError) -> Self {
+        match err.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => OpmlError::TooLarge.into(),
+            _ => Self::Form(err.body_text()),
+        }
+    }
+}
+
+fn respond(opml: Vec<u8>) -> Response {
+    let headers = [
+        (CONTENT_TYPE, opml::CONTENT_TYPE),
+        (CONTENT_DISPOSITION, "attachment; filename=\"telewire.opml\""),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, opml).into_response()
+}

@@ -1,0 +1,372 @@
+//! URLs of other bridges: redirects, access codes, and lists of subscriptions.
+
+use std::fs;
+use std::io::Write;
+
+use opml::{OPML, Outline};
+use url::Url;
+
+use super::{PREVIEW, RSS, service};
+use crate::support::app::{App, new_folder, run, run_in};
+use crate::support::http::{self, Response};
+use crate::support::{assert_no_failures, root};
+
+const TOKEN: &str = "0123456789abcdef";
+const OTHER: &str = "an-other-secret-of-mine";
+const ADMIN: &str = "the-secret-of-the-admin";
+const BASE: &str = "https://feeds.example.org";
+
+/// A URL of another bridge.
+struct Row {
+    from: String,
+    /// The path and query that it becomes.
+    to: Option<String>,
+    moved_from: Option<String>,
+}
+
+fn rows() -> Vec<Row> {
+    let table = fs::read_to_string(root().join("tests/moved/urls.tsv")).unwrap();
+    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let row = |line: &str| {
+        let mut columns = line.split('\t').map(str::to_owned);
+        let (from, to) = (columns.next().unwrap(), columns.next().unwrap());
+        Row { from, to: Some(to).filter(|to| to != "-"), moved_from: columns.next() }
+    };
+    lines.map(row).collect()
+}
+
+/// Returns where the relative `Location` of an answer leads.
+fn location(target: &str, answer: &Response) -> String {
+    let requested = Url::parse(&format!("http://host{target}")).unwrap();
+    let to = requested.join(answer.header("Location").unwrap()).unwrap();
+    to.as_str().strip_prefix("http://host").unwrap().to_owned()
+}
+
+#[test]
+fn every_known_url_redirects_to_its_feed() {
+    let (fake, app) = service(&[]);
+    let mut failures = Vec::new();
+    for Row { from, to, .. } in
+        rows().iter().filter(|row| row.moved_from.is_none() && !row.from.starts_with("rsshub:"))
+    {
+        let url = Url::parse(from).unwrap();
+        let target =
+            url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let answer = app.get(&target);
+        let outcome = (answer.status, to.as_ref().map(|_| location(&target, &answer)));
+        let is_right = match to {
+            Some(to) => {
+                outcome == (301, Some(to.clone()))
+                    && answer.header("Location").is_some_and(|to| !to.contains(":/") && !to.starts_with('/'))
+            }
+            None => matches!(answer.status, 400 | 404) && !answer.text().is_empty(),
+        };
+        if !is_right {
+            failures.push(format!("{target} is {outcome:?} instead of {to:?}"));
+        }
+    }
+    assert_no_failures(&failures);
+    assert_eq!(fake.count(PREVIEW), 0);
+}
+
+#[test]
+fn redirect_names_the_parameters_without_a_counterpart() {
+    let (_fake, app) = service(&[]);
+    let help = |target: &str| app.get(target).header("Link").map(str::to_owned);
+    let link = help("/telegram/channel/harbour_news?opencc=s2t&limit=5&tgiv=x").unwrap();
+    assert!(link.ends_with("#moving-in>; rel=\"help\"; title=\"no counterpart: opencc, tgiv\""), "{link}");
+    let link = help("/rss/harbour_news?exclude_flags=fwd,clown").unwrap();
+    assert!(link.ends_with("title=\"no counterpart: exclude_flags.clown\""), "{link}");
+    let link = help("/telegram/channel/harbour_news?%22%0D%0ASet-Cookie:a=1").unwrap();
+    assert!(link.ends_with("title=\"no counterpart: Set-Cookiea\""), "{link}");
+    assert_eq!(help("/telegram/channel/harbour_news?limit=5"), None);
+}
+
+#[test]
+fn own_feeds_and_pages_are_not_taken_for_those_of_bridges() {
+    let (_fake, app) = service(&[]);
+    for (target, expected) in [
+        ("/rss/harbour_news?limit=5&hide=preview", "/harbour_news/rss?limit=5&hide=preview"),
+        ("/json/harbour_news?limit=5", "/harbour_news/json?limit=5"),
+        ("/json/rss/", "/json/rss"),
+        ("/?channel=harbour_news", "/harbour_news"),
+    ] {
+        assert_eq!(location(target, &app.get(target)), expected, "{target}");
+    }
+    for target in ["/?action=display", "/?action=list", "/index.php", "/?action=display&bridge=Telegram"] {
+        let answer = app.get(target);
+        assert!(matches!(answer.status, 400 | 404), "{target}: {}", answer.status);
+    }
+}
+
+#[test]
+fn token_moves_with_the_feed_and_appears_in_no_redirect_without_it() {
+    let (_fake, app) = service(&["--token", &format!("{TOKEN},{OTHER}")]);
+    let path = "/telegram/channel/harbour_news";
+    let in_path = format!("/-/token/{TOKEN}/harbour_news/rss");
+    let bearer = format!("Bearer {TOKEN}");
+    let old_key = format!("{path}?key=the-key-of-the-old-server");
+    for (target, headers, expected) in [
+        (format!("{path}?key={TOKEN}"), vec![], in_path.clone()),
+        (format!("{path}?key={TOKEN}&limit=5"), vec![], format!("{in_path}?limit=5")),
+        (format!("{path}?token={TOKEN}"), vec![], in_path.clone()),
+        (format!("/rss/harbour_news/{TOKEN}"), vec![], in_path.clone()),
+        (
+            format!("/?action=display&bridge=Telegram&username=harbour_news&format=Mrss&token={TOKEN}"),
+            vec![],
+            in_path.clone(),
+        ),
+        (format!("/-/token/{TOKEN}{path}"), vec![], in_path.clone()),
+        (format!("/-/token/{TOKEN}{path}?key={OTHER}"), vec![], in_path.clone()),
+        (path.to_owned(), vec![("Authorization", bearer.as_str())], RSS.to_owned()),
+        (old_key.clone(), vec![("Authorization", bearer.as_str())], RSS.to_owned()),
+    ] {
+        let answer = app.ask("GET", &target, &headers);
+        assert_eq!((answer.status, location(&target, &answer)), (301, expected), "{target}");
+        assert_eq!(answer.header("Cache-Control"), Some("private, max-age=86400"), "{target}");
+    }
+    assert_eq!(app.get(&in_path).status, 200);
+    for target in [path, &old_key, "/rss/harbour_news/1234567890", "/telegram/channel/harbour_news?key="] {
+        assert_eq!(app.get(target).status, 401, "{target}");
+    }
+    assert_eq!(app.get(&format!("{RSS}?key={TOKEN}")).status, 401, "key= is for RSSHub's URLs");
+}
+
+#[test]
+fn access_code_is_answered_in_place() {
+    let (_fake, app) = service(&["--token", TOKEN]);
+    // The MD5 hashes of the paths and the token.
+    let (code, filtered, rules) = (
+        "0eb867336fc8031bb6102a4ee524d9e1",
+        "88cd46c6026b0969616b2ed9e3c459e5",
+        "673f6e90cc170a213622842d81973b06",
+    );
+    let feed = app.ask("GET", RSS, &[("Authorization", &format!("Bearer {TOKEN}"))]);
+    let answer = app.get(&format!("/telegram/channel/harbour_news?code={code}"));
+    assert_eq!((answer.status, answer.text()), (200, feed.text()));
+    assert!(!answer.text().contains(TOKEN));
+    let answer =
+        app.get(&format!("/telegram/channel/harbour_news/includeFwd=0&showViaBot=0?code={filtered}&limit=1"));
+    assert_eq!((answer.status, answer.text().matches("<item>").count()), (200, 1), "{}", answer.text());
+    assert_eq!(app.get(&format!("/api/radar/rules?code={rules}")).status, 200);
+    assert_eq!(app.get(&format!("/api/radar/rules?key={TOKEN}")).status, 200);
+    for target in [
+        format!("/telegram/channel/tidewatch?code={code}"),
+        format!("/telegram/channel/harbour_news?code={}", code.chars().rev().collect::<String>()),
+        format!("{RSS}?code={code}"),
+        "/telegram/channel/harbour_news?code=".to_owned(),
+        format!("/api/radar/rules?code={code}"),
+        "/api/radar/rules".to_owned(),
+    ] {
+        assert_eq!(app.get(&target).status, 401, "{target}");
+    }
+}
+
+/// The extension asks for the rules, fills the target with the names in the page's URL, and opens it here.
+#[test]
+fn radar_rules_lead_from_a_page_to_its_feed() {
+    let (_fake, app) = service(&[]);
+    let answer = app.get("/api/radar/rules");
+    assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("application/json")));
+    let rules: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    let hosts: Vec<&String> = rules.as_object().unwrap().keys().collect();
+    assert_eq!(hosts, ["t.me", "telegram.dog", "telegram.me"]);
+    let rule = &rules["t.me"]["."][0];
+    assert!(rules["t.me"]["_name"].is_string() && rule["title"].is_string() && rule["docs"].is_string());
+    assert_eq!(rule["source"], serde_json::json!(["/s/:username", "/:username"]));
+    let target = rule["target"].as_str().unwrap().replace(":username", "Harbour_News");
+    assert_eq!(location(&target, &app.get(&target)), RSS);
+}
+
+#[test]
+fn denied_channels_are_not_redirected() {
+    let (_fake, app) = service(&["--deny-channels", "tidewatch"]);
+    assert_eq!(app.get("/telegram/channel/tidewatch").status, 403);
+    assert_eq!(app.get("/telegram/channel/harbour_news").status, 301);
+}
+
+/// Returns a list of subscriptions as a reader exports it, with attributes of its own.
+fn list(urls: impl IntoIterator<Item = String>) -> String {
+    let outline = |(n, url): (usize, String)| {
+        let url = url.replace('&', "&amp;").replace('"', "&quot;");
+        format!(
+            "\t\t<outline frss:opened=\"{n}\" type='rss' text=\"Feed {n}\" xmlUrl=\"{url}\" htmlUrl=\"https://x.example/{n}\"/>\r\n"
+        )
+    };
+    let outlines: String = urls.into_iter().enumerate().map(outline).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<opml version=\"2.0\" xmlns:frss=\"https://freshrss.org/opml\">\r\n\
+         <head><title>Mine</title></head><body>\r\n\t<outline text=\"News &amp; Co\">\r\n{outlines}\t</outline>\r\n</body></opml>\r\n"
+    )
+}
+
+fn feed_urls(list: &str) -> Vec<String> {
+    let list = OPML::from_str(list).unwrap();
+    let urls = |outline: Outline| outline.outlines.into_iter().map(|feed| feed.xml_url.unwrap());
+    list.body.outlines.into_iter().flat_map(urls).collect()
+}
+
+#[test]
+fn list_of_500_feeds_from_all_sources_is_converted() {
+    let rows: Vec<Row> = rows().into_iter().filter(|row| row.moved_from.is_none()).collect();
+    let urls = (0..500).map(|n| rows[n % rows.len()].from.clone());
+    let expected = (0..500).map(|n| match &rows[n % rows.len()] {
+        Row { to: Some(to), .. } => format!("{BASE}{to}"),
+        Row { from, .. } => from.clone(),
+    });
+    let (before, after) = (list(urls), list(expected));
+    let folder = new_folder();
+    fs::write(folder.join("mine.opml"), &before).unwrap();
+    let output = run_in(&folder, &["opml", "convert", "mine.opml", "--public-url", BASE]);
+    assert_eq!((output.code, output.stdout.as_str()), (0, after.as_str()), "{}", output.stderr);
+    assert_eq!(feed_urls(&output.stdout).len(), 500);
+    let n = feed_urls(&output.stdout).iter().filter(|url| url.starts_with(BASE)).count();
+    assert!(output.stderr.starts_with(&format!("converted {n} of 500 feeds\n")), "{}", output.stderr);
+    assert!(output.stderr.contains("opencc has no counterpart, in "), "{}", output.stderr);
+    assert!(output.stderr.contains(
+        "not converted: https://h.example/telegram/channel/harbour_news?format=ums: unknown format"
+    ));
+    let (_fake, app) = service(&["--public-url", BASE]);
+    let answer = post(&app, "/-/opml", &[("opml", &before)]);
+    assert_eq!((answer.status, answer.text()), (200, after.as_str()));
+    assert!(answer.header("Link").is_some_and(|link| link.contains("opencc")), "{:?}", answer.headers);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn named_bridges_keep_their_ids_in_converted_lists() {
+    let folder = new_folder();
+    let (_fake, app) = service(&["--public-url", BASE]);
+    let mut failures = Vec::new();
+    for Row { from, to, moved_from } in rows() {
+        let Some(moved_from) = moved_from else { continue };
+        let before = list([from.clone()]);
+        fs::write(folder.join("mine.opml"), &before).unwrap();
+        let output = run_in(
+            &folder,
+            &["opml", "convert", "mine.opml", "--public-url", BASE, "--moved-from", &moved_from],
+        );
+        let expected = list([to.map_or(from.clone(), |to| format!("{BASE}{to}"))]);
+        let answer = post(&app, "/-/opml", &[("moved-from", &moved_from), ("opml", &before)]);
+        if output.stdout != expected || answer.text() != expected {
+            failures.push(format!("{from}: {output:?}\n{}", answer.text()));
+        }
+    }
+    assert_no_failures(&failures);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Sends a form as a browser does.
+fn post(app: &App, target: &str, fields: &[(&str, &str)]) -> Response {
+    let field = |(name, value): &(&str, &str)| {
+        format!(
+            "--limit\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n{value}\r\n"
+        )
+    };
+    let body = fields.iter().map(field).collect::<String>() + "--limit--\r\n";
+    let length = body.len().to_string();
+    let headers = [("Content-Type", "multipart/form-data; boundary=limit"), ("Content-Length", &length)];
+    let mut stream = http::send(app.address, "POST", target, &headers);
+    // The service may answer before it has read everything.
+    drop(stream.write_all(body.as_bytes()));
+    http::receive(stream, "POST")
+}
+
+#[test]
+fn invalid_and_hostile_forms_are_refused() {
+    let (_fake, app) = service(&[]);
+    let bomb = "<!DOCTYPE o [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">]><opml><outline text=\"&b;\"/></opml>";
+    let deep = "<opml>".to_owned() + &"<outline>".repeat(50_000);
+    let large = "<opml>".to_owned() + &" ".repeat(5 << 20);
+    for (fields, status, sentence) in [
+        (vec![("opml", bomb)], 400, "entities"),
+        (vec![("opml", deep.as_str())], 400, "levels"),
+        (vec![("opml", large.as_str())], 413, "larger than 4 MiB"),
+        (vec![("opml", "<opml><outline xmlUrl=\"rsshub://tele")], 400, "damaged"),
+        (vec![("opml", "not a list")], 400, "not an OPML file"),
+        (vec![("opml", "<opml/>"), ("moved-from", "nobody")], 400, "must be one of"),
+        (vec![("other", "<opml/>")], 400, "Missing file"),
+    ] {
+        let answer = post(&app, "/-/opml", &fields);
+        assert_eq!(answer.status, status, "{sentence}: {}", answer.text());
+        assert!(answer.text().contains(sentence), "{sentence}: {}", answer.text());
+    }
+    let plain = app.ask("POST", "/-/opml", &[("Content-Length", "0")]);
+    assert_eq!(plain.status, 400, "{}", plain.text());
+    assert!(app.get("/").text().contains("action=\"-/opml\" enctype=\"multipart/form-data\""));
+}
+
+#[test]
+fn list_has_the_given_channels_with_their_titles() {
+    let (_fake, app) = service(&["--public-url", BASE]);
+    assert_eq!(app.get(RSS).status, 200);
+    let answer = app.get("/-/opml?channels=Harbour_News,t.me/s/tidewatch&channels=quay_side&format=atom");
+    assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("text/x-opml; charset=utf-8")));
+    assert_eq!(answer.header("Content-Disposition"), Some("attachment; filename=\"telewire.opml\""));
+    let list = OPML::from_str(answer.text()).unwrap();
+    let feeds: Vec<(&str, &str, &str)> = list
+        .body
+        .outlines
+        .iter()
+        .map(|feed| (feed.text.as_str(), feed.xml_url.as_deref().unwrap(), feed.html_url.as_deref().unwrap()))
+        .collect();
+    let expected = [
+        ("Harbour News", "https://feeds.example.org/harbour_news/atom", "https://t.me/Harbour_News"),
+        ("tidewatch", "https://feeds.example.org/tidewatch/atom", "https://t.me/tidewatch"),
+        ("quay_side", "https://feeds.example.org/quay_side/atom", "https://t.me/quay_side"),
+    ];
+    assert_eq!(feeds, expected);
+    for (target, sentence) in [
+        ("/-/opml", "Missing `channels`"),
+        ("/-/opml?channels=,", "Missing `channels`"),
+        ("/-/opml?channels=x", "is not a channel"),
+        ("/-/opml?channels=tidewatch&format=xml", "Unknown format \"xml\""),
+    ] {
+        let answer = app.get(target);
+        assert!(answer.status == 400 && answer.text().contains(sentence), "{target}: {}", answer.text());
+    }
+    let from_command = run(&["opml", "--channels", "tidewatch", "--format", "json", "--public-url", BASE]);
+    assert!(from_command.stdout.contains("https://feeds.example.org/tidewatch/json"), "{from_command:?}");
+}
+
+#[test]
+fn list_of_all_channels_is_for_the_administrator() {
+    let (_fake, app) = service(&["--token", TOKEN, "--admin-token", ADMIN, "--public-url", BASE]);
+    let ask =
+        |token: &str, target: &str| app.ask("GET", target, &[("Authorization", &format!("Bearer {token}"))]);
+    assert_eq!(ask(ADMIN, RSS).status, 200, "the admin token is also a reader's");
+    let all = ask(ADMIN, "/-/opml");
+    let own = format!("{BASE}{RSS}");
+    assert_eq!((all.status, feed_urls_of(&all)), (200, vec![own.clone()]));
+    assert_eq!(ask(TOKEN, "/-/opml").status, 400);
+    assert_eq!(app.get("/-/opml").status, 401);
+    assert_eq!(ask("not-one-of-the-tokens", "/-/opml").status, 401);
+    // A token in the URL is in the URLs of the feeds, so that a reader can use them; the administrator's is not.
+    let with_token = format!("{BASE}/-/token/{TOKEN}{RSS}");
+    for (target, expected) in [
+        (format!("/-/token/{TOKEN}/-/opml?channels=harbour_news"), &with_token),
+        (format!("/-/opml?channels=harbour_news&token={TOKEN}"), &with_token),
+        (format!("/-/token/{ADMIN}/-/opml"), &own),
+        (format!("/-/opml?token={ADMIN}"), &own),
+    ] {
+        assert_eq!(feed_urls_of(&app.get(&target)), [expected.as_str()], "{target}");
+    }
+    let converted = post(
+        &app,
+        &format!("/-/token/{TOKEN}/-/opml"),
+        &[("opml", &list(["rsshub://telegram/channel/harbour_news".to_owned()]))],
+    );
+    assert_eq!(feed_urls(converted.text()), [with_token]);
+    assert_eq!(app.get(&format!("/-/token/{TOKEN}/-/metrics")).status, 401);
+    let folder = app.stop();
+    let from_command = run_in(&folder, &["opml", "--public-url", BASE]);
+    assert!(from_command.stdout.contains(&own), "{from_command:?}");
+    let no_tokens = service(&["--admin-token", ADMIN]);
+    assert_eq!(no_tokens.1.get("/-/opml").status, 400);
+    assert_eq!(no_tokens.1.get(&format!("/-/opml?token={ADMIN}")).status, 200);
+}
+
+fn feed_urls_of(answer: &Response) -> Vec<String> {
+    let list = OPML::from_str(answer.text()).unwrap();
+    list.body.outlines.into_iter().map(|feed| feed.xml_url.unwrap()).collect()
+}
