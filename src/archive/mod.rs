@@ -9,6 +9,7 @@ mod codec;
 mod connection;
 mod data_dir;
 mod database;
+mod deletions;
 mod error;
 mod export;
 mod file_sizes;

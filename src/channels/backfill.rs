@@ -14,7 +14,7 @@ use crate::archive::{Archive, ArchiveError, Caller, MAX_ALBUM_ITEMS, PageScope};
 use crate::clock;
 use crate::metrics;
 use crate::model::channel::ChannelName;
-use crate::model::paging::{FeedPage, FeedPageRequest, Gap, PrevPage};
+use crate::model::paging::{Deletion, FeedPage, FeedPageRequest, Gap, PrevPage};
 use crate::model::post::{PostId, Snapshot};
 use crate::resilience::backoff::exponential;
 use crate::telegram::client::Client;
@@ -236,6 +236,16 @@ impl Channels {
             _ => page_from_memory(&cached, request),
         }
         .map(|page| (page, cached))
+    }
+
+    /// Returns archived posts of a channel without asking Telegram. `None` if the archive cannot be read.
+    pub async fn archived_page(&self, name: &ChannelName, request: FeedPageRequest) -> Option<FeedPage> {
+        self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()
+    }
+
+    /// Returns the deleted posts of a channel from an id on, as far as the archive can be read.
+    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Vec<Deletion> {
+        self.archive.deletions(name, from, Caller::Reader).await.unwrap_or_default()
     }
 
     /// Fetches older pages until the requested posts are archived or Telegram has none. Returns whether it made

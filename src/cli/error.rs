@@ -9,6 +9,7 @@ use crate::archive::ArchiveError;
 use crate::channels::RefreshError;
 use crate::config::{ConfigError, SettingsFileError};
 use crate::feed::opml::OpmlError;
+use crate::feed::options::OptionsError;
 use crate::telegram::error::PageError;
 use crate::telegram::typed::ChannelParseError;
 
@@ -30,6 +31,9 @@ pub enum CliError {
     /// The argument does not name a channel.
     #[error(transparent)]
     ChannelName(#[from] ChannelParseError),
+    /// The query has a misspelled or invalid option.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     /// The channel or file has no posts to read. Holds its name.
     #[error("{0}: {1}")]
     Refresh(String, RefreshError),
@@ -83,7 +87,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::IncompletePage | Self::Unhealthy(..) | Self::CannotStart(_) => 1,
-            Self::NotConfirmed | Self::Config(_) | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
+            Self::NotConfirmed
+            | Self::Config(_)
+            | Self::Options(_)
+            | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
             Self::ChannelName(_) => 3,
             Self::Refresh(_, err) if err.is_authoritative() => 4,
             Self::SavedPage { err, .. } if err.is_authoritative() => 4,

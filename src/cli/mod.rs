@@ -14,11 +14,16 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use crate::channels::fetch_page;
-use crate::config::{CheckArgs, Cli, Command, GetArgs, Setting, UpstreamArgs};
+use crate::clock;
+use crate::config::{CheckArgs, Cli, Command, GetArgs, Setting, UpstreamArgs, feed_options};
 use crate::feed;
+use crate::feed::context::FeedContext;
+use crate::feed::filter::Filter;
 use crate::feed::options::FeedOptions;
+use crate::feed::select::Scan;
 use crate::media::signed_url::MediaLinker;
 use crate::model::channel::ChannelName;
+use crate::model::post::Snapshot;
 use crate::telegram::client::Client;
 use crate::telegram::page::{self, PageSource, PreviewPage};
 use crate::telegram::typed::{ChannelParseError, parse_channel};
@@ -49,6 +54,7 @@ async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliEr
         Command::Serve(args) => serve::run(*args).await,
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
+        Command::Options => Ok(io::stdout().write_all(feed_options().as_bytes())?),
         Command::Archive(command) => archive::run(command).await,
         Command::Opml(args) => opml::run(args).await,
         Command::Config(command) => config::run(command, settings),
@@ -79,15 +85,19 @@ fn write_manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 async fn get(args: GetArgs) -> Result<(), CliError> {
+    let options = FeedOptions::parse(args.query.trim_start_matches('?'))?;
+    let mut scan = Scan::new(options.clone(), Filter::new(&options)?, clock::now());
     let page = read_page(args.channel.as_deref(), args.page.as_deref(), &args.upstream).await?;
-    let channel = &page.snapshot.channel.name;
     let base_url = base_url(args.public_url);
-    let options = FeedOptions {
-        self_url: base_url.with_path(&canonical_path(channel, Some(args.format))),
-        media: MediaLinker { hosts: args.media.media_hosts, proxy: None },
-        ..FeedOptions::default()
+    let Snapshot { channel, posts, has_older } = page.snapshot;
+    scan.look_at(&channel, posts, has_older);
+    let context = FeedContext {
+        url: base_url.with_path(&canonical_path(&channel.name, Some(args.format))),
+        media: MediaLinker { hosts: args.media.media_hosts, proxy: None, redirects: false },
+        options,
+        ..FeedContext::default()
     };
-    let feed = feed::render(&feed::build(&page.snapshot, &options), args.format);
+    let feed = feed::render(&feed::build(&scan.finish(channel), &context), args.format);
     let mut out = io::stdout().lock();
     out.write_all(&feed)?;
     out.write_all(b"\n")?;

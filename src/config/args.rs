@@ -57,6 +57,9 @@ pub enum Command {
     /// Report the parsed parts of a channel's page, and any unrecognized markup
     #[command(after_long_help = NOTES)]
     Check(CheckArgs),
+    /// List the options of feeds, which are parameters of their URLs
+    #[command(after_long_help = super::feed_options())]
+    Options,
     /// Inspect, export, back up, prune, forget or backfill channels of the archive
     #[command(subcommand, after_long_help = NOTES)]
     Archive(ArchiveCommand),
@@ -219,6 +222,9 @@ pub struct GetArgs {
     /// Format of the feed
     #[arg(long, default_value = "rss", value_parser = format())]
     pub format: Format,
+    /// Options of the feed, as in its URL: "match=rust&limit=5"; `telewire help options` lists them
+    #[arg(long, default_value = "", value_name = "QUERY", hide_default_value = true)]
+    pub query: String,
     /// Read a saved t.me/s page from FILE instead of asking Telegram
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,

@@ -4,6 +4,7 @@
 
 mod args;
 mod explain;
+mod feed_options;
 mod file;
 mod serve;
 mod values;
@@ -25,6 +26,7 @@ pub use args::{
     ArchiveCommand, BackfillArgs, CheckArgs, Cli, Command, ConfigCommand, ForgetArgs, GetArgs,
     HealthcheckArgs, OpmlArgs, OpmlCommand, PruneArgs,
 };
+pub use feed_options::feed_options;
 pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments};
 pub use serve::{
     AccessArgs, LogArgs, LogFormat, MediaArgs, MediaHostArgs, RetentionArgs, ServeArgs, StorageArgs,

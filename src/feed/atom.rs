@@ -55,7 +55,7 @@ fn entry(entry: &Entry) -> atom_syndication::Entry {
     let category = |term: &String| Category { term: term.clone(), ..Category::default() };
     atom_syndication::Entry {
         id: entry.id.clone(),
-        title: Text::plain(entry.title.clone()),
+        title: Text::plain(entry.title.clone().unwrap_or_default()),
         updated: time(entry.updated),
         published: Some(time(entry.published)),
         authors: entry.author.iter().map(|name| person(name, None)).collect(),

@@ -1,11 +1,13 @@
-//! Builds a [`Feed`] from a snapshot.
+//! Builds a [`Feed`] from the selected posts.
 
+use super::context::FeedContext;
 use super::media_links::MediaLinks;
-use super::options::FeedOptions;
-use super::{Entry, Feed, body, enclosure, plain_text, title};
+use super::options::{FeedOptions, Merge};
+use super::select::Selection;
+use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
 use crate::model::channel::Channel;
 use crate::model::media_file::FileName;
-use crate::model::post::{Post, Snapshot};
+use crate::model::post::Post;
 
 /// How long readers should wait between two requests, for the RSS `ttl` element.
 pub(super) const TTL_MINUTES: u32 = 15;
@@ -14,49 +16,48 @@ pub(super) const TTL_MINUTES: u32 = 15;
 /// several times as large as HTML; those that do not fit are on the next feed page.
 const MAX_FEED_BYTES: usize = 4 << 20;
 
-/// Builds the feed of a channel, the same for the same snapshot and options.
+/// What the description of a feed says whose filters leave no post.
+const NOTHING_FOUND: &str = "No recent post passes the filters of this feed";
+
+/// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
-pub fn build(snapshot: &Snapshot, options: &FeedOptions) -> Feed {
-    let channel = &snapshot.channel;
-    let linker = &options.media;
+pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
+    let Selection { channel, posts, deletions, next, newest, .. } = selection;
+    let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
-    let mut size = 0;
-    for post in snapshot.posts.iter().rev() {
-        let entry = entry(post, channel, MediaLinks::new(post, &channel.name, linker));
+    let (mut size, mut next) = (0, *next);
+    for (n, post) in posts.iter().enumerate() {
+        let entry = entry(post, channel, context);
         size += entry.size();
-        if size > MAX_FEED_BYTES && !entries.is_empty() {
+        if n > 0 && size > MAX_FEED_BYTES {
+            next = Some(posts[n - 1].id);
             break;
         }
         entries.push(entry);
     }
-    let oldest = snapshot.posts.iter().rev().nth(entries.len().saturating_sub(1));
-    let has_older = snapshot.has_older || entries.len() < snapshot.posts.len();
+    if options.merge != Merge::None {
+        entries = digest::merge(&entries, channel, deletions, options);
+    }
+    let next_url = |id| context.url_with(&FeedOptions { before: Some(id), ..options.clone() });
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
-        description: description(channel),
+        description: description(channel, entries.is_empty()),
         home_url: channel.url.clone(),
-        self_url: options.self_url.clone(),
-        next_url: oldest.filter(|_| has_older).map(|post| next_url(post, options)),
-        prev_url: options.prev_url.clone(),
+        self_url: context.self_url(),
+        next_url: next.map(next_url),
+        prev_url: context.prev_url.clone(),
         icon: channel.photo.as_deref().and_then(|url| linker.url(&channel.name, None, FileName::PHOTO, url)),
         author: title.clone(),
         title,
-        updated: entries.iter().map(|entry| entry.updated).max().unwrap_or_default(),
+        updated: entries.iter().map(|entry| entry.updated).max().or(*newest).unwrap_or_default(),
         ttl_minutes: TTL_MINUTES,
         entries,
     }
 }
 
-/// Returns the URL of the next feed page, which begins below this post (RFC 5005, section 3).
-fn next_url(oldest: &Post, options: &FeedOptions) -> String {
-    let (base, _) = options.self_url.split_once('?').unwrap_or((&options.self_url, ""));
-    let limit = options.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-    format!("{base}?before={}{limit}", oldest.id)
-}
-
-/// Returns the channel's description line by line, preceded by Telegram's warning if there is one. Of several blank lines
-/// in a row one is kept.
-fn description(channel: &Channel) -> String {
+/// Returns the channel's description line by line, preceded by Telegram's warning and by the reason why there are no
+/// entries. Of several blank lines in a row one is kept.
+fn description(channel: &Channel, is_empty: bool) -> String {
     let mut lines: Vec<String> =
         channel.about.text().lines().map(|line| plain_text::visible_line(line).unwrap_or_default()).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
@@ -64,19 +65,26 @@ fn description(channel: &Channel) -> String {
     if about.is_empty() {
         about = format!("@{} on Telegram", channel.name);
     }
-    match channel.warning.as_deref().and_then(plain_text::visible_line) {
+    let about = match channel.warning.as_deref().and_then(plain_text::visible_line) {
         Some(warning) => format!("{warning}: {about}"),
         None => about,
-    }
+    };
+    if is_empty { format!("{NOTHING_FOUND}. {about}") } else { about }
 }
 
-fn entry(post: &Post, channel: &Channel, links: MediaLinks<'_>) -> Entry {
+fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
+    let FeedContext { media: linker, options, .. } = context;
+    let post = shape::with_spoilers(post, options);
+    let (title, summary) =
+        (shape::title(&post, options.title, &channel.signature_lines), title::summary(&post));
+    let post = &*shape::without_hidden(post, options);
+    let links = MediaLinks::new(post, &channel.name, linker);
     let is_category = |tag: &String| !tag.contains(',');
     Entry {
-        id: post.permalink.clone(),
-        url: post.permalink.clone(),
-        title: title::title(post, &channel.signature_lines),
-        summary: title::summary(post),
+        id: shape::id(post, &channel.name, &options.ids),
+        url: shape::url(post, &channel.name, options.link),
+        title,
+        summary,
         body: body::body(post, links),
         published: post.published,
         updated: post.updated.unwrap_or(post.published),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::build::{TTL_MINUTES, build};
+use super::context::FeedContext;
 use super::options::FeedOptions;
 use super::{Entry, Feed};
 use crate::media::signed_url::MediaLinker;
@@ -52,7 +53,7 @@ pub(super) fn channel() -> Channel {
 
 /// Returns a linker that allows `media.example.org` and does not proxy.
 pub(super) fn linker() -> MediaLinker {
-    MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None }
+    MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None, redirects: false }
 }
 
 /// Returns an entry with this text, unfiltered, in all its text fields.
@@ -60,7 +61,7 @@ pub(super) fn entry(text: &str) -> Entry {
     Entry {
         id: "https://example.org/sample/7".into(),
         url: "https://example.org/sample/7".into(),
-        title: text.into(),
+        title: Some(text.into()),
         summary: text.into(),
         body: text.into(),
         published: TIME,
@@ -116,10 +117,12 @@ pub(super) fn built() -> Feed {
         media: vec![photo],
         ..post()
     };
-    let options = FeedOptions {
-        self_url: "https://feeds.example.org/sample/rss?x=1&y=2".into(),
+    let options = FeedOptions::parse("title=auto&hide=buttons&limit=9").unwrap();
+    let context = FeedContext {
+        url: "https://feeds.example.org/sample/rss".into(),
         media: linker(),
-        ..FeedOptions::default()
+        options,
+        ..FeedContext::default()
     };
-    build(&snapshot(vec![older, newer]), &options)
+    build(&snapshot(vec![older, newer]).into(), &context)
 }

@@ -29,7 +29,8 @@ struct Author<'a> {
 struct Item<'a> {
     id: &'a str,
     url: &'a str,
-    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
     content_html: &'a str,
     date_published: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +75,7 @@ fn item(entry: &Entry) -> Item<'_> {
     Item {
         id: &entry.id,
         url: &entry.url,
-        title: &entry.title,
+        title: entry.title.as_deref(),
         content_html: &entry.body,
         date_published: entry.published,
         date_modified: (entry.updated != entry.published).then_some(entry.updated),

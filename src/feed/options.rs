@@ -1,16 +1,221 @@
-//! The options of a feed, beside its posts.
+//! The options of a feed: what a reader asks for in its URL.
+//!
+//! [`OPTIONS`] is the one table of them. [`FeedOptions::parse`] reads a query, and [`FeedOptions::query`] writes the
+//! canonical one: queries that mean the same have one canonical form, and with it one cache entry, one `ETag` and one
+//! `rel="self"`.
 
-use crate::media::signed_url::MediaLinker;
+mod pattern;
+mod table;
+mod values;
 
-/// Everything besides the posts that a feed depends on.
-#[derive(Clone, Debug, Default)]
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use thiserror::Error;
+
+use crate::model::post::PostId;
+pub(crate) use pattern::{Term, searchable};
+
+pub use pattern::{MAX_PATTERN_BYTES, Pattern};
+pub use table::{FeedOption, OPTIONS, Values};
+pub use values::{Case, Choice, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle};
+
+/// The most patterns of one feed.
+const MAX_PATTERNS: usize = 20;
+
+/// What a reader asks for. The default is the plain feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedOptions {
-    /// The feed's own public URL.
-    pub self_url: String,
-    /// The page size requested by the reader; the link to the next feed page repeats it.
+    /// Only posts with lower ids.
+    pub before: Option<PostId>,
+    /// The maximum number of entries.
     pub limit: Option<u8>,
-    /// The URL of the next newer feed page; `None` on the newest one.
-    pub prev_url: Option<String>,
-    /// Turns media files into URLs.
-    pub media: MediaLinker,
+    /// Only posts that match one of these, if there are any.
+    pub include: BTreeSet<Pattern>,
+    /// No posts that match one of these.
+    pub exclude: BTreeSet<Pattern>,
+    /// Only posts whose title matches one of these, if there are any.
+    pub include_title: BTreeSet<Pattern>,
+    /// No posts whose title matches one of these.
+    pub exclude_title: BTreeSet<Pattern>,
+    /// Whether patterns distinguish upper from lower case.
+    pub case: Case,
+    /// Only posts with one of these hashtags, if there are any: in lower case, without `#`.
+    pub tags: BTreeSet<String>,
+    /// Only posts of one of these kinds, if there are any.
+    pub only: BTreeSet<Kind>,
+    /// No posts of any of these kinds.
+    pub without: BTreeSet<Kind>,
+    /// Only posts that are at least this old.
+    pub min_age: Option<SignedDuration>,
+    /// Only posts that are younger than this.
+    pub max_age: Option<SignedDuration>,
+    /// Whether posts are merged into digests.
+    pub merge: Merge,
+    /// The name of the time zone of digests; empty for UTC.
+    pub zone: String,
+    /// Parts that are left out of bodies.
+    pub hide: BTreeSet<Part>,
+    /// How titles are made.
+    pub title: TitleStyle,
+    /// Where entries lead.
+    pub link: LinkTarget,
+    /// How pictures and videos are linked.
+    pub media: MediaChoice,
+    /// How spoilers are shown.
+    pub spoilers: Spoilers,
+    /// The ids of entries.
+    pub ids: EntryIds,
 }
+
+/// Why a query is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OptionsError {
+    /// A parameter is misspelled.
+    #[error("unknown parameter `{typed}`: did you mean `{meant}`?")]
+    Misspelled {
+        /// The parameter.
+        typed: String,
+        /// The option that was probably meant.
+        meant: &'static str,
+    },
+    /// An option has an invalid value.
+    #[error("invalid `{name}`: must be {must_be}")]
+    Value {
+        /// The option.
+        name: &'static str,
+        /// What its value must be.
+        must_be: String,
+    },
+    /// A regular expression cannot be compiled.
+    #[error("invalid regular expression /{expression}/: {reason}")]
+    Regex {
+        /// The expression.
+        expression: String,
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl FeedOptions {
+    /// Parses a query. Unknown parameters are ignored, because readers and trackers add their own and some readers stop
+    /// polling after a 400; only a misspelled option is an error. Of several values of an option that takes one, the last
+    /// counts. Regular expressions are not compiled: that is slow, and [`Filter::new`](super::filter::Filter::new) does it.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::Misspelled`] or [`OptionsError::Value`].
+    pub fn parse(query: &str) -> Result<Self, OptionsError> {
+        let mut options = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
+                (option.read)(&mut options, &value).ok_or_else(|| option.invalid())?;
+            } else if let Some(option) = OPTIONS.iter().find(|option| is_misspelled(&name, option.name)) {
+                return Err(OptionsError::Misspelled { typed: name.into_owned(), meant: option.name });
+            }
+        }
+        options.normalize();
+        Ok(options)
+    }
+
+    /// Returns the canonical query, without the question mark; empty for the default options.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let mut query = String::new();
+        for option in OPTIONS {
+            for value in (option.write)(self) {
+                if !query.is_empty() {
+                    query.push('&');
+                }
+                query.push_str(option.name);
+                query.push('=');
+                // The characters that need no encoding in a query and are frequent in values.
+                for part in url::form_urlencoded::byte_serialize(value.as_bytes()) {
+                    query.push_str(match part {
+                        "%2C" => ",",
+                        "%2F" => "/",
+                        "%3A" => ":",
+                        part => part,
+                    });
+                }
+            }
+        }
+        query
+    }
+
+    /// Returns the time zone of digests.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Returns whether an entry may need any number of posts, because of a filter or because posts are merged.
+    #[must_use]
+    pub fn looks_back(&self) -> bool {
+        let patterns = [&self.include, &self.exclude, &self.include_title, &self.exclude_title];
+        self.merge != Merge::None
+            || patterns.iter().any(|patterns| !patterns.is_empty())
+            || !self.tags.is_empty()
+            || !self.only.is_empty()
+            || !self.without.is_empty()
+            || self.min_age.is_some()
+            || self.max_age.is_some()
+    }
+
+    /// Brings options that mean the same into one form.
+    fn normalize(&mut self) {
+        let patterns =
+            [&mut self.include, &mut self.exclude, &mut self.include_title, &mut self.exclude_title];
+        if patterns.iter().all(|patterns| patterns.is_empty()) {
+            self.case = Case::default();
+        }
+        if self.merge == Merge::None {
+            self.zone.clear();
+        }
+        if self.case == Case::Insensitive {
+            for patterns in patterns {
+                *patterns = patterns.iter().map(Pattern::folded).collect();
+            }
+        }
+    }
+
+    fn add_pattern(&mut self, patterns: fn(&mut Self) -> &mut BTreeSet<Pattern>, value: &str) -> Option<()> {
+        patterns(self).insert(Pattern::parse(value)?);
+        let all = [&self.include, &self.exclude, &self.include_title, &self.exclude_title];
+        (all.iter().map(|patterns| patterns.len()).sum::<usize>() <= MAX_PATTERNS).then_some(())
+    }
+}
+
+impl FeedOption {
+    fn invalid(&self) -> OptionsError {
+        OptionsError::Value { name: self.name, must_be: self.values.must_be() }
+    }
+}
+
+/// The shortest option that a key with one wrong character is taken for: `?t=…` and `?id=…` are other parameters.
+const MIN_GUESSED_BYTES: usize = 4;
+
+/// Returns whether a key is a parameter with other case or in the plural, or with one character wrong, missing, added or
+/// swapped.
+fn is_misspelled(key: &str, parameter: &str) -> bool {
+    if key.eq_ignore_ascii_case(parameter) || key.strip_suffix('s') == Some(parameter) {
+        return true;
+    }
+    if parameter.len() < MIN_GUESSED_BYTES {
+        return false;
+    }
+    let (key, parameter) = (key.as_bytes(), parameter.as_bytes());
+    let same_start = key.iter().zip(parameter).take_while(|(a, b)| a == b).count();
+    let (key, parameter) = (&key[same_start..], &parameter[same_start..]);
+    match (key, parameter) {
+        ([_, key @ ..], [_, parameter @ ..]) if key == parameter => true,
+        ([_, rest @ ..], parameter) if rest == parameter => true,
+        (key, [_, rest @ ..]) if key == rest => true,
+        ([a, b, key @ ..], [c, d, parameter @ ..]) => a == d && b == c && key == parameter,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

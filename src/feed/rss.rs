@@ -61,7 +61,7 @@ fn item(entry: &Entry) -> rss::Item {
     // (`]]\u{1}>`), so these two are filtered first.
     let cdata = |text: &str| Some(xml::legal(text).into_owned());
     rss::Item {
-        title: Some(entry.title.clone()),
+        title: entry.title.clone(),
         link: Some(entry.url.clone()),
         // Readers parse it as HTML.
         description: cdata(&xml::as_html(&entry.summary)),
@@ -72,7 +72,7 @@ fn item(entry: &Entry) -> rss::Item {
             .map(|name| rss::Category { name: name.clone(), domain: None })
             .collect(),
         enclosure: main_medium(&entry.media).map(enclosure),
-        guid: Some(rss::Guid { value: entry.id.clone(), permalink: true }),
+        guid: Some(rss::Guid { value: entry.id.clone(), permalink: entry.id.contains("://") }),
         pub_date: Some(rfc_822(entry.published)),
         // Only for a signature: readers would repeat the channel's name on every item.
         dublin_core_ext: entry
@@ -166,7 +166,7 @@ mod tests {
             r#"<enclosure url="https://media.example.org/p.jpg" length="0" type="image/jpeg"/>"#,
             "<itunes:duration>63</itunes:duration>",
             r#"duration="63" fileSize="4096" height="360" medium="video" type="video/mp4" url="https://media.example.org/v.mp4?a=1&amp;b=2" width="640"><media:thumbnail url="https://media.example.org/p">"#,
-            r#"<atom:link href="https://feeds.example.org/sample/rss?x=1&amp;y=2" rel="self" type="application/rss+xml"/>"#,
+            r#"<atom:link href="https://feeds.example.org/sample/rss?limit=9&amp;hide=buttons" rel="self" type="application/rss+xml"/>"#,
             "<ttl>15</ttl>",
             "<category>tag</category>",
         ] {

@@ -1,5 +1,7 @@
 //! The title and summary of an entry.
 
+pub(super) mod style;
+
 use super::plain_text;
 use crate::model::post::{Document, Media, Post, VideoKind};
 use crate::model::rich_text::RichText;

@@ -19,6 +19,10 @@ use crate::model::post::PostId;
 /// The path prefix of signed URLs.
 pub const PATH_PREFIX: &str = "/-/media/";
 
+/// The query of a media URL that redirects to Telegram although the service streams files by default. It is not signed: the
+/// URL without it gives the same file.
+pub const REDIRECT_QUERY: &str = "redirect";
+
 /// Signed before the path, so that a later URL format cannot be mistaken for this one.
 const VERSION: &[u8] = b"telewire media 1\n";
 
@@ -98,6 +102,8 @@ pub struct MediaLinker {
     pub hosts: MediaHosts,
     /// The service's base URL and keys; `None` to use Telegram's URLs.
     pub proxy: Option<(String, Arc<MediaKeys>)>,
+    /// The service's URLs ask for a redirect to Telegram; see [`REDIRECT_QUERY`].
+    pub redirects: bool,
 }
 
 impl MediaLinker {
@@ -115,6 +121,10 @@ impl MediaLinker {
         let mut signed = base.clone();
         let file = FileId { channel: channel.clone(), post, name };
         signed.push_str(&keys.path(&file));
+        if self.redirects {
+            signed.push('?');
+            signed.push_str(REDIRECT_QUERY);
+        }
         Some(signed)
     }
 }

@@ -81,6 +81,15 @@ pub struct FeedPage {
     pub gap: Option<Gap>,
 }
 
+/// A post that was deleted on Telegram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// When it had been published.
+    pub published: Timestamp,
+    /// When it was found to be gone.
+    pub gone: Timestamp,
+}
+
 /// A channel loaded from the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivedChannel {

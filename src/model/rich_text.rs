@@ -1,6 +1,8 @@
 //! Rich text: plain text with entities that format ranges of it, as in Telegram's API. Blocks such as lists and tables
 //! are entities too, so a post has one plain text whatever its structure.
 
+mod spoilers;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;

@@ -77,6 +77,18 @@ pub(super) fn item_id(href: &str) -> Option<PostId> {
     path.rsplit('/').next()?.parse().ok().and_then(PostId::new)
 }
 
+/// Returns the URL of the channel's preview page, at a post. It shows the post without the app.
+#[must_use]
+pub fn preview_url(name: &str, id: PostId) -> String {
+    format!("https://{}/s/{name}/{id}", PREVIEW_HOSTS[0])
+}
+
+/// Returns the URL that opens a post in the app.
+#[must_use]
+pub fn app_url(name: &str, id: PostId) -> String {
+    format!("tg://resolve?domain={name}&post={id}")
+}
+
 /// A page of a channel to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageRequest {

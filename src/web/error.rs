@@ -13,9 +13,9 @@ use super::html;
 use crate::channels::{Failure, RefreshError};
 use crate::feed::compat::CompatError;
 use crate::feed::opml::OpmlError;
+use crate::feed::options::OptionsError;
 use crate::media::error::{MediaError, ResolveError};
 use crate::model::channel::ChannelName;
-use crate::model::paging::MAX_POSTS_PER_PAGE;
 use crate::telegram::error::{PageError, UpstreamErrorKind};
 use crate::telegram::typed::ChannelParseError;
 
@@ -46,18 +46,6 @@ pub(super) enum Error {
     /// The form's `channel` is there more than once.
     #[error("`channel` is repeated: ask for one channel at a time, as in /?channel=durov")]
     RepeatedChannel,
-    /// A query parameter is misspelled. Holds it and the parameter that was probably meant.
-    #[error("unknown parameter `{0}`: did you mean `{1}`?")]
-    UnknownParameter(String, &'static str),
-    /// The value of `limit` is invalid.
-    #[error(
-        "invalid `limit`: must be a number of posts, at least 1 (at most {} are returned)",
-        MAX_POSTS_PER_PAGE
-    )]
-    Limit,
-    /// The value of `before` is invalid.
-    #[error("invalid `before`: must be the number of a post, as in the post's URL")]
-    Before,
     /// A URL of another bridge has no counterpart.
     #[error(transparent)]
     Compat(#[from] CompatError),
@@ -73,6 +61,12 @@ pub(super) enum Error {
     /// A list of subscriptions without channels. Holds another way.
     #[error("missing `channels`: name them as in /-/opml?channels=durov,telegram{0}")]
     NoChannels(&'static str),
+    /// The query has a misspelled or invalid option.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The reader's choice of `media=` costs the operator more than the default.
+    #[error("this server does not allow this value of `media`: leave it out, or use `direct` or `none`")]
+    MediaNotAllowed,
     /// The path is neither a channel nor anything else of the service.
     #[error("there is nothing at this URL")]
     NotFound,
@@ -121,9 +115,8 @@ impl Error {
             | Self::Host
             | Self::PathEncoding
             | Self::RepeatedChannel
-            | Self::UnknownParameter(..)
-            | Self::Limit
-            | Self::Before
+            | Self::Options(_)
+            | Self::MediaNotAllowed
             | Self::Compat(CompatError::Format(_) | CompatError::Channel(_))
             | Self::Opml(_)
             | Self::Form(_)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -14,16 +15,18 @@ use moka::sync::Cache;
 
 use super::base_url::BaseUrl;
 use super::caching::Validators;
+use super::canonical;
 use super::encoding::Encoding;
 use super::error::Error;
 use crate::channels::{CachedChannel, CompressedSnapshot};
 use crate::clock;
 use crate::cpu_pool;
+use crate::feed::context::FeedContext;
 use crate::feed::options::FeedOptions;
+use crate::feed::select::Selection;
 use crate::feed::{self, Format};
 use crate::metrics;
 use crate::model::channel::ChannelName;
-use crate::model::post::Snapshot;
 use crate::resilience::single_flight::SingleFlight;
 
 /// Approximate size of an entry beside the feed itself, in bytes.
@@ -32,18 +35,29 @@ const ENTRY_OVERHEAD: usize = 1024;
 /// Renderings of one feed. Without `--public-url` the client chooses the host.
 const MAX_VARIANTS: usize = 6;
 
-/// What the bytes of a feed depend on, besides its path and its posts. Most feeds are only requested in one variant.
+/// What the bytes of a feed depend on, besides its path, its options and its posts. Most feeds are only requested in one variant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Variant {
     pub(super) base_url: BaseUrl,
     pub(super) encoding: Encoding,
 }
 
-/// The canonical path of a feed, which ends with its format.
+/// The canonical path of a feed, which ends with its format, and its canonical query.
 type FeedPath = String;
 
 /// Renderings of different snapshots do not wait for each other; a snapshot is identified by its memory address.
 type RenderKey = (FeedPath, Variant, usize);
+
+/// The posts of a feed, before it is rendered.
+pub(super) struct FeedPosts {
+    pub(super) selection: Selection,
+    /// The last visible change that no post's own timestamp shows.
+    pub(super) changed: Option<Timestamp>,
+    /// When the posts are to be selected again although the snapshot is the same.
+    pub(super) expires: Option<Timestamp>,
+    /// A later selection may have more posts at any time, so the feed is not cached.
+    pub(super) is_incomplete: bool,
+}
 
 /// Rendered feeds.
 pub(super) struct FeedCache {
@@ -68,37 +82,47 @@ impl FeedCache {
         self.feeds.get(path)?.iter().find(|feed| feed.variant == *variant).cloned()
     }
 
-    /// Returns the feed of a snapshot, rendered if needed. Its self URL is the base URL with the path.
+    /// Returns the feed of a snapshot, rendered if needed from the posts that `load` returns.
     ///
     /// # Errors
     ///
     /// [`Error::Internal`] if rendering fails; the cause is logged.
-    pub(super) async fn get_or_render(
+    pub(super) async fn get_or_render<F>(
         self: &Arc<Self>,
-        channel: ChannelName,
+        request: RenderRequest,
         snapshot: &Arc<CompressedSnapshot>,
-        format: Format,
-        path: &str,
-        variant: Variant,
-        options: FeedOptions,
-    ) -> Result<Arc<RenderedFeed>, Error> {
-        if let Some(feed) = self.current(path, &variant, snapshot) {
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Arc<RenderedFeed>, Error>
+    where
+        F: Future<Output = io::Result<FeedPosts>> + Send,
+    {
+        let path = request.path();
+        if let Some(feed) = self.current(&path, &request.variant, snapshot) {
             return Ok(feed);
         }
-        let path = path.to_owned();
-        let key = (path.clone(), variant.clone(), Arc::as_ptr(snapshot).addr());
+        let key = (path.clone(), request.variant.clone(), Arc::as_ptr(snapshot).addr());
         let (cache, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
         let render = || async move {
             // Another rendering may have finished since the lookup.
-            if let Some(feed) = cache.current(&path, &variant, &snapshot) {
+            if let Some(feed) = cache.current(&path, &request.variant, &snapshot) {
                 return Some(feed);
             }
             let n_bytes = snapshot.json_len();
-            let render = move || RenderedFeed::new(channel, variant, &snapshot, format, &options);
-            let feed = cpu_pool::try_run(n_bytes, render).await;
+            let snapshot = Arc::downgrade(&snapshot);
+            let mut is_cached = true;
+            let feed = match load().await {
+                Ok(posts) => {
+                    is_cached = !posts.is_incomplete;
+                    let render = move || RenderedFeed::new(request, snapshot, &posts);
+                    cpu_pool::try_run(n_bytes, render).await
+                }
+                Err(err) => Err(err),
+            };
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
             let feed = Arc::new(feed);
-            cache.insert(path, &feed);
+            if is_cached {
+                cache.insert(path, &feed);
+            }
             Some(feed)
         };
         self.renderings.run(key, render).await.flatten().ok_or(Error::Internal)
@@ -125,28 +149,55 @@ impl FeedCache {
     }
 }
 
+/// A feed that is requested.
+pub(super) struct RenderRequest {
+    /// The name that the channel was requested by.
+    pub(super) channel: ChannelName,
+    pub(super) format: Format,
+    pub(super) variant: Variant,
+    pub(super) context: FeedContext,
+}
+
+impl RenderRequest {
+    fn path(&self) -> FeedPath {
+        feed_path(&canonical::path(&self.channel, Some(self.format)), &self.context.options)
+    }
+}
+
+/// Returns the key of a feed in the cache.
+pub(super) fn feed_path(path: &str, options: &FeedOptions) -> FeedPath {
+    let query = options.query();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
 /// A rendered feed.
 pub(super) struct RenderedFeed {
     channel: ChannelName,
-    variant: Variant,
     format: Format,
+    variant: Variant,
     body: Bytes,
     validators: Validators,
+    /// See [`FeedPosts::expires`].
+    expires: Option<Timestamp>,
     /// The snapshot this was rendered from; if it is no longer current, the rendering is stale.
     snapshot: Weak<CompressedSnapshot>,
 }
 
 impl RenderedFeed {
     fn new(
-        channel: ChannelName,
-        variant: Variant,
-        snapshot: &Arc<CompressedSnapshot>,
-        format: Format,
-        options: &FeedOptions,
+        request: RenderRequest,
+        snapshot: Weak<CompressedSnapshot>,
+        posts: &FeedPosts,
     ) -> io::Result<Self> {
-        let (body, validators) = render(&snapshot.decompress()?, snapshot.changed(), format, options);
+        let RenderRequest { channel, format, variant, context } = request;
+        let feed = feed::build(&posts.selection, &context);
+        let body = feed::render(&feed, format);
+        // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
+        let has_stable_urls = context.media.proxy.is_some();
+        let modified = posts.changed.map_or(feed.updated, |changed| changed.max(feed.updated));
+        let validators = Validators::new(&body, has_stable_urls.then_some(modified), clock::now());
         let body = variant.encoding.encode(body)?;
-        Ok(Self { channel, variant, format, body, validators, snapshot: Arc::downgrade(snapshot) })
+        Ok(Self { channel, format, variant, body, validators, expires: posts.expires, snapshot })
     }
 
     /// Returns the name that the channel was requested by.
@@ -154,57 +205,35 @@ impl RenderedFeed {
         &self.channel
     }
 
-    /// Returns whether this was rendered from a snapshot.
+    /// Returns whether this was rendered from a snapshot, and has not expired.
     pub(super) fn is_of(&self, snapshot: &Arc<CompressedSnapshot>) -> bool {
         self.snapshot.as_ptr() == Arc::as_ptr(snapshot)
+            && self.expires.is_none_or(|expires| clock::now() < expires)
     }
 
-    /// Returns the response to a request.
-    pub(super) fn respond(&self, cached: &CachedChannel, request: &HeaderMap) -> Response {
-        respond(&self.validators, self.format, self.variant.encoding, self.body.clone(), cached, request)
+    /// Returns the response to a request: the feed, or 304 if the client has it.
+    pub(super) fn respond(&self, mut cached: CachedChannel, request: &HeaderMap) -> Response {
+        metrics::cache_lookup(cached.status.code());
+        if let Some(expires) = self.expires {
+            let left = Duration::try_from(expires.duration_since(clock::now())).unwrap_or_default();
+            // Rounded up: `max-age` has whole seconds.
+            cached.max_age = cached.max_age.min(Duration::from_secs(left.as_secs() + 1));
+        }
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        self.validators.write(headers, &cached);
+        if self.validators.match_request(request) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(name) = self.variant.encoding.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+        *response.body_mut() = self.body.clone().into();
+        response
     }
-}
-
-/// Renders a feed. `changed` is the last visible change that no post's own timestamp shows.
-pub(super) fn render(
-    snapshot: &Snapshot,
-    changed: Option<Timestamp>,
-    format: Format,
-    options: &FeedOptions,
-) -> (Vec<u8>, Validators) {
-    let feed = feed::build(snapshot, options);
-    let body = feed::render(&feed, format);
-    // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
-    let has_stable_urls = options.media.proxy.is_some();
-    let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
-    let validators = Validators::new(&body, has_stable_urls.then_some(modified), clock::now());
-    (body, validators)
-}
-
-/// Returns the feed, or 304 if the client has it.
-pub(super) fn respond(
-    validators: &Validators,
-    format: Format,
-    encoding: Encoding,
-    body: Bytes,
-    cached: &CachedChannel,
-    request: &HeaderMap,
-) -> Response {
-    metrics::cache_lookup(cached.status.code());
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    validators.write(headers, cached);
-    if validators.match_request(request) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Some(name) = encoding.name() {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
-    }
-    *response.body_mut() = body.into();
-    response
 }
 
 #[cfg(test)]
@@ -212,6 +241,7 @@ mod tests {
     use super::*;
     use crate::media::signed_url::MediaLinker;
     use crate::model::channel::Channel;
+    use crate::model::post::Snapshot;
     use crate::model::rich_text::RichText;
 
     fn snapshot() -> Arc<CompressedSnapshot> {
@@ -240,14 +270,18 @@ mod tests {
         };
         for n in 0..100 {
             let variant = host(n);
-            let media = MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None };
-            let self_url = variant.base_url.with_path("/sample/rss");
-            let options = FeedOptions { self_url, media, ..FeedOptions::default() };
-            let name = snapshot.channel().clone();
-            let feed = cache
-                .get_or_render(name, &snapshot, Format::Rss, "/sample/rss", variant, options)
-                .await
-                .unwrap_or_else(|err| panic!("{err}"));
+            let media =
+                MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None, redirects: false };
+            let url = variant.base_url.with_path("/sample/rss");
+            let context = FeedContext { url, media, ..FeedContext::default() };
+            let channel = snapshot.channel().clone();
+            let request = RenderRequest { channel, format: Format::Rss, variant, context };
+            let posts = snapshot.decompress().unwrap().into();
+            let load = || async {
+                Ok(FeedPosts { selection: posts, changed: None, expires: None, is_incomplete: false })
+            };
+            let feed = cache.get_or_render(request, &snapshot, load).await;
+            let feed = feed.unwrap_or_else(|err| panic!("{err}"));
             assert!(feed.is_of(&snapshot) && cache.get("/sample/rss", &host(n)).is_some());
         }
         let cached: Vec<_> = (0..100).filter(|n| cache.get("/sample/rss", &host(*n)).is_some()).collect();

@@ -1,5 +1,6 @@
 //! Feeds: `/{channel}/rss`, `/{channel}/atom`, `/{channel}/json`, and the fallback for all other channel URLs.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -13,16 +14,20 @@ use super::compat;
 use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
-use super::feed_cache::{Variant, render, respond};
+use super::feed_cache::{FeedPosts, RenderRequest, Variant, feed_path};
+use super::lookback::{self, Start};
 use super::state::AppState;
 use super::{pages, probes};
-use crate::channels::STALE_MAX_AGE;
+use crate::channels::CachedChannel;
+use crate::clock;
 use crate::cpu_pool;
 use crate::feed::Format;
+use crate::feed::context::FeedContext;
+use crate::feed::filter::Filter;
 use crate::feed::options::FeedOptions;
+use crate::feed::select::Scan;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPageRequest, PrevPage};
-use crate::model::post::Post;
 use crate::telegram::typed::ChannelParseError;
 
 /// The most characters of an unknown feed name that an error quotes.
@@ -66,11 +71,13 @@ async fn route(
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
-    let request = canonical::parse_query(uri.query().unwrap_or_default())?;
-    if request == FeedPageRequest::default() {
-        first_page(state, name, format, &path, context, headers).await
+    let options = FeedOptions::parse(uri.query().unwrap_or_default())?;
+    let request =
+        FeedRequest { state, name, format, url: context.base_url.with_path(&path), context, headers };
+    if options == FeedOptions::default() {
+        request.first_page().await
     } else {
-        page(state, name, format, &path, request, context, headers).await
+        request.page_with(options).await
     }
 }
 
@@ -100,22 +107,25 @@ async fn channel_page(
 }
 
 /// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It takes two cache lookups
-/// and cannot fail, so it needs neither limits nor the panic handler.
+/// and cannot fail, so it needs neither limits nor the panic handler. No filter is compiled: the rendered feed of an
+/// invalid one does not exist.
 pub(super) fn cached_response<B>(
     state: &Arc<AppState>,
     request: &Request<B>,
     context: &RequestContext,
 ) -> Option<Response> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let query = request.uri().query().unwrap_or_default();
-    if !is_read || canonical::parse_query(query).ok()? != FeedPageRequest::default() {
-        return None;
-    }
-    let feed = state.feeds.get(request.uri().path(), &variant(context, request.headers()))?;
+    let path = request.uri().path();
+    let variant = variant(context, request.headers());
+    let feed = match request.uri().query() {
+        _ if !is_read => return None,
+        None => state.feeds.get(path, &variant)?,
+        Some(query) => state.feeds.get(&feed_path(path, &FeedOptions::parse(query).ok()?), &variant)?,
+    };
     let cached = state.channels.answer_at_once(feed.channel())?;
     feed.is_of(&cached.snapshot).then(|| {
         state.channels.record_visit(feed.channel(), context.visitor);
-        feed.respond(&cached, request.headers())
+        feed.respond(cached, request.headers())
     })
 }
 
@@ -123,73 +133,91 @@ fn variant(context: &RequestContext, headers: &HeaderMap) -> Variant {
     Variant { base_url: context.base_url.clone(), encoding: Encoding::accepted(headers) }
 }
 
-/// Returns a feed without parameters.
-async fn first_page(
-    state: &AppState,
+/// A request for a feed by its canonical path.
+struct FeedRequest<'a> {
+    state: &'a Arc<AppState>,
     name: ChannelName,
     format: Format,
-    path: &str,
-    context: &RequestContext,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
-    let cached = state.channels.get(&name, context.visitor).await?;
-    // The channel's canonical name may be denied even if the requested alias is allowed.
-    state.check_served(cached.snapshot.channel())?;
-    state.channels.record_visit(&name, context.visitor);
-    let options = FeedOptions {
-        self_url: context.base_url.with_path(path),
-        media: state.media_linker(&context.base_url),
-        ..FeedOptions::default()
-    };
-    let variant = variant(context, headers);
-    let feed = state.feeds.get_or_render(name, &cached.snapshot, format, path, variant, options).await?;
-    Ok(feed.respond(&cached, headers))
+    /// The feed's public URL without a query.
+    url: String,
+    context: &'a RequestContext,
+    headers: &'a HeaderMap,
 }
 
-/// Returns a page of a feed: `?limit=N`, `?before=ID`, or both.
-async fn page(
-    state: &AppState,
-    name: ChannelName,
-    format: Format,
-    path: &str,
-    request: FeedPageRequest,
-    context: &RequestContext,
-    headers: &HeaderMap,
-) -> Result<Response, Error> {
-    let (page, mut cached) = state.channels.feed_page(&name, request, context.visitor).await?;
-    state.check_served(cached.snapshot.channel())?;
-    state.channels.record_visit(&name, context.visitor);
-    if page.gap.is_some() {
-        // The page is incomplete; a later request may get the rest.
-        cached.max_age = cached.max_age.min(STALE_MAX_AGE);
+impl FeedRequest<'_> {
+    /// Returns a feed without options.
+    async fn first_page(self) -> Result<Response, Error> {
+        let cached = self.channel().await?;
+        let snapshot = Arc::clone(&cached.snapshot);
+        let load = || async move {
+            let changed = snapshot.changed();
+            let n_bytes = snapshot.json_len();
+            let snapshot = cpu_pool::try_run(n_bytes, move || snapshot.decompress()).await?;
+            Ok(FeedPosts { selection: snapshot.into(), changed, expires: None, is_incomplete: false })
+        };
+        self.respond(FeedOptions::default(), None, cached, load).await
     }
-    let snapshot = page.snapshot.ok_or(Error::NoOlderPosts)?;
-    let url = context.base_url.with_path(path);
-    let options = FeedOptions {
-        self_url: format!("{url}?{}", canonical::query(request)),
-        limit: request.limit,
-        prev_url: page.prev.map(|prev| prev_url(url, prev, request.limit)),
-        media: state.media_linker(&context.base_url),
-    };
-    let encoding = Encoding::accepted(headers);
-    let n_bytes = snapshot.posts.iter().map(Post::json_len).sum();
-    let render = move || {
-        let (body, validators) = render(&snapshot, page.changed, format, &options);
-        Ok((encoding.encode(body)?, validators))
-    };
-    let (body, validators) = cpu_pool::try_run(n_bytes, render).await.map_err(|err| {
-        tracing::error!(error = %err, "cannot render a feed page");
-        Error::Internal
-    })?;
-    Ok(respond(&validators, format, encoding, body, &cached, headers))
-}
 
-/// Returns the URL of the next newer page.
-fn prev_url(url: String, prev: PrevPage, limit: Option<u8>) -> String {
-    let before = match prev {
-        PrevPage::Newest => None,
-        PrevPage::Before(id) => Some(id),
-    };
-    let query = canonical::query(FeedPageRequest { before, limit });
-    if query.is_empty() { url } else { format!("{url}?{query}") }
+    /// Returns a feed with options.
+    async fn page_with(self, options: FeedOptions) -> Result<Response, Error> {
+        // Errors come before anything is fetched.
+        let filter = Filter::new(&options)?;
+        self.state.chosen_media_linker(options.media, &self.context.base_url)?;
+        let mut cached = self.channel().await?;
+        let (name, limit, looks_back) = (self.name.clone(), options.limit, options.looks_back());
+        let scan = Scan::new(options.clone(), filter, clock::now());
+        let mut start = Start::Newest(Arc::clone(&cached.snapshot));
+        let mut prev_url = None;
+        if options.before.is_some() || limit.is_some() && !looks_back {
+            let request = FeedPageRequest { before: options.before, limit: limit.filter(|_| !looks_back) };
+            let (mut page, channel) =
+                self.state.channels.feed_page(&name, request, self.context.visitor).await?;
+            cached = channel;
+            self.state.check_served(cached.snapshot.channel())?;
+            prev_url = page.prev.filter(|_| !looks_back).map(|prev| self.prev_url(prev, &options));
+            let snapshot = page.snapshot.take().ok_or(Error::NoOlderPosts)?;
+            start = Start::Page(Box::new((snapshot, page)));
+        }
+        let channels = Arc::clone(&self.state.channels);
+        let load = move || async move { lookback::select(&channels, &name, scan, start).await };
+        self.respond(options, prev_url, cached, load).await
+    }
+
+    /// Returns the channel, if it is served.
+    async fn channel(&self) -> Result<CachedChannel, Error> {
+        let cached = self.state.channels.get(&self.name, self.context.visitor).await?;
+        // The channel's canonical name may be denied even if the requested alias is allowed.
+        self.state.check_served(cached.snapshot.channel())?;
+        self.state.channels.record_visit(&self.name, self.context.visitor);
+        Ok(cached)
+    }
+
+    async fn respond<F>(
+        self,
+        options: FeedOptions,
+        prev_url: Option<String>,
+        cached: CachedChannel,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Response, Error>
+    where
+        F: Future<Output = io::Result<FeedPosts>> + Send,
+    {
+        let Self { state, name, format, url, context, headers } = self;
+        let media = state.chosen_media_linker(options.media, &context.base_url)?;
+        let variant = variant(context, headers);
+        let context = FeedContext { url, prev_url, media, options };
+        let request = RenderRequest { channel: name, format, variant, context };
+        let feed = state.feeds.get_or_render(request, &cached.snapshot, load).await?;
+        Ok(feed.respond(cached, headers))
+    }
+
+    /// Returns the URL of the next newer page.
+    fn prev_url(&self, prev: PrevPage, options: &FeedOptions) -> String {
+        let before = match prev {
+            PrevPage::Newest => None,
+            PrevPage::Before(id) => Some(id),
+        };
+        let options = FeedOptions { before, ..options.clone() };
+        FeedContext { url: self.url.clone(), options, ..FeedContext::default() }.self_url()
+    }
 }

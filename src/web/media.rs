@@ -26,6 +26,7 @@ use crate::media::client::{MediaInfo, MediaResponse};
 use crate::media::error::MediaError;
 use crate::media::range::Range;
 use crate::media::resolver::MediaLocation;
+use crate::media::signed_url::REDIRECT_QUERY;
 use crate::model::media_file::FileId;
 
 /// Time until the response head, including pages that may have to be fetched before.
@@ -73,11 +74,12 @@ async fn serve(
     uri: &Uri,
     request: &HeaderMap,
 ) -> Result<Response, Error> {
-    // A query is not covered by the signature.
-    let path = Some(uri.path()).filter(|_| uri.query().is_none());
+    // A query is not covered by the signature, so only one is accepted.
+    let is_redirect = uri.query() == Some(REDIRECT_QUERY);
+    let path = Some(uri.path()).filter(|_| is_redirect || uri.query().is_none());
     let file = path.and_then(|path| state.media_keys.verify(path)).ok_or(Error::Signature)?;
     state.check_served(&file.channel)?;
-    if state.config.media_mode != MediaMode::Proxy {
+    if is_redirect || state.config.media_mode != MediaMode::Proxy {
         return redirect(state, &file).await;
     }
     // The URL identifies immutable content, so it doubles as the ETag. A channel photo can change and gets no ETag.

@@ -16,6 +16,7 @@ mod feed_cache;
 mod feeds;
 mod health;
 mod html;
+mod lookback;
 mod media;
 mod middleware;
 mod opml;

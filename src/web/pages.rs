@@ -18,7 +18,7 @@ use super::html::{escape, html_page, respond};
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::state::AppState;
 use crate::cpu_pool;
-use crate::feed::options::FeedOptions;
+use crate::feed::context::FeedContext;
 use crate::feed::{self, Entry, Feed, Format};
 use crate::model::channel::ChannelName;
 use crate::telegram::url::channel_url;
@@ -127,13 +127,13 @@ pub(super) async fn channel(
     };
     state.check_served(cached.snapshot.channel())?;
     let path = canonical::path(name, None);
-    let options = FeedOptions {
-        self_url: base_url.with_path(&path),
+    let context = FeedContext {
+        url: base_url.with_path(&path),
         media: state.media_linker(base_url),
-        ..FeedOptions::default()
+        ..FeedContext::default()
     };
     let n_bytes = cached.snapshot.json_len();
-    let build = move || Ok(feed::build(&cached.snapshot.decompress()?, &options));
+    let build = move || Ok(feed::build(&cached.snapshot.decompress()?.into(), &context));
     let feed = cpu_pool::try_run(n_bytes, build).await.map_err(|err| {
         tracing::error!(error = %err, "cannot build a channel page");
         Error::Internal
@@ -158,7 +158,8 @@ fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: 
     let feeds: String = Format::ALL.into_iter().map(item).collect();
     let post = |entry: &Entry| {
         let date = entry.published.strftime("%F");
-        format!("<li>{date} <a href=\"{}\">{}</a></li>\n", escape(&entry.url), escape(&entry.title))
+        let title = escape(entry.title.as_deref().unwrap_or_default());
+        format!("<li>{date} <a href=\"{}\">{title}</a></li>\n", escape(&entry.url))
     };
     let posts: String = feed.entries.iter().take(MAX_POSTS).map(post).collect();
     let icon = feed

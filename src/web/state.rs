@@ -16,6 +16,7 @@ use super::feed_cache::FeedCache;
 use super::middleware::access::{Access, AccessConfig};
 use super::stream_permits::StreamPermits;
 use crate::channels::Channels;
+use crate::feed::options::MediaChoice;
 use crate::media::MediaMode;
 use crate::media::client::MediaClient;
 use crate::media::hosts::MediaHosts;
@@ -141,10 +142,40 @@ impl AppState {
 
     /// Returns how feeds under a base URL link media files.
     pub(super) fn media_linker(&self, base_url: &BaseUrl) -> MediaLinker {
+        self.media_linker_with(self.config.media_mode, base_url)
+    }
+
+    /// Returns how a feed links media files whose reader has chosen a mode.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MediaNotAllowed`] if the mode costs the operator more than the default one.
+    pub(super) fn chosen_media_linker(
+        &self,
+        choice: MediaChoice,
+        base_url: &BaseUrl,
+    ) -> Result<MediaLinker, Error> {
+        let default = self.config.media_mode;
+        let mode = match choice {
+            MediaChoice::Auto | MediaChoice::None => default,
+            MediaChoice::Proxy => MediaMode::Proxy,
+            MediaChoice::Redirect => MediaMode::Redirect,
+            MediaChoice::Direct => MediaMode::Direct,
+        };
+        let is_allowed = match mode {
+            MediaMode::Proxy => default == MediaMode::Proxy,
+            MediaMode::Redirect => default != MediaMode::Direct,
+            MediaMode::Direct => true,
+        };
+        if is_allowed { Ok(self.media_linker_with(mode, base_url)) } else { Err(Error::MediaNotAllowed) }
+    }
+
+    fn media_linker_with(&self, mode: MediaMode, base_url: &BaseUrl) -> MediaLinker {
         let base_url = self.config.media_url.as_ref().unwrap_or(base_url);
-        let is_proxied = self.config.media_mode != MediaMode::Direct;
+        let is_proxied = mode != MediaMode::Direct;
         let proxy = is_proxied.then(|| (base_url.to_string(), Arc::clone(&self.media_keys)));
-        MediaLinker { hosts: self.config.media_hosts.clone(), proxy }
+        let redirects = mode == MediaMode::Redirect && self.config.media_mode == MediaMode::Proxy;
+        MediaLinker { hosts: self.config.media_hosts.clone(), proxy, redirects }
     }
 
     /// Removes what grows with the number of clients and requests, and logs what is only counted.

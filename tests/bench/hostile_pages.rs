@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use hostile_pages::message;
 use service::{Folder, Service};
-use telewire::feed::options::FeedOptions;
+use telewire::feed::context::FeedContext;
 use telewire::feed::{self, Format};
 use telewire::telegram::page::{self, PageSource};
 
@@ -93,7 +93,7 @@ fn measure(index: usize) {
     let page = page::parse(&html, PageSource::Saved(None));
     let read_ms = cpu_ms() - start;
     let size = page.as_ref().map_or(0, |page| {
-        let feed = feed::build(&page.snapshot, &FeedOptions::default());
+        let feed = feed::build(&page.snapshot.clone().into(), &FeedContext::default());
         Format::ALL.iter().map(|format| feed::render(&feed, *format).len()).max().unwrap_or_default()
     });
     let render_ms = cpu_ms() - start - read_ms;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use telewire::feed::options::FeedOptions;
+use telewire::feed::context::FeedContext;
 use telewire::feed::{self, Format};
 use telewire::media::signed_url::{MediaKeys, MediaLinker};
 use telewire::telegram::page::{self, PageSource};
@@ -52,17 +52,18 @@ fn linker() -> MediaLinker {
     MediaLinker {
         hosts: MEDIA_HOSTS.parse().expect("a valid default"),
         proxy: Some(("https://feeds.example.org".to_owned(), Arc::new(keys))),
+        redirects: false,
     }
 }
 
 fn to_feed(page: &str, formats: &[Format]) {
-    let options = FeedOptions {
-        self_url: "https://feeds.example.org/channel/rss".to_owned(),
+    let context = FeedContext {
+        url: "https://feeds.example.org/channel/rss".to_owned(),
         media: linker(),
-        ..FeedOptions::default()
+        ..FeedContext::default()
     };
     let page = page::parse(page, PageSource::Saved(None)).expect("a page with posts");
-    let feed = feed::build(&page.snapshot, &options);
+    let feed = feed::build(&page.snapshot.into(), &context);
     for format in formats {
         black_box(feed::render(&feed, *format));
     }

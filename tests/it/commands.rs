@@ -26,6 +26,28 @@ fn get_writes_a_feed_from_a_saved_page() {
 }
 
 #[test]
+fn get_takes_the_options_of_feeds() {
+    let get = |query: &str| run(&["get", "--page", "text.html", "--format", "json", "--query", query]);
+    let feed: serde_json::Value =
+        serde_json::from_str(&get("match=%22kettle+is+safe%22&title=none").stdout).unwrap();
+    let items = feed["items"].as_array().unwrap();
+    assert!(items.len() == 1 && items[0]["title"].is_null(), "{feed}");
+    assert!(
+        feed["feed_url"]
+            .as_str()
+            .unwrap()
+            .ends_with("/harbour_news/json?match=%22kettle+is+safe%22&title=none"),
+        "{feed}"
+    );
+    let invalid = get("title=big");
+    assert_eq!((invalid.code, invalid.stdout.as_str()), (2, ""));
+    assert!(invalid.stderr.contains("must be one of auto, line, kind, none"), "{}", invalid.stderr);
+    let list = run(&["options"]);
+    assert!(list.code == 0 && list.stdout.contains("\nmax-age="), "{}", list.stdout);
+    assert!(run(&["help", "options"]).stdout.contains("max-age="));
+}
+
+#[test]
 fn get_accepts_every_spelling_of_a_channel() {
     let fake = FakeTelegram::start();
     fake.on("/s/harbour_news", Answer::page(&page("text")));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use telewire::config::Cli;
+use telewire::feed::options::{FeedOption, OPTIONS};
 
 use crate::support::{app, assert_no_failures, root};
 
@@ -282,6 +283,20 @@ fn manual_lists_every_flag_with_its_default() {
     }
     assert_eq!(rows.len(), flags.len() - 1, "every row describes a flag");
     assert_no_failures(&wrong);
+}
+
+#[test]
+fn manual_lists_every_feed_option() {
+    let manual = fs::read_to_string(root().join("deploy/README.md")).unwrap();
+    let row = |option: &FeedOption| {
+        let (values, example) = (option.values.documented(), option.example);
+        let FeedOption { name, default, meaning, .. } = option;
+        format!("| `{name}` | {values} | {default} | {meaning} | `{example}` |\n")
+    };
+    let table: String = OPTIONS.iter().map(row).collect();
+    let table =
+        format!("| option | values | default | meaning | example |\n|---|---|---|---|---|\n{table}\n");
+    assert!(manual.contains(&table), "deploy/README.md must contain this table:\n\n{table}");
 }
 
 #[test]

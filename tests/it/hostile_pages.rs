@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use telewire::archive::{self, Archive, ArchiveError, Caller, FetchedPage, PageScope};
 use telewire::channels::to_archive;
-use telewire::feed::options::FeedOptions;
+use telewire::feed::context::FeedContext;
 use telewire::feed::{self, Format};
 use telewire::model::channel::ChannelName;
 use telewire::model::paging::{FeedPageRequest, MAX_PAGE_BYTES, MAX_POST_BYTES};
@@ -28,7 +28,7 @@ fn parse(html: &str) -> Result<PreviewPage, PageError> {
 
 /// Returns the size of the largest feed of a page.
 fn feed_size(snapshot: &Snapshot) -> usize {
-    let feed = feed::build(snapshot, &FeedOptions::default());
+    let feed = feed::build(&snapshot.clone().into(), &FeedContext::default());
     Format::ALL.iter().map(|format| feed::render(&feed, *format).len()).max().unwrap()
 }
 

@@ -5,6 +5,7 @@
 //! [`support::wait::WAIT_TIMEOUT`].
 //!
 //! - [`pages`]: golden tests. Every preview page in `tests/pages` becomes the feeds next to it.
+//! - [`options`]: golden tests of feed options.
 //! - [`real_pages`]: captured preview pages, if available, are parsed completely.
 //! - [`rich_posts`]: random blocks and spoilers reach the feed.
 //! - [`commands`]: the output and exit codes of `get`, `check` and `healthcheck`.
@@ -21,6 +22,7 @@ mod commands;
 mod conventions;
 mod hostile_pages;
 mod media;
+mod options;
 mod pages;
 mod real_pages;
 mod rich_posts;

@@ -109,7 +109,8 @@ fn random_blocks_lose_no_word_and_reveal_no_spoiler() {
         let open = without_spoilers(&entry.body);
         for word in &words {
             prop_assert!(entry.body.contains(word), "{word} is lost: {html}\n{}", entry.body);
-            let is_open = [&open, &entry.title, &entry.summary].iter().any(|text| text.contains(word));
+            let is_open =
+                [&open, &entry.summary].into_iter().chain(&entry.title).any(|text| text.contains(word));
             prop_assert!(!(word.starts_with('h') && is_open), "{word} is open: {html}\n{}", entry.body);
             prop_assert!(
                 word.starts_with('h') || open.contains(word),

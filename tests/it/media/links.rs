@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use telewire::feed::options::FeedOptions;
+use telewire::feed::context::FeedContext;
 use telewire::feed::{self, Format};
 use telewire::media::hosts::MediaHosts;
 use telewire::media::signed_url::{MediaKeys, MediaLinker};
@@ -31,9 +31,10 @@ fn signed_urls_resolve_to_the_files_of_their_posts() {
     for name in page_names(&pages_folder()) {
         let Ok(page) = page::parse(&page(&name), PageSource::Saved(None)) else { continue };
         let json = |proxy| {
-            let media = MediaLinker { hosts: hosts.clone(), proxy };
-            let options = FeedOptions { self_url: format!("{BASE}/x/json"), media, ..FeedOptions::default() };
-            String::from_utf8(feed::render(&feed::build(&page.snapshot, &options), Format::Json)).unwrap()
+            let media = MediaLinker { hosts: hosts.clone(), proxy, redirects: false };
+            let context = FeedContext { url: format!("{BASE}/x/json"), media, ..FeedContext::default() };
+            let feed = feed::build(&page.snapshot.clone().into(), &context);
+            String::from_utf8(feed::render(&feed, Format::Json)).unwrap()
         };
         let signed =
             urls_in(&json(Some((BASE.to_owned(), Arc::clone(&keys)))), "https://feeds.example.org/-/media/");

@@ -8,6 +8,7 @@ mod feeds;
 mod limits;
 mod metrics;
 mod moved;
+mod options;
 mod outages;
 mod restarts;
 mod shutdown;

@@ -1,7 +1,7 @@
 //! Reads feeds back with a feed reader's parser (feed-rs).
 
 use feed_rs::model::Entry;
-use telewire::feed::options::FeedOptions;
+use telewire::feed::context::FeedContext;
 use telewire::feed::sanitize::sanitize;
 use telewire::feed::{self, Feed, Format};
 use telewire::media::signed_url::MediaLinker;
@@ -10,14 +10,14 @@ use telewire::telegram::url::MEDIA_HOSTS;
 
 /// Returns the feed of a snapshot, as a service at feeds.example.org with `--media direct` serves it.
 pub(crate) fn feed(snapshot: &Snapshot, format: Format) -> Feed {
-    let self_url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
-    let options = FeedOptions { self_url, media: direct(), ..FeedOptions::default() };
-    feed::build(snapshot, &options)
+    let url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
+    let context = FeedContext { url, media: direct(), ..FeedContext::default() };
+    feed::build(&snapshot.clone().into(), &context)
 }
 
 /// Returns a linker that keeps Telegram's own media URLs.
-fn direct() -> MediaLinker {
-    MediaLinker { hosts: MEDIA_HOSTS.parse().unwrap(), proxy: None }
+pub(crate) fn direct() -> MediaLinker {
+    MediaLinker { hosts: MEDIA_HOSTS.parse().unwrap(), proxy: None, redirects: false }
 }
 
 /// The fields of an entry that must be the same in all formats.
@@ -53,7 +53,7 @@ pub(crate) fn read_back(snapshot: &Snapshot) -> Result<(), String> {
             let expected = EntryFields {
                 id: post.permalink.clone(),
                 link: post.permalink.clone(),
-                title: entry.title.clone(),
+                title: entry.title.clone().unwrap_or_default(),
                 published: post.published.as_second(),
                 body: entry.body.clone(),
             };

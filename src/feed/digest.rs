@@ -1,0 +1,203 @@
+//! Digests: one entry for all posts of a day or a week, for `merge=`.
+
+use std::collections::HashSet;
+
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, ZonedDateTime};
+
+use super::options::{FeedOptions, Merge, TitleStyle};
+use super::sanitize::sanitize;
+use super::{Entry, plain_text};
+use crate::model::channel::Channel;
+use crate::model::paging::Deletion;
+
+/// The maximum length of a summary.
+const MAX_SUMMARY_CHARS: usize = 280;
+
+/// A day or a week in a time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period {
+    /// The first moment.
+    pub(super) start: Timestamp,
+    /// The first moment after it.
+    pub(super) end: Timestamp,
+}
+
+impl Period {
+    /// Returns the period of a time; `None` if the options ask for no digests.
+    pub(super) fn of(time: Timestamp, options: &FeedOptions) -> Option<Self> {
+        let day = time.to_zoned_datetime(options.time_zone()).start_of_day().ok()?;
+        let (first, days) = match options.merge {
+            Merge::None => return None,
+            Merge::Day => (day, 1),
+            Merge::Week => {
+                let since_monday = day.weekday().since(Weekday::Monday);
+                (day.checked_sub(i64::from(since_monday).days()).ok()?, 7)
+            }
+        };
+        let end = first.checked_add(days.days()).ok()?;
+        Some(Self { start: first.timestamp(), end: end.timestamp() })
+    }
+
+    fn contains(self, time: Timestamp) -> bool {
+        self.start <= time && time < self.end
+    }
+}
+
+/// Merges the entries of posts, newest first, into one entry per period.
+pub(super) fn merge(
+    entries: &[Entry],
+    channel: &Channel,
+    deletions: &[Deletion],
+    options: &FeedOptions,
+) -> Vec<Entry> {
+    let period = |entry: &Entry| Period::of(entry.published, options);
+    let groups = entries.chunk_by(|newer, older| period(newer) == period(older));
+    groups
+        .filter_map(|group| Some(digest(group, period(group.first()?)?, channel, deletions, options)))
+        .collect()
+}
+
+fn digest(
+    newest_first: &[Entry],
+    period: Period,
+    channel: &Channel,
+    deletions: &[Deletion],
+    options: &FeedOptions,
+) -> Entry {
+    let zone = options.time_zone();
+    let first_day = period.start.to_zoned_datetime(zone.clone());
+    let posts = || newest_first.iter().rev();
+    let edits = posts().filter(|entry| entry.updated != entry.published).map(|entry| entry.updated);
+    let deletions = deletions.iter().filter(|deletion| period.contains(deletion.published));
+    let changes = edits.chain(deletions.map(|deletion| deletion.gone));
+    let titles: Vec<&str> = posts().map(|entry| entry.title.as_deref().unwrap_or(&entry.summary)).collect();
+    let mut seen = HashSet::new();
+    let categories = posts().flat_map(|entry| &entry.categories).filter(|name| seen.insert(*name));
+    Entry {
+        id: format!("{}#{}", channel.url, label(&first_day, options.merge)),
+        url: posts().next().map_or_else(|| channel.url.clone(), |first| first.url.clone()),
+        title: (options.title != TitleStyle::None)
+            .then(|| title(&first_day, newest_first.len(), options.merge)),
+        summary: plain_text::cut(titles.join(" · "), MAX_SUMMARY_CHARS),
+        body: posts().map(|entry| section(entry, &zone, options.merge)).collect::<Vec<_>>().join("\n"),
+        published: period.end,
+        updated: changes.fold(period.end, Timestamp::max),
+        author: None,
+        categories: categories.cloned().collect(),
+        media: Vec::new(),
+    }
+}
+
+/// Returns the part of an id that names the period.
+fn label(first_day: &ZonedDateTime, merge: Merge) -> String {
+    match merge {
+        Merge::Week => first_day.strftime("%G-W%V").to_string(),
+        Merge::Day | Merge::None => first_day.strftime("%F").to_string(),
+    }
+}
+
+fn title(first_day: &ZonedDateTime, n_posts: usize, merge: Merge) -> String {
+    let period = match merge {
+        Merge::Week => first_day.strftime("Week %-V of %G"),
+        Merge::Day | Merge::None => first_day.strftime("%-d %B %Y"),
+    };
+    format!("{period}: {n_posts} {}", if n_posts == 1 { "post" } else { "posts" })
+}
+
+/// Returns the body of one post below its time, which links to it.
+fn section(entry: &Entry, zone: &TimeZone, merge: Merge) -> String {
+    let time = entry.published.to_zoned_datetime(zone.clone());
+    let time = time.strftime(if merge == Merge::Week { "%A %H:%M" } else { "%H:%M" });
+    let url = entry.url.replace('&', "&amp;").replace('"', "&quot;");
+    // Both parts are sanitized, and so is the sequence of them: no element stays open.
+    format!("{}\n{}", sanitize(&format!("<p><b><a href=\"{url}\">{time}</a></b></p>")), entry.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::fixtures;
+    use jiff::SignedDuration;
+
+    /// Returns the digests of posts that were published every six hours, the last one at midnight UTC of 20 June 2024.
+    fn digests(query: &str, edited: Option<usize>, deleted: Option<usize>) -> Vec<Entry> {
+        let last: Timestamp = "2024-06-20T00:00:00Z".parse().unwrap();
+        let at = |n: usize| last - SignedDuration::from_hours(6 * i64::try_from(n).unwrap());
+        let gone = last + SignedDuration::from_hours(50);
+        let entry = |n: usize| {
+            let updated = if edited == Some(n) { gone } else { at(n) };
+            let url = format!("https://example.org/sample/{n}");
+            Entry { id: url.clone(), url, published: at(n), updated, ..fixtures::entry(&format!("post {n}")) }
+        };
+        let entries = (0..12).filter(|n| deleted != Some(*n)).map(entry).collect::<Vec<_>>();
+        let deletions: Vec<_> = deleted.map(|n| Deletion { published: at(n), gone }).into_iter().collect();
+        merge(&entries, &fixtures::channel(), &deletions, &FeedOptions::parse(query).unwrap())
+    }
+
+    fn summary(digest: &Entry) -> String {
+        format!(
+            "{} {} {}",
+            digest.id.split('#').nth(1).unwrap(),
+            digest.title.as_deref().unwrap(),
+            digest.published
+        )
+    }
+
+    #[test]
+    fn days_and_weeks_begin_in_the_time_zone() {
+        for (query, expected) in [
+            (
+                "merge=day",
+                [
+                    "2024-06-20 20 June 2024: 1 post 2024-06-21T00:00:00Z",
+                    "2024-06-19 19 June 2024: 4 posts 2024-06-20T00:00:00Z",
+                ],
+            ),
+            (
+                "merge=day&tz=America/New_York",
+                [
+                    "2024-06-19 19 June 2024: 4 posts 2024-06-20T04:00:00Z",
+                    "2024-06-18 18 June 2024: 4 posts 2024-06-19T04:00:00Z",
+                ],
+            ),
+            (
+                "merge=day&tz=Asia/Kathmandu",
+                [
+                    "2024-06-20 20 June 2024: 1 post 2024-06-20T18:15:00Z",
+                    "2024-06-19 19 June 2024: 4 posts 2024-06-19T18:15:00Z",
+                ],
+            ),
+        ] {
+            let digests = digests(query, None, None);
+            assert_eq!(digests.iter().take(2).map(summary).collect::<Vec<_>>(), expected, "{query}");
+        }
+        let weeks = digests("merge=week&tz=Europe/Berlin", None, None);
+        let weeks: Vec<_> = weeks.iter().map(summary).collect();
+        assert_eq!(weeks, ["2024-W25 Week 25 of 2024: 12 posts 2024-06-23T22:00:00Z"]);
+    }
+
+    #[test]
+    fn an_edit_or_deletion_changes_only_its_own_digest() {
+        let before = digests("merge=day", None, None);
+        for (edited, deleted) in [(Some(3), None), (None, Some(3))] {
+            let after = digests("merge=day", edited, deleted);
+            assert_eq!(after.len(), before.len());
+            for (before, after) in before.iter().zip(&after) {
+                assert_eq!((&before.id, before.published), (&after.id, after.published));
+                let is_changed = after.id.ends_with("#2024-06-19");
+                assert_eq!(after.updated > before.updated, is_changed, "{}", after.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_digest_has_its_posts_in_order() {
+        let digest = &digests("merge=day", None, None)[1];
+        let times = ["00:00", "06:00", "12:00", "18:00"].map(|time| digest.body.find(time).unwrap());
+        assert!(times.is_sorted(), "{}", digest.body);
+        assert_eq!(digest.url, "https://example.org/sample/4");
+        assert_eq!(sanitize(&digest.body), digest.body);
+    }
+}

@@ -1,0 +1,181 @@
+//! Selects the posts of a feed from a channel's history: by age, by the filters and by their number.
+//!
+//! A [`Scan`] looks at posts from the newest to older ones, as many as its caller loads for it. Pages that follow each
+//! other give together the same posts as one long page.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::digest::Period;
+use super::filter::Filter;
+use super::options::{FeedOptions, Merge};
+use crate::model::channel::Channel;
+use crate::model::paging::{Deletion, MIN_POSTS_PER_PAGE};
+use crate::model::post::{Post, PostId, Snapshot};
+
+/// The most posts that one scan looks at.
+pub const MAX_LOOKED_AT: usize = 2_000;
+
+/// The digests of a feed without a limit.
+const DEFAULT_DIGESTS: usize = 7;
+
+/// The posts of a feed.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The channel.
+    pub channel: Channel,
+    /// The posts, newest first.
+    pub posts: Vec<Post>,
+    /// Posts that were deleted since; only digests depend on them.
+    pub deletions: Vec<Deletion>,
+    /// The next feed page has posts older than this one; `None` if there are no older posts.
+    pub next: Option<PostId>,
+    /// When the newest post was published that the scan looked at.
+    pub newest: Option<Timestamp>,
+    /// When another selection would result from the same posts.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<Snapshot> for Selection {
+    /// Selects all posts.
+    fn from(snapshot: Snapshot) -> Self {
+        let mut scan = Scan::new(FeedOptions::default(), Filter::default(), Timestamp::MIN);
+        scan.look_at(&snapshot.channel, snapshot.posts, snapshot.has_older);
+        scan.finish(snapshot.channel)
+    }
+}
+
+/// Selects posts.
+pub struct Scan {
+    options: FeedOptions,
+    filter: Filter,
+    now: Timestamp,
+    posts: Vec<Post>,
+    n_looked_at: usize,
+    /// The last post that was looked at.
+    lowest: Option<PostId>,
+    newest: Option<Timestamp>,
+    has_older: bool,
+    is_done: bool,
+    expires: Option<Timestamp>,
+    /// The digest of the last post.
+    period: Option<Period>,
+    /// The digests that have posts.
+    n_periods: usize,
+    /// The number of posts, and the last post, before the current digest.
+    before_period: (usize, Option<PostId>),
+    /// The current digest is complete.
+    at_period_end: bool,
+}
+
+impl Scan {
+    /// Starts a scan. `now` is compared with the age of posts only.
+    #[must_use]
+    pub fn new(options: FeedOptions, filter: Filter, now: Timestamp) -> Self {
+        Self {
+            options,
+            filter,
+            now,
+            posts: Vec::new(),
+            n_looked_at: 0,
+            lowest: None,
+            newest: None,
+            has_older: false,
+            is_done: false,
+            expires: None,
+            period: None,
+            n_periods: 0,
+            before_period: (0, None),
+            at_period_end: false,
+        }
+    }
+
+    /// Looks at the next older posts, which are sorted by ascending id. `has_older` tells whether the channel has still
+    /// older ones.
+    pub fn look_at(&mut self, channel: &Channel, posts: Vec<Post>, has_older: bool) {
+        self.has_older = has_older;
+        let is_merging = self.is_merging();
+        let wanted = match self.options.limit {
+            Some(limit) => limit.into(),
+            None if is_merging => DEFAULT_DIGESTS,
+            // The first posts are what the feed shows without filters, which may be more than the minimum.
+            None if self.lowest.is_none() => usize::MAX,
+            None => MIN_POSTS_PER_PAGE,
+        };
+        for post in posts.into_iter().rev() {
+            if self.options.before.is_some_and(|before| post.id >= before) {
+                continue;
+            }
+            let period = Period::of(post.published, &self.options);
+            let begins_period = period != self.period;
+            let n_entries = if is_merging { self.n_periods } else { self.posts.len() };
+            let is_full = n_entries >= wanted && (begins_period || !is_merging);
+            if is_full || self.n_looked_at >= MAX_LOOKED_AT {
+                self.has_older = true;
+                self.is_done = true;
+                self.at_period_end = begins_period;
+                break;
+            }
+            if begins_period {
+                self.period = period;
+                self.before_period = (self.posts.len(), self.lowest);
+            }
+            // A digest is as old as the end of its day or week, and appears then.
+            let age = self.now.duration_since(period.map_or(post.published, |period| period.end));
+            if self.options.max_age.is_some_and(|max_age| age >= max_age) {
+                // Ids rise with time, so all other posts are older still.
+                self.has_older = false;
+                self.is_done = true;
+                break;
+            }
+            self.n_looked_at += 1;
+            self.lowest = Some(post.id);
+            self.newest = self.newest.max(Some(post.published));
+            let min_age = self.options.min_age.or(is_merging.then_some(SignedDuration::ZERO));
+            if let Some(min_age) = min_age.filter(|min_age| age < *min_age) {
+                self.expire_after(min_age - age);
+            } else if self.filter.passes(&post, &channel.signature_lines) {
+                if let Some(max_age) = self.options.max_age {
+                    self.expire_after(max_age - age);
+                }
+                self.n_periods += usize::from(self.posts.len() == self.before_period.0);
+                self.posts.push(post);
+            }
+        }
+        let enough = self.options.limit.map_or(MIN_POSTS_PER_PAGE, usize::from);
+        self.is_done |= !is_merging && self.posts.len() >= enough || self.n_looked_at >= MAX_LOOKED_AT;
+    }
+
+    /// Another selection results from the same posts after this time.
+    fn expire_after(&mut self, duration: SignedDuration) {
+        let at = self.now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        self.expires = Some(self.expires.map_or(at, |expires| expires.min(at)));
+    }
+
+    /// Returns the post below which a filter needs older posts; `None` if the scan is complete.
+    #[must_use]
+    pub fn needs_posts_before(&self) -> Option<PostId> {
+        self.lowest.filter(|_| self.options.looks_back() && self.has_older && !self.is_done)
+    }
+
+    /// Returns whether the posts are merged into digests.
+    #[must_use]
+    pub fn is_merging(&self) -> bool {
+        self.options.merge != Merge::None
+    }
+
+    /// Ends the scan. A digest of which older posts are missing is left to the next feed page.
+    #[must_use]
+    pub fn finish(mut self, channel: Channel) -> Selection {
+        if self.is_merging() && self.has_older && !self.at_period_end {
+            let (n_posts, lowest) = self.before_period;
+            self.posts.truncate(n_posts);
+            self.lowest = lowest;
+        }
+        let Self { posts, lowest, newest, has_older, expires, .. } = self;
+        let next = lowest.filter(|_| has_older);
+        Selection { channel, posts, deletions: Vec::new(), next, newest, expires }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Tests of scans: pages that follow each other give what one long page gives.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::feed::context::FeedContext;
+use crate::feed::{build, fixtures};
+
+const NOW: Timestamp = fixtures::TIME;
+
+const QUERIES: [&str; 9] = [
+    "match=tide",
+    "exclude=tide",
+    "match=/^(?:rope|sand)/&exclude-title=new",
+    "without=forward",
+    "min-age=5h",
+    "max-age=3d&match=rope",
+    "merge=day",
+    "merge=day&tz=Asia/Kathmandu&match=tide&max-age=2d",
+    "merge=week&tz=America/New_York",
+];
+
+/// Returns posts with ids that have gaps, the newest published at most a few hours before [`NOW`].
+fn posts() -> impl Strategy<Value = Vec<Post>> {
+    let words = ["rope tide", "sand", "new rope", "tide"];
+    let post = (1..4_u32, 1..500_i64, proptest::sample::select(words.to_vec()));
+    proptest::collection::vec(post, 0..80).prop_map(|parts| {
+        let (mut id, mut at) = (100_000, NOW);
+        let post = |(gap, minutes, text): (u32, i64, &str)| {
+            id -= gap;
+            at -= SignedDuration::from_mins(minutes);
+            let permalink = format!("https://example.org/sample/{id}");
+            Post { text: text.into(), ..Post::empty(PostId::new(id).unwrap(), permalink, at) }
+        };
+        let mut posts: Vec<Post> = parts.into_iter().map(post).collect();
+        posts.reverse();
+        posts
+    })
+}
+
+/// Selects a feed page. The archive returns `chunk` posts at a time.
+fn page(posts: &[Post], options: &FeedOptions, chunk: usize) -> Selection {
+    let mut scan = Scan::new(options.clone(), Filter::new(options).unwrap(), NOW);
+    let mut end = options.before.map_or(posts.len(), |before| posts.partition_point(|post| post.id < before));
+    loop {
+        let start = end.saturating_sub(chunk);
+        scan.look_at(&fixtures::channel(), posts[start..end].to_vec(), start > 0);
+        match scan.needs_posts_before() {
+            Some(before) => end = posts.partition_point(|post| post.id < before),
+            None => return scan.finish(fixtures::channel()),
+        }
+    }
+}
+
+/// Returns the ids and bodies of all entries, following the links to older pages.
+fn entries(posts: &[Post], query: &str, limit: u8, chunk: usize) -> Vec<(String, String)> {
+    let mut options = FeedOptions { limit: Some(limit), ..FeedOptions::parse(query).unwrap() };
+    let mut entries = Vec::new();
+    loop {
+        let selection = page(posts, &options, chunk);
+        let context = FeedContext { options: options.clone(), ..FeedContext::default() };
+        let feed = build(&selection, &context);
+        assert!(feed.entries.len() <= limit.into(), "{query}: more than {limit} entries");
+        entries.extend(feed.entries.into_iter().map(|entry| (entry.id, entry.body)));
+        match selection.next {
+            Some(next) => {
+                assert!(options.before.is_none_or(|before| next < before), "{query}: the pages do not end");
+                options.before = Some(next);
+            }
+            None => return entries,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn entries_do_not_depend_on_paging(
+        posts in posts(),
+        query in proptest::sample::select(QUERIES.to_vec()),
+        limit in 1..8_u8,
+        chunk in 1..30_usize,
+    ) {
+        let paged = entries(&posts, query, limit, chunk);
+        prop_assert_eq!(&paged, &entries(&posts, query, 200, 200), "{}", query);
+        let mut ids: Vec<_> = paged.iter().map(|(id, _)| id).collect();
+        ids.sort();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), paged.len(), "{}: an id appears twice", query);
+    }
+}
+
+/// Returns posts with these texts, one per hour; the newest was published at [`NOW`].
+fn hourly(texts: &[&str]) -> Vec<Post> {
+    let post = |(n, text): (usize, &&str)| {
+        let (id, hours) = (u32::try_from(n).unwrap() + 1, i64::try_from(texts.len() - 1 - n).unwrap());
+        let at = NOW - SignedDuration::from_hours(hours);
+        Post {
+            text: (*text).into(),
+            ..Post::empty(PostId::new(id).unwrap(), format!("https://example.org/{id}"), at)
+        }
+    };
+    texts.iter().enumerate().map(post).collect()
+}
+
+fn selected(query: &str, posts: &[Post]) -> (Vec<u32>, Option<i64>) {
+    let selection = page(posts, &FeedOptions::parse(query).unwrap(), 200);
+    let ids = selection.posts.iter().map(|post| post.id.get()).collect();
+    (ids, selection.expires.map(|expires| expires.duration_since(NOW).as_secs()))
+}
+
+#[test]
+fn selection_by_age_expires_when_the_next_post_comes_or_goes() {
+    let posts = hourly(&["a"; 5]);
+    for (query, ids, expires) in [
+        ("", vec![5, 4, 3, 2, 1], None),
+        ("max-age=150m", vec![5, 4, 3], Some(30 * 60)),
+        ("min-age=90m", vec![3, 2, 1], Some(30 * 60)),
+        ("min-age=30m&max-age=4h", vec![4, 3, 2], Some(30 * 60)),
+        ("max-age=1s&match=b", vec![], None),
+    ] {
+        assert_eq!(selected(query, &posts), (ids, expires), "{query}");
+    }
+}
+
+#[test]
+fn a_scan_ends_after_so_many_posts() {
+    let posts = hourly(&vec!["a"; MAX_LOOKED_AT + 300]);
+    let selection = page(&posts, &FeedOptions::parse("match=b").unwrap(), 200);
+    assert!(selection.posts.is_empty());
+    assert_eq!(selection.next, PostId::new(301), "the next page continues there");
+}
+
+/// A digest of which the archive has only a part would change later.
+#[test]
+fn digests_are_complete_or_left_out() {
+    let posts = hourly(&["a"; 60]);
+    let options = FeedOptions::parse("merge=day").unwrap();
+    let mut scan = Scan::new(options.clone(), Filter::default(), NOW);
+    scan.look_at(&fixtures::channel(), posts[15..].to_vec(), true);
+    let selection = scan.finish(fixtures::channel());
+    let days: Vec<_> = selection.posts.iter().map(|post| post.published.strftime("%F").to_string()).collect();
+    assert!(days.iter().all(|day| day == "2024-06-18") && days.len() == 24, "{days:?}");
+    assert_eq!(selection.next, selection.posts.last().map(|post| post.id));
+    let whole = page(&posts, &options, 200);
+    assert_eq!(whole.posts.len(), 44, "all but the day that is not over");
+    let midnight: Timestamp = "2024-06-20T00:00:00Z".parse().unwrap();
+    assert_eq!(whole.expires, Some(midnight));
+}

@@ -1,0 +1,106 @@
+//! The shape of entries: what the reader's options change about a post that is shown anyway.
+
+use std::borrow::Cow;
+
+use super::options::{EntryIds, FeedOptions, LinkTarget, MediaChoice, Part, Spoilers, TitleStyle};
+use super::title;
+use crate::model::channel::ChannelName;
+use crate::model::post::{Media, Post};
+use crate::model::rich_text::RichText;
+use crate::telegram::url::{app_url, preview_url};
+
+/// Returns the post with its spoilers as the options show them.
+pub(super) fn with_spoilers<'a>(post: &'a Post, options: &FeedOptions) -> Cow<'a, Post> {
+    let shaped = match options.spoilers {
+        Spoilers::Fold => return Cow::Borrowed(post),
+        Spoilers::Mask => RichText::with_masked_spoilers,
+        Spoilers::Show => RichText::with_revealed_spoilers,
+    };
+    let mut post = post.clone();
+    let captions = post.documents.iter_mut().map(|document| &mut document.caption);
+    let description = post.preview.iter_mut().filter_map(|preview| preview.description.as_mut());
+    for text in [&mut post.text].into_iter().chain(captions).chain(description) {
+        *text = shaped(text);
+    }
+    Cow::Owned(post)
+}
+
+/// Returns the post without the parts that the options hide.
+pub(super) fn without_hidden<'a>(mut post: Cow<'a, Post>, options: &FeedOptions) -> Cow<'a, Post> {
+    for part in &options.hide {
+        let post = post.to_mut();
+        match part {
+            Part::Preview => post.preview = None,
+            Part::Forward => post.forward = None,
+            Part::ForwardAuthor => {
+                if let Some(forward) = &mut post.forward {
+                    forward.author = None;
+                }
+            }
+            Part::Reply => post.reply = None,
+            Part::Via => post.via_bot = None,
+            Part::Buttons => post.buttons.clear(),
+            Part::Signature => post.signature = None,
+            Part::Media => post.media.clear(),
+        }
+    }
+    if options.media == MediaChoice::None {
+        link_media(post.to_mut());
+    }
+    post
+}
+
+/// Replaces the URL of each file by the permalink, which is not embedded, and drops additional pictures.
+fn link_media(post: &mut Post) {
+    let permalink = &post.permalink;
+    for medium in &mut post.media {
+        match medium {
+            Media::Photo { url, .. } | Media::Voice { url, .. } => url.clone_from(permalink),
+            Media::Video(video) => (video.url, video.poster) = (Some(permalink.clone()), None),
+            Media::Sticker { url, still, .. } => {
+                url.clone_from(permalink);
+                *still = None;
+            }
+            Media::Location { map, .. } => *map = None,
+            Media::Game(offer) | Media::Invoice(offer) => offer.image = None,
+            Media::Contact { .. } => {}
+        }
+    }
+    if let Some(preview) = &mut post.preview {
+        (preview.image, preview.video) = (None, None);
+    }
+}
+
+/// Returns the title; `None` if the reader wants none.
+pub(super) fn title(post: &Post, style: TitleStyle, signature_lines: &[String]) -> Option<String> {
+    match style {
+        TitleStyle::Auto => Some(title::title(post, signature_lines)),
+        TitleStyle::Line => Some(title::style::first_line(post)),
+        TitleStyle::Kind => Some(title::style::with_kind(post, signature_lines)),
+        TitleStyle::None => None,
+    }
+}
+
+/// Returns the URL that the entry links to.
+pub(super) fn url(post: &Post, channel: &ChannelName, target: LinkTarget) -> String {
+    match target {
+        LinkTarget::Post => post.permalink.clone(),
+        LinkTarget::Preview => preview_url(channel.as_str(), post.id),
+        LinkTarget::App => app_url(channel.as_str(), post.id),
+    }
+}
+
+/// Returns the id of the entry.
+pub(super) fn id(post: &Post, channel: &ChannelName, ids: &EntryIds) -> String {
+    let preview = || preview_url(channel.as_str(), post.id);
+    match ids {
+        EntryIds::Permalink => post.permalink.clone(),
+        EntryIds::Preview => preview(),
+        EntryIds::Number => post.id.to_string(),
+        EntryIds::Bare => {
+            let url = preview();
+            url.split_once("://").map_or_else(|| url.clone(), |(_, bare)| bare.to_owned())
+        }
+        EntryIds::Prefix(prefix) => format!("{prefix}{}", post.id),
+    }
+}

@@ -1,0 +1,79 @@
+//! Looks back through a channel's history for the posts that pass a feed's filters.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::feed_cache::FeedPosts;
+use crate::channels::{Channels, CompressedSnapshot, STALE_MAX_AGE};
+use crate::clock;
+use crate::cpu_pool;
+use crate::feed::select::Scan;
+use crate::model::channel::ChannelName;
+use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
+use crate::model::post::Snapshot;
+
+/// How long selected posts are used while the channel's newest posts are the same. Older posts may change in the archive
+/// without a change of those.
+const MAX_SELECTION_AGE: Duration = Duration::from_mins(5);
+
+/// The posts that a scan begins with.
+pub(super) enum Start {
+    /// The channel's newest posts.
+    Newest(Arc<CompressedSnapshot>),
+    /// A feed page, with its snapshot apart.
+    Page(Box<(Snapshot, FeedPage)>),
+}
+
+/// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
+/// need many.
+pub(super) async fn select(
+    channels: &Channels,
+    name: &ChannelName,
+    mut scan: Scan,
+    start: Start,
+) -> io::Result<FeedPosts> {
+    let (changed, mut is_incomplete) = match &start {
+        Start::Newest(snapshot) => (snapshot.changed(), false),
+        Start::Page(page) => (page.1.changed, page.1.gap.is_some()),
+    };
+    let begin = move || {
+        let Snapshot { channel, posts, has_older } = match start {
+            Start::Newest(snapshot) => snapshot.decompress()?,
+            Start::Page(page) => page.0,
+        };
+        scan.look_at(&channel, posts, has_older);
+        Ok((scan, channel))
+    };
+    let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, begin).await?;
+    while let Some(before) = scan.needs_posts_before() {
+        let request = FeedPageRequest { before: Some(before), limit: Some(MAX_POSTS_PER_PAGE) };
+        let page = channels.archived_page(name, request).await;
+        is_incomplete |= page.is_none();
+        // The next feed page begins at a gap, and closes it.
+        let Some((Snapshot { channel, posts, has_older }, gap)) =
+            page.and_then(|page| Some((page.snapshot?, page.gap)))
+        else {
+            break;
+        };
+        let look = move || {
+            scan.look_at(&channel, posts, has_older);
+            Ok(scan)
+        };
+        scan = cpu_pool::try_run(MAX_PAGE_BYTES, look).await?;
+        if gap.is_some() {
+            break;
+        }
+    }
+    let is_merging = scan.is_merging();
+    let mut selection = scan.finish(channel);
+    if let Some(oldest) = selection.posts.last().filter(|_| is_merging) {
+        selection.deletions = channels.deletions(name, oldest.id).await;
+    }
+    let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
+    let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+    let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
+    Ok(FeedPosts { selection, changed, expires, is_incomplete })
+}
