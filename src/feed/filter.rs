@@ -21,6 +21,7 @@ pub struct Filter {
     include_title: Vec<Matcher>,
     exclude_title: Vec<Matcher>,
     case: Case,
+    search: BTreeSet<String>,
     tags: BTreeSet<String>,
     only: BTreeSet<Kind>,
     without: BTreeSet<Kind>,
@@ -50,6 +51,7 @@ impl Filter {
             include_title: compile(&options.include_title)?,
             exclude_title: compile(&options.exclude_title)?,
             case: options.case,
+            search: options.search.clone(),
             tags: options.tags.clone(),
             only: options.only.clone(),
             without: options.without.clone(),
@@ -66,6 +68,15 @@ impl Filter {
             && self
                 .passes_text(&self.include_title, &self.exclude_title, || title::title(post, signature_lines))
             && self.passes_text(&self.include, &self.exclude, || shown_text(post))
+            && self.passes_search(post)
+    }
+
+    fn passes_search(&self, post: &Post) -> bool {
+        if self.search.is_empty() {
+            return true;
+        }
+        let line = searchable(&shown_text(post), Case::Insensitive);
+        self.search.iter().all(|word| line.contains(word.as_str()))
     }
 
     fn has_tag(&self, post: &Post) -> bool {

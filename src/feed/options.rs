@@ -41,6 +41,8 @@ pub struct FeedOptions {
     pub exclude_title: BTreeSet<Pattern>,
     /// Whether patterns distinguish upper from lower case.
     pub case: Case,
+    /// Only posts that contain all of these words, in lower case.
+    pub search: BTreeSet<String>,
     /// Only posts with one of these hashtags, if there are any: in lower case, without `#`.
     pub tags: BTreeSet<String>,
     /// Only posts of one of these kinds, if there are any.
@@ -156,6 +158,7 @@ impl FeedOptions {
         let patterns = [&self.include, &self.exclude, &self.include_title, &self.exclude_title];
         self.merge != Merge::None
             || patterns.iter().any(|patterns| !patterns.is_empty())
+            || !self.search.is_empty()
             || !self.tags.is_empty()
             || !self.only.is_empty()
             || !self.without.is_empty()

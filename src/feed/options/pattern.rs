@@ -116,6 +116,16 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// Splits a search into words, as they are compared; `None` if it is too long or has no word.
+pub(super) fn words(text: &str) -> Option<BTreeSet<String>> {
+    let words: BTreeSet<String> = searchable(text, Case::Insensitive)
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
+    (text.len() <= MAX_PATTERN_BYTES && !words.is_empty()).then_some(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::FeedOptions;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, words};
 use super::values::{
     Case, Choice, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle, add_choices,
-    add_tags, choice, choices, duration, duration_text, limit, names, tags, zone,
+    add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
 };
 use crate::model::post::PostId;
 
@@ -107,6 +107,15 @@ pub const OPTIONS: &[FeedOption] = &[
         write: |options| options.limit.iter().map(u8::to_string).collect(),
     },
     FeedOption {
+        name: "q",
+        values: Values::Text { placeholder: "TEXT", must_be: "a text of at most 512 bytes", repeated: false },
+        default: "all posts",
+        meaning: "A search in the archive: only posts with all of these words, in any order and any case.",
+        example: "q=low+tide",
+        read: |options, value| set(&mut options.search, words(value)),
+        write: |options| joined(options.search.iter().map(String::as_str), " "),
+    },
+    FeedOption {
         name: "match",
         values: PATTERN,
         default: "all posts",
@@ -146,7 +155,7 @@ pub const OPTIONS: &[FeedOption] = &[
         name: "case",
         values: Values::OneOf(names::<Case>),
         default: "insensitive",
-        meaning: "Whether the four options above distinguish upper from lower case.",
+        meaning: "Whether the four options above (not `q`) distinguish upper from lower case.",
         example: "match=TON&case=sensitive",
         read: |options, value| set(&mut options.case, Case::from_name(value)),
         write: |options| choice(options.case),

@@ -55,7 +55,7 @@ pub(super) fn add_choices<T: Choice>(set: &mut BTreeSet<T>, list: &str) -> Optio
 
 /// Returns a set as a list of names.
 pub(super) fn choices<T: Choice>(set: &BTreeSet<T>) -> Vec<String> {
-    joined(set.iter().map(|value| value.name()))
+    joined(set.iter().map(|value| value.name()), ",")
 }
 
 /// Returns a value by its name, unless it is the default.
@@ -77,11 +77,12 @@ pub(super) fn add_tags(set: &mut BTreeSet<String>, list: &str) -> Option<()> {
 
 /// Returns the tags as a list.
 pub(super) fn tags(set: &BTreeSet<String>) -> Vec<String> {
-    joined(set.iter().map(String::as_str))
+    joined(set.iter().map(String::as_str), ",")
 }
 
-fn joined<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let list = names.collect::<Vec<_>>().join(",");
+/// Returns the names as one value; no value without names.
+pub(super) fn joined<'a>(names: impl Iterator<Item = &'a str>, separator: &str) -> Vec<String> {
+    let list = names.collect::<Vec<_>>().join(separator);
     if list.is_empty() { Vec::new() } else { vec![list] }
 }
 
