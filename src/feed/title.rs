@@ -56,10 +56,10 @@ fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
     Some(first + separator + &next)
 }
 
-/// Returns whether this is a word rather than a URL, hashtag, emoji or line of punctuation.
+/// Returns whether this is a word rather than a URL, hashtag, number, emoji or line of punctuation.
 fn is_word(word: &str) -> bool {
     let is_hashtag = word.starts_with('#') && word.contains(char::is_alphabetic);
-    !is_hashtag && !is_url(word) && word.contains(char::is_alphanumeric)
+    !is_hashtag && !is_url(word) && word.contains(char::is_alphabetic)
 }
 
 /// Returns whether the line is only a URL, with or without its scheme.

@@ -171,6 +171,20 @@ impl RichText {
             .collect()
     }
 
+    /// Returns the text without links to this URL whose label is blank.
+    #[must_use]
+    pub fn without_blank_links(&self, url: &str, is_blank: impl Fn(&str) -> bool) -> Cow<'_, Self> {
+        let is_dropped = |entity: &Entity| {
+            let label = &self.text[entity.start..entity.end];
+            matches!(&entity.kind, EntityKind::Link(target) if **target == *url) && is_blank(label)
+        };
+        if !self.entities.iter().any(is_dropped) {
+            return Cow::Borrowed(self);
+        }
+        let entities = self.entities.iter().filter(|entity| !is_dropped(entity)).cloned().collect();
+        Cow::Owned(Self { text: self.text.clone(), entities })
+    }
+
     /// Returns the numbers of the media that are figures of the text, in their order.
     pub fn figures(&self) -> impl Iterator<Item = usize> {
         self.entities.iter().filter_map(|entity| match entity.kind {

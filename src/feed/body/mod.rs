@@ -7,6 +7,8 @@ mod html;
 mod media;
 mod rich_text;
 
+use std::borrow::Cow;
+
 use super::media_links::MediaLinks;
 use super::plain_text;
 use super::sanitize::sanitize;
@@ -27,9 +29,13 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
     if let Some(replied) = &post.reply {
         reply(&mut out, replied);
     }
+    // Authors link an invisible character so that Telegram shows a preview of the page, which has the link then.
+    let text = post.preview.as_ref().map_or(Cow::Borrowed(&post.text), |preview| {
+        post.text.without_blank_links(&preview.url, plain_text::is_blank)
+    });
     let figures = |out: &mut String, n, target: Option<&str>| figure(out, post, n, target, links);
     if post.text_above_media {
-        rich_text::write(&mut out, &post.text, &figures);
+        rich_text::write(&mut out, &text, &figures);
     }
     for (n, medium) in post.attached_media() {
         media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)));
@@ -39,7 +45,7 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
         rich_text::write(&mut out, &attached.caption, &figures);
     }
     if !post.text_above_media {
-        rich_text::write(&mut out, &post.text, &figures);
+        rich_text::write(&mut out, &text, &figures);
     }
     if let Some(question) = &post.poll {
         poll(&mut out, question);

@@ -141,7 +141,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes a link without a label.
+    /// Writes a link without a label, or with its URL as the label if nothing of the text is visible.
     pub(super) fn hidden_link(&mut self, url: &str, at: usize) {
         self.seek(at);
         if !html::is_linkable(url) || self.link().is_some() {
@@ -151,6 +151,9 @@ impl<'a> Writer<'a> {
             self.open();
         }
         html::open_link(self.out, url);
+        if plain_text::is_blank(self.text) {
+            html::text(self.out, url);
+        }
         html::close(self.out, "a");
     }
 
