@@ -92,7 +92,9 @@ pub(super) fn url(post: &Post, channel: &ChannelName, target: LinkTarget) -> Str
 
 /// Returns the id of the entry.
 pub(super) fn id(post: &Post, channel: &ChannelName, ids: &EntryIds) -> String {
-    let preview = || preview_url(channel.as_str(), post.id);
+    // The name in the permalink stays the same when the channel is renamed.
+    let name = post.permalink.rsplit('/').nth(1).unwrap_or(channel.as_str());
+    let preview = || preview_url(name, post.id);
     match ids {
         EntryIds::Permalink => post.permalink.clone(),
         EntryIds::Preview => preview(),
