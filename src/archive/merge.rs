@@ -199,10 +199,13 @@ pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Ch
 pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: Timestamp) -> Snapshot {
     let fresh = &page.snapshot;
     let channel = Channel { counters: Vec::new(), ..fresh.channel.clone() };
+    let is_other = |known: &Snapshot| known.channel.id.zip(channel.id).is_some_and(|(known, id)| known != id);
+    let known = known.filter(|known| !is_other(known));
     let Some((known, mut slice)) = known.zip(PageSlice::of(page, true, now)) else {
         return Snapshot { channel, ..fresh.clone() };
     };
-    let channel = Channel { signature_lines: known.channel.signature_lines, ..channel };
+    let Channel { signature_lines, taken_over, .. } = known.channel;
+    let channel = Channel { signature_lines, taken_over, ..channel };
     let record = |post| Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION };
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=slice.highest).map(|(_, post)| record(post.clone())).collect();
@@ -324,7 +327,42 @@ fn same_medium(before: &Media, after: &Media) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::channel::ChannelName;
     use crate::model::rich_text::{EntityKind, RichText};
+
+    #[test]
+    fn page_of_another_channel_replaces_the_snapshot() {
+        let post = |id: u32| {
+            let id = PostId::new(id).unwrap();
+            Post::empty(id, format!("https://example.org/{id}"), Timestamp::UNIX_EPOCH)
+        };
+        let snapshot = |number, ids: [u32; 2]| {
+            let channel = Channel {
+                name: ChannelName::new("sample").unwrap(),
+                id: number,
+                url: String::new(),
+                title: String::new(),
+                about: RichText::default(),
+                photo: None,
+                counters: Vec::new(),
+                verified: false,
+                warning: None,
+                signature_lines: Vec::new(),
+                taken_over: None,
+            };
+            Snapshot { channel, posts: ids.map(post).into(), has_older: false }
+        };
+        let ids_after = |before, after| {
+            let page = FetchedPage { snapshot: snapshot(after, [2, 3]), older: None, is_complete: true };
+            let known = Some(snapshot(before, [1, 2]));
+            let merged = merge_without_archive(known, &page, Timestamp::UNIX_EPOCH);
+            merged.posts.iter().map(|post| post.id.get()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids_after(Some(111), Some(222)), [2, 3]);
+        for (before, after) in [(Some(111), Some(111)), (None, Some(222)), (Some(111), None)] {
+            assert_eq!(ids_after(before, after), [1, 2, 3], "{before:?} {after:?}");
+        }
+    }
 
     /// The figures of a rich post take no ids, so the next posts are not items of an album.
     #[test]

@@ -16,6 +16,7 @@ mod file_sizes;
 mod gaps;
 mod merge;
 mod migrations;
+mod names;
 mod open;
 mod read;
 mod repair;

@@ -7,10 +7,11 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::codec::{ChannelRow, bodies, channel, decode, encode, key, lowercase, post_id, posts, time};
+use super::codec::{bodies, decode, encode, key, lowercase, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, MAX_ALBUM_ITEMS, PageSlice, Record};
+use super::names::{ChannelOfPage, find_or_insert_channel};
 use super::retention::evict_channels;
 use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};
 use crate::model::channel::{Channel, ChannelName};
@@ -135,7 +136,8 @@ pub(super) async fn merge(
     context: &MergeContext<'_>,
     mut slice: PageSlice,
 ) -> Result<bool, ArchiveError> {
-    let (key, before) = find_or_insert_channel(connection, context).await?;
+    let ChannelOfPage { key, before, taken_over } =
+        find_or_insert_channel(connection, context.requested, context.channel, context.now).await?;
     let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
     let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
     let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
@@ -187,7 +189,11 @@ pub(super) async fn merge(
     let mut channel = context.channel.clone();
     if let Some(before) = &before {
         channel.signature_lines.clone_from(&before.channel.signature_lines);
+        channel.taken_over.clone_from(&before.channel.taken_over);
     }
+    // The posts of the new owner may be older than what `Last-Modified` was under this name.
+    let changed_by_owner = taken_over.as_ref().map(|taken| taken.since);
+    channel.taken_over = taken_over.or(channel.taken_over);
     if changes.has_new {
         add_signature_lines(connection, key, &mut channel).await?;
     }
@@ -197,7 +203,7 @@ pub(super) async fn merge(
     // enough for `Last-Modified`. The time never moves backwards: merges may overtake each other.
     let changed_at = match before {
         Some(before) if is_visible => before.changed.max(Some(context.now)),
-        before => before.and_then(|before| before.changed),
+        before => before.and_then(|before| before.changed).or(changed_by_owner),
     };
     let update = sqlx::query(
         "UPDATE channel SET name = $2, record = $3, changed = $4, gone = 0,
@@ -254,47 +260,6 @@ async fn mark_seen(
     let update = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
     let update = sqlx::query(AssertSqlSafe(update)).bind(key).bind(seen.as_millisecond());
     update.execute(connection).await.map(drop)
-}
-
-/// Finds or inserts the channel of a page. If Telegram's numeric id shows that the name now belongs to another channel,
-/// a new row is inserted: the posts of the two channels must not be mixed.
-async fn find_or_insert_channel(
-    connection: &mut AnyConnection,
-    context: &MergeContext<'_>,
-) -> Result<(i64, Option<ChannelRow>), ArchiveError> {
-    let number = context.channel.id.and_then(|id| i64::try_from(id).ok());
-    let mut found = key(connection, &context.channel.name).await?;
-    if let Some(by_name) = found {
-        let theirs = sqlx::query("SELECT telegram_id FROM channel WHERE key = $1").bind(by_name);
-        let theirs: Option<i64> = theirs.fetch_one(&mut *connection).await?.try_get(0)?;
-        if theirs.zip(number).is_some_and(|(theirs, number)| theirs != number) {
-            tracing::warn!(channel = %context.channel.name, "the name now belongs to another channel");
-            found = None;
-        }
-    }
-    let key = if let Some(key) = found {
-        key
-    } else {
-        let insert = sqlx::query(
-            "INSERT INTO channel (telegram_id, name, record, fetched, fresh_for) VALUES ($1, $2, $3, 0, 0) RETURNING key",
-        );
-        let insert = insert.bind(number).bind(context.channel.name.as_str()).bind(encode(context.channel)?);
-        insert.fetch_one(&mut *connection).await?.try_get(0)?
-    };
-    if let Some(number) = number {
-        let set_id =
-            sqlx::query("UPDATE channel SET telegram_id = $2 WHERE key = $1 AND telegram_id IS NULL");
-        set_id.bind(key).bind(number).execute(&mut *connection).await?;
-    }
-    for name in [context.requested, &context.channel.name] {
-        let alias = sqlx::query(
-            "INSERT INTO alias (name, channel) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET channel = excluded.channel WHERE alias.channel <> excluded.channel",
-        );
-        alias.bind(lowercase(name)).bind(key).execute(&mut *connection).await?;
-    }
-    let before = if found.is_some() { channel(connection, context.requested).await? } else { None };
-    Ok((key, before))
 }
 
 /// Reads the records in the range of a page, and as far around it as an album may reach.

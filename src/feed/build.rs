@@ -5,7 +5,7 @@ use super::media_links::MediaLinks;
 use super::options::{FeedOptions, Merge};
 use super::select::Selection;
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
-use crate::model::channel::Channel;
+use crate::model::channel::{Channel, TakenName};
 use crate::model::media_file::FileName;
 use crate::model::post::Post;
 
@@ -56,7 +56,7 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
 }
 
 /// Returns the channel's description line by line, preceded by Telegram's warning and by the reason why there are no
-/// entries. Of several blank lines in a row one is kept.
+/// entries, and followed by a note that its name was another channel's. Of several blank lines in a row one is kept.
 fn description(channel: &Channel, is_empty: bool) -> String {
     let mut lines: Vec<String> =
         channel.about.text().lines().map(|line| plain_text::visible_line(line).unwrap_or_default()).collect();
@@ -64,6 +64,10 @@ fn description(channel: &Channel, is_empty: bool) -> String {
     let mut about = lines.join("\n").trim().to_owned();
     if about.is_empty() {
         about = format!("@{} on Telegram", channel.name);
+    }
+    if let Some(TakenName { name, since }) = &channel.taken_over {
+        let since = since.strftime("%Y-%m-%d");
+        about = format!("{about}\nSince {since}, @{name} belongs to another channel than before.");
     }
     let about = match channel.warning.as_deref().and_then(plain_text::visible_line) {
         Some(warning) => format!("{warning}: {about}"),

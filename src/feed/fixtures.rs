@@ -48,6 +48,7 @@ pub(super) fn channel() -> Channel {
         verified: false,
         warning: None,
         signature_lines: Vec::new(),
+        taken_over: None,
     }
 }
 

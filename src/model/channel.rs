@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::rich_text::RichText;
@@ -86,6 +87,18 @@ pub struct Channel {
     /// [`signature`](crate::model::signature).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signature_lines: Vec<String>,
+    /// The last name that the archive knew as another channel's. The archive finds it and keeps it permanently.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenName>,
+}
+
+/// A name that used to belong to another channel, which Telegram's numeric id shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenName {
+    /// The name.
+    pub name: ChannelName,
+    /// When a page first showed the new owner.
+    pub since: Timestamp,
 }
 
 impl Channel {

@@ -189,6 +189,7 @@ fn channel(document: &Html, newest: &Message) -> Channel {
         verified: inside(class::VERIFIED).is_some(),
         warning: warning.map(strip),
         signature_lines: Vec::new(),
+        taken_over: None,
     }
 }
 

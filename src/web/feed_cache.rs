@@ -256,6 +256,7 @@ mod tests {
             verified: false,
             warning: None,
             signature_lines: Vec::new(),
+            taken_over: None,
         };
         let snapshot = Snapshot { channel, posts: Vec::new(), has_older: false };
         Arc::new(CompressedSnapshot::new(&snapshot, None).unwrap())

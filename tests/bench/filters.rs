@@ -112,6 +112,7 @@ fn channel() -> Channel {
         verified: false,
         warning: None,
         signature_lines: Vec::new(),
+        taken_over: None,
     }
 }
 

@@ -22,7 +22,6 @@ pub(super) const CALM: [&str; 8] =
 
 pub(super) const NAME: &str = "old_harbour";
 pub(super) const FEED: &str = "/old_harbour/json";
-const PREVIEW: &str = "/s/old_harbour";
 
 pub(super) fn start() -> Timestamp {
     "2026-05-01T08:00:00Z".parse().unwrap()
@@ -466,30 +465,6 @@ fn late_or_backdated_post_changes_last_modified() {
             // `Last-Modified` has whole seconds.
             thread::sleep(std::time::Duration::from_millis(1100));
         }
-    }
-}
-
-#[test]
-fn name_taken_by_another_channel_does_not_mix_posts() {
-    for kind in kinds() {
-        let page = |id: &str, text: &str| {
-            let view = format!("{{\"c\":-{id},\"p\":7,\"t\":1,\"h\":\"x\"}}");
-            let view = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, view);
-            let mut history = FakeChannel::new(NAME, 20);
-            history.next_id = 7;
-            history.publish(0, start());
-            let page = history.preview_page(None).replace("Post 7 of old_harbour", text);
-            page.replace("data-post=", &format!("data-view=\"{view}\" data-post="))
-        };
-        let fake = FakeTelegram::start();
-        fake.on(PREVIEW, Answer::page(&page("111", "The first one's")));
-        let app = service(&kind, &fake, &HASTY);
-        feed(&app, FEED);
-        fake.on(PREVIEW, Answer::page(&page("222", "The second one's")));
-        app.refresh(&fake, NAME);
-        let after = feed(&app, FEED);
-        assert_eq!(after["items"][0]["title"], "The second one's", "{}", kind.name);
-        assert!(after["items"][0]["date_modified"].is_null(), "{}: a new post, not an edit", kind.name);
     }
 }
 

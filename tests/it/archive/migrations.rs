@@ -101,6 +101,7 @@ async fn write_old_archive(connection: &mut AnyConnection, tables: &'static str)
         verified: false,
         warning: None,
         signature_lines: Vec::new(),
+        taken_over: None,
     };
     let insert = sqlx::query("INSERT INTO channel (name, record, fetched, fresh_for) VALUES ($1, $2, 0, 0)");
     insert.bind(NAME).bind(compressed(&channel)).execute(&mut *connection).await.unwrap();

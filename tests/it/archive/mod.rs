@@ -8,6 +8,7 @@ mod disk_faults;
 mod history;
 mod migrations;
 mod model;
+mod names;
 mod replicas;
 mod visits;
 
