@@ -219,6 +219,9 @@ async fn sqlite_pool(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
         .after_connect(|connection, _| {
             Box::pin(async move { connection.execute(SQLITE_PRAGMAS).await.map(drop) })
         })
+        // SQLite ends a transaction by itself after an I/O error. The driver then fails to roll it back, counts it as open,
+        // and refuses every later one: such a connection is replaced.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(connect_options(url)?);
     Ok(pool.await?)
 }
