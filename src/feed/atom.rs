@@ -3,7 +3,9 @@
 use atom_syndication::{Category, Content, FixedDateTime, Generator, Link, Person, Text};
 use jiff::Timestamp;
 
-use super::{Entry, Feed, xml};
+use super::{Entry, Feed, Source, xml};
+
+const ATOM: &str = "application/atom+xml";
 
 /// Renders a feed as an Atom document.
 pub(super) fn render(feed: &Feed) -> Vec<u8> {
@@ -37,7 +39,6 @@ fn subtitle(description: &str) -> Text {
 }
 
 fn links(feed: &Feed) -> Vec<Link> {
-    const ATOM: &str = "application/atom+xml";
     let pages = [("next", &feed.next_url), ("previous", &feed.prev_url)];
     let pages = pages.into_iter().filter_map(|(rel, url)| Some(link(rel, url.as_deref()?, ATOM)));
     [link("self", &feed.self_url, ATOM), link("alternate", &feed.home_url, "text/html")]
@@ -60,6 +61,7 @@ fn entry(entry: &Entry) -> atom_syndication::Entry {
         published: Some(time(entry.published)),
         authors: entry.author.iter().map(|name| person(name, None)).collect(),
         categories: entry.categories.iter().map(category).collect(),
+        source: entry.source.as_ref().map(|from| source(from, entry)),
         links: std::iter::once(alternate).chain(enclosures).collect(),
         content: Some(Content {
             content_type: Some("html".to_owned()),
@@ -67,6 +69,18 @@ fn entry(entry: &Entry) -> atom_syndication::Entry {
             ..Content::default()
         }),
         ..atom_syndication::Entry::default()
+    }
+}
+
+/// Returns the channel's feed (RFC 4287, section 4.2.11). Its own last change would change every entry whenever the channel
+/// has a new post.
+fn source(source: &Source, entry: &Entry) -> atom_syndication::Source {
+    atom_syndication::Source {
+        title: Text::plain(source.title.clone()),
+        id: source.home_url.clone(),
+        updated: time(entry.updated),
+        links: vec![link("self", &source.feed_url, ATOM), link("alternate", &source.home_url, "text/html")],
+        ..atom_syndication::Source::default()
     }
 }
 

@@ -14,10 +14,10 @@ pub(super) const TTL_MINUTES: u32 = 15;
 
 /// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
 /// several times as large as HTML; those that do not fit are on the next feed page.
-const MAX_FEED_BYTES: usize = 4 << 20;
+pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 
 /// What the description of a feed says whose filters leave no post.
-const NOTHING_FOUND: &str = "No recent post passes the filters of this feed";
+pub(super) const NOTHING_FOUND: &str = "No recent post passes the filters of this feed";
 
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
@@ -102,5 +102,6 @@ fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
             .filter(is_category)
             .collect(),
         media: enclosure::enclosures(post, links),
+        source: None,
     }
 }

@@ -87,6 +87,7 @@ fn digest(
         author: None,
         categories: categories.cloned().collect(),
         media: Vec::new(),
+        source: None,
     }
 }
 

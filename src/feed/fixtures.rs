@@ -70,6 +70,7 @@ pub(super) fn entry(text: &str) -> Entry {
         author: Some(text.into()),
         categories: vec![text.into()],
         media: Vec::new(),
+        source: None,
     }
 }
 

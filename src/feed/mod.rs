@@ -12,6 +12,7 @@ pub mod opml;
 pub mod options;
 pub mod sanitize;
 pub mod select;
+pub mod several_channels;
 
 mod atom;
 mod body;
@@ -79,12 +80,25 @@ pub struct Entry {
     pub published: Timestamp,
     /// When the post's content last changed.
     pub updated: Timestamp,
-    /// The author who signed the post, if any.
+    /// The author who signed the post, if any; in a feed of several channels also the channel.
     pub author: Option<String>,
     /// The hashtags, without `#`.
     pub categories: Vec<String>,
     /// The media files that may be embedded; the body embeds the same files.
     pub media: Vec<Enclosure>,
+    /// The channel's own feed, in a feed of several channels.
+    pub source: Option<Source>,
+}
+
+/// The feed that an entry comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The channel's title.
+    pub title: String,
+    /// The URL of the channel's web page.
+    pub home_url: String,
+    /// The public URL of the channel's own feed.
+    pub feed_url: String,
 }
 
 impl Entry {
@@ -99,7 +113,8 @@ impl Entry {
             .into_iter()
             .chain(&self.title)
             .chain(&self.author)
-            .chain(&self.categories);
+            .chain(&self.categories)
+            .chain(self.source.iter().flat_map(|source| [&source.title, &source.home_url, &source.feed_url]));
         let urls = self.media.iter().flat_map(|file| [&file.url].into_iter().chain(&file.thumbnail));
         texts.chain(urls).map(escaped).sum::<usize>() + MARKUP * (1 + self.media.len())
     }

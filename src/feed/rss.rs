@@ -74,6 +74,10 @@ fn item(entry: &Entry) -> rss::Item {
         enclosure: main_medium(&entry.media).map(enclosure),
         guid: Some(rss::Guid { value: entry.id.clone(), permalink: entry.id.contains("://") }),
         pub_date: Some(rfc_822(entry.published)),
+        source: entry
+            .source
+            .as_ref()
+            .map(|source| rss::Source { url: source.feed_url.clone(), title: Some(source.title.clone()) }),
         // Only for a signature: readers would repeat the channel's name on every item.
         dublin_core_ext: entry
             .author

@@ -44,11 +44,21 @@ impl From<Snapshot> for Selection {
     }
 }
 
+/// How far a scan looks back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// To the end of the posts that it begins with.
+    Page,
+    /// Until it has enough posts.
+    Archive,
+}
+
 /// Selects posts.
 pub struct Scan {
     options: FeedOptions,
     filter: Filter,
     now: Timestamp,
+    reach: Reach,
     posts: Vec<Post>,
     n_looked_at: usize,
     /// The last post that was looked at.
@@ -72,6 +82,7 @@ impl Scan {
     #[must_use]
     pub fn new(options: FeedOptions, filter: Filter, now: Timestamp) -> Self {
         Self {
+            reach: if options.looks_back() { Reach::Archive } else { Reach::Page },
             options,
             filter,
             now,
@@ -87,6 +98,15 @@ impl Scan {
             before_period: (0, None),
             at_period_end: false,
         }
+    }
+
+    /// Makes the scan ask for older posts also if only a limit needs them.
+    #[must_use]
+    pub fn looking_back(mut self) -> Self {
+        if self.options.limit.is_some() {
+            self.reach = Reach::Archive;
+        }
+        self
     }
 
     /// Looks at the next older posts, which are sorted by ascending id. `has_older` tells whether the channel has still
@@ -154,7 +174,7 @@ impl Scan {
     /// Returns the post below which a filter needs older posts; `None` if the scan is complete.
     #[must_use]
     pub fn needs_posts_before(&self) -> Option<PostId> {
-        self.lowest.filter(|_| self.options.looks_back() && self.has_older && !self.is_done)
+        self.lowest.filter(|_| self.reach == Reach::Archive && self.has_older && !self.is_done)
     }
 
     /// Returns whether the posts are merged into digests.
