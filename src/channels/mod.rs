@@ -297,6 +297,14 @@ impl Channels {
         CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status }
     }
 
+    /// Returns the last failure of a channel of which there is nothing to serve, also if the next attempt is due: a request
+    /// for several channels does not wait for that.
+    #[must_use]
+    pub fn known_failure(&self, name: &ChannelName) -> Option<Failure> {
+        let failure = self.failures.get(name).filter(|failure| !failure.may_be_archived)?;
+        self.snapshots.get(name).is_none().then_some(failure)
+    }
+
     fn followed(&self) -> MutexGuard<'_, Followed> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }

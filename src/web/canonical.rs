@@ -3,6 +3,8 @@
 //! The canonical path has the channel's name in lower case. Other spellings are redirected; queries are normalized without
 //! a redirect, by [`FeedOptions`](crate::feed::options::FeedOptions).
 
+use std::slice;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -10,6 +12,9 @@ use axum::response::Response;
 
 use crate::feed::Format;
 use crate::model::channel::ChannelName;
+
+/// The most channels of one feed.
+pub(super) const MAX_CHANNELS: usize = 50;
 
 /// Splits a decoded path into what stands for the channel and the format of a feed: `durov/rss`, `durov.rss`, `rss/durov`.
 /// `None` if the path does not end or start with a format.
@@ -28,8 +33,21 @@ pub(super) fn split_format(path: &str) -> Option<(&str, Format)> {
 
 /// Returns the canonical path of a feed, or of a channel's page.
 pub(crate) fn path(name: &ChannelName, format: Option<Format>) -> String {
-    let name = name.as_str().to_ascii_lowercase();
-    format.map_or_else(|| format!("/{name}"), |format| format!("/{name}/{}", format.name()))
+    path_of_all(slice::from_ref(name), format)
+}
+
+/// Returns the canonical path of a feed of channels, or of their page. The names are [sorted](sorted).
+pub(super) fn path_of_all(names: &[ChannelName], format: Option<Format>) -> String {
+    let names: Vec<String> = names.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
+    let names = names.join(",");
+    format.map_or_else(|| format!("/{names}"), |format| format!("/{names}/{}", format.name()))
+}
+
+/// Sorts names without regard to case, and removes duplicates.
+pub(super) fn sorted(mut names: Vec<ChannelName>) -> Vec<ChannelName> {
+    names.sort_by_cached_key(|name| name.as_str().to_ascii_lowercase());
+    names.dedup();
+    names
 }
 
 /// Returns a permanent redirect from one path to another. `Location` is relative, so that a token in the path and the path

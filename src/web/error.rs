@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
+use super::canonical::MAX_CHANNELS;
 use super::html;
 use crate::channels::{Failure, RefreshError};
 use crate::feed::compat::CompatError;
@@ -73,6 +74,16 @@ pub(super) enum Error {
     /// The page would be empty.
     #[error("no older posts of this channel are known")]
     NoOlderPosts,
+    /// A feed of more channels than allowed; holds their number.
+    #[error(
+        "a feed of {0} channels: at most {MAX_CHANNELS} can be in one feed, so subscribe to several feeds"
+    )]
+    TooManyChannels(usize),
+    /// An option that a feed of several channels cannot have.
+    #[error(
+        "{0} is for feeds of one channel: the numbers of posts say nothing across channels, so leave it out"
+    )]
+    NotForSeveral(&'static str),
     /// The channel cannot be served.
     #[error("{0}")]
     Channel(#[from] Failure),
@@ -121,6 +132,8 @@ impl Error {
             | Self::Opml(_)
             | Self::Form(_)
             | Self::MovedFrom(_)
+            | Self::TooManyChannels(_)
+            | Self::NotForSeveral(_)
             | Self::NoChannels(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -139,8 +152,17 @@ impl Error {
         }
     }
 
+    /// Returns whether the channel could not be read in time, and will be read in the background.
+    pub(super) fn is_for_now(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Channel(failure) => failure.error.is_refusal(),
+            _ => false,
+        }
+    }
+
     /// Returns when a retry makes sense, if ever.
-    fn retry_after(&self) -> Option<Duration> {
+    pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Channel(failure) if !failure.error.is_authoritative() => Some(failure.retry_after()),
             Self::RateLimited(left) => Some(*left),

@@ -15,16 +15,14 @@ use moka::sync::Cache;
 
 use super::base_url::BaseUrl;
 use super::caching::Validators;
-use super::canonical;
+use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
 use crate::channels::{CachedChannel, CompressedSnapshot};
 use crate::clock;
 use crate::cpu_pool;
-use crate::feed::context::FeedContext;
 use crate::feed::options::FeedOptions;
-use crate::feed::select::Selection;
-use crate::feed::{self, Format};
+use crate::feed::{self, Feed, Format};
 use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
@@ -42,18 +40,25 @@ pub(super) struct Variant {
     pub(super) encoding: Encoding,
 }
 
+impl Variant {
+    /// Returns the variant that a request gets.
+    pub(super) fn of(context: &RequestContext, headers: &HeaderMap) -> Self {
+        Self { base_url: context.base_url.clone(), encoding: Encoding::accepted(headers) }
+    }
+}
+
 /// The canonical path of a feed, which ends with its format, and its canonical query.
 type FeedPath = String;
 
 /// Renderings of different snapshots do not wait for each other; a snapshot is identified by its memory address.
-type RenderKey = (FeedPath, Variant, usize);
+type RenderKey = (FeedPath, Variant, Vec<usize>, String);
 
-/// The posts of a feed, before it is rendered.
-pub(super) struct FeedPosts {
-    pub(super) selection: Selection,
+/// A feed before it is rendered.
+pub(super) struct LoadedFeed {
+    pub(super) feed: Feed,
     /// The last visible change that no post's own timestamp shows.
     pub(super) changed: Option<Timestamp>,
-    /// When the posts are to be selected again although the snapshot is the same.
+    /// When the posts are to be selected again although the snapshots are the same.
     pub(super) expires: Option<Timestamp>,
     /// A later selection may have more posts at any time, so the feed is not cached.
     pub(super) is_incomplete: bool,
@@ -82,7 +87,7 @@ impl FeedCache {
         self.feeds.get(path)?.iter().find(|feed| feed.variant == *variant).cloned()
     }
 
-    /// Returns the feed of a snapshot, rendered if needed from the posts that `load` returns.
+    /// Returns the feed of the snapshots of its channels, rendered if needed from what `load` returns.
     ///
     /// # Errors
     ///
@@ -90,30 +95,31 @@ impl FeedCache {
     pub(super) async fn get_or_render<F>(
         self: &Arc<Self>,
         request: RenderRequest,
-        snapshot: &Arc<CompressedSnapshot>,
+        snapshots: &[Arc<CompressedSnapshot>],
         load: impl FnOnce() -> F + Send + 'static,
     ) -> Result<Arc<RenderedFeed>, Error>
     where
-        F: Future<Output = io::Result<FeedPosts>> + Send,
+        F: Future<Output = io::Result<LoadedFeed>> + Send,
     {
-        let path = request.path();
-        if let Some(feed) = self.current(&path, &request.variant, snapshot) {
+        if let Some(feed) = self.current(&request, snapshots) {
             return Ok(feed);
         }
-        let key = (path.clone(), request.variant.clone(), Arc::as_ptr(snapshot).addr());
-        let (cache, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
+        let addresses = snapshots.iter().map(|snapshot| Arc::as_ptr(snapshot).addr()).collect();
+        let key = (request.path.clone(), request.variant.clone(), addresses, request.note.clone());
+        let (cache, snapshots) = (Arc::clone(self), snapshots.to_vec());
         let render = || async move {
             // Another rendering may have finished since the lookup.
-            if let Some(feed) = cache.current(&path, &request.variant, &snapshot) {
+            if let Some(feed) = cache.current(&request, &snapshots) {
                 return Some(feed);
             }
-            let n_bytes = snapshot.json_len();
-            let snapshot = Arc::downgrade(&snapshot);
+            let n_bytes = snapshots.iter().map(|snapshot| snapshot.json_len()).sum();
+            let snapshots = snapshots.iter().map(Arc::downgrade).collect();
+            let path = request.path.clone();
             let mut is_cached = true;
             let feed = match load().await {
-                Ok(posts) => {
-                    is_cached = !posts.is_incomplete;
-                    let render = move || RenderedFeed::new(request, snapshot, &posts);
+                Ok(loaded) => {
+                    is_cached = !loaded.is_incomplete;
+                    let render = move || RenderedFeed::new(request, snapshots, &loaded);
                     cpu_pool::try_run(n_bytes, render).await
                 }
                 Err(err) => Err(err),
@@ -128,14 +134,14 @@ impl FeedCache {
         self.renderings.run(key, render).await.flatten().ok_or(Error::Internal)
     }
 
-    /// Returns the cached feed if it was rendered from this snapshot.
+    /// Returns the cached feed if it was rendered from these snapshots.
     fn current(
         &self,
-        path: &str,
-        variant: &Variant,
-        snapshot: &Arc<CompressedSnapshot>,
+        request: &RenderRequest,
+        snapshots: &[Arc<CompressedSnapshot>],
     ) -> Option<Arc<RenderedFeed>> {
-        self.get(path, variant).filter(|feed| feed.is_of(snapshot))
+        let feed = self.get(&request.path, &request.variant)?;
+        (feed.note == request.note && feed.is_of(snapshots)).then_some(feed)
     }
 
     /// Adds a rendering. The oldest one is removed if there are too many.
@@ -149,19 +155,22 @@ impl FeedCache {
     }
 }
 
-/// A feed that is requested.
-pub(super) struct RenderRequest {
-    /// The name that the channel was requested by.
-    pub(super) channel: ChannelName,
-    pub(super) format: Format,
-    pub(super) variant: Variant,
-    pub(super) context: FeedContext,
+/// Returns the channel that is to be read again first, which decides how long a feed may be cached.
+pub(super) fn soonest(cached: impl IntoIterator<Item = CachedChannel>) -> Option<CachedChannel> {
+    cached.into_iter().min_by_key(|cached| cached.max_age)
 }
 
-impl RenderRequest {
-    fn path(&self) -> FeedPath {
-        feed_path(&canonical::path(&self.channel, Some(self.format)), &self.context.options)
-    }
+/// A feed that is requested.
+pub(super) struct RenderRequest {
+    pub(super) path: FeedPath,
+    /// The names that the channels were requested by.
+    pub(super) channels: Vec<ChannelName>,
+    pub(super) format: Format,
+    pub(super) variant: Variant,
+    /// What the feed says about channels that it has no posts of, besides what it has of the others.
+    pub(super) note: String,
+    /// The times in the feed tell when its bytes changed.
+    pub(super) has_last_modified: bool,
 }
 
 /// Returns the key of a feed in the cache.
@@ -172,42 +181,41 @@ pub(super) fn feed_path(path: &str, options: &FeedOptions) -> FeedPath {
 
 /// A rendered feed.
 pub(super) struct RenderedFeed {
-    channel: ChannelName,
+    channels: Vec<ChannelName>,
     format: Format,
     variant: Variant,
+    note: String,
     body: Bytes,
     validators: Validators,
-    /// See [`FeedPosts::expires`].
+    /// See [`LoadedFeed::expires`].
     expires: Option<Timestamp>,
-    /// The snapshot this was rendered from; if it is no longer current, the rendering is stale.
-    snapshot: Weak<CompressedSnapshot>,
+    /// The snapshots this was rendered from; if one is no longer current, the rendering is stale.
+    snapshots: Vec<Weak<CompressedSnapshot>>,
 }
 
 impl RenderedFeed {
     fn new(
         request: RenderRequest,
-        snapshot: Weak<CompressedSnapshot>,
-        posts: &FeedPosts,
+        snapshots: Vec<Weak<CompressedSnapshot>>,
+        loaded: &LoadedFeed,
     ) -> io::Result<Self> {
-        let RenderRequest { channel, format, variant, context } = request;
-        let feed = feed::build(&posts.selection, &context);
-        let body = feed::render(&feed, format);
-        // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
-        let has_stable_urls = context.media.proxy.is_some();
-        let modified = posts.changed.map_or(feed.updated, |changed| changed.max(feed.updated));
-        let validators = Validators::new(&body, has_stable_urls.then_some(modified), clock::now());
+        let RenderRequest { channels, format, variant, note, has_last_modified, .. } = request;
+        let LoadedFeed { feed, changed, expires, .. } = loaded;
+        let body = feed::render(feed, format);
+        let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
+        let validators = Validators::new(&body, has_last_modified.then_some(modified), clock::now());
         let body = variant.encoding.encode(body)?;
-        Ok(Self { channel, format, variant, body, validators, expires: posts.expires, snapshot })
+        Ok(Self { channels, format, variant, note, body, validators, expires: *expires, snapshots })
     }
 
-    /// Returns the name that the channel was requested by.
-    pub(super) fn channel(&self) -> &ChannelName {
-        &self.channel
+    /// Returns the names that the channels were requested by.
+    pub(super) fn channels(&self) -> &[ChannelName] {
+        &self.channels
     }
 
-    /// Returns whether this was rendered from a snapshot, and has not expired.
-    pub(super) fn is_of(&self, snapshot: &Arc<CompressedSnapshot>) -> bool {
-        self.snapshot.as_ptr() == Arc::as_ptr(snapshot)
+    /// Returns whether this was rendered from these snapshots, and has not expired.
+    pub(super) fn is_of<'a>(&self, snapshots: impl IntoIterator<Item = &'a Arc<CompressedSnapshot>>) -> bool {
+        self.snapshots.iter().map(Weak::as_ptr).eq(snapshots.into_iter().map(Arc::as_ptr))
             && self.expires.is_none_or(|expires| clock::now() < expires)
     }
 
@@ -238,7 +246,10 @@ impl RenderedFeed {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
+    use crate::feed::context::FeedContext;
     use crate::media::signed_url::MediaLinker;
     use crate::model::channel::Channel;
     use crate::model::post::Snapshot;
@@ -275,15 +286,20 @@ mod tests {
                 MediaLinker { hosts: "media.example.org".parse().unwrap(), proxy: None, redirects: false };
             let url = variant.base_url.with_path("/sample/rss");
             let context = FeedContext { url, media, ..FeedContext::default() };
-            let channel = snapshot.channel().clone();
-            let request = RenderRequest { channel, format: Format::Rss, variant, context };
-            let posts = snapshot.decompress().unwrap().into();
-            let load = || async {
-                Ok(FeedPosts { selection: posts, changed: None, expires: None, is_incomplete: false })
+            let request = RenderRequest {
+                path: "/sample/rss".into(),
+                channels: vec![snapshot.channel().clone()],
+                format: Format::Rss,
+                variant,
+                note: String::new(),
+                has_last_modified: false,
             };
-            let feed = cache.get_or_render(request, &snapshot, load).await;
+            let feed = feed::build(&snapshot.decompress().unwrap().into(), &context);
+            let load =
+                || async { Ok(LoadedFeed { feed, changed: None, expires: None, is_incomplete: false }) };
+            let feed = cache.get_or_render(request, slice::from_ref(&snapshot), load).await;
             let feed = feed.unwrap_or_else(|err| panic!("{err}"));
-            assert!(feed.is_of(&snapshot) && cache.get("/sample/rss", &host(n)).is_some());
+            assert!(feed.is_of([&snapshot]) && cache.get("/sample/rss", &host(n)).is_some());
         }
         let cached: Vec<_> = (0..100).filter(|n| cache.get("/sample/rss", &host(*n)).is_some()).collect();
         assert_eq!(cached, [94, 95, 96, 97, 98, 99]);

@@ -1,6 +1,7 @@
-//! Feeds: `/{channel}/rss`, `/{channel}/atom`, `/{channel}/json`, and the fallback for all other channel URLs.
+//! Feeds: `/{channels}/rss`, `/{channels}/atom`, `/{channels}/json`, and the fallback for all other channel URLs.
 
 use std::io;
+use std::slice;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,15 +13,13 @@ use axum::response::Response;
 use super::canonical;
 use super::compat;
 use super::context::RequestContext;
-use super::encoding::Encoding;
 use super::error::Error;
-use super::feed_cache::{FeedPosts, RenderRequest, Variant, feed_path};
+use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
 use super::lookback::{self, Start};
 use super::state::AppState;
-use super::{pages, probes};
+use super::{pages, probes, several_channels};
 use crate::channels::CachedChannel;
 use crate::clock;
-use crate::cpu_pool;
 use crate::feed::Format;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
@@ -66,12 +65,16 @@ async fn route(
     let Some((name, format)) = canonical::split_format(typed) else {
         return channel_page(state, typed, context, uri).await;
     };
-    let name = state.parse_channel(name)?;
-    let path = canonical::path(&name, Some(format));
+    let names = state.parse_channels(name)?;
+    let path = canonical::path_of_all(&names, Some(format));
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
     let options = FeedOptions::parse(uri.query().unwrap_or_default())?;
+    let [name] = names.as_slice() else {
+        return several_channels::feed(state, names, format, options, context, headers).await;
+    };
+    let name = name.clone();
     let request =
         FeedRequest { state, name, format, url: context.base_url.with_path(&path), context, headers };
     if options == FeedOptions::default() {
@@ -88,7 +91,7 @@ async fn channel_page(
     context: &RequestContext,
     uri: &Uri,
 ) -> Result<Response, Error> {
-    let name = state.parse_channel(typed).map_err(|err| {
+    let names = state.parse_channels(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
         match parts.map(|(typed, feed)| (state.parse_channel(typed), feed)) {
@@ -96,14 +99,17 @@ async fn channel_page(
             _ => err,
         }
     })?;
-    let path = canonical::path(&name, None);
+    let path = canonical::path_of_all(&names, None);
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
     if let Some(redirect) = pages::with_token_in_path(context, path.trim_start_matches('/')) {
         return Ok(redirect);
     }
-    pages::channel(state, context, &name).await
+    match names.as_slice() {
+        [name] => pages::channel(state, context, name).await,
+        names => Ok(pages::several_channels(state, &context.base_url, names)),
+    }
 }
 
 /// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It takes two cache lookups
@@ -116,21 +122,21 @@ pub(super) fn cached_response<B>(
 ) -> Option<Response> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
-    let variant = variant(context, request.headers());
+    let variant = Variant::of(context, request.headers());
     let feed = match request.uri().query() {
         _ if !is_read => return None,
         None => state.feeds.get(path, &variant)?,
         Some(query) => state.feeds.get(&feed_path(path, &FeedOptions::parse(query).ok()?), &variant)?,
     };
-    let cached = state.channels.answer_at_once(feed.channel())?;
-    feed.is_of(&cached.snapshot).then(|| {
-        state.channels.record_visit(feed.channel(), context.visitor);
-        feed.respond(cached, request.headers())
-    })
-}
-
-fn variant(context: &RequestContext, headers: &HeaderMap) -> Variant {
-    Variant { base_url: context.base_url.clone(), encoding: Encoding::accepted(headers) }
+    let answers = feed.channels().iter().map(|name| state.channels.answer_at_once(name));
+    let cached: Vec<CachedChannel> = answers.collect::<Option<_>>()?;
+    if !feed.is_of(cached.iter().map(|cached| &cached.snapshot)) {
+        return None;
+    }
+    for name in feed.channels() {
+        state.channels.record_visit(name, context.visitor);
+    }
+    Some(feed.respond(soonest(cached)?, request.headers()))
 }
 
 /// A request for a feed by its canonical path.
@@ -149,12 +155,7 @@ impl FeedRequest<'_> {
     async fn first_page(self) -> Result<Response, Error> {
         let cached = self.channel().await?;
         let snapshot = Arc::clone(&cached.snapshot);
-        let load = || async move {
-            let changed = snapshot.changed();
-            let n_bytes = snapshot.json_len();
-            let snapshot = cpu_pool::try_run(n_bytes, move || snapshot.decompress()).await?;
-            Ok(FeedPosts { selection: snapshot.into(), changed, expires: None, is_incomplete: false })
-        };
+        let load = |context| lookback::newest(snapshot, context);
         self.respond(FeedOptions::default(), None, cached, load).await
     }
 
@@ -179,7 +180,8 @@ impl FeedRequest<'_> {
             start = Start::Page(Box::new((snapshot, page)));
         }
         let channels = Arc::clone(&self.state.channels);
-        let load = move || async move { lookback::select(&channels, &name, scan, start).await };
+        let load =
+            move |context| async move { lookback::select(&channels, &name, scan, start, context).await };
         self.respond(options, prev_url, cached, load).await
     }
 
@@ -197,17 +199,26 @@ impl FeedRequest<'_> {
         options: FeedOptions,
         prev_url: Option<String>,
         cached: CachedChannel,
-        load: impl FnOnce() -> F + Send + 'static,
+        load: impl FnOnce(FeedContext) -> F + Send + 'static,
     ) -> Result<Response, Error>
     where
-        F: Future<Output = io::Result<FeedPosts>> + Send,
+        F: Future<Output = io::Result<LoadedFeed>> + Send,
     {
         let Self { state, name, format, url, context, headers } = self;
         let media = state.chosen_media_linker(options.media, &context.base_url)?;
-        let variant = variant(context, headers);
+        let variant = Variant::of(context, headers);
+        let request = RenderRequest {
+            path: feed_path(&canonical::path(&name, Some(format)), &options),
+            channels: vec![name],
+            format,
+            variant,
+            note: String::new(),
+            // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
+            has_last_modified: media.proxy.is_some(),
+        };
         let context = FeedContext { url, prev_url, media, options };
-        let request = RenderRequest { channel: name, format, variant, context };
-        let feed = state.feeds.get_or_render(request, &cached.snapshot, load).await?;
+        let snapshots = slice::from_ref(&cached.snapshot);
+        let feed = state.feeds.get_or_render(request, snapshots, || load(context)).await?;
         Ok(feed.respond(cached, headers))
     }
 

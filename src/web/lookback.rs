@@ -1,4 +1,4 @@
-//! Looks back through a channel's history for the posts that pass a feed's filters.
+//! Loads the feed of a channel: its newest posts, or those of its history that pass the feed's filters.
 
 use std::io;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::feed_cache::FeedPosts;
+use super::feed_cache::LoadedFeed;
 use crate::channels::{Channels, CompressedSnapshot, STALE_MAX_AGE};
 use crate::clock;
 use crate::cpu_pool;
+use crate::feed;
+use crate::feed::context::FeedContext;
 use crate::feed::select::Scan;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
@@ -27,14 +29,26 @@ pub(super) enum Start {
     Page(Box<(Snapshot, FeedPage)>),
 }
 
-/// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
+/// Builds a feed without options.
+pub(super) async fn newest(
+    snapshot: Arc<CompressedSnapshot>,
+    context: FeedContext,
+) -> io::Result<LoadedFeed> {
+    let (changed, n_bytes) = (snapshot.changed(), snapshot.json_len());
+    let build = move || Ok(feed::build(&snapshot.decompress()?.into(), &context));
+    let feed = cpu_pool::try_run(n_bytes, build).await?;
+    Ok(LoadedFeed { feed, changed, expires: None, is_incomplete: false })
+}
+
+/// Selects the posts of a feed and builds it. Older posts come from the archive; Telegram is not asked for them, because a filter may
 /// need many.
 pub(super) async fn select(
     channels: &Channels,
     name: &ChannelName,
     mut scan: Scan,
     start: Start,
-) -> io::Result<FeedPosts> {
+    context: FeedContext,
+) -> io::Result<LoadedFeed> {
     let (changed, mut is_incomplete) = match &start {
         Start::Newest(snapshot) => (snapshot.changed(), false),
         Start::Page(page) => (page.1.changed, page.1.gap.is_some()),
@@ -75,5 +89,7 @@ pub(super) async fn select(
     let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
     let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
-    Ok(FeedPosts { selection, changed, expires, is_incomplete })
+    let build = move || Ok(feed::build(&selection, &context));
+    let feed = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    Ok(LoadedFeed { feed, changed, expires, is_incomplete })
 }

@@ -24,6 +24,7 @@ mod pages;
 mod probes;
 mod router;
 mod server;
+mod several_channels;
 mod state;
 mod stream_permits;
 

@@ -1,5 +1,6 @@
 //! HTML pages for people: the home page, and a channel with its feeds.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,8 +87,8 @@ fn open_channel(
     let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
-    let name = state.parse_channel(own.unwrap_or(&typed))?;
-    let path = canonical::path(&name, None);
+    let names = state.parse_channels(own.unwrap_or(&typed))?;
+    let path = canonical::path_of_all(&names, None);
     let with_token = with_token_in_path(context, path.trim_start_matches('/'));
     Ok(with_token.unwrap_or_else(|| canonical::see_other(&path)))
 }
@@ -142,20 +143,8 @@ pub(super) async fn channel(
 }
 
 fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: &Feed) -> String {
-    // Relative, so that a token in the path is kept.
-    let href = |format: Format| canonical::path(name, Some(format)).trim_start_matches('/').to_owned();
-    let url = |format: Format| escape(&base_url.with_path(&canonical::path(name, Some(format))));
     let title = escape(&feed.title);
-    let link = |format: Format| {
-        let mime_type = format.content_type().split(';').next().unwrap_or_default();
-        let (label, href) = (label(format), href(format));
-        format!("<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n")
-    };
-    let item = |format: Format| {
-        format!("<li>{}: <a href=\"{}\">{}</a></li>\n", label(format), href(format), url(format))
-    };
-    let head: String = Format::ALL.into_iter().map(link).collect();
-    let feeds: String = Format::ALL.into_iter().map(item).collect();
+    let (head, feeds) = feed_links(state, base_url, slice::from_ref(name), &title);
     let post = |entry: &Entry| {
         let date = entry.published.strftime("%F");
         let title = escape(entry.title.as_deref().unwrap_or_default());
@@ -166,16 +155,46 @@ fn channel_html(state: &AppState, base_url: &BaseUrl, name: &ChannelName, feed: 
         .icon
         .as_deref()
         .map(|icon| format!("<p><img src=\"{}\" alt=\"\" width=\"96\" height=\"96\"></p>\n", escape(icon)));
-    let with = if state.access.has_tokens() { ", with your token as the password" } else { "" };
     let body = format!(
-        "{}<h1>{title}</h1>\n<p><a href=\"{}\">@{name}</a></p>\n<p>{}</p>\n\
-         <p>Add one of these URLs to your feed reader{with}:</p>\n<ul>\n{feeds}</ul>\n\
+        "{}<h1>{title}</h1>\n<p><a href=\"{}\">@{name}</a></p>\n<p>{}</p>\n{feeds}\
          <h2>Newest posts</h2>\n<ul>\n{posts}</ul>\n<p><a href=\"./\">Another channel</a></p>\n",
         icon.unwrap_or_default(),
         escape(&feed.home_url),
         escape(&feed.description).replace('\n', "<br>"),
     );
     html_page(&feed.title, &head, &body)
+}
+
+/// `/{channel},{channel}`: the URLs of the feeds of several channels.
+pub(super) fn several_channels(state: &AppState, base_url: &BaseUrl, names: &[ChannelName]) -> Response {
+    let title = format!("{} channels", names.len());
+    let (head, feeds) = feed_links(state, base_url, names, &title);
+    let item = |name: &ChannelName| format!("<li><a href=\"{name}\">@{name}</a></li>\n");
+    let items: String = names.iter().map(item).collect();
+    let body = format!(
+        "<h1>{title} in one feed</h1>\n<ul>\n{items}</ul>\n{feeds}<p><a href=\"./\">Another channel</a></p>\n"
+    );
+    page(state, html_page(&title, &head, &body))
+}
+
+/// Returns the links to the feeds of channels for the page's head, and the list of their URLs. The title is HTML.
+fn feed_links(state: &AppState, base_url: &BaseUrl, names: &[ChannelName], title: &str) -> (String, String) {
+    // Relative, so that a token in the path is kept.
+    let href =
+        |format: Format| canonical::path_of_all(names, Some(format)).trim_start_matches('/').to_owned();
+    let url = |format: Format| escape(&base_url.with_path(&canonical::path_of_all(names, Some(format))));
+    let link = |format: Format| {
+        let mime_type = format.content_type().split(';').next().unwrap_or_default();
+        let (label, href) = (label(format), href(format));
+        format!("<link rel=\"alternate\" type=\"{mime_type}\" title=\"{title} ({label})\" href=\"{href}\">\n")
+    };
+    let item = |format: Format| {
+        format!("<li>{}: <a href=\"{}\">{}</a></li>\n", label(format), href(format), url(format))
+    };
+    let head = Format::ALL.into_iter().map(link).collect();
+    let list: String = Format::ALL.into_iter().map(item).collect();
+    let with = if state.access.has_tokens() { ", with your token as the password" } else { "" };
+    (head, format!("<p>Add one of these URLs to your feed reader{with}:</p>\n<ul>\n{list}</ul>\n"))
 }
 
 fn home_body(base_url: &str) -> String {

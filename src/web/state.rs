@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
+use super::canonical::{self, MAX_CHANNELS};
 use super::channel_filter::ChannelFilter;
 use super::client_permits::ClientPermits;
 use super::error::Error;
@@ -31,6 +32,7 @@ pub(super) const MAX_REQUESTS: u32 = 2048;
 
 /// Requests in flight of one client behind a trusted proxy.
 pub(super) const MAX_REQUESTS_PER_CLIENT: usize = 64;
+
 /// Lists of subscriptions that are received and converted at a time, each of some megabytes.
 const MAX_CONVERSIONS: usize = 8;
 
@@ -133,6 +135,21 @@ impl AppState {
         let name = parse_channel(typed)?;
         self.check_served(&name)?;
         Ok(name)
+    }
+
+    /// Parses the comma-separated channels of a feed, and checks that they are served. They are sorted as in the canonical
+    /// path; there is at least one.
+    pub(super) fn parse_channels(&self, typed: &str) -> Result<Vec<ChannelName>, Error> {
+        if !typed.contains(',') {
+            return Ok(vec![self.parse_channel(typed)?]);
+        }
+        let names = typed.split(',').filter(|typed| !typed.trim().is_empty());
+        let names = canonical::sorted(names.map(|name| self.parse_channel(name)).collect::<Result<_, _>>()?);
+        match names.len() {
+            0 => Ok(vec![self.parse_channel(typed)?]),
+            1..=MAX_CHANNELS => Ok(names),
+            n => Err(Error::TooManyChannels(n)),
+        }
     }
 
     /// Checks that a channel is served under this name.

@@ -11,6 +11,7 @@ mod moved;
 mod options;
 mod outages;
 mod restarts;
+mod several_channels;
 mod shutdown;
 mod stale;
 mod thundering_herd;
