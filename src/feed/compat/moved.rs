@@ -125,7 +125,9 @@ impl Moved {
     /// Returns the canonical path of the feed, or of the channel's page.
     #[must_use]
     pub fn path(&self) -> String {
-        let names = self.channels.iter().map(|name| name.as_str().to_ascii_lowercase()).collect::<Vec<_>>();
+        let mut names: Vec<String> =
+            self.channels.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
+        names.sort();
         let names = names.join(",");
         self.format.map_or_else(|| format!("/{names}"), |format| format!("/{names}/{}", format.name()))
     }

@@ -161,8 +161,8 @@ fn feeds_with_different_options_are_merged_without_them() {
         (same.path_and_query().as_str(), same.lost.len()),
         ("/harbour_news,tidewatch/json?limit=5", 0)
     );
-    let other = moved(&url("rsshub%3A%2F%2Ftelegram%2Fchannel%2Ftidewatch"), &[]);
-    assert_eq!(other.path_and_query(), "/harbour_news,tidewatch/json");
+    let other = moved(&url("rsshub%3A%2F%2Ftelegram%2Fchannel%2FBlue_Lamp"), &[]);
+    assert_eq!(other.path_and_query(), "/blue_lamp,harbour_news/json");
     assert_eq!(other.lost, ["limit"]);
 }
 

@@ -118,6 +118,11 @@ fn urls_have_one_canonical_form() {
         ("/heron,heron/rss", "../heron/rss"),
         ("/kettle,heron", "heron,kettle"),
         ("/heron,heron", "heron"),
+        (
+            "/?action=display&bridge=FeedMerge&format=Mrss&feed_1=rsshub%3A%2F%2Ftelegram%2Fchannel%2Fkettle\
+             &feed_2=rsshub%3A%2F%2Ftelegram%2Fchannel%2FHeron",
+            "heron,kettle/rss",
+        ),
     ] {
         let answer = app.get(target);
         assert_eq!((answer.status, answer.header("Location")), (301, Some(location)), "{target}");
