@@ -112,7 +112,7 @@ async fn channel_page(
     }
 }
 
-/// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It takes two cache lookups
+/// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It only looks into caches
 /// and cannot fail, so it needs neither limits nor the panic handler. No filter is compiled: the rendered feed of an
 /// invalid one does not exist.
 pub(super) fn cached_response<B>(
