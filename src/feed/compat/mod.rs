@@ -118,7 +118,8 @@ impl FromStr for MovedFrom {
 ///
 /// See [`CompatError`].
 pub fn parse(path: &str, query: &str) -> Result<Option<Moved>, CompatError> {
-    OldUrl { site: None, path, query, named: &[], depth: 0 }.parse()
+    let moved = OldUrl { site: None, path, query, named: &[], depth: 0 }.parse()?;
+    Ok(moved.map(Moved::validated))
 }
 
 /// Parses the URL of a subscription; see [`parse`]. On other hosts, `/rss/NAME` may be anything, so it needs more evidence.
@@ -127,7 +128,7 @@ pub fn parse(path: &str, query: &str) -> Result<Option<Moved>, CompatError> {
 ///
 /// See [`CompatError`].
 pub fn parse_url(url: &str, named: &[MovedFrom]) -> Result<Option<Moved>, CompatError> {
-    parse_nested(url, named, 0)
+    Ok(parse_nested(url, named, 0)?.map(Moved::validated))
 }
 
 /// Returns the access token in a URL of another bridge.

@@ -1,9 +1,12 @@
 //! The feed that an old URL means.
 
+use std::mem;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::table::Ids;
-use crate::feed::Format;
+use crate::feed::options::FeedOptions;
+use crate::feed::{Format, filter};
 use crate::model::channel::ChannelName;
 use crate::telegram::url::channel_url;
 
@@ -19,6 +22,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Options whose values are lists.
 const LISTS: [&str; 3] = ["hide", "without", "tag"];
+
+/// Filters that are looked at. A feed accepts fewer patterns.
+const MAX_FILTERS: usize = 32;
 
 /// Parameters without a counterpart that are named.
 const MAX_LOST: usize = 16;
@@ -111,6 +117,25 @@ impl Moved {
     pub(super) fn nested(mut self, format: Option<Format>) -> Self {
         self.options.retain(|(option, _)| *option != "ids");
         Self { format, token: None, ..self }
+    }
+
+    /// Drops the filters that no feed accepts, such as expressions with look-around: they have no counterpart.
+    pub(super) fn validated(mut self) -> Self {
+        let is_accepted = |moved: &Self| {
+            FeedOptions::parse(&moved.query()).is_ok_and(|options| filter::Filter::new(&options).is_ok())
+        };
+        if self.filters.is_empty() || is_accepted(&self) {
+            return self;
+        }
+        for (n, filter) in mem::take(&mut self.filters).into_iter().enumerate() {
+            let option = filter.option;
+            self.filters.push(filter);
+            if n >= MAX_FILTERS || !is_accepted(&self) {
+                self.filters.pop();
+                self.lose(option);
+            }
+        }
+        self
     }
 
     /// Notes a parameter that has no counterpart.

@@ -45,6 +45,18 @@ fn every_rule_does_what_its_example_says() {
 }
 
 #[test]
+fn filters_that_no_feed_accepts_are_lost() {
+    let long = "word|".repeat(200);
+    for filter in ["(?=x)", "(?<!x)y", "(a)\\1", "a{100}", "(((", &long] {
+        let encoded: String = url::form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+        let moved =
+            moved(&format!("https://h/telegram/channel/harbour_news?filterout={encoded}&filter=tide"), &[]);
+        assert_eq!(moved.query(), "match=/tide/&case=sensitive", "{filter}");
+        assert_eq!(moved.lost, ["exclude"], "{filter}");
+    }
+}
+
+#[test]
 fn ids_follow_the_named_bridge() {
     for (url, named, ids) in [
         ("https://h/telegram/channel/Harbour_News", "rsshub-session", "ids=preview"),
