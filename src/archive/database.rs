@@ -26,6 +26,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a file is checked when it is opened. Damage that this check does not reach is found when it is read.
 const CHECK_TIME_LIMIT: Duration = Duration::from_millis(500);
 
+/// Installs the database drivers, which may happen only once.
+static DRIVERS: Once = Once::new();
+
 /// Settings of each SQLite connection: other processes may read and write too, a killed process loses nothing that was
 /// committed, and deleted rows free disk space.
 const SQLITE_PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
@@ -49,7 +52,6 @@ pub(super) struct Database {
 impl Database {
     /// Opens a database and migrates it.
     pub(super) async fn open(location: &Location) -> Result<Self, ArchiveError> {
-        static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let _open_lock = match location {
             Location::File(file) => data_dir::lock_for_open(file).await,
@@ -292,4 +294,24 @@ pub(super) async fn probe_schema(file: &Path) -> Result<SchemaProbe, ArchiveErro
     let (n_tables, n_ours) = sqlx::query_as(tables).fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(SchemaProbe { n_tables, n_ours })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As after an I/O error, which ends a transaction in SQLite but not for the driver.
+    #[tokio::test]
+    async fn connection_whose_transaction_ended_on_its_own_is_replaced() {
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let file = std::env::temp_dir().join(format!("telewire-transaction-{}.sqlite", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let pool = sqlite_pool(&file_url(&file), 1).await.unwrap();
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        transaction.execute("ROLLBACK").await.unwrap();
+        assert!(transaction.commit().await.is_err());
+        pool.begin_with("BEGIN IMMEDIATE").await.unwrap().commit().await.unwrap();
+        pool.close().await;
+        std::fs::remove_file(&file).unwrap();
+    }
 }
