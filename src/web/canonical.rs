@@ -36,7 +36,7 @@ pub(crate) fn path(name: &ChannelName, format: Option<Format>) -> String {
     path_of_all(slice::from_ref(name), format)
 }
 
-/// Returns the canonical path of a feed of channels, or of their page. The names are [sorted](sorted).
+/// Returns the canonical path of a feed of channels, or of their page. The names are [sorted].
 pub(super) fn path_of_all(names: &[ChannelName], format: Option<Format>) -> String {
     let names: Vec<String> = names.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
     let names = names.join(",");
