@@ -184,10 +184,13 @@ impl Followed {
 
     /// Records a visit. Returns whether the channel was refreshed for it.
     pub(super) fn visit(&mut self, name: &ChannelName, reader: u64, now: Timestamp) -> bool {
-        if !self.channels.contains_key(name) && self.channels.len() >= MAX_CHANNELS {
-            return false;
-        }
-        let channel = self.channels.entry(name.clone()).or_default();
+        // Every request for a feed passes here, so a known channel costs one lookup and no copy of its name.
+        let is_full = self.channels.len() >= MAX_CHANNELS;
+        let channel = match self.channels.get_mut(name) {
+            Some(channel) => channel,
+            None if is_full => return false,
+            None => self.channels.entry(name.clone()).or_default(),
+        };
         let reader = channel.reader(reader, now);
         let before = reader.next;
         reader.visit(now);

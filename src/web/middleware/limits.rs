@@ -1,4 +1,5 @@
-//! Limits of every request's head, and of the routes that serve feeds and pages: requests in flight, also of one client, and time per request.
+//! Limits of every request's head, and of the routes that serve feeds and pages: requests in flight, also of one client, and
+//! time per request.
 
 use std::sync::Arc;
 use std::time::Duration;
