@@ -10,8 +10,8 @@
 //!
 //! # The modules, lowest layer first
 //!
-//! - [`clock`], `compressed_json`, `cpu_pool`, [`metrics`], [`shutdown`]: the process's time, encoding, cores, counters and
-//!   signals.
+//! - [`clock`], `compressed_json`, `cpu_pool`, [`language`], [`metrics`], [`shutdown`]: the process's time, encoding, cores,
+//!   words, counters and signals.
 //! - `resilience`: backoff, circuit breaker, single flight, tally.
 //! - [`model`]: channels, posts, rich text, media files, feed pages. Plain data.
 //! - [`net`]: the HTTP client and its SSRF protection.
@@ -51,6 +51,7 @@ mod compressed_json;
 pub mod config;
 mod cpu_pool;
 pub mod feed;
+pub mod language;
 pub mod media;
 pub mod metrics;
 pub mod model;

@@ -33,7 +33,7 @@ const ALLOWED_FILES: [(&str, &[&str], &str); 13] = [
 
 /// The layers, lowest first. A module imports only its own submodules and modules of lower layers.
 const LAYERS: [&[&str]; 13] = [
-    &["clock", "compressed_json", "cpu_pool", "metrics", "shutdown"],
+    &["clock", "compressed_json", "cpu_pool", "language", "metrics", "shutdown"],
     &["resilience"],
     &["model"],
     &["net"],

@@ -1,0 +1,118 @@
+//! The languages of the service's own words, in feeds and on pages. Each language is one file, which the compiler holds
+//! to be complete.
+
+mod en;
+mod fa;
+mod ru;
+mod words;
+mod zh;
+
+pub use words::{CountedNoun, FeedWords, PageWords, Words};
+
+/// A language of the service's own words. Posts stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// Russian.
+    Russian,
+    /// Persian, which is written from right to left.
+    Persian,
+    /// Simplified Chinese.
+    Chinese,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 4] = [Self::English, Self::Russian, Self::Persian, Self::Chinese];
+
+    /// Returns the primary subtag (RFC 5646), as in `lang=ru`.
+    #[must_use]
+    pub const fn subtag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Russian => "ru",
+            Self::Persian => "fa",
+            Self::Chinese => "zh",
+        }
+    }
+
+    /// Returns the language with a primary subtag, in any case.
+    #[must_use]
+    pub fn from_subtag(subtag: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.subtag().eq_ignore_ascii_case(subtag))
+    }
+
+    /// Returns the language tag (RFC 5646), which names the script where the subtag is not enough.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh-Hans",
+            language => language.subtag(),
+        }
+    }
+
+    /// Returns whether the language is written from right to left.
+    #[must_use]
+    pub const fn is_right_to_left(self) -> bool {
+        matches!(self, Self::Persian)
+    }
+
+    /// Returns the words of the language.
+    #[must_use]
+    pub const fn words(self) -> &'static Words {
+        match self {
+            Self::English => &en::WORDS,
+            Self::Russian => &ru::WORDS,
+            Self::Persian => &fa::WORDS,
+            Self::Chinese => &zh::WORDS,
+        }
+    }
+
+    /// Returns a number with its noun, as in "3 posts".
+    #[must_use]
+    pub fn counted(self, n: u64, noun: &CountedNoun) -> String {
+        let form = match self {
+            Self::English if n == 1 => noun.one,
+            Self::Russian => match (n % 10, n % 100) {
+                (1, tens) if tens != 11 => noun.one,
+                (2..=4, tens) if !(12..=14).contains(&tens) => noun.few,
+                _ => noun.many,
+            },
+            _ => noun.many,
+        };
+        form.replace("{}", &n.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nouns_have_the_form_of_their_number() {
+        let noun = CountedNoun { one: "{} пост", few: "{} поста", many: "{} постов" };
+        for (n, text) in [
+            (1, "1 пост"),
+            (2, "2 поста"),
+            (5, "5 постов"),
+            (11, "11 постов"),
+            (12, "12 постов"),
+            (21, "21 пост"),
+            (111, "111 постов"),
+            (0, "0 постов"),
+        ] {
+            assert_eq!(Language::Russian.counted(n, &noun), text);
+        }
+        let noun = CountedNoun { one: "{} post", few: "", many: "{} posts" };
+        assert_eq!(Language::English.counted(1, &noun), "1 post");
+        assert_eq!(Language::English.counted(2, &noun), "2 posts");
+    }
+
+    #[test]
+    fn languages_are_found_by_their_subtag() {
+        assert_eq!(Language::from_subtag("RU"), Some(Language::Russian));
+        assert_eq!(Language::from_subtag("de"), None);
+    }
+}
