@@ -86,6 +86,18 @@ impl Language {
     }
 }
 
+/// Returns a text with its `{}` replaced by values, in this order.
+#[must_use]
+pub fn fill(text: &str, values: &[&str]) -> String {
+    let mut parts = text.split("{}");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for (part, value) in parts.zip(values) {
+        filled.push_str(value);
+        filled.push_str(part);
+    }
+    filled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +120,12 @@ mod tests {
         let noun = CountedNoun { one: "{} post", few: "", many: "{} posts" };
         assert_eq!(Language::English.counted(1, &noun), "1 post");
         assert_eq!(Language::English.counted(2, &noun), "2 posts");
+    }
+
+    #[test]
+    fn values_are_filled_in_order() {
+        assert_eq!(fill("{} of {} posts", &["3", "20"]), "3 of 20 posts");
+        assert_eq!(fill("no place", &["3"]), "no place");
     }
 
     #[test]

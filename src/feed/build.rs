@@ -55,6 +55,12 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
     }
 }
 
+/// Returns the channel's description as sanitized HTML.
+#[must_use]
+pub fn about(channel: &Channel) -> String {
+    body::description(&channel.about)
+}
+
 /// Returns the channel's description line by line, preceded by Telegram's warning and by the reason why there are no
 /// entries, and followed by a note that its name was another channel's. Of several blank lines in a row one is kept.
 fn description(channel: &Channel, is_empty: bool) -> String {
@@ -103,5 +109,6 @@ fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
             .collect(),
         media: enclosure::enclosures(post, links),
         source: None,
+        post: Some(post.id),
     }
 }

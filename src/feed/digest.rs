@@ -88,6 +88,7 @@ fn digest(
         categories: categories.cloned().collect(),
         media: Vec::new(),
         source: None,
+        post: None,
     }
 }
 

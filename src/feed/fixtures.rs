@@ -71,6 +71,7 @@ pub(super) fn entry(text: &str) -> Entry {
         categories: vec![text.into()],
         media: Vec::new(),
         source: None,
+        post: None,
     }
 }
 

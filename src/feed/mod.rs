@@ -32,9 +32,9 @@ mod xml;
 
 use jiff::Timestamp;
 
-use crate::model::post::Size;
+use crate::model::post::{PostId, Size};
 
-pub use build::build;
+pub use build::{about, build};
 
 /// A channel as a feed, independent of the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Entry {
     pub media: Vec<Enclosure>,
     /// The channel's own feed, in a feed of several channels.
     pub source: Option<Source>,
+    /// The post; `None` for a digest of several posts.
+    pub post: Option<PostId>,
 }
 
 /// The feed that an entry comes from.
@@ -178,6 +180,16 @@ impl Format {
             Self::Rss => "rss",
             Self::Atom => "atom",
             Self::Json => "json",
+        }
+    }
+
+    /// Returns the name that people know the format by.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rss => "RSS",
+            Self::Atom => "Atom",
+            Self::Json => "JSON Feed",
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Selection {
     pub newest: Option<Timestamp>,
     /// When another selection would result from the same posts.
     pub expires: Option<Timestamp>,
+    /// The number of posts that the scan looked at.
+    pub n_looked_at: usize,
 }
 
 impl From<Snapshot> for Selection {
@@ -191,9 +193,9 @@ impl Scan {
             self.posts.truncate(n_posts);
             self.lowest = lowest;
         }
-        let Self { posts, lowest, newest, has_older, expires, .. } = self;
+        let Self { posts, lowest, newest, has_older, expires, n_looked_at, .. } = self;
         let next = lowest.filter(|_| has_older);
-        Selection { channel, posts, deletions: Vec::new(), next, newest, expires }
+        Selection { channel, posts, deletions: Vec::new(), next, newest, expires, n_looked_at }
     }
 }
 

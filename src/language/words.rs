@@ -31,5 +31,107 @@ pub struct FeedWords {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each field is named after its English words")]
 pub struct PageWords {
+    pub skip_to_content: &'static str,
+    pub language: &'static str,
+    pub source_code: &'static str,
+    pub channel_label: &'static str,
+    pub channel_placeholder: &'static str,
+    pub open_channel: &'static str,
+    pub tagline: &'static str,
+    pub introduction: &'static str,
+    pub example: &'static str,
+    pub with_token: &'static str,
+    pub moving_in: &'static str,
+    pub moving_in_text: &'static str,
+    pub opml_file: &'static str,
+    pub moved_from: &'static str,
+    pub convert: &'static str,
+    pub bookmarklet: &'static str,
+    pub bookmarklet_text: &'static str,
+    pub bookmarklet_name: &'static str,
+    pub channels_here: &'static str,
+    pub status: &'static str,
+    pub not_a_channel: &'static str,
+    pub not_a_channel_advice: &'static [&'static str],
+    pub no_channel: &'static str,
+    pub no_channel_advice: &'static [&'static str],
+    pub no_answer: &'static str,
+    pub no_answer_advice: &'static [&'static str],
+    pub token_needed: &'static str,
+    pub token_needed_advice: &'static [&'static str],
+    pub not_allowed: &'static str,
+    pub not_allowed_advice: &'static [&'static str],
+    pub no_page: &'static str,
+    pub no_page_advice: &'static [&'static str],
+    pub wrong_url: &'static str,
+    pub wrong_url_advice: &'static [&'static str],
+    pub internal_error: &'static str,
+    pub internal_error_advice: &'static [&'static str],
     pub posts: CountedNoun,
+    pub channels: CountedNoun,
+    pub subscribers: CountedNoun,
+    pub photos: CountedNoun,
+    pub videos: CountedNoun,
+    pub files: CountedNoun,
+    pub links: CountedNoun,
+    pub verified: &'static str,
+    pub open_in_telegram: &'static str,
+    pub search: &'static str,
+    pub search_button: &'static str,
+    pub no_posts: &'static str,
+    pub passing: &'static str,
+    pub show_all: &'static str,
+    pub older: &'static str,
+    pub newer: &'static str,
+    pub newest: &'static str,
+    pub edited: &'static str,
+    pub post_title: &'static str,
+    pub in_channel: &'static str,
+    pub gone: &'static str,
+    pub versions: &'static str,
+    pub until: &'static str,
+    pub not_stored: &'static str,
+    pub not_stored_text: &'static str,
+    pub all_posts: &'static str,
+    pub feed: &'static str,
+    pub feed_help: &'static str,
+    pub copy: &'static str,
+    pub copied: &'static str,
+    pub format: &'static str,
+    pub subscribe_with: &'static str,
+    pub feed_reader: &'static str,
+    pub own_host: &'static str,
+    pub own_host_help: &'static str,
+    pub options: &'static str,
+    pub filters: &'static str,
+    pub appearance: &'static str,
+    pub entries: &'static str,
+    pub apply: &'static str,
+    pub reset: &'static str,
+    pub default_value: &'static str,
+    pub feeds_with_token: &'static str,
+    /// The labels of feed options, by their names.
+    pub option_labels: &'static [(&'static str, &'static str)],
+    /// The labels of the values of options: by the option and the value, as in `case=sensitive`, or by the value alone.
+    pub value_labels: &'static [(&'static str, &'static str)],
+}
+
+impl PageWords {
+    /// Returns the label of a feed option; its name if it has none.
+    #[must_use]
+    pub fn option<'a>(&self, name: &'a str) -> &'a str {
+        find(self.option_labels, name).unwrap_or(name)
+    }
+
+    /// Returns the label of a value of a feed option; the value itself if it has none.
+    #[must_use]
+    pub fn value<'a>(&self, option: &str, value: &'a str) -> &'a str {
+        find(self.value_labels, &format!("{option}={value}"))
+            .or_else(|| find(self.value_labels, value))
+            .unwrap_or(value)
+    }
+}
+
+fn find(labels: &'static [(&'static str, &'static str)], name: &str) -> Option<&'static str> {
+    labels.iter().find(|(labelled, _)| *labelled == name).map(|(_, label)| *label)
 }

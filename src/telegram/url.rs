@@ -63,6 +63,15 @@ pub fn post_url(name: &str, id: PostId) -> String {
     format!("https://{}/{name}/{id}", PREVIEW_HOSTS[0])
 }
 
+/// Returns `name/ID` of a post's permalink, with the name in lower case; `None` for any other URL.
+#[must_use]
+pub fn post_path(url: &str) -> Option<String> {
+    let path = url.strip_prefix("https://")?.strip_prefix(PREVIEW_HOSTS[0])?.strip_prefix('/')?;
+    let (name, id) = path.split(['?', '#']).next()?.split_once('/')?;
+    let id = id.parse().ok().and_then(PostId::new)?;
+    Some(format!("{}/{id}", ChannelName::new(name)?.as_str().to_ascii_lowercase()))
+}
+
 /// Returns the URL of one item of an album. `permalink` is the album's.
 #[must_use]
 pub fn item_url(permalink: &str, item: PostId) -> String {

@@ -36,6 +36,13 @@ impl BaseUrl {
         Self([scheme, "://", host].concat())
     }
 
+    /// Returns the URL without its path: the origin (RFC 6454).
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at + 3);
+        self.0[host..].find('/').map_or(&self.0, |end| &self.0[..host + end])
+    }
+
     /// Returns the URL of a path, which must start with a slash.
     #[must_use]
     pub fn with_path(&self, path: &str) -> String {
@@ -46,6 +53,16 @@ impl BaseUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_has_no_path() {
+        for (text, origin) in [
+            ("https://example.org:8080/feeds/a", "https://example.org:8080"),
+            ("http://example.org", "http://example.org"),
+        ] {
+            assert_eq!(text.parse::<BaseUrl>().unwrap().origin(), origin);
+        }
+    }
 
     #[test]
     fn a_trailing_slash_is_removed() {

@@ -62,17 +62,22 @@ impl Validators {
         }
     }
 
-    /// Writes the headers that 200 and 304 responses share.
+    /// Writes the headers that 200 and 304 responses of a channel share.
     pub(super) fn write(&self, headers: &mut HeaderMap, cached: &CachedChannel) {
         headers.reserve(12);
+        self.write_for(headers, cached.max_age);
+        headers.insert(CACHE_STATUS, ascii(cache_status(cached)));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+
+    /// Writes the validators, and for how long a response may be cached.
+    pub(super) fn write_for(&self, headers: &mut HeaderMap, max_age: Duration) {
         headers.insert(ETAG, self.etag.clone());
         headers.extend(self.modified.as_ref().map(|(_, header)| (LAST_MODIFIED, header.clone())));
         // `max-age` is the remaining freshness, so there is no `Age` beside it: caches subtract it (RFC 9111, section 4.2).
         // FreshRSS raises a `max-age` below 800 seconds unless `must-revalidate` is there.
-        let max_age = cached.max_age.min(MAX_AGE).as_secs();
+        let max_age = max_age.min(MAX_AGE).as_secs();
         headers.insert(CACHE_CONTROL, ascii(format!("public, max-age={max_age}, must-revalidate")));
-        headers.insert(CACHE_STATUS, ascii(cache_status(cached)));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -10,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 use super::canonical::MAX_CHANNELS;
-use super::html;
 use crate::channels::{Failure, RefreshError};
 use crate::feed::compat::CompatError;
 use crate::feed::opml::OpmlError;
@@ -116,6 +116,36 @@ pub(super) enum Error {
     Internal,
 }
 
+/// What a person can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advice {
+    /// What was typed names no channel.
+    CheckSpelling,
+    /// Telegram has no public channel with this name.
+    NoChannel,
+    /// Telegram, or the service, cannot answer now.
+    TryLater,
+    /// A token is needed.
+    Token,
+    /// The operator does not allow this.
+    NotAllowed,
+    /// There is no such page.
+    NoPage,
+    /// The URL has a mistake.
+    CheckUrl,
+    /// The cause is in the log.
+    Report,
+}
+
+/// An error that a browser gets as a page.
+#[derive(Clone, Debug)]
+pub(super) struct ErrorPage {
+    /// What a person can do.
+    pub(super) advice: Advice,
+    /// The error, a sentence in English.
+    pub(super) sentence: String,
+}
+
 impl Error {
     /// Returns the status code. For a channel, 404 is used only if Telegram itself says that there is nothing: some readers then stop
     /// polling for days.
@@ -205,10 +235,26 @@ impl Error {
         let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         // Browsers list HTML first; feed readers list it last, if at all.
         if accept.trim_start().starts_with("text/html") {
-            (status, headers, html::respond(html::error_page(status.as_u16(), &sentence))).into_response()
+            // The middleware knows where the page is.
+            let page = ErrorPage { advice: self.advice(), sentence };
+            (status, headers, Extension(page)).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()
+        }
+    }
+
+    /// Returns what a person can do about the error.
+    fn advice(&self) -> Advice {
+        match self {
+            Self::ChannelName(_) => Advice::CheckSpelling,
+            Self::Channel(failure) if failure.error.is_authoritative() => Advice::NoChannel,
+            Self::MissingToken | Self::InvalidToken => Advice::Token,
+            Self::ChannelNotServed | Self::Signature | Self::MediaNotAllowed => Advice::NotAllowed,
+            Self::Internal => Advice::Report,
+            error if error.retry_after().is_some() => Advice::TryLater,
+            error if error.status() == StatusCode::NOT_FOUND => Advice::NoPage,
+            _ => Advice::CheckUrl,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use crate::cpu_pool;
 use crate::feed::options::FeedOptions;
 use crate::feed::{self, Feed, Format};
 use crate::metrics;
-use crate::model::channel::ChannelName;
+use crate::model::channel::{Channel, ChannelName};
 use crate::resilience::single_flight::SingleFlight;
 
 /// Approximate size of an entry beside the feed itself, in bytes.
@@ -56,6 +56,10 @@ type RenderKey = (FeedPath, Variant, Vec<usize>, String);
 /// A feed before it is rendered.
 pub(super) struct LoadedFeed {
     pub(super) feed: Feed,
+    /// The channel; `None` for several channels.
+    pub(super) channel: Option<Channel>,
+    /// The number of posts that were looked at for the feed.
+    pub(super) n_looked_at: usize,
     /// The last visible change that no post's own timestamp shows.
     pub(super) changed: Option<Timestamp>,
     /// When the posts are to be selected again although the snapshots are the same.
@@ -155,6 +159,29 @@ impl FeedCache {
     }
 }
 
+/// Renders a loaded feed.
+type Render = Box<dyn FnOnce(&LoadedFeed) -> Vec<u8> + Send>;
+
+/// How a loaded feed becomes the body of a response.
+pub(super) struct Rendering {
+    /// The headers of responses with this body, which replace general ones.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Returns the body.
+    pub(super) render: Render,
+}
+
+impl From<Format> for Rendering {
+    fn from(format: Format) -> Self {
+        Self {
+            headers: vec![
+                (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+                (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            ],
+            render: Box::new(move |loaded| feed::render(&loaded.feed, format)),
+        }
+    }
+}
+
 /// Returns the channel that is to be read again first, which decides how long a feed may be cached.
 pub(super) fn soonest(cached: impl IntoIterator<Item = CachedChannel>) -> Option<CachedChannel> {
     cached.into_iter().min_by_key(|cached| cached.max_age)
@@ -165,7 +192,7 @@ pub(super) struct RenderRequest {
     pub(super) path: FeedPath,
     /// The names that the channels were requested by.
     pub(super) channels: Vec<ChannelName>,
-    pub(super) format: Format,
+    pub(super) rendering: Rendering,
     pub(super) variant: Variant,
     /// What the feed says about channels that it has no posts of, besides what it has of the others.
     pub(super) note: String,
@@ -182,7 +209,7 @@ pub(super) fn feed_path(path: &str, options: &FeedOptions) -> FeedPath {
 /// A rendered feed.
 pub(super) struct RenderedFeed {
     channels: Vec<ChannelName>,
-    format: Format,
+    headers: Vec<(HeaderName, HeaderValue)>,
     variant: Variant,
     note: String,
     body: Bytes,
@@ -199,13 +226,14 @@ impl RenderedFeed {
         snapshots: Vec<Weak<CompressedSnapshot>>,
         loaded: &LoadedFeed,
     ) -> io::Result<Self> {
-        let RenderRequest { channels, format, variant, note, has_last_modified, .. } = request;
+        let RenderRequest { channels, rendering, variant, note, has_last_modified, .. } = request;
         let LoadedFeed { feed, changed, expires, .. } = loaded;
-        let body = feed::render(feed, format);
+        let body = (rendering.render)(loaded);
         let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
         let validators = Validators::new(&body, has_last_modified.then_some(modified), clock::now());
         let body = variant.encoding.encode(body)?;
-        Ok(Self { channels, format, variant, note, body, validators, expires: *expires, snapshots })
+        let headers = rendering.headers;
+        Ok(Self { channels, headers, variant, note, body, validators, expires: *expires, snapshots })
     }
 
     /// Returns the names that the channels were requested by.
@@ -234,8 +262,9 @@ impl RenderedFeed {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
         if let Some(name) = self.variant.encoding.name() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }
@@ -289,14 +318,22 @@ mod tests {
             let request = RenderRequest {
                 path: "/sample/rss".into(),
                 channels: vec![snapshot.channel().clone()],
-                format: Format::Rss,
+                rendering: Format::Rss.into(),
                 variant,
                 note: String::new(),
                 has_last_modified: false,
             };
             let feed = feed::build(&snapshot.decompress().unwrap().into(), &context);
-            let load =
-                || async { Ok(LoadedFeed { feed, changed: None, expires: None, is_incomplete: false }) };
+            let load = || async {
+                Ok(LoadedFeed {
+                    feed,
+                    channel: None,
+                    n_looked_at: 0,
+                    changed: None,
+                    expires: None,
+                    is_incomplete: false,
+                })
+            };
             let feed = cache.get_or_render(request, slice::from_ref(&snapshot), load).await;
             let feed = feed.unwrap_or_else(|err| panic!("{err}"));
             assert!(feed.is_of([&snapshot]) && cache.get("/sample/rss", &host(n)).is_some());

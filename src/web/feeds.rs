@@ -63,7 +63,7 @@ async fn route(
         return Err(Error::NotFound);
     }
     let Some((name, format)) = canonical::split_format(typed) else {
-        return channel_page(state, typed, context, uri).await;
+        return channel_page(state, typed, context, uri, headers).await;
     };
     let names = state.parse_channels(name)?;
     let path = canonical::path_of_all(&names, Some(format));
@@ -90,6 +90,7 @@ async fn channel_page(
     typed: &str,
     context: &RequestContext,
     uri: &Uri,
+    headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let names = state.parse_channels(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
@@ -107,8 +108,8 @@ async fn channel_page(
         return Ok(redirect);
     }
     match names.as_slice() {
-        [name] => pages::channel(state, context, name).await,
-        names => Ok(pages::several_channels(state, &context.base_url, names)),
+        [name] => pages::channel::answer(state, context, name, uri, headers).await,
+        names => Ok(pages::several::answer(state, context, names, uri, headers)),
     }
 }
 
@@ -210,7 +211,7 @@ impl FeedRequest<'_> {
         let request = RenderRequest {
             path: feed_path(&canonical::path(&name, Some(format)), &options),
             channels: vec![name],
-            format,
+            rendering: format.into(),
             variant,
             note: String::new(),
             // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::cpu_pool;
 use crate::feed;
 use crate::feed::context::FeedContext;
-use crate::feed::select::Scan;
+use crate::feed::select::{Scan, Selection};
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
 use crate::model::post::Snapshot;
@@ -35,9 +35,12 @@ pub(super) async fn newest(
     context: FeedContext,
 ) -> io::Result<LoadedFeed> {
     let (changed, n_bytes) = (snapshot.changed(), snapshot.json_len());
-    let build = move || Ok(feed::build(&snapshot.decompress()?.into(), &context));
-    let feed = cpu_pool::try_run(n_bytes, build).await?;
-    Ok(LoadedFeed { feed, changed, expires: None, is_incomplete: false })
+    let build = move || {
+        let selection = snapshot.decompress()?.into();
+        Ok((feed::build(&selection, &context), selection))
+    };
+    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(n_bytes, build).await?;
+    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires: None, is_incomplete: false })
 }
 
 /// Selects the posts of a feed and builds it. Older posts come from the archive; Telegram is not asked for them, because a filter may
@@ -89,7 +92,7 @@ pub(super) async fn select(
     let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
     let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
-    let build = move || Ok(feed::build(&selection, &context));
-    let feed = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
-    Ok(LoadedFeed { feed, changed, expires, is_incomplete })
+    let build = move || Ok((feed::build(&selection, &context), selection));
+    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete })
 }

@@ -15,7 +15,6 @@ mod error;
 mod feed_cache;
 mod feeds;
 mod health;
-mod html;
 mod lookback;
 mod media;
 mod middleware;

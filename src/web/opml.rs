@@ -27,15 +27,6 @@ use crate::model::channel::ChannelName;
 /// Bytes of a form around its file.
 const FORM_OVERHEAD: usize = 64 << 10;
 
-/// The form on the home page. Its URL is relative, so that a token in the path is kept.
-pub(super) const FORM: &str = "<h2>Moving in</h2>\n\
-    <p>Give the OPML file of your feed reader, and get it back with the Telegram feeds of RSSHub, RSS-Bridge and others \
-    as feeds of this server. Everything else in it stays as it is.</p>\n\
-    <form method=\"post\" action=\"-/opml\" enctype=\"multipart/form-data\">\n\
-    <p><label>OPML file: <input type=\"file\" name=\"opml\" accept=\".opml,.xml\" required></label></p>\n\
-    <p><label>Moved from (for some bridges): <input name=\"moved-from\" placeholder=\"tgfeed\" size=\"40\"></label> \
-    <button>Convert</button></p>\n</form>\n";
-
 /// The handlers of this page.
 pub(super) fn route() -> MethodRouter<Arc<AppState>> {
     get(list).post(convert).layer(DefaultBodyLimit::max(MAX_OPML_BYTES + FORM_OVERHEAD))

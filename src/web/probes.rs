@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::routing::{MethodRouter, get};
 
+use super::pages::assets::{ICON_SVG, ICON_TYPE};
 use super::state::AppState;
 
 /// First path segments that readers and crawlers try; none of them is a channel.
@@ -34,11 +35,6 @@ const EXTENSIONS: [&str; 13] =
 /// Crawlers have no use for feeds, and their requests would use up the rate limit of requests to Telegram.
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
-/// The icon: a wire that ends in a signal.
-const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 32 32\"><rect width=\"32\" height=\"32\" rx=\"7\" \
-    fill=\"#1f6feb\"/><g fill=\"none\" stroke=\"#fff\" stroke-width=\"3\" stroke-linecap=\"round\"><path d=\"M7 25c8 0 4-9 12-9\"/>\
-    <path d=\"M19 10a6 6 0 0 1 0 12M19 5a11 11 0 0 1 0 22\"/></g></svg>\n";
-
 /// Returns whether a path is a probe. Such paths are answered with 404 without asking Telegram.
 pub(super) fn is_probe(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -51,7 +47,7 @@ pub(super) fn is_probe(path: &str) -> bool {
 
 /// The routes of the icon and of `robots.txt`.
 pub(super) fn routes() -> Router<Arc<AppState>> {
-    let icon = static_file("image/svg+xml", ICON);
+    let icon = static_file(ICON_TYPE, ICON_SVG);
     let robots = static_file("text/plain; charset=utf-8", ROBOTS);
     Router::new().route("/favicon.ico", icon.clone()).route("/favicon.svg", icon).route("/robots.txt", robots)
 }

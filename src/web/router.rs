@@ -24,7 +24,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
         health_routes().merge(metrics_routes())
     };
     let feeds = Router::new()
-        .route("/", get(pages::home))
+        .route("/", get(pages::home::answer))
         .route(OPML_PATH, opml::route())
         .route(RADAR_RULES_PATH, get(compat::radar_rules))
         .route("/{*path}", get(feeds::answer));
@@ -33,6 +33,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     with_panic_handler(with_limits(feeds, state), state)
         .merge(with_panic_handler(media, state))
         .merge(probes::routes())
+        .merge(pages::assets::routes())
         .merge(service)
         .method_not_allowed_fallback(unrouted)
         .fallback(unrouted)

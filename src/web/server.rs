@@ -111,14 +111,17 @@ where
 
 /// Serves metrics and health checks on their own listener for as long as the process runs.
 pub async fn serve_metrics(listener: TcpListener, state: Arc<AppState>) {
-    let router = metrics_router(state);
+    let router = metrics_router(Arc::clone(&state));
     let connections = Connections::new(MAX_METRICS_CONNECTIONS);
     let (_draining, is_draining) = watch::channel(false);
     loop {
         let (stream, _) = next_connection(&listener).await;
         if let Some(connection) = connections.admit(None) {
-            let router = router.clone();
-            let answer = move |request| middleware::call(router.clone(), request);
+            let (state, router) = (Arc::clone(&state), router.clone());
+            let answer = move |request| {
+                let (state, router) = (Arc::clone(&state), router.clone());
+                async move { middleware::call(&state, router, request).await }
+            };
             tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
         }
     }

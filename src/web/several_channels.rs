@@ -59,7 +59,7 @@ pub(super) async fn feed(
     let request = RenderRequest {
         path: feed_path(&path, &options),
         channels: names.clone(),
-        format,
+        rendering: format.into(),
         variant: Variant::of(context, headers),
         note: note.clone(),
         // A channel that comes later may have only older posts.
@@ -91,7 +91,14 @@ pub(super) async fn feed(
             };
             feed = cpu_pool::try_run(n_bytes, add).await?;
         }
-        Ok(LoadedFeed { feed: combined::finish(feed), changed: None, expires, is_incomplete })
+        Ok(LoadedFeed {
+            feed: combined::finish(feed),
+            channel: None,
+            n_looked_at: 0,
+            changed: None,
+            expires,
+            is_incomplete,
+        })
     };
     let feed = state.feeds.get_or_render(request, &snapshots, load).await?;
     let mut answer = soonest(read.into_iter().map(|(_, cached)| cached)).ok_or(Error::Internal)?;

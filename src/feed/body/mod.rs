@@ -16,6 +16,7 @@ use crate::model::media_file::MediaSlot;
 use crate::model::post::{
     Document, Forward, LinkPreview, Media, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
 };
+use crate::model::rich_text::RichText;
 
 /// Returns the whole post as sanitized HTML; never empty.
 pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
@@ -65,6 +66,13 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
             html::link(out, "See the post in Telegram", Some(&post.permalink));
         });
     }
+    sanitize(out.trim_end())
+}
+
+/// Returns a channel's description as sanitized HTML.
+pub(super) fn description(about: &RichText) -> String {
+    let mut out = String::new();
+    rich_text::write(&mut out, about, &|_, _, _| ());
     sanitize(out.trim_end())
 }
 
@@ -216,7 +224,7 @@ mod tests {
     use super::*;
     use crate::feed::fixtures;
     use crate::model::post::{GameOrInvoice, PollOption, Size, StickerFormat};
-    use crate::model::rich_text::{EntityKind, RichText};
+    use crate::model::rich_text::EntityKind;
 
     /// Returns the body of a post.
     fn shown(post: &Post) -> String {

@@ -28,6 +28,14 @@ pub struct FeedOption {
     pub(super) write: fn(&FeedOptions) -> Vec<String>,
 }
 
+impl FeedOption {
+    /// Returns the canonical values; none for the default.
+    #[must_use]
+    pub fn values_in(&self, options: &FeedOptions) -> Vec<String> {
+        (self.write)(options)
+    }
+}
+
 /// The possible values of an option.
 #[derive(Clone, Copy)]
 pub enum Values {

@@ -28,6 +28,9 @@ pub(in crate::web) const READINESS_PATH: &str = "/-/readyz";
 /// The path of lists of subscriptions.
 pub(in crate::web) const OPML_PATH: &str = "/-/opml";
 
+/// The path prefix of the files that pages load.
+pub(in crate::web) const ASSETS_PREFIX: &str = "/-/assets/";
+
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
 pub(in crate::web) const TOKEN_PREFIX: &str = "/-/token/";
 
@@ -154,7 +157,7 @@ impl Access {
     /// Checks the rate limit and the token, and removes the token from the request.
     ///
     /// Health probes cannot send a token and are frequent, so they bypass authentication and rate limiting. Media URLs
-    /// need no token either: they are signed.
+    /// need no token either: they are signed. The files that pages load are no secret.
     pub(super) fn authorize<B>(
         &self,
         request: &mut Request<B>,
@@ -169,7 +172,8 @@ impl Access {
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local) {
             rate_limit.check(client)?;
         }
-        if request.uri().path().starts_with(signed_url::PATH_PREFIX) {
+        let is_public = |prefix: &&str| request.uri().path().starts_with(prefix);
+        if [signed_url::PATH_PREFIX, ASSETS_PREFIX].iter().any(is_public) {
             return Ok(Authorized::default());
         }
         // Feeds must not depend on which token was used. A token that is not needed is ignored.
@@ -211,7 +215,8 @@ fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
     // Only for channels and their lists: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
     let (token, rest) = (decode(token), format!("/{rest}"));
-    if rest.starts_with("/-/") && rest != OPML_PATH {
+    let is_shown = rest == OPML_PATH || rest.starts_with(ASSETS_PREFIX);
+    if rest.starts_with("/-/") && !is_shown {
         return None;
     }
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();

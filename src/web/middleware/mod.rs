@@ -29,6 +29,7 @@ use super::client_permits::network_of;
 use super::context::RequestContext;
 use super::error::Error;
 use super::feeds;
+use super::pages::{self, PageRequest};
 use super::state::AppState;
 use crate::channels::Visitor;
 use crate::metrics;
@@ -62,10 +63,10 @@ pub(super) async fn handle(
                     response
                 } else {
                     request.extensions_mut().insert(context);
-                    call(router, request).await
+                    call(&state, router, request).await
                 }
             }
-            Err(err) => err.answer(request.headers()),
+            Err(err) => pages::error::show(err.answer(request.headers()), &PageRequest::of(&state, &request)),
         };
         if state.access.has_tokens() && route != Route::Media {
             access::make_private(response.headers_mut());
@@ -94,10 +95,11 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
     Ok(RequestContext { client, is_forwarded, visitor, base_url, query, path_token, is_admin })
 }
 
-/// Calls the router.
-pub(super) async fn call(mut router: Router, request: Request<Incoming>) -> Response {
+/// Calls the router. A browser gets an error as a page.
+pub(super) async fn call(state: &AppState, mut router: Router, request: Request<Incoming>) -> Response {
+    let page = PageRequest::of(state, &request);
     match router.call(request).await {
-        Ok(response) => response,
+        Ok(response) => pages::error::show(response, &page),
         Err(infallible) => match infallible {},
     }
 }

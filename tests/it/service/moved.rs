@@ -293,7 +293,9 @@ fn invalid_and_hostile_forms_are_refused() {
     }
     let plain = app.ask("POST", "/-/opml", &[("Content-Length", "0")]);
     assert_eq!(plain.status, 400, "{}", plain.text());
-    assert!(app.get("/").text().contains("action=\"-/opml\" enctype=\"multipart/form-data\""));
+    assert!(
+        app.get("/").text().contains("method=\"post\" action=\"-/opml\" enctype=\"multipart/form-data\"")
+    );
 }
 
 #[test]

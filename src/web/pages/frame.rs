@@ -1,0 +1,100 @@
+//! What all pages share: the head, the header with the field for a channel, and the footer.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets::{ICON, SCRIPT, STYLESHEET};
+use super::request::PageRequest;
+use crate::language::Language;
+
+/// The web page of the project.
+const SOURCE_URL: &str = "https://github.com/telewire/telewire";
+
+/// A page before it is framed.
+pub(super) struct Page<'a> {
+    /// The title in the browser's tab.
+    pub(super) title: &'a str,
+    /// Further elements of the head.
+    pub(super) head: Markup,
+    /// The main part.
+    pub(super) main: Markup,
+    /// The field for a channel is in the header.
+    pub(super) has_field: bool,
+}
+
+/// Returns a whole page as HTML.
+pub(super) fn frame(request: &PageRequest, page: &Page<'_>) -> String {
+    let words = request.words();
+    let direction = if request.language.is_right_to_left() { "rtl" } else { "ltr" };
+    let asset = |path: String| format!("{}{path}", request.root);
+    let markup = html! {
+        (DOCTYPE)
+        html lang=(request.language.tag()) dir=(direction) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (page.title) }
+                link rel="stylesheet" href=(asset(STYLESHEET.path()));
+                link rel="icon" type="image/svg+xml" href=(asset(ICON.path()));
+                link rel="apple-touch-icon" href=(asset(ICON.path()));
+                script src=(asset(SCRIPT.path())) defer {}
+                (page.head)
+            }
+            body {
+                a.skip href="#main" { (words.skip_to_content) }
+                header.top {
+                    a.brand href=(request.link("")) {
+                        img src=(asset(ICON.path())) alt="" width="28" height="28";
+                        span { "telewire" }
+                    }
+                    @if page.has_field { (channel_field(request, "", "top-channel")) }
+                }
+                main #main { (page.main) }
+                footer {
+                    nav aria-label=(words.language) {
+                        @for language in Language::ALL {
+                            @if language == request.language {
+                                span lang=(language.tag()) aria-current="true" { (name(language)) }
+                            } @else {
+                                a href=(request.in_language(language)) lang=(language.tag()) hreflang=(language.tag()) {
+                                    (name(language))
+                                }
+                            }
+                        }
+                    }
+                    p {
+                        "telewire " (env!("CARGO_PKG_VERSION")) " · "
+                        a href=(SOURCE_URL) rel="noopener" { (words.source_code) }
+                    }
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// Returns the form with the field for a channel, which leads to its page.
+pub(super) fn channel_field(request: &PageRequest, typed: &str, id: &str) -> Markup {
+    let words = request.words();
+    html! {
+        form.find method="get" action=(request.home()) {
+            label.hidden for=(id) { (words.channel_label) }
+            input id=(id) name="channel" type="text" value=(typed) placeholder=(words.channel_placeholder)
+                dir="auto" autocomplete="off" autocapitalize="none" spellcheck="false" required;
+            @if let Some(language) = request.chosen_language {
+                input type="hidden" name="lang" value=(language.subtag());
+            }
+            button { (words.open_channel) }
+        }
+    }
+}
+
+/// Returns the name of a language in that language.
+fn name(language: Language) -> &'static str {
+    match language {
+        Language::English => "English",
+        Language::Russian => "Русский",
+        Language::Persian => "فارسی",
+        Language::Chinese => "简体中文",
+    }
+}

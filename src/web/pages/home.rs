@@ -1,0 +1,174 @@
+//! `/`: the field for a channel, what the service is, and the ways to move in.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::frame::{Page, channel_field, frame};
+use super::{PageRequest, respond, with_token_in_path};
+use crate::feed::Format;
+use crate::web::canonical;
+use crate::web::compat;
+use crate::web::context::RequestContext;
+use crate::web::error::Error;
+use crate::web::middleware::access::TOKEN_PREFIX;
+use crate::web::state::AppState;
+
+/// The channel of the example.
+const EXAMPLE_CHANNEL: &str = "telegram";
+
+/// Answers `/`: the home page, or with `?channel=` a redirect to the channel's page.
+pub(in crate::web) async fn answer(
+    State(state): State<Arc<AppState>>,
+    Extension(context): Extension<RequestContext>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let request = PageRequest::new(&headers, &uri, state.access.has_tokens());
+    let answer = match compat::redirect(&state, &context, &uri) {
+        Ok(None) => open_channel(&state, &context, &uri, &headers, &request),
+        Ok(Some(redirect)) => Ok(Some(redirect)),
+        Err(err) => Err(err),
+    };
+    match answer {
+        Ok(Some(response)) => response,
+        Ok(None) => with_token_in_path(&context, "")
+            .unwrap_or_else(|| respond(&headers, &request, page(&context, &request))),
+        Err(err) => err.answer(&headers),
+    }
+}
+
+/// Redirects the form to the channel's page; `None` for a query that says nothing. Any other query gets 404, because a
+/// reader would take the page for a broken feed.
+fn open_channel(
+    state: &AppState,
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+    request: &PageRequest,
+) -> Result<Option<Response>, Error> {
+    let query = uri.query().unwrap_or_default();
+    let mut channels = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "channel");
+    let Some((_, typed)) = channels.next() else {
+        let mut names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+        return if names.all(|name| is_ignored(&name)) { Ok(None) } else { Err(Error::NotFound) };
+    };
+    if channels.next().is_some() {
+        return Err(Error::RepeatedChannel);
+    }
+    // People may open the page under another URL than the readers.
+    let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
+    let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
+    let names = state.parse_channels(own.unwrap_or(&typed))?;
+    let path = canonical::path_of_all(&names, None);
+    let with_token = with_token_in_path(context, path.trim_start_matches('/'));
+    Ok(Some(with_token.unwrap_or_else(|| canonical::see_other(&request.link(path.trim_start_matches('/'))))))
+}
+
+/// Returns whether a parameter is the page's language, or added to links by trackers.
+fn is_ignored(parameter: &str) -> bool {
+    parameter.starts_with("utm_") || ["lang", "fbclid", "gclid", "yclid", "ref"].contains(&parameter)
+}
+
+/// Returns the path in a URL of this service, without a token; `None` if the URL does not start with the base URL, whose
+/// scheme does not matter.
+fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
+    fn without_scheme(url: &str) -> &str {
+        url.split_once("://").map_or(url, |(_, rest)| rest)
+    }
+    let (typed, base_url) = (without_scheme(typed.trim()), without_scheme(base_url));
+    let (start, path) = typed.split_at_checked(base_url.len())?;
+    let path = path.strip_prefix('/').filter(|_| start.eq_ignore_ascii_case(base_url))?;
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let token_prefix = TOKEN_PREFIX.trim_start_matches('/');
+    let after_token = path.strip_prefix(token_prefix).and_then(|rest| rest.split_once('/'));
+    Some(after_token.map_or(path, |(_, path)| path))
+}
+
+fn page(context: &RequestContext, request: &PageRequest) -> String {
+    let words = request.words();
+    let main = html! {
+        div.home {
+            h1 { (words.tagline) }
+            (channel_field(request, "", "channel"))
+            p { (words.introduction) }
+            p {
+                (words.example) " "
+                a href=(request.link(EXAMPLE_CHANNEL)) { "@" (EXAMPLE_CHANNEL) }
+                " → "
+                @for (n, format) in Format::ALL.into_iter().enumerate() {
+                    @if n > 0 { ", " }
+                    a href={ (request.root) (EXAMPLE_CHANNEL) "/" (format.name()) } { (format.label()) }
+                }
+            }
+            @if request.is_private { p { (words.with_token) } }
+            @if context.is_admin { p { a href=(request.link("-/status")) { (words.status) } } }
+            (bookmarklet(context, request))
+            (moving_in(request))
+        }
+    };
+    frame(request, &Page { title: "telewire", head: html! {}, main, has_field: false })
+}
+
+/// Returns the section with the bookmarklet. A page of this site must not run it, but a browser can keep it.
+fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
+    let words = request.words();
+    let token = context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC));
+    let prefix = token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"));
+    let home = context.base_url.with_path(&format!("{prefix}/?channel="));
+    let script = format!("javascript:location.href={home:?}+encodeURIComponent(location.href)");
+    html! {
+        section {
+            h2 { (words.bookmarklet) }
+            p { (words.bookmarklet_text) " " a.bookmarklet href=(script) { (words.bookmarklet_name) } }
+        }
+    }
+}
+
+/// Returns the form that converts a list of subscriptions. Its URL is relative, so that a token in the path is kept.
+fn moving_in(request: &PageRequest) -> Markup {
+    let words = request.words();
+    html! {
+        section {
+            h2 { (words.moving_in) }
+            p { (words.moving_in_text) }
+            form.stacked method="post" action={ (request.root) "-/opml" } enctype="multipart/form-data" {
+                label for="opml" { (words.opml_file) }
+                input id="opml" type="file" name="opml" accept=".opml,.xml" required;
+                label for="moved-from" { (words.moved_from) }
+                input id="moved-from" name="moved-from" placeholder="tgfeed" dir="ltr";
+                button { (words.convert) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn urls_of_this_service_are_told_from_others() {
+        let base_url = "https://example.org/feeds";
+        for (typed, path) in [
+            ("https://example.org/feeds/durov/rss", Some("durov/rss")),
+            (" http://Example.org/feeds/durov.atom?limit=5 ", Some("durov.atom")),
+            ("example.org/feeds/durov", Some("durov")),
+            ("https://example.org/feeds/-/token/0123456789abcdef/durov/json", Some("durov/json")),
+            ("https://example.org/durov/rss", None),
+            ("https://example.org/feeds2/durov/rss", None),
+            ("https://t.me/durov", None),
+            ("durov", None),
+            ("", None),
+        ] {
+            assert_eq!(own_path(typed, base_url), path, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Pages for people: server-rendered HTML that works without JavaScript and loads nothing from other hosts.
+//!
+//! [`frame`] is what all pages share. Each page is one file; [`assets`] are the stylesheet, the script and the icon. The
+//! words are in [`language`](crate::language), one file per language.
+
+pub(super) mod assets;
+pub(super) mod channel;
+pub(super) mod error;
+pub(super) mod home;
+pub(super) mod several;
+
+mod builder;
+mod frame;
+mod post;
+mod request;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::base_url::BaseUrl;
+use super::caching::Validators;
+use super::canonical;
+use super::context::RequestContext;
+use super::encoding::Encoding;
+use super::error::Error;
+use super::middleware::access::{TOKEN_PREFIX, token_in_query};
+use crate::clock;
+
+pub(super) use request::PageRequest;
+
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// How long a browser may use a page that is not a channel's.
+const MAX_AGE: Duration = Duration::from_mins(5);
+
+/// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
+pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
+    let token = token_in_query(context.query.as_deref()?)?;
+    Some(canonical::see_other(&format!("{TOKEN_PREFIX}{token}/{path}")))
+}
+
+/// Returns the response with a page that is rendered for each request, or 304 if the browser has it.
+pub(super) fn respond(headers: &HeaderMap, request: &PageRequest, html: String) -> Response {
+    let validators = Validators::new(html.as_bytes(), None, clock::now());
+    let mut response = Response::new(Body::empty());
+    let own = response.headers_mut();
+    own.extend(self::headers(None));
+    if request.is_private {
+        own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else {
+        validators.write_for(own, MAX_AGE);
+        if validators.match_request(headers) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+    }
+    let encoding = Encoding::accepted(headers);
+    let Ok(body) = encoding.encode(html.into_bytes()) else { return Error::Internal.answer(headers) };
+    own.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
+    *response.body_mut() = body.into();
+    response
+}
+
+/// Returns the headers that every page has. Pictures and videos may come from `media`, which is the service under its public
+/// URL.
+fn headers(media: Option<&BaseUrl>) -> Vec<(HeaderName, HeaderValue)> {
+    let media = media.map(|url| format!(" {}", url.origin())).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{media}; media-src 'self'{media}; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    vec![
+        (CONTENT_SECURITY_POLICY, policy),
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (X_ROBOTS_TAG, HeaderValue::from_static("noindex, nofollow")),
+        (VARY, HeaderValue::from_static("accept-encoding, accept-language")),
+    ]
+}

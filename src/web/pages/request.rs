@@ -1,0 +1,136 @@
+//! What a page depends on besides its content: the language, and where it is.
+
+use axum::http::header::ACCEPT_LANGUAGE;
+use axum::http::{HeaderMap, Request, Uri};
+
+use crate::language::{Language, PageWords};
+use crate::web::state::AppState;
+
+/// The parameter of a page's URL that names its language.
+const LANGUAGE_PARAMETER: &str = "lang";
+
+/// A request for a page.
+#[derive(Clone, Debug)]
+pub(in crate::web) struct PageRequest {
+    /// The language of the page.
+    pub(in crate::web) language: Language,
+    /// The language in the URL, which the links of the page keep.
+    pub(in crate::web) chosen_language: Option<Language>,
+    /// How relative URLs of the service begin: `../` for each level of this page's path. They keep a token in the path and
+    /// the path of the base URL.
+    pub(in crate::web) root: String,
+    /// The service needs a token, so a page must not be stored.
+    pub(in crate::web) is_private: bool,
+    /// The other parameters of the URL, encoded.
+    query: String,
+}
+
+impl PageRequest {
+    /// Returns what an HTTP request, whose token is removed, says about a page.
+    pub(in crate::web) fn of<B>(state: &AppState, request: &Request<B>) -> Self {
+        Self::new(request.headers(), request.uri(), state.access.has_tokens())
+    }
+
+    /// Returns the request for the page at this URI, which has no token.
+    pub(in crate::web) fn new(headers: &HeaderMap, uri: &Uri, is_private: bool) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let (mut chosen_language, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if name == LANGUAGE_PARAMETER {
+                chosen_language = Language::from_subtag(&value);
+            } else {
+                others.append_pair(&name, &value);
+            }
+        }
+        let n_up = uri.path().matches('/').count().saturating_sub(1);
+        Self {
+            language: chosen_language.unwrap_or_else(|| preferred(headers)),
+            chosen_language,
+            root: "../".repeat(n_up),
+            is_private,
+            query: others.finish(),
+        }
+    }
+
+    /// Returns the words of the page.
+    pub(in crate::web) fn words(&self) -> &'static PageWords {
+        &self.language.words().page
+    }
+
+    /// Returns the relative URL of this page in another language.
+    pub(super) fn in_language(&self, language: Language) -> String {
+        let separator = if self.query.is_empty() { "" } else { "&" };
+        format!("?{}{separator}{LANGUAGE_PARAMETER}={}", self.query, language.subtag())
+    }
+
+    /// Returns the relative URL of the home page, for forms.
+    pub(super) fn home(&self) -> &str {
+        if self.root.is_empty() { "./" } else { &self.root }
+    }
+
+    /// Returns the relative URL of another page of the service, in the chosen language. The path has no leading slash, and
+    /// may have a query.
+    pub(super) fn link(&self, path: &str) -> String {
+        let mut link = format!("{}{path}", self.root);
+        if link.is_empty() {
+            "./".clone_into(&mut link);
+        }
+        if let Some(language) = self.chosen_language {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            link.push(separator);
+            link.push_str(LANGUAGE_PARAMETER);
+            link.push('=');
+            link.push_str(language.subtag());
+        }
+        link
+    }
+}
+
+/// Returns the language that a client prefers of those that pages have (RFC 9110, section 12.5.4); the default if it wants
+/// none of them.
+fn preferred(headers: &HeaderMap) -> Language {
+    let lists = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|list| list.to_str().ok());
+    let ranges = lists.flat_map(|list| list.split(',')).filter_map(|range| {
+        let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let weight =
+            parameters.trim().strip_prefix("q=").map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
+        let language = Language::from_subtag(tag.trim().split('-').next()?)?;
+        (weight > 0.0).then_some((language, weight))
+    });
+    // Of equal weights, the first counts.
+    let best = ranges.reduce(|best, range| if range.1 > best.1 { range } else { best });
+    best.map_or_else(Language::default, |(language, _)| language)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn language_is_the_one_with_the_highest_weight() {
+        for (accepted, language) in [
+            ("", Language::English),
+            ("de, fr;q=0.5", Language::English),
+            ("ru", Language::Russian),
+            ("de-DE, fa-IR;q=0.8, en;q=0.5", Language::Persian),
+            ("en;q=0.2, zh-Hans-CN;q=0.9", Language::Chinese),
+            ("RU;q=0, zh", Language::Chinese),
+            ("ru;q=x, zh;q=0.1", Language::Chinese),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(accepted))]);
+            assert_eq!(preferred(&headers), language, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn links_are_relative_and_keep_the_chosen_language() {
+        let request = |uri| PageRequest::new(&HeaderMap::new(), &Uri::from_static(uri), false);
+        assert_eq!(request("/").link("durov"), "durov");
+        assert_eq!(request("/durov/12?lang=ru").link("durov?limit=5"), "../durov?limit=5&lang=ru");
+        let page = request("/durov?q=low+tide&lang=fa");
+        assert_eq!(page.in_language(Language::English), "?q=low+tide&lang=en");
+        assert_eq!(request("/").in_language(Language::Russian), "?lang=ru");
+    }
+}
