@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    database, duration, listen, log_filter, media_mode, name_server, network, number, proxy, size,
+    database, duration, home_text, listen, log_filter, media_mode, name_server, network, number, proxy,
+    robots, size,
 };
 use super::{Config, ConfigError, Storage};
 use crate::archive::Retention;
@@ -24,7 +25,9 @@ use crate::net::http_client::{HttpClientConfig, UserAgent};
 use crate::telegram::client::ClientOptions;
 use crate::telegram::upstream::{RateLimits, UpstreamUrl};
 use crate::telegram::url::{MEDIA_HOSTS, UPSTREAMS};
-use crate::web::{AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRate, Tokens, WebConfig};
+use crate::web::{
+    AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRate, HomeText, Robots, Tokens, WebConfig,
+};
 
 /// The share of `--cache-size` that rendered feeds take in addition.
 const FEED_CACHE_SHARE: u64 = 5;
@@ -76,6 +79,9 @@ pub struct ServeArgs {
     /// Who may read.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// Pages for people.
+    #[command(flatten)]
+    pub pages: PagesArgs,
     /// Log output.
     #[command(flatten)]
     pub log: LogArgs,
@@ -257,6 +263,18 @@ pub struct AccessArgs {
     pub client_burst: NonZeroU32,
 }
 
+/// Pages for people.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Pages")]
+pub struct PagesArgs {
+    /// Whether search engines may list the home page and the pages of channels
+    #[arg(long, env = "TELEWIRE_ROBOTS", default_value = "noindex", value_parser = robots())]
+    pub robots: Robots,
+    /// File with a text in Markdown for the home page, at most 64 KiB
+    #[arg(long, env = "TELEWIRE_HOME_TEXT", value_name = "FILE", value_parser = home_text)]
+    pub home_text: Option<HomeText>,
+}
+
 /// Log output.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Logging")]
@@ -327,6 +345,8 @@ impl TryFrom<ServeArgs> for Config {
             media_url: args.media.media_url.clone(),
             media_hosts: args.media.hosts.media_hosts.clone(),
             page_rate: page_rate(rate),
+            robots: args.pages.robots,
+            home_text: args.pages.home_text,
             has_metrics_listener: args.metrics_listen.is_some(),
         };
         Ok(Self {

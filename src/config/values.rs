@@ -1,5 +1,7 @@
 //! Parsers of flag values, with error messages that say what to write.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
@@ -14,6 +16,7 @@ use url::Url;
 
 use crate::feed::Format;
 use crate::media::MediaMode;
+use crate::web::{HomeText, Robots};
 
 pub(super) fn proxy(text: &str) -> Result<Url, String> {
     let is_proxy =
@@ -41,6 +44,21 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
 pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {
     let with_port = |_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
     text.parse().or_else(with_port).map_err(|_| "must look like 9.9.9.9 or 127.0.0.1:5353".to_owned())
+}
+
+/// The largest `--home-text`, in bytes.
+const MAX_HOME_TEXT_BYTES: u64 = 64 << 10;
+
+/// Reads the file with the operator's text.
+pub(super) fn home_text(file: &str) -> Result<HomeText, String> {
+    let cause = |err: std::io::Error| format!("cannot read the file: {err}");
+    let mut text = String::new();
+    let file = File::open(file).map_err(cause)?;
+    file.take(MAX_HOME_TEXT_BYTES + 1).read_to_string(&mut text).map_err(cause)?;
+    if text.len() as u64 > MAX_HOME_TEXT_BYTES {
+        return Err("the file is larger than 64 KiB".to_owned());
+    }
+    Ok(HomeText::from_markdown(&text))
 }
 
 pub(super) fn database(text: &str) -> Result<Url, String> {
@@ -85,6 +103,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn format() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::name))
         .try_map(|name| Format::from_name(&name).ok_or("unknown format"))
+}
+
+pub(super) fn robots() -> impl TypedValueParser<Value = Robots> {
+    let values = [
+        PossibleValue::new("noindex").help("List no page"),
+        PossibleValue::new("index").help("List the home page and the pages of channels, but no feeds"),
+    ];
+    PossibleValuesParser::new(values).map(|name| match name.as_str() {
+        "index" => Robots::Index,
+        _ => Robots::NoIndex,
+    })
 }
 
 pub(super) fn media_mode() -> impl TypedValueParser<Value = MediaMode> {

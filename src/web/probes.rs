@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
 
 use super::pages::assets::{ICON_SVG, ICON_TYPE};
@@ -32,9 +34,6 @@ const PROBES: [&str; 15] = [
 const EXTENSIONS: [&str; 13] =
     ["asp", "aspx", "css", "env", "gif", "html", "ico", "jpg", "js", "php", "png", "txt", "xml"];
 
-/// Crawlers have no use for feeds, and their requests would use up the rate limit of requests to Telegram.
-const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
-
 /// Returns whether a path is a probe. Such paths are answered with 404 without asking Telegram.
 pub(super) fn is_probe(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -48,12 +47,18 @@ pub(super) fn is_probe(path: &str) -> bool {
 /// The routes of the icon and of `robots.txt`.
 pub(super) fn routes() -> Router<Arc<AppState>> {
     let icon = static_file(ICON_TYPE, ICON_SVG);
-    let robots = static_file("text/plain; charset=utf-8", ROBOTS);
+    let robots = get(async |State(state): State<Arc<AppState>>| {
+        static_answer("text/plain; charset=utf-8", state.config.robots.txt())
+    });
     Router::new().route("/favicon.ico", icon.clone()).route("/favicon.svg", icon).route("/robots.txt", robots)
 }
 
+fn static_answer(content_type: &'static str, body: &'static str) -> impl IntoResponse {
+    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=86400")], body)
+}
+
 fn static_file(content_type: &'static str, body: &'static str) -> MethodRouter<Arc<AppState>> {
-    get(async move || ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "public, max-age=86400")], body))
+    get(async move || static_answer(content_type, body))
 }
 
 #[cfg(test)]

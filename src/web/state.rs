@@ -14,7 +14,9 @@ use super::channel_filter::ChannelFilter;
 use super::client_permits::ClientPermits;
 use super::error::Error;
 use super::feed_cache::FeedCache;
+use super::home_text::HomeText;
 use super::middleware::access::{Access, AccessConfig};
+use super::robots::Robots;
 use super::stream_permits::StreamPermits;
 use crate::channels::Channels;
 use crate::feed::options::MediaChoice;
@@ -59,6 +61,10 @@ pub struct WebConfig {
     pub media_hosts: MediaHosts,
     /// Pages of channels that are not cached, per second: crawlers must not use up the requests to Telegram.
     pub page_rate: Quota,
+    /// Whether search engines may list pages.
+    pub robots: Robots,
+    /// The operator's text on the home page.
+    pub home_text: Option<HomeText>,
     /// Metrics have their own listener and are not served beside the feeds.
     pub has_metrics_listener: bool,
 }

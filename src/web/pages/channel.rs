@@ -128,7 +128,10 @@ pub(in crate::web) async fn answer(
     let prefix = token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"));
     let path = canonical::path(name, None);
     let key = format!("{prefix}{path}?{}#{}{canonical_link}", view.query(), request.language.subtag());
-    let mut headers = super::headers(Some(state.config.media_url.as_ref().unwrap_or(&context.base_url)));
+    let mut headers = super::headers(
+        state.config.robots,
+        Some(state.config.media_url.as_ref().unwrap_or(&context.base_url)),
+    );
     if request.is_private {
         headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     }

@@ -8,12 +8,13 @@ use super::frame::{Page, channel_field, frame};
 use super::request::PageRequest;
 use crate::language::PageWords;
 use crate::web::error::{Advice, ErrorPage};
+use crate::web::robots::Robots;
 
 /// Returns the response with a page if it is an error that a browser gets.
 pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ErrorPage>() {
         let html = render(&error, response.status().as_u16(), request);
-        response.headers_mut().extend(super::headers(None));
+        response.headers_mut().extend(super::headers(Robots::NoIndex, None));
         // The router has written the length of the empty body.
         response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = html.into();

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Page, channel_field, frame};
@@ -39,7 +39,7 @@ pub(in crate::web) async fn answer(
     match answer {
         Ok(Some(response)) => response,
         Ok(None) => with_token_in_path(&context, "")
-            .unwrap_or_else(|| respond(&headers, &request, page(&context, &request))),
+            .unwrap_or_else(|| respond(&state, &headers, &request, page(&state, &context, &request))),
         Err(err) => err.answer(&headers),
     }
 }
@@ -92,7 +92,7 @@ fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
     Some(after_token.map_or(path, |(_, path)| path))
 }
 
-fn page(context: &RequestContext, request: &PageRequest) -> String {
+fn page(state: &AppState, context: &RequestContext, request: &PageRequest) -> String {
     let words = request.words();
     let main = html! {
         div.home {
@@ -110,6 +110,7 @@ fn page(context: &RequestContext, request: &PageRequest) -> String {
             }
             @if request.is_private { p { (words.with_token) } }
             @if context.is_admin { p { a href=(request.link("-/status")) { (words.status) } } }
+            @if let Some(text) = &state.config.home_text { section dir="auto" { (PreEscaped(text.html())) } }
             (bookmarklet(context, request))
             (moving_in(request))
         }

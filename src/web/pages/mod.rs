@@ -31,6 +31,8 @@ use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
+use super::robots::Robots;
+use super::state::AppState;
 use crate::clock;
 
 pub(super) use request::PageRequest;
@@ -47,11 +49,16 @@ pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option
 }
 
 /// Returns the response with a page that is rendered for each request, or 304 if the browser has it.
-pub(super) fn respond(headers: &HeaderMap, request: &PageRequest, html: String) -> Response {
+pub(super) fn respond(
+    state: &AppState,
+    headers: &HeaderMap,
+    request: &PageRequest,
+    html: String,
+) -> Response {
     let validators = Validators::new(html.as_bytes(), None, clock::now());
     let mut response = Response::new(Body::empty());
     let own = response.headers_mut();
-    own.extend(self::headers(None));
+    own.extend(self::headers(state.config.robots, None));
     if request.is_private {
         own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     } else {
@@ -70,19 +77,20 @@ pub(super) fn respond(headers: &HeaderMap, request: &PageRequest, html: String) 
 
 /// Returns the headers that every page has. Pictures and videos may come from `media`, which is the service under its public
 /// URL.
-fn headers(media: Option<&BaseUrl>) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(robots: Robots, media: Option<&BaseUrl>) -> Vec<(HeaderName, HeaderValue)> {
     let media = media.map(|url| format!(" {}", url.origin())).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{media}; media-src 'self'{media}; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    vec![
+    let mut headers = vec![
         (CONTENT_SECURITY_POLICY, policy),
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (X_ROBOTS_TAG, HeaderValue::from_static("noindex, nofollow")),
         (VARY, HeaderValue::from_static("accept-encoding, accept-language")),
-    ]
+    ];
+    headers.extend(robots.tag().map(|tag| (X_ROBOTS_TAG, HeaderValue::from_static(tag))));
+    headers
 }

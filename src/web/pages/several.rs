@@ -43,6 +43,7 @@ pub(in crate::web) fn answer(
         }
     };
     respond(
+        state,
         headers,
         &request,
         frame(&request, &Page { title: &title, head: built.alternates(&title), main, has_field: true }),
