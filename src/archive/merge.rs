@@ -6,6 +6,7 @@ use std::mem;
 use jiff::{SignedDuration, Timestamp};
 
 use super::FetchedPage;
+use crate::model::album::{MAX_ALBUM_ITEMS, is_album, is_inside};
 use crate::model::channel::Channel;
 use crate::model::media_file;
 use crate::model::paging::{Gap, MAX_POSTS_PER_PAGE, drop_excess};
@@ -20,9 +21,6 @@ const MISSES_UNTIL_GONE: u32 = 2;
 
 /// How long after its publication the newest album is held back: its pictures arrive one by one.
 const ALBUM_HOLD: SignedDuration = SignedDuration::from_mins(1);
-
-/// The maximum number of items of an album.
-pub const MAX_ALBUM_ITEMS: u32 = 10;
 
 /// An archived post with its state.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,22 +114,6 @@ impl PageSlice {
 
 fn shows_media(post: &Post) -> bool {
     post.attached_media().next().is_some() || !post.documents.is_empty()
-}
-
-fn is_album(post: &Post) -> bool {
-    n_items(post) > 1
-}
-
-/// Returns how many ids the post takes. A figure of its text takes none.
-fn n_items(post: &Post) -> u32 {
-    u32::try_from(post.attached_media().count().max(post.documents.len()))
-        .unwrap_or(MAX_ALBUM_ITEMS)
-        .clamp(1, MAX_ALBUM_ITEMS)
-}
-
-/// Returns whether `id` is one of an album's items other than the first, whose id is the album's.
-fn is_inside(id: PostId, album: &Post) -> bool {
-    album.id < id && id.get() < album.id.get().saturating_add(n_items(album))
 }
 
 /// The result of a comparison.
@@ -328,7 +310,7 @@ fn same_medium(before: &Media, after: &Media) -> bool {
 mod tests {
     use super::*;
     use crate::model::channel::ChannelName;
-    use crate::model::rich_text::{EntityKind, RichText};
+    use crate::model::rich_text::RichText;
 
     #[test]
     fn page_of_another_channel_replaces_the_snapshot() {
@@ -362,21 +344,5 @@ mod tests {
         for (before, after) in [(Some(111), Some(111)), (None, Some(222)), (Some(111), None)] {
             assert_eq!(ids_after(before, after), [1, 2, 3], "{before:?} {after:?}");
         }
-    }
-
-    /// The figures of a rich post take no ids, so the next posts are not items of an album.
-    #[test]
-    fn rich_post_with_figures_is_not_an_album() {
-        let id = |id| PostId::new(id).unwrap();
-        let post = |n: u32| Post::empty(id(n), format!("https://example.org/{n}"), Timestamp::UNIX_EPOCH);
-        let photo = Media::Photo { url: "https://example.org/p".into(), file: None, size: None };
-        let mut text = RichText::default();
-        for n in 0..3 {
-            text.entity(EntityKind::Figure(n), |text| text.push_str("\u{fffc}"));
-        }
-        let rich = Post { text, media: vec![photo.clone(); 3], ..post(7) };
-        assert!(!is_album(&rich) && !shows_media(&rich) && !is_inside(id(8), &rich));
-        let captioned = Post { media: vec![photo; 5], ..rich };
-        assert!(is_album(&captioned) && is_inside(id(8), &captioned) && !is_inside(id(9), &captioned));
     }
 }

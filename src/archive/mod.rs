@@ -45,7 +45,7 @@ use repair::Watch;
 
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, ExportLine};
-pub use merge::{MAX_ALBUM_ITEMS, merge_without_archive};
+pub use merge::merge_without_archive;
 pub use read::SeenMediaUrls;
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};

@@ -8,9 +8,10 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::error::{MediaError, ResolveError};
-use crate::archive::{Archive, Caller, Lease, MAX_ALBUM_ITEMS, PageScope, SeenMediaUrls};
+use crate::archive::{Archive, Caller, Lease, PageScope, SeenMediaUrls};
 use crate::channels::{RefreshError, fetch_page, fetch_widget, to_archive};
 use crate::clock;
+use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::media_file::{FileId, MediaUrls};
 use crate::model::post::PostId;
