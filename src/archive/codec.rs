@@ -38,15 +38,9 @@ const MAX_JSON_BYTES: usize = 2 * MAX_POST_BYTES;
 pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> (Vec<Post>, bool) {
     let (mut posts, mut n_bytes) = (Vec::new(), 0);
     for (id, body) in bodies {
-        let json = compressed_json::decompress(body, MAX_JSON_BYTES);
-        match json.and_then(|json| Ok((json.len(), serde_json::from_slice(&json)?))) {
-            Ok((len, post)) => {
-                n_bytes += len;
-                posts.push(post);
-            }
-            Err(err) => {
-                tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
-            }
+        if let Some((len, post)) = post(name, *id, body) {
+            n_bytes += len;
+            posts.push(post);
         }
         if n_bytes > MAX_PAGE_BYTES {
             break;
@@ -54,6 +48,16 @@ pub(super) fn posts(name: &ChannelName, bodies: &[(PostId, Vec<u8>)]) -> (Vec<Po
     }
     posts.reverse();
     (posts, n_bytes > MAX_PAGE_BYTES)
+}
+
+/// Decodes the body of a post; also returns its size as JSON. A damaged one is logged.
+pub(super) fn post(name: &ChannelName, id: PostId, body: &[u8]) -> Option<(usize, Post)> {
+    let json = compressed_json::decompress(body, MAX_JSON_BYTES);
+    let post = json.and_then(|json| Ok((json.len(), serde_json::from_slice(&json)?)));
+    let log = |err: &io::Error| {
+        tracing::error!(channel = %name, post = %id, error = %err, "an archived post is damaged");
+    };
+    post.inspect_err(log).ok()
 }
 
 /// Decodes an archived post or channel.

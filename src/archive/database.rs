@@ -132,7 +132,8 @@ impl Database {
             integer(
                 &mut connection,
                 "SELECT (pg_total_relation_size('post') + pg_total_relation_size('channel')
-                    + pg_total_relation_size('alias') + pg_total_relation_size('gap'))::bigint",
+                    + pg_total_relation_size('alias') + pg_total_relation_size('gap')
+                    + pg_total_relation_size('post_version'))::bigint",
             )
             .await?
         } else {

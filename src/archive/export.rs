@@ -12,7 +12,8 @@ use super::connection::Location;
 use super::data_dir::{self, DataDir};
 use super::database::{self, Database};
 use super::open::{ARCHIVE_FILE, absolute};
-use super::{Archive, ArchiveError, codec};
+use super::{Archive, ArchiveError, codec, single_post};
+use crate::model::archived_post::PostVersion;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::Post;
 
@@ -48,6 +49,9 @@ pub enum ExportLine {
         post: Box<Post>,
         /// When the post was found to be deleted in Telegram.
         gone: Option<Timestamp>,
+        /// What the post showed before its author edited it, the newest version first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        versions: Vec<PostVersion>,
     },
 }
 
@@ -81,7 +85,9 @@ impl Archive {
         let (mut n_posts, mut last) = (0, 0_i64);
         loop {
             let batch = sqlx::query(
-                "SELECT id, body, gone FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
+                "SELECT id, body, gone,
+                     (SELECT count(*) FROM post_version WHERE post_version.channel = post.channel AND post_version.id = post.id)
+                 FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
             );
             let batch = batch.bind(key).bind(last).bind(EXPORT_BATCH_SIZE);
             let batch = batch.fetch_all(&mut *connection).await.map_err(failed)?;
@@ -93,10 +99,16 @@ impl Archive {
                 let body: Vec<u8> = row.try_get(1).map_err(failed)?;
                 let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
                 let gone = codec::time(gone);
-                match codec::decode(&body) {
+                let is_edited = row.try_get::<i64, _>(3).map_err(failed)? > 0;
+                match codec::decode::<Box<Post>>(&body) {
                     Ok(post) => {
                         n_posts += 1;
-                        write(&ExportLine::Post { post, gone })?;
+                        let versions = if is_edited {
+                            single_post::versions(&mut connection, key, name, &post).await.map_err(failed)?
+                        } else {
+                            Vec::new()
+                        };
+                        write(&ExportLine::Post { post, gone, versions })?;
                     }
                     Err(err) => {
                         tracing::error!(channel = %name, post = last, error = %err, "an archived post is damaged");

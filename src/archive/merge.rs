@@ -121,6 +121,8 @@ fn shows_media(post: &Post) -> bool {
 pub(super) struct Changes {
     /// Records that are new or changed.
     pub(super) put: Vec<Record>,
+    /// What posts showed before their authors edited them, as feeds show it.
+    pub(super) replaced: Vec<Post>,
     /// A reader can see a difference.
     pub(super) is_visible: bool,
     /// There is a post that was not archived.
@@ -165,6 +167,9 @@ pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Ch
             whole = Some(album.post.clone());
         }
         if let Some(after) = after {
+            if let Some(before) = record.as_ref().filter(|before| is_edit(before, &after.post)) {
+                changes.replaced.push(as_shown(&before.post));
+            }
             changes.has_new |= record.is_none();
             changes.is_visible |= record.is_none_or(|before| {
                 as_shown(&before.post) != as_shown(&after.post)
@@ -215,10 +220,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         let hidden = mem::replace(&mut post, known.clone());
         post.reactions = hidden.reactions;
         post.views = hidden.views;
-    } else if before.parser_version == PARSER_VERSION
-        && known.only_in_telegram.is_none()
-        && !same_content(known, &post)
-    {
+    } else if is_edit(before, &post) {
         post.updated = Some(now);
     }
     if before.parser_version == PARSER_VERSION && known.only_in_telegram.is_none() {
@@ -250,9 +252,17 @@ fn as_shown(post: &Post) -> Post {
     media_file::without_urls(post.clone().without_counts())
 }
 
+/// Returns whether the author edited the post. Another version of the parser, or a page that no longer hides the post,
+/// may show more of the same.
+fn is_edit(before: &Record, after: &Post) -> bool {
+    before.parser_version == PARSER_VERSION
+        && before.post.only_in_telegram.is_none()
+        && !same_content(&before.post, after)
+}
+
 /// Returns whether the author's content is unchanged. Additions by Telegram (link preview, quoted reply, counts) and
 /// rotating URLs do not count.
-fn same_content(before: &Post, after: &Post) -> bool {
+pub(super) fn same_content(before: &Post, after: &Post) -> bool {
     let poll = |post: &Post| {
         let poll = post.poll.as_ref()?;
         let options: Vec<_> = poll.options.iter().map(|option| option.text.clone()).collect();

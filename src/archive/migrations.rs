@@ -15,7 +15,7 @@ use super::connection::{Location, back_up, integer};
 const NEWEST_BASELINE: i64 = 2;
 
 /// Each migration: its version, its name, and its SQL for SQLite and for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "create tables",
@@ -33,6 +33,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 3] = [
         "add expected_visit",
         include_str!("migrations/sqlite/0003_add_expected_visits.sql"),
         include_str!("migrations/postgres/0003_add_expected_visits.sql"),
+    ),
+    (
+        4,
+        "add post_version",
+        include_str!("migrations/sqlite/0004_add_post_versions.sql"),
+        include_str!("migrations/postgres/0004_add_post_versions.sql"),
     ),
 ];
 
@@ -210,13 +216,13 @@ mod tests {
         let broken = migrate(&mut connection, &location, broken).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
-        assert!(folder.join("archive.before-version-5.sqlite").exists());
+        assert!(folder.join("archive.before-version-6.sqlite").exists());
         migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
         assert!(
-            has(&mut connection, "more").await && folder.join("archive.before-version-4.sqlite").exists()
+            has(&mut connection, "more").await && folder.join("archive.before-version-5.sqlite").exists()
         );
         let newer = migrate(&mut connection, &location, migrations(false)).await;
-        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 4, newest: 3 })), "{newer:?}");
+        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 5, newest: 4 })), "{newer:?}");
         drop(connection);
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
@@ -230,7 +236,7 @@ mod tests {
             let database = Database::open(&location).await.unwrap();
             let mut connection = database.writes.acquire().await.unwrap();
             let forget = format!(
-                "DROP TABLE _sqlx_migrations; DROP TABLE expected_visit; PRAGMA user_version = {version}"
+                "DROP TABLE _sqlx_migrations; DROP TABLE expected_visit; DROP TABLE post_version; PRAGMA user_version = {version}"
             );
             connection.execute(AssertSqlSafe(forget)).await.unwrap();
             if version == 1 {
@@ -238,9 +244,9 @@ mod tests {
             }
             migrate(&mut connection, &location, migrations(false)).await.unwrap();
             let applied = integer(&mut connection, "SELECT count(*) FROM _sqlx_migrations").await.unwrap();
-            assert_eq!(applied, 3, "from version {version}");
+            assert_eq!(applied, 4, "from version {version}");
             connection.execute("SELECT seen FROM post").await.unwrap();
-            assert!(folder.join("archive.before-version-3.sqlite").exists());
+            assert!(folder.join("archive.before-version-4.sqlite").exists());
             drop(connection);
             database.close().await;
             std::fs::remove_dir_all(&folder).unwrap();

@@ -1,8 +1,9 @@
 //! Every post that was ever seen: one interface on SQLite (a file, or memory) and on PostgreSQL (shared).
 //!
 //! Merging a page adds new posts, replaces changed ones, and marks a post as gone if it is missing from the middle of a
-//! page twice. Posts outside the page's range stay unchanged. A [`Gap`] is a range of ids in which posts may be missing; it
-//! is stored until it is closed. If the archive fails or is slow, feeds are served from memory.
+//! page twice. What an edited post showed before is kept. Posts outside the page's range stay unchanged. A [`Gap`] is a
+//! range of ids in which posts may be missing; it is stored until it is closed. If the archive fails or is slow, feeds are
+//! served from memory.
 
 mod breakers;
 mod codec;
@@ -22,6 +23,7 @@ mod read;
 mod repair;
 mod replicas;
 mod retention;
+mod single_post;
 mod visits;
 mod write;
 

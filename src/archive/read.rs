@@ -6,8 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
 use super::codec::{ChannelRow, channel, post_id, posts};
+use super::single_post::next_older;
 use super::{Archive, ArchiveError, Caller, codec, gaps};
 use crate::cpu_pool;
+use crate::model::archived_post::ArchivedPage;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::media_file::MediaUrls;
 use crate::model::paging::{
@@ -96,6 +98,33 @@ impl Archive {
             Some(raw) => raw.into_feed_page().await.map(Some),
             None => Ok(None),
         }
+    }
+}
+
+impl Archive {
+    /// Returns a page of archived posts for people who turn the pages; unlike a feed page, it continues below a gap. `None`
+    /// if no posts of this range are archived or the channel is gone.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn browse(
+        &self,
+        name: &ChannelName,
+        request: FeedPageRequest,
+        caller: Caller,
+    ) -> Result<Option<ArchivedPage>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| browse(connection, name, request).await;
+        let Some((raw, oldest)) = self.read(caller, read).await? else { return Ok(None) };
+        let ends_at_gap = raw.gap.is_some() && !raw.has_more;
+        let gap_below = raw.bodies.last().map(|(lowest, _)| *lowest).filter(|_| ends_at_gap);
+        let FeedPage { snapshot, changed, prev, .. } = raw.into_feed_page().await?;
+        Ok(snapshot.map(|snapshot| {
+            let lowest = snapshot.posts[0].id;
+            let older = oldest.filter(|oldest| *oldest < lowest).map(|_| lowest);
+            let is_above_gap = gap_below == Some(lowest);
+            ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap }
+        }))
     }
 }
 
@@ -213,6 +242,28 @@ pub(super) async fn feed_page(
     let is_full = found.bodies.len() >= wanted || found.has_more;
     found.gap.take_if(|gap| is_full && found.bodies.last().is_some_and(|(lowest, _)| *lowest >= gap.below));
     Ok(Some(found))
+}
+
+/// Reads a page for [`Archive::browse`], and the id of the channel's oldest post.
+async fn browse(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+    request: FeedPageRequest,
+) -> Result<Option<(RawFeedPage, Option<PostId>)>, ArchiveError> {
+    let Some(row) = channel(connection, name).await?.filter(|row| !row.is_gone) else { return Ok(None) };
+    let key = row.key;
+    // The page begins at the next archived post, so that no gap is at its top.
+    let upper = request.before.unwrap_or(PostId::MAX);
+    let Some(newest) = next_older(connection, key, upper).await? else { return Ok(None) };
+    let before = request.before.and_then(|_| PostId::new(newest.get().saturating_add(1)));
+    let mut page = raw_feed_page(connection, row, FeedPageRequest { before, ..request }).await?;
+    if let Some(before) = before {
+        let wanted = request.limit.map_or(MIN_POSTS_PER_PAGE, usize::from);
+        page.prev = prev_page(connection, key, before, wanted).await?;
+    }
+    let oldest = sqlx::query("SELECT id FROM post WHERE channel = $1 AND gone IS NULL ORDER BY id LIMIT 1");
+    let oldest = oldest.bind(key).fetch_optional(connection).await?;
+    Ok(Some((page, oldest.map(|row| post_id(&row, 0)).transpose()?)))
 }
 
 /// Reads the posts of a feed page. The page ends at a gap, so that a reader who follows the pages misses no posts.

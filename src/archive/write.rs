@@ -13,7 +13,9 @@ use super::database::Database;
 use super::merge::{self, PageSlice, Record};
 use super::names::{ChannelOfPage, find_or_insert_channel};
 use super::retention::evict_channels;
-use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, whole_seconds};
+use super::{
+    Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, single_post, whole_seconds,
+};
 use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MAX_PAGE_BYTES, MIN_POSTS_PER_PAGE};
@@ -174,6 +176,9 @@ pub(super) async fn merge(
         slice.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
     }
     let changes = merge::merge(known, &slice, context.now);
+    for replaced in &changes.replaced {
+        single_post::keep_version(connection, key, replaced).await?;
+    }
     for record in &changes.put {
         upsert_post(connection, key, record).await?;
     }

@@ -9,13 +9,15 @@ use tokio::time::Instant;
 
 use super::failures::Failure;
 use super::recover::recover;
-use super::{CachedChannel, Channels, RefreshError, STALE_MAX_AGE, Visitor, fetch_page, to_archive};
+use super::{
+    CachedChannel, Channels, CompressedSnapshot, RefreshError, STALE_MAX_AGE, Visitor, fetch_page, to_archive,
+};
 use crate::archive::{Archive, ArchiveError, Caller, PageScope};
 use crate::clock;
 use crate::metrics;
 use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::ChannelName;
-use crate::model::paging::{Deletion, FeedPage, FeedPageRequest, Gap, PrevPage};
+use crate::model::paging::{FeedPage, FeedPageRequest, Gap, PrevPage};
 use crate::model::post::{PostId, Snapshot};
 use crate::resilience::backoff::exponential;
 use crate::telegram::client::Client;
@@ -216,7 +218,7 @@ impl Channels {
                     tracing::debug!(channel = %name, reason, "answering from memory without the archive");
                     // The archive may have more when it is back.
                     cached.max_age = cached.max_age.min(STALE_MAX_AGE);
-                    return page_from_memory(&cached, request).map(|page| (page, cached));
+                    return page_from_memory(&cached.snapshot, request).map(|page| (page, cached));
                 }
             };
             let left = until.saturating_duration_since(Instant::now());
@@ -234,19 +236,9 @@ impl Channels {
         }
         match self.archive.feed_page(name, request, Caller::Reader).await {
             Ok(Some(page)) => non_empty(page),
-            _ => page_from_memory(&cached, request),
+            _ => page_from_memory(&cached.snapshot, request),
         }
         .map(|page| (page, cached))
-    }
-
-    /// Returns archived posts of a channel without asking Telegram. `None` if the archive cannot be read.
-    pub async fn archived_page(&self, name: &ChannelName, request: FeedPageRequest) -> Option<FeedPage> {
-        self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()
-    }
-
-    /// Returns the deleted posts of a channel from an id on, as far as the archive can be read.
-    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Vec<Deletion> {
-        self.archive.deletions(name, from, Caller::Reader).await.unwrap_or_default()
     }
 
     /// Fetches older pages until the requested posts are archived or Telegram has none. Returns whether it made
@@ -286,9 +278,12 @@ fn non_empty(page: FeedPage) -> Result<FeedPage, Failure> {
 }
 
 /// Returns a feed page from the cached snapshot. Without posts in range it is an error, since the archive may have some.
-fn page_from_memory(cached: &CachedChannel, request: FeedPageRequest) -> Result<FeedPage, Failure> {
+pub(super) fn page_from_memory(
+    cached: &CompressedSnapshot,
+    request: FeedPageRequest,
+) -> Result<FeedPage, Failure> {
     let Snapshot { channel, mut posts, has_older } =
-        cached.snapshot.decompress().map_err(|_| Failure::older_unavailable())?;
+        cached.decompress().map_err(|_| Failure::older_unavailable())?;
     posts.retain(|post| request.before.is_none_or(|before| post.id < before));
     let limit = request.limit.map_or(posts.len(), usize::from);
     let n_left_out = posts.len().saturating_sub(limit);
@@ -299,7 +294,7 @@ fn page_from_memory(cached: &CachedChannel, request: FeedPageRequest) -> Result<
     let has_older = has_older || n_left_out > 0;
     Ok(FeedPage {
         snapshot: Some(Snapshot { channel, posts, has_older }),
-        changed: cached.snapshot.changed(),
+        changed: cached.changed(),
         prev: request.before.map(|_| PrevPage::Newest),
         gap: None,
     })

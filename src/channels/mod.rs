@@ -5,6 +5,7 @@
 //! refreshes [`followed`] channels before their readers come, and reads the [`backlog`] of new channels. Only this module
 //! writes the snapshot cache.
 
+mod archived;
 mod backfill;
 mod background;
 mod backlog;

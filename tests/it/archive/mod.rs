@@ -10,6 +10,7 @@ mod migrations;
 mod model;
 mod names;
 mod replicas;
+mod versions;
 mod visits;
 
 use std::fs;

@@ -13,7 +13,7 @@ use telewire::archive::{Archive, ArchiveError, Caller, PageScope};
 use telewire::channels::{fetch_page, follow_up, to_archive};
 use telewire::model::channel::ChannelName;
 use telewire::model::paging::FeedPageRequest;
-use telewire::model::post::Post;
+use telewire::model::post::{Post, PostId};
 use telewire::net::http_client::HttpClientConfig;
 use telewire::telegram::client::{Client, ClientOptions};
 use telewire::telegram::page::{self, PageSource};
@@ -144,8 +144,8 @@ struct Play<'a> {
     now: Timestamp,
     /// The posts of the last check, by id.
     archived: BTreeMap<u32, Post>,
-    /// The last archived text of each post.
-    shown: BTreeMap<u32, String>,
+    /// The texts of each post that were archived, in order.
+    texts: BTreeMap<u32, Vec<String>>,
     /// When each post was published, including deleted ones.
     published: BTreeMap<u32, Timestamp>,
     /// An album that is not complete yet.
@@ -162,7 +162,7 @@ impl<'a> Play<'a> {
             name: ChannelName::new(&name).unwrap(),
             now: "2026-08-01T12:00:00Z".parse().unwrap(),
             archived: BTreeMap::new(),
-            shown: BTreeMap::new(),
+            texts: BTreeMap::new(),
             published: BTreeMap::new(),
             half: None,
         };
@@ -272,7 +272,7 @@ impl<'a> Play<'a> {
             if let Some(before) = self.archived.get(id) {
                 let is_edited = before.text != post.text;
                 prop_assert_eq!(is_edited, before.updated != post.updated, "{}: {:?} {:?}", id, before, post);
-            } else if let Some(before) = self.shown.get(id) {
+            } else if let Some(before) = self.texts.get(id).and_then(|texts| texts.last()) {
                 // The post counted as deleted and was shown again.
                 prop_assert_eq!(before != text, post.updated.is_some() && before != text);
             } else {
@@ -285,8 +285,25 @@ impl<'a> Play<'a> {
             }
         }
         drop(history);
-        self.shown.extend(posts.iter().map(|(id, post)| (*id, post.text.text().to_owned())));
+        for (id, post) in &posts {
+            let texts = self.texts.entry(*id).or_default();
+            if texts.last().is_none_or(|last| last != post.text.text()) {
+                texts.push(post.text.text().to_owned());
+            }
+        }
         self.archived = posts;
+        Ok(())
+    }
+
+    /// Checks that the archive has every text that an edited post ever had.
+    async fn check_versions(&self, archive: &Archive) -> Result<(), TestCaseError> {
+        for (id, texts) in self.texts.iter().filter(|(_, texts)| texts.len() > 1) {
+            let post = archive.post(&self.name, PostId::new(*id).unwrap(), Caller::Background).await.unwrap();
+            let post = post.ok_or_else(|| TestCaseError::fail(format!("{id} is missing")))?;
+            let versions = post.versions.iter().rev().map(|version| version.post.text.text());
+            let found: Vec<_> = versions.chain([post.post.text.text()]).collect();
+            prop_assert_eq!(found, texts.iter().map(String::as_str).collect::<Vec<_>>(), "{}", id);
+        }
         Ok(())
     }
 
@@ -301,6 +318,7 @@ impl<'a> Play<'a> {
             self.now += SignedDuration::from_mins(5);
         }
         self.check(archive).await?;
+        self.check_versions(archive).await?;
         let history = self.history.lock().unwrap();
         let first_known = self.archived.keys().next().copied().unwrap_or(0);
         for id in history.posts.keys().filter(|id| **id >= first_known) {

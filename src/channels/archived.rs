@@ -1,0 +1,113 @@
+//! Answers from the archive and from memory alone, which cost Telegram nothing.
+
+use super::backfill::page_from_memory;
+use super::failures::Failure;
+use super::{Channels, CompressedSnapshot};
+use crate::archive::{ArchiveError, Caller};
+use crate::model::archived_post::{ArchivedPage, ArchivedPost};
+use crate::model::channel::ChannelName;
+use crate::model::paging::{Deletion, FeedPage, FeedPageRequest};
+use crate::model::post::PostId;
+
+impl Channels {
+    /// Returns archived posts of a channel without asking Telegram. `None` if the archive cannot be read.
+    pub async fn archived_page(&self, name: &ChannelName, request: FeedPageRequest) -> Option<FeedPage> {
+        self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()
+    }
+
+    /// Returns the deleted posts of a channel from an id on, as far as the archive can be read.
+    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Vec<Deletion> {
+        self.archive.deletions(name, from, Caller::Reader).await.unwrap_or_default()
+    }
+
+    /// Returns a post by its id, or by the id of an item of its album, also if it is deleted on Telegram. `None` if it is not
+    /// archived or the channel is gone. A post that is only in memory has no earlier versions.
+    ///
+    /// # Errors
+    ///
+    /// If the archive cannot be read and the post is not in memory.
+    pub async fn archived_post(
+        &self,
+        name: &ChannelName,
+        id: PostId,
+    ) -> Result<Option<ArchivedPost>, Failure> {
+        let archived = self.archive.post(name, id, Caller::Reader).await;
+        let in_memory =
+            |cached: &CompressedSnapshot| ArchivedPost::in_snapshot(cached.decompress().ok()?, id);
+        self.or_from_memory(name, archived, in_memory)
+    }
+
+    /// Returns a page of archived posts for people who turn the pages: the next older page is that before
+    /// [`ArchivedPage::older`]. `None` if no posts of this range are archived or the channel is gone.
+    ///
+    /// # Errors
+    ///
+    /// If the archive cannot be read and no posts of this range are in memory.
+    pub async fn browse(
+        &self,
+        name: &ChannelName,
+        request: FeedPageRequest,
+    ) -> Result<Option<ArchivedPage>, Failure> {
+        let archived = self.archive.browse(name, request, Caller::Reader).await;
+        let in_memory = |cached: &CompressedSnapshot| {
+            let FeedPage { snapshot, changed, prev, .. } = page_from_memory(cached, request).ok()?;
+            let snapshot = snapshot?;
+            let older = snapshot.has_older.then_some(snapshot.posts[0].id);
+            Some(ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap: false })
+        };
+        self.or_from_memory(name, archived, in_memory)
+    }
+
+    /// Answers from memory if the archive failed, or lacks posts that it could not store.
+    fn or_from_memory<T>(
+        &self,
+        name: &ChannelName,
+        archived: Result<Option<T>, ArchiveError>,
+        in_memory: impl FnOnce(&CompressedSnapshot) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        if let Ok(Some(found)) = archived {
+            return Ok(Some(found));
+        }
+        let cached = self.snapshots.get(name).and_then(|entry| in_memory(&entry.snapshot));
+        match archived {
+            Err(err) if cached.is_none() => {
+                tracing::debug!(channel = %name, error = %err, "cannot answer without the archive");
+                Err(Failure::older_unavailable())
+            }
+            _ => Ok(cached),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::Visitor;
+    use crate::channels::simulation::channels;
+
+    /// The archive cannot be used, and the only page has albums.
+    #[tokio::test(start_paused = true)]
+    async fn without_the_archive_posts_come_from_memory() {
+        let page = include_str!("../../tests/pages/album.html").to_owned();
+        let pages = move |_: &ChannelName| {
+            let page = page.clone();
+            futures_util::FutureExt::boxed(async move { Ok(page) })
+        };
+        let channels = channels(Box::new(pages), false);
+        let (name, id) = (ChannelName::new("lantern_walks").unwrap(), |id| PostId::new(id).unwrap());
+        assert!(channels.archived_post(&name, id(306)).await.is_err(), "nothing is known yet");
+        channels.get(&name, Visitor::new([127, 0, 0, 1].into(), b"reader")).await.unwrap();
+        for item in [313, 314] {
+            let found = channels.archived_post(&name, id(item)).await.unwrap().unwrap();
+            let beside = (found.older.map(PostId::get), found.newer.map(PostId::get));
+            assert_eq!((found.post.id, beside), (id(313), (Some(306), Some(316))));
+        }
+        assert!(channels.archived_post(&name, id(300)).await.is_err());
+        let request = |before| FeedPageRequest { before, limit: Some(2) };
+        let newest = channels.browse(&name, request(None)).await.unwrap().unwrap();
+        assert_eq!((newest.older, newest.newer), (Some(id(313)), None));
+        let older = channels.browse(&name, request(newest.older)).await.unwrap().unwrap();
+        assert_eq!(older.snapshot.posts.last().unwrap().id, id(306));
+        assert!(channels.browse(&name, request(Some(id(301)))).await.is_err());
+    }
+}
