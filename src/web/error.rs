@@ -71,6 +71,9 @@ pub(super) enum Error {
     /// The path is neither a channel nor anything else of the service.
     #[error("there is nothing at this URL")]
     NotFound,
+    /// The archive does not have the post. Holds its URL on Telegram.
+    #[error("this post is not archived here: it is at {0}")]
+    PostNotArchived(String),
     /// The page would be empty.
     #[error("no older posts of this channel are known")]
     NoOlderPosts,
@@ -129,6 +132,8 @@ pub(super) enum Advice {
     Token,
     /// The operator does not allow this.
     NotAllowed,
+    /// The archive does not have the post.
+    NotStored,
     /// There is no such page.
     NoPage,
     /// The URL has a mistake.
@@ -144,6 +149,8 @@ pub(super) struct ErrorPage {
     pub(super) advice: Advice,
     /// The error, a sentence in English.
     pub(super) sentence: String,
+    /// What was asked for, on Telegram.
+    pub(super) link: Option<String>,
 }
 
 impl Error {
@@ -173,6 +180,7 @@ impl Error {
             Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
             | Self::UnknownFeed(..)
             | Self::NotFound
+            | Self::PostNotArchived(_)
             | Self::NoOlderPosts => StatusCode::NOT_FOUND,
             Self::Channel(failure) => refresh_status(&failure.error),
             Self::Media(err) => media_status(err),
@@ -236,7 +244,8 @@ impl Error {
         // Browsers list HTML first; feed readers list it last, if at all.
         if accept.trim_start().starts_with("text/html") {
             // The middleware knows where the page is.
-            let page = ErrorPage { advice: self.advice(), sentence };
+            let link = if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None };
+            let page = ErrorPage { advice: self.advice(), sentence, link };
             (status, headers, Extension(page)).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -249,6 +258,7 @@ impl Error {
         match self {
             Self::ChannelName(_) => Advice::CheckSpelling,
             Self::Channel(failure) if failure.error.is_authoritative() => Advice::NoChannel,
+            Self::PostNotArchived(_) => Advice::NotStored,
             Self::MissingToken | Self::InvalidToken => Advice::Token,
             Self::ChannelNotServed | Self::Signature | Self::MediaNotAllowed => Advice::NotAllowed,
             Self::Internal => Advice::Report,

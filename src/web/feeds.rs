@@ -92,6 +92,9 @@ async fn channel_page(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
+    if let Some(post) = pages::single_post::split(typed) {
+        return pages::single_post::answer(state, context, post, uri, headers).await;
+    }
     let names = state.parse_channels(typed).map_err(|err| {
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);

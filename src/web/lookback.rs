@@ -12,7 +12,9 @@ use crate::clock;
 use crate::cpu_pool;
 use crate::feed;
 use crate::feed::context::FeedContext;
+use crate::feed::options::FeedOptions;
 use crate::feed::select::{Scan, Selection};
+use crate::model::archived_post::ArchivedPage;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
 use crate::model::post::Snapshot;
@@ -41,6 +43,21 @@ pub(super) async fn newest(
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(n_bytes, build).await?;
     Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires: None, is_incomplete: false })
+}
+
+/// Builds a page of archived posts without filters. Its [`next_url`](feed::Feed::next_url) leads on across
+/// gaps in the archive.
+pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Result<LoadedFeed> {
+    let ArchivedPage { snapshot, changed, older, .. } = page;
+    let build = move || {
+        let (selection, options) = (snapshot.into(), context.options.clone());
+        let mut feed = feed::build(&selection, &context);
+        feed.next_url = older.map(|id| context.url_with(&FeedOptions { before: Some(id), ..options }));
+        Ok((feed, selection))
+    };
+    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    let expires = Some(clock::now().saturating_add(MAX_SELECTION_AGE).unwrap_or(Timestamp::MAX));
+    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete: false })
 }
 
 /// Selects the posts of a feed and builds it. Older posts come from the archive; Telegram is not asked for them, because a filter may

@@ -12,6 +12,7 @@ use super::base_url::BaseUrl;
 use super::canonical::{self, MAX_CHANNELS};
 use super::channel_filter::ChannelFilter;
 use super::client_permits::ClientPermits;
+use super::context::RequestContext;
 use super::error::Error;
 use super::feed_cache::FeedCache;
 use super::home_text::HomeText;
@@ -161,6 +162,11 @@ impl AppState {
     /// Checks that a channel is served under this name.
     pub(super) fn check_served(&self, name: &ChannelName) -> Result<(), Error> {
         if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed) }
+    }
+
+    /// Returns the base URL of media.
+    pub(super) fn media_base_url<'a>(&'a self, context: &'a RequestContext) -> &'a BaseUrl {
+        self.config.media_url.as_ref().unwrap_or(&context.base_url)
     }
 
     /// Returns how feeds under a base URL link media files.

@@ -94,7 +94,7 @@ impl Built<'_> {
                     input id="feed-url" readonly dir="ltr" value=(url);
                     button type="button" data-copy="feed-url" data-done=(words.copied) hidden { (words.copy) }
                 }
-                @if self.request.is_private { p.note { (words.feeds_with_token) } }
+                @if self.request.is_private { p.note { (words.with_token) } }
                 p.formats {
                     @for format in Format::ALL { a href=(self.feed_link(format)) { (format.label()) } }
                 }

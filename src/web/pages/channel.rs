@@ -128,10 +128,7 @@ pub(in crate::web) async fn answer(
     let prefix = token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"));
     let path = canonical::path(name, None);
     let key = format!("{prefix}{path}?{}#{}{canonical_link}", view.query(), request.language.subtag());
-    let mut headers = super::headers(
-        state.config.robots,
-        Some(state.config.media_url.as_ref().unwrap_or(&context.base_url)),
-    );
+    let mut headers = super::headers(state.config.robots, Some(state.media_base_url(context)));
     if request.is_private {
         headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     }
@@ -149,23 +146,22 @@ pub(in crate::web) async fn answer(
     };
     let (channels, name) = (Arc::clone(&state.channels), name.clone());
     let snapshot = Arc::clone(&cached.snapshot);
-    let load = move || async move {
-        if options == FeedOptions::default() {
-            return lookback::newest(snapshot, feed_context).await;
+    let older = match options.before {
+        Some(_) if !options.looks_back() => {
+            let request = FeedPageRequest { before: options.before, limit: options.limit };
+            Some(channels.browse(&name, request).await?.ok_or(Error::NoOlderPosts)?)
         }
-        let start = match options.before {
-            None => Start::Newest(snapshot),
-            Some(before) => {
-                let request = FeedPageRequest { before: Some(before), limit: None };
-                let page = channels.archived_page(&name, request).await;
-                match page.and_then(|mut page| Some((page.snapshot.take()?, page))) {
-                    Some(page) => Start::Page(Box::new(page)),
-                    None => Start::Newest(snapshot),
-                }
+        _ => None,
+    };
+    let load = move || async move {
+        match older {
+            Some(page) => lookback::archived(page, feed_context).await,
+            None if options == FeedOptions::default() => lookback::newest(snapshot, feed_context).await,
+            None => {
+                let scan = Scan::new(options, filter, clock::now()).looking_back();
+                lookback::select(&channels, &name, scan, Start::Newest(snapshot), feed_context).await
             }
-        };
-        let scan = Scan::new(options, filter, clock::now()).looking_back();
-        lookback::select(&channels, &name, scan, start, feed_context).await
+        }
     };
     let page = state.feeds.get_or_render(rendering, slice::from_ref(&cached.snapshot), load).await?;
     Ok(page.respond(cached, request_headers))
@@ -277,6 +273,7 @@ fn header(request: &PageRequest, channel: Option<&Channel>, feed: &Feed) -> Mark
                 p.names {
                     @if let Some(channel) = channel { bdi { "@" (channel.name) } " · " }
                     a href=(feed.home_url) rel="noopener" { (words.open_in_telegram) }
+                    a.jump href="#feed" { (words.feed) }
                 }
                 @if let Some(channel) = channel {
                     @if let Some(warning) = &channel.warning { p.warning { (warning) } }

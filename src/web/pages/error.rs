@@ -30,6 +30,7 @@ fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
             p.code { (status) }
             h1 { (title) }
             p lang="en" dir="auto" { (error.sentence) }
+            @if let Some(url) = &error.link { p { a href=(url) rel="noopener" { (request.words().open_in_telegram) } } }
             ul { @for line in advice { li { (line) } } }
             (channel_field(request, "", "channel"))
         }
@@ -45,6 +46,7 @@ fn texts(advice: Advice, words: &'static PageWords) -> (&'static str, &'static [
         Advice::TryLater => (words.no_answer, words.no_answer_advice),
         Advice::Token => (words.token_needed, words.token_needed_advice),
         Advice::NotAllowed => (words.not_allowed, words.not_allowed_advice),
+        Advice::NotStored => (words.not_stored, words.not_stored_advice),
         Advice::NoPage => (words.no_page, words.no_page_advice),
         Advice::CheckUrl => (words.wrong_url, words.wrong_url_advice),
         Advice::Report => (words.internal_error, words.internal_error_advice),

@@ -38,8 +38,10 @@ pub(in crate::web) async fn answer(
     };
     match answer {
         Ok(Some(response)) => response,
-        Ok(None) => with_token_in_path(&context, "")
-            .unwrap_or_else(|| respond(&state, &headers, &request, page(&state, &context, &request))),
+        Ok(None) => with_token_in_path(&context, "").unwrap_or_else(|| {
+            let page_headers = super::headers(state.config.robots, None);
+            respond(&headers, &request, page_headers, page(&state, &context, &request))
+        }),
         Err(err) => err.answer(&headers),
     }
 }

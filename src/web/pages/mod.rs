@@ -8,6 +8,7 @@ pub(super) mod channel;
 pub(super) mod error;
 pub(super) mod home;
 pub(super) mod several;
+pub(super) mod single_post;
 
 mod builder;
 mod frame;
@@ -32,7 +33,6 @@ use super::encoding::Encoding;
 use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::robots::Robots;
-use super::state::AppState;
 use crate::clock;
 
 pub(super) use request::PageRequest;
@@ -49,16 +49,16 @@ pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option
 }
 
 /// Returns the response with a page that is rendered for each request, or 304 if the browser has it.
-pub(super) fn respond(
-    state: &AppState,
+fn respond(
     headers: &HeaderMap,
     request: &PageRequest,
+    page_headers: Vec<(HeaderName, HeaderValue)>,
     html: String,
 ) -> Response {
     let validators = Validators::new(html.as_bytes(), None, clock::now());
     let mut response = Response::new(Body::empty());
     let own = response.headers_mut();
-    own.extend(self::headers(state.config.robots, None));
+    own.extend(page_headers);
     if request.is_private {
         own.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     } else {

@@ -1,5 +1,6 @@
 //! One post on a page: the body of its feed entry, with its date and its hashtags.
 
+use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use super::request::PageRequest;
@@ -15,7 +16,6 @@ const LINK: &str = "<a href=\"";
 pub(super) fn post(request: &PageRequest, channel: Option<&ChannelName>, entry: &Entry) -> Markup {
     let words = request.words();
     let local = channel.zip(entry.post).map(|(name, id)| format!("{}/{id}", path_of(name)));
-    let date = entry.published.strftime("%Y-%m-%d %H:%M UTC").to_string();
     html! {
         article.post id=[entry.post.map(|id| format!("p{id}"))] aria-label=[entry.title.as_deref()] {
             header {
@@ -23,7 +23,7 @@ pub(super) fn post(request: &PageRequest, channel: Option<&ChannelName>, entry: 
                     a.source href=(source.home_url) dir="auto" { (source.title) }
                 }
                 a.date href=(local.map_or_else(|| entry.url.clone(), |path| request.link(&path))) {
-                    time datetime=(entry.published) { (date) }
+                    time datetime=(entry.published) { (date(entry.published)) }
                 }
                 @if entry.updated != entry.published { span.edited { (words.edited) } }
                 @if let Some(author) = &entry.author { span.author dir="auto" { (author) } }
@@ -41,6 +41,11 @@ pub(super) fn post(request: &PageRequest, channel: Option<&ChannelName>, entry: 
     }
 }
 
+/// Returns a time for people without a script, which shows it in their own time zone.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// Returns the relative path of a channel's page.
 pub(super) fn path_of(name: &ChannelName) -> String {
     canonical::path(name, None).trim_start_matches('/').to_owned()
@@ -53,7 +58,7 @@ fn tag_path(name: &ChannelName, tag: &str) -> String {
 }
 
 /// Returns the body with links to posts on Telegram replaced by links to their pages here.
-fn with_local_links(body: &str, root: &str) -> String {
+pub(super) fn with_local_links(body: &str, root: &str) -> String {
     let mut out = String::with_capacity(body.len());
     let mut rest = body;
     while let Some((before, after)) = rest.split_once(LINK) {

@@ -43,9 +43,9 @@ pub(in crate::web) fn answer(
         }
     };
     respond(
-        state,
         headers,
         &request,
+        super::headers(state.config.robots, None),
         frame(&request, &Page { title: &title, head: built.alternates(&title), main, has_field: true }),
     )
 }

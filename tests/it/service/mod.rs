@@ -10,6 +10,7 @@ mod metrics;
 mod moved;
 mod options;
 mod outages;
+mod pages;
 mod restarts;
 mod several_channels;
 mod shutdown;

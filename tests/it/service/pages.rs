@@ -1,0 +1,129 @@
+//! Pages for people: the channel with its history, single posts, languages, caching.
+
+use serde_json::Value;
+
+use crate::support::app::App;
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::FakeTelegram;
+use crate::support::http::Response;
+
+const NAME: &str = "harbour_news";
+
+/// Returns the ids of the posts on a page, in their order.
+fn posts(page: &Response) -> Vec<u32> {
+    let ids = page.text().split("<article class=\"post\" id=\"p").skip(1);
+    ids.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+}
+
+/// Returns the relative URL of the link with this `rel`.
+fn link(page: &Response, rel: &str) -> Option<String> {
+    let tag = page
+        .text()
+        .split('<')
+        .find(|tag| tag.starts_with("a ") && tag.contains(&format!("rel=\"{rel}\"")))?;
+    Some(tag.split("href=\"").nth(1)?.split('"').next()?.replace("&amp;", "&"))
+}
+
+fn service(n: u32) -> (FakeTelegram, App) {
+    let fake = FakeTelegram::start();
+    let start = "2026-05-01T08:00:00Z".parse().unwrap();
+    fake.add_channel(FakeChannel::with_posts(NAME, n, start));
+    let app = App::start(&fake.url(), &["--rate", "1000", "--burst", "1000"]);
+    (fake, app)
+}
+
+#[test]
+fn paging_shows_every_archived_post_once_and_asks_telegram_for_none() {
+    let (fake, app) = service(90);
+    // The feed's older pages fetch the channel's history.
+    let mut older = Some(format!("/{NAME}/json"));
+    while let Some(target) = older {
+        let feed: Value = serde_json::from_slice(&app.get(&target).body).unwrap();
+        older = feed["next_url"].as_str().map(|url| url[url.find("/harbour").unwrap()..].to_owned());
+    }
+    let n_requests = fake.paths("/s/").len();
+    let (mut seen, mut next) = (Vec::new(), Some(NAME.to_owned()));
+    while let Some(target) = next {
+        let page = app.get(&format!("/{target}"));
+        assert_eq!(page.status, 200, "{target}");
+        seen.extend(posts(&page));
+        next = link(&page, "next");
+    }
+    assert_eq!(seen, (1..=90).rev().collect::<Vec<_>>());
+    assert_eq!(fake.paths("/s/").len(), n_requests);
+}
+
+#[test]
+fn page_of_a_post_is_answered_from_the_archive_alone() {
+    let (fake, app) = service(30);
+    assert_eq!(app.get("/harbour_news").status, 200);
+    let n_requests = fake.paths("/").len();
+    let page = app.get("/harbour_news/25");
+    assert_eq!((page.status, posts(&page)), (200, vec![25]));
+    assert_eq!(page.header("X-Robots-Tag"), Some("noindex, nofollow"));
+    assert_eq!(
+        (link(&page, "prev"), link(&page, "next")),
+        (Some("../harbour_news/26".into()), Some("../harbour_news/24".into()))
+    );
+    let redirect = app.get("/Harbour_News/25?lang=ru");
+    assert_eq!((redirect.status, redirect.header("Location")), (301, Some("../harbour_news/25?lang=ru")));
+    let missing = app.get("/harbour_news/5");
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("t.me/harbour_news/5"), "{}", missing.text());
+    assert_eq!(app.get("/nobody_reads_this/5").status, 404);
+    assert_eq!(fake.paths("/").len(), n_requests);
+}
+
+#[test]
+fn page_has_the_language_that_the_browser_prefers_or_the_url_names() {
+    let (_fake, app) = service(3);
+    for (target, accepted, language) in [
+        ("/harbour_news", "", "en\" dir=\"ltr"),
+        ("/harbour_news", "de, fa;q=0.7", "fa\" dir=\"rtl"),
+        ("/harbour_news?lang=zh", "ru", "zh-Hans\" dir=\"ltr"),
+        ("/", "ru-RU,ru;q=0.9", "ru\" dir=\"ltr"),
+    ] {
+        let page = app.ask("GET", target, &[("Accept-Language", accepted)]);
+        assert!(page.text().contains(&format!("<html lang=\"{language}\">")), "{target} {accepted}");
+        assert_eq!(page.header("Vary"), Some("accept-encoding, accept-language"));
+    }
+}
+
+#[test]
+fn page_is_answered_conditionally_and_loads_only_its_own_files() {
+    let (_fake, app) = service(20);
+    for target in ["/", "/harbour_news", "/harbour_news/12"] {
+        let page = app.get(target);
+        let again = app.ask("GET", target, &[("If-None-Match", page.header("ETag").unwrap())]);
+        assert_eq!((again.status, again.body.len()), (304, 0), "{target}");
+        for tag in page
+            .text()
+            .split('<')
+            .filter(|tag| tag.starts_with("link rel=\"stylesheet") || tag.starts_with("script"))
+        {
+            let file = tag.split('"').find(|part| part.contains("-/assets/")).unwrap();
+            let file = app.get(&format!("/{}", file.trim_start_matches("../")));
+            assert_eq!(
+                (file.status, file.header("Cache-Control")),
+                (200, Some("public, max-age=31536000, immutable"))
+            );
+        }
+        let policy = page.header("Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self'"), "{policy}");
+    }
+    let compressed = app.ask("GET", "/harbour_news", &[("Accept-Encoding", "gzip")]);
+    assert!(compressed.body.len() < 30_000, "{}", compressed.body.len());
+}
+
+#[test]
+fn form_of_the_builder_leads_to_the_canonical_page_and_its_feed() {
+    let (_fake, app) = service(20);
+    let sent = app.get("/harbour_news?match=&exclude=Post+12&only=&limit=5&format=rss&lang=");
+    assert_eq!((sent.status, sent.header("Location")), (303, Some("harbour_news?limit=5&exclude=12+post")));
+    let page = app.get("/harbour_news?limit=5&exclude=12+post");
+    assert_eq!(posts(&page), [20, 19, 18, 17, 16]);
+    let url = page.text().split("id=\"feed-url\"").nth(1).unwrap().split("value=\"").nth(1).unwrap();
+    let url = url.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(url.ends_with("/harbour_news/rss?limit=5&exclude=12+post"), "{url}");
+    assert_eq!(app.get("/harbour_news?limit=x").status, 400);
+}
