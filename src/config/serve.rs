@@ -12,12 +12,13 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    database, duration, home_text, listen, log_filter, media_mode, name_server, network, number, proxy,
-    robots, size,
+    database, duration, home_text, language, listen, log_filter, media_mode, name_server, network, number,
+    proxy, robots, size,
 };
 use super::{Config, ConfigError, Storage};
 use crate::archive::Retention;
 use crate::channels::Freshness;
+use crate::language::Language;
 use crate::media::MediaMode;
 use crate::media::hosts::MediaHosts;
 use crate::media::signed_url::MediaKeys;
@@ -76,6 +77,9 @@ pub struct ServeArgs {
     /// How readers get media.
     #[command(flatten)]
     pub media: MediaArgs,
+    /// Language of telewire's own words in feeds, such as "Forwarded from"; posts stay as they are
+    #[arg(long, env = "TELEWIRE_LANG", default_value = "en", value_parser = language(), help_heading = "Feeds")]
+    pub lang: Language,
     /// Who may read.
     #[command(flatten)]
     pub access: AccessArgs,
@@ -344,6 +348,7 @@ impl TryFrom<ServeArgs> for Config {
             media_mode: args.media.media,
             media_url: args.media.media_url.clone(),
             media_hosts: args.media.hosts.media_hosts.clone(),
+            language: args.lang,
             page_rate: page_rate(rate),
             robots: args.pages.robots,
             home_text: args.pages.home_text,

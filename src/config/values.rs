@@ -15,6 +15,7 @@ use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::feed::Format;
+use crate::language::Language;
 use crate::media::MediaMode;
 use crate::web::{HomeText, Robots};
 
@@ -114,6 +115,11 @@ pub(super) fn robots() -> impl TypedValueParser<Value = Robots> {
         "index" => Robots::Index,
         _ => Robots::NoIndex,
     })
+}
+
+pub(super) fn language() -> impl TypedValueParser<Value = Language> {
+    PossibleValuesParser::new(Language::ALL.map(Language::subtag))
+        .try_map(|subtag| Language::from_subtag(&subtag).ok_or("unknown language"))
 }
 
 pub(super) fn media_mode() -> impl TypedValueParser<Value = MediaMode> {

@@ -5,6 +5,7 @@ use super::media_links::MediaLinks;
 use super::options::{FeedOptions, Merge};
 use super::select::Selection;
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
+use crate::language::{FeedWords, Language, fill};
 use crate::model::channel::{Channel, TakenName};
 use crate::model::media_file::FileName;
 use crate::model::post::Post;
@@ -15,9 +16,6 @@ pub(super) const TTL_MINUTES: u32 = 15;
 /// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
 /// several times as large as HTML; those that do not fit are on the next feed page.
 pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
-
-/// What the description of a feed says whose filters leave no post.
-pub(super) const NOTHING_FOUND: &str = "No recent post passes the filters of this feed";
 
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
@@ -41,7 +39,7 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
     let next_url = |id| context.url_with(&FeedOptions { before: Some(id), ..options.clone() });
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
-        description: description(channel, entries.is_empty()),
+        description: description(channel, entries.is_empty(), &options.language.words().feed),
         home_url: channel.url.clone(),
         self_url: context.self_url(),
         next_url: next.map(next_url),
@@ -57,36 +55,42 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
 
 /// Returns the channel's description as sanitized HTML.
 #[must_use]
-pub fn about(channel: &Channel) -> String {
-    body::description(&channel.about)
+pub fn about(channel: &Channel, language: Language) -> String {
+    body::description(&channel.about, &language.words().feed)
 }
 
 /// Returns the channel's description line by line, preceded by Telegram's warning and by the reason why there are no
 /// entries, and followed by a note that its name was another channel's. Of several blank lines in a row one is kept.
-fn description(channel: &Channel, is_empty: bool) -> String {
+fn description(channel: &Channel, is_empty: bool, words: &FeedWords) -> String {
     let mut lines: Vec<String> =
         channel.about.text().lines().map(|line| plain_text::visible_line(line).unwrap_or_default()).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
     let mut about = lines.join("\n").trim().to_owned();
     if about.is_empty() {
-        about = format!("@{} on Telegram", channel.name);
+        about = fill(words.on_telegram, &[&format!("@{}", channel.name)]);
     }
     if let Some(TakenName { name, since }) = &channel.taken_over {
-        let since = since.strftime("%Y-%m-%d");
-        about = format!("{about}\nSince {since}, @{name} belongs to another channel than before.");
+        let since = since.strftime("%Y-%m-%d").to_string();
+        let note = words.taken_over.replace("{date}", &since).replace("{name}", name.as_str());
+        about = format!("{about}\n{note}");
     }
     let about = match channel.warning.as_deref().and_then(plain_text::visible_line) {
-        Some(warning) => format!("{warning}: {about}"),
+        Some(warning) => format!("{warning}{}{about}", words.colon),
         None => about,
     };
-    if is_empty { format!("{NOTHING_FOUND}. {about}") } else { about }
+    if is_empty { with_reason(&about, words) } else { about }
+}
+
+/// Returns the description of a feed without entries, which says why there are none.
+pub(super) fn with_reason(description: &str, words: &FeedWords) -> String {
+    format!("{}{}{description}", words.nothing_found, words.full_stop)
 }
 
 fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
     let FeedContext { media: linker, options, .. } = context;
     let post = shape::with_spoilers(post, options);
     let (title, summary) =
-        (shape::title(&post, options.title, &channel.signature_lines), title::summary(&post));
+        (shape::title(&post, options, &channel.signature_lines), title::summary(&post, options.language));
     let post = &*shape::without_hidden(post, options);
     let links = MediaLinks::new(post, &channel.name, linker);
     let is_category = |tag: &String| !tag.contains(',');
@@ -95,7 +99,7 @@ fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
         url: shape::url(post, &channel.name, options.link),
         title,
         summary,
-        body: body::body(post, links),
+        body: body::body(post, links, options),
         published: post.published,
         updated: post.updated.unwrap_or(post.published),
         author: post.signature.as_deref().and_then(plain_text::visible_line),

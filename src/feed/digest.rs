@@ -9,6 +9,7 @@ use jiff::{Timestamp, ToSpan, ZonedDateTime};
 use super::options::{FeedOptions, Merge, TitleStyle};
 use super::sanitize::sanitize;
 use super::{Entry, plain_text};
+use crate::language::Language;
 use crate::model::channel::Channel;
 use crate::model::paging::Deletion;
 
@@ -78,10 +79,9 @@ fn digest(
     Entry {
         id: format!("{}#{}", channel.url, label(&first_day, options.merge)),
         url: posts().next().map_or_else(|| channel.url.clone(), |first| first.url.clone()),
-        title: (options.title != TitleStyle::None)
-            .then(|| title(&first_day, newest_first.len(), options.merge)),
+        title: (options.title != TitleStyle::None).then(|| title(&first_day, newest_first.len(), options)),
         summary: plain_text::cut(titles.join(" · "), MAX_SUMMARY_CHARS),
-        body: posts().map(|entry| section(entry, &zone, options.merge)).collect::<Vec<_>>().join("\n"),
+        body: posts().map(|entry| section(entry, &zone, options)).collect::<Vec<_>>().join("\n"),
         published: period.end,
         updated: changes.fold(period.end, Timestamp::max),
         author: None,
@@ -100,21 +100,41 @@ fn label(first_day: &ZonedDateTime, merge: Merge) -> String {
     }
 }
 
-fn title(first_day: &ZonedDateTime, n_posts: usize, merge: Merge) -> String {
-    let period = match merge {
-        Merge::Week => first_day.strftime("Week %-V of %G"),
-        Merge::Day | Merge::None => first_day.strftime("%-d %B %Y"),
+fn title(first_day: &ZonedDateTime, n_posts: usize, options: &FeedOptions) -> String {
+    let (language, written) = (options.language, |format| first_day.strftime(format).to_string());
+    let words = &language.words().feed;
+    let period = match options.merge {
+        Merge::Week => words.week.replace("{week}", &written("%-V")).replace("{year}", &written("%G")),
+        Merge::Day | Merge::None => words
+            .date
+            .replace("{day}", &written("%-d"))
+            .replace("{month}", month(first_day, language))
+            .replace("{year}", &written("%Y")),
     };
-    format!("{period}: {n_posts} {}", if n_posts == 1 { "post" } else { "posts" })
+    format!("{period}{}{}", words.colon, language.counted(n_posts as u64, &words.posts))
+}
+
+fn month(day: &ZonedDateTime, language: Language) -> &'static str {
+    let n = usize::try_from(day.month() - 1).unwrap_or_default();
+    language.words().feed.months.get(n).unwrap_or(&"")
+}
+
+fn weekday(day: &ZonedDateTime, language: Language) -> &'static str {
+    let n = usize::try_from(day.weekday().to_monday_zero_offset()).unwrap_or_default();
+    language.words().feed.weekdays.get(n).unwrap_or(&"")
 }
 
 /// Returns the body of one post below its time, which links to it.
-fn section(entry: &Entry, zone: &TimeZone, merge: Merge) -> String {
-    let time = entry.published.to_zoned_datetime(zone.clone());
-    let time = time.strftime(if merge == Merge::Week { "%A %H:%M" } else { "%H:%M" });
+fn section(entry: &Entry, zone: &TimeZone, options: &FeedOptions) -> String {
+    let day = entry.published.to_zoned_datetime(zone.clone());
+    let mut time = day.strftime("%H:%M").to_string();
+    if options.merge == Merge::Week {
+        time = format!("{} {time}", weekday(&day, options.language));
+    }
     let url = entry.url.replace('&', "&amp;").replace('"', "&quot;");
+    let direction = if options.language.is_right_to_left() { " dir=\"auto\"" } else { "" };
     // Both parts are sanitized, and so is the sequence of them: no element stays open.
-    format!("{}\n{}", sanitize(&format!("<p><b><a href=\"{url}\">{time}</a></b></p>")), entry.body)
+    format!("{}\n{}", sanitize(&format!("<p{direction}><b><a href=\"{url}\">{time}</a></b></p>")), entry.body)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::options::{Case, FeedOptions, Kind, OptionsError, Pattern, Term, searchable};
 use super::{kinds, title};
+use crate::language::Language;
 use crate::model::post::{Media, NamedLink, Post};
 use crate::model::rich_text::{EntityKind, RichText};
 
@@ -25,6 +26,8 @@ pub struct Filter {
     tags: BTreeSet<String>,
     only: BTreeSet<Kind>,
     without: BTreeSet<Kind>,
+    /// The language of titles.
+    language: Language,
 }
 
 /// A compiled [`Pattern`].
@@ -55,6 +58,7 @@ impl Filter {
             tags: options.tags.clone(),
             only: options.only.clone(),
             without: options.without.clone(),
+            language: options.language,
         })
     }
 
@@ -65,8 +69,9 @@ impl Filter {
         (self.only.is_empty() || is_of(&self.only))
             && !is_of(&self.without)
             && (self.tags.is_empty() || self.has_tag(post))
-            && self
-                .passes_text(&self.include_title, &self.exclude_title, || title::title(post, signature_lines))
+            && self.passes_text(&self.include_title, &self.exclude_title, || {
+                title::title(post, signature_lines, self.language)
+            })
             && self.passes_text(&self.include, &self.exclude, || shown_text(post))
             && self.passes_search(post)
     }

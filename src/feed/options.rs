@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use crate::language::Language;
 use crate::model::post::PostId;
 pub(crate) use pattern::{Term, searchable};
 
@@ -69,6 +70,10 @@ pub struct FeedOptions {
     pub spoilers: Spoilers,
     /// The ids of entries.
     pub ids: EntryIds,
+    /// The language of the service's own words.
+    pub language: Language,
+    /// The language of feeds without an option for it.
+    pub default_language: Language,
 }
 
 /// Why a query is not valid.
@@ -109,7 +114,16 @@ impl FeedOptions {
     ///
     /// [`OptionsError::Misspelled`] or [`OptionsError::Value`].
     pub fn parse(query: &str) -> Result<Self, OptionsError> {
-        let mut options = Self::default();
+        Self::parse_with(query, Language::default())
+    }
+
+    /// Parses a query on a server whose feeds are in this language by default.
+    ///
+    /// # Errors
+    ///
+    /// See [`parse`](Self::parse).
+    pub fn parse_with(query: &str, default_language: Language) -> Result<Self, OptionsError> {
+        let mut options = Self { language: default_language, default_language, ..Self::default() };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
                 (option.read)(&mut options, &value).ok_or_else(|| option.invalid())?;
@@ -144,6 +158,13 @@ impl FeedOptions {
             }
         }
         query
+    }
+
+    /// Returns whether the query is empty.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        let default_language = self.default_language;
+        *self == Self { language: default_language, default_language, ..Self::default() }
     }
 
     /// Returns the time zone of digests.

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::build::{MAX_FEED_BYTES, NOTHING_FOUND, TTL_MINUTES};
+use super::build::{MAX_FEED_BYTES, TTL_MINUTES, with_reason};
 use super::{Entry, Feed, Source};
+use crate::language::{Language, fill};
 use crate::model::channel::ChannelName;
 use crate::model::paging::MAX_POSTS_PER_PAGE;
 
@@ -12,15 +13,24 @@ const MAX_NAMES_IN_TITLE: usize = 5;
 
 /// Begins a feed of channels, without entries. The description begins with `note`.
 #[must_use]
-pub fn begin(names: &[ChannelName], home_url: String, self_url: String, note: &str) -> Feed {
+pub fn begin(
+    names: &[ChannelName],
+    home_url: String,
+    self_url: String,
+    note: &str,
+    language: Language,
+) -> Feed {
+    let words = &language.words().feed;
     let title = match names.split_at_checked(MAX_NAMES_IN_TITLE) {
-        Some((first, others @ [_, ..])) => format!("{} and {} more", joined(first, ""), others.len()),
+        Some((first, others @ [_, ..])) => {
+            words.and_more.replace("{names}", &joined(first, "")).replace("{n}", &others.len().to_string())
+        }
         _ => joined(names, ""),
     };
     Feed {
         author: title.clone(),
         title,
-        description: format!("{note}{} on Telegram", joined(names, "@")),
+        description: format!("{note}{}", fill(words.on_telegram, &[&joined(names, "@")])),
         home_url,
         self_url,
         next_url: None,
@@ -52,21 +62,22 @@ pub fn add(feed: &mut Feed, channel: &ChannelName, own: Feed, limit: Option<u8>)
 
 /// Ends a feed: if it has no entries, the description says why.
 #[must_use]
-pub fn finish(mut feed: Feed) -> Feed {
+pub fn finish(mut feed: Feed, language: Language) -> Feed {
     if feed.entries.is_empty() {
-        feed.description = format!("{NOTHING_FOUND}. {}", feed.description);
+        feed.description = with_reason(&feed.description, &language.words().feed);
     }
     feed
 }
 
 /// Returns what a feed says about channels of which it has no posts; empty if there are none.
 #[must_use]
-pub fn note(to_come: &[ChannelName], failed: &[ChannelName]) -> String {
+pub fn note(to_come: &[ChannelName], failed: &[ChannelName], language: Language) -> String {
+    let words = &language.words().feed;
     let sentence = |start: &str, names: &[ChannelName]| match names {
         [] => String::new(),
-        names => format!("{start}: {}. ", joined(names, "@")),
+        names => format!("{start}{}{}{}", words.colon, joined(names, "@"), words.full_stop),
     };
-    sentence("Still to come", to_come) + &sentence("Cannot be read", failed)
+    sentence(words.still_to_come, to_come) + &sentence(words.cannot_be_read, failed)
 }
 
 fn joined(names: &[ChannelName], prefix: &str) -> String {
@@ -110,10 +121,10 @@ mod tests {
     fn combined(limit: Option<u8>) -> Feed {
         let channels = names(&["heron", "kettle"]);
         let url = "https://feeds.example.org/heron,kettle";
-        let mut feed = begin(&channels, url.into(), format!("{url}/rss"), "");
+        let mut feed = begin(&channels, url.into(), format!("{url}/rss"), "", Language::English);
         add(&mut feed, &channels[0], own("heron", &[9, 5, 1]), limit);
         add(&mut feed, &channels[1], own("kettle", &[7, 5, 3]), limit);
-        finish(feed)
+        finish(feed, Language::English)
     }
 
     #[test]
@@ -152,16 +163,19 @@ mod tests {
     #[test]
     fn description_names_the_channels_without_posts() {
         let (to_come, failed) = (names(&["heron", "kettle"]), names(&["otter"]));
-        assert_eq!(note(&to_come, &failed), "Still to come: @heron, @kettle. Cannot be read: @otter. ");
-        assert_eq!(note(&[], &[]), "");
-        let feed = finish(begin(&failed, String::new(), String::new(), "Note. "));
-        assert_eq!(feed.description, format!("{NOTHING_FOUND}. Note. @otter on Telegram"));
+        let (en, zh) = (Language::English, Language::Chinese);
+        assert_eq!(note(&to_come, &failed, en), "Still to come: @heron, @kettle. Cannot be read: @otter. ");
+        assert_eq!(note(&to_come, &failed, zh), "尚未读取：@heron, @kettle。无法读取：@otter。");
+        assert_eq!(note(&[], &[], en), "");
+        let feed = finish(begin(&failed, String::new(), String::new(), "Note. ", en), en);
+        let expected = "No recent post passes the filters of this feed. Note. @otter on Telegram";
+        assert_eq!(feed.description, expected);
     }
 
     #[test]
     fn entries_that_do_not_fit_into_one_feed_are_left_out() {
         let channels = names(&["heron"]);
-        let mut feed = begin(&channels, String::new(), String::new(), "");
+        let mut feed = begin(&channels, String::new(), String::new(), "", Language::English);
         let mut own = own("heron", &[9, 5, 1]);
         own.entries[0].body = "x".repeat(MAX_FEED_BYTES / 2);
         own.entries[1].body = "x".repeat(MAX_FEED_BYTES / 2);

@@ -72,11 +72,12 @@ fn link_media(post: &mut Post) {
 }
 
 /// Returns the title; `None` if the reader wants none.
-pub(super) fn title(post: &Post, style: TitleStyle, signature_lines: &[String]) -> Option<String> {
-    match style {
-        TitleStyle::Auto => Some(title::title(post, signature_lines)),
-        TitleStyle::Line => Some(title::style::first_line(post)),
-        TitleStyle::Kind => Some(title::style::with_kind(post, signature_lines)),
+pub(super) fn title(post: &Post, options: &FeedOptions, signature_lines: &[String]) -> Option<String> {
+    let language = options.language;
+    match options.title {
+        TitleStyle::Auto => Some(title::title(post, signature_lines, language)),
+        TitleStyle::Line => Some(title::style::first_line(post, language)),
+        TitleStyle::Kind => Some(title::style::with_kind(post, signature_lines, language)),
         TitleStyle::None => None,
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod style;
 
 use super::plain_text;
+use crate::language::{FeedWords, Language, fill};
 use crate::model::post::{Document, Media, Post, VideoKind};
 use crate::model::rich_text::RichText;
 use crate::model::signature;
@@ -25,24 +26,26 @@ const SHORT_LINE_CHARS: usize = 25;
 /// 4. A description of the most informative part of the post.
 ///
 /// The channel's signature lines do not count as lines of the text, unless the post has nothing else.
-pub(super) fn title(post: &Post, signature_lines: &[String]) -> String {
+pub(super) fn title(post: &Post, signature_lines: &[String], language: Language) -> String {
+    let words = &language.words().feed;
     let text = post.full_text();
     let text = text.without_spoilers();
     let is_own = |line: &&str| !signature::contains(signature_lines, line);
     let lines = || text.lines().filter(is_own).filter_map(plain_text::visible_line);
     let first_line = || lines().next();
-    let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post));
-    let title = headline(lines()).or_else(of_preview).or_else(first_line).or_else(|| describe(post));
+    let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post, words));
+    let title =
+        headline(lines()).or_else(of_preview).or_else(first_line).or_else(|| describe(post, language));
     let title = title.or_else(|| text.lines().find_map(plain_text::visible_line)).unwrap_or_else(|| {
-        if post.only_in_telegram.is_some() { "Post that opens only in Telegram" } else { "Post" }.to_owned()
+        if post.only_in_telegram.is_some() { words.post_only_in_telegram } else { words.post }.to_owned()
     });
     plain_text::cut(title, MAX_TITLE_CHARS)
 }
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
-pub(super) fn summary(post: &Post) -> String {
+pub(super) fn summary(post: &Post, language: Language) -> String {
     plain_text::visible_line(&post.full_text().without_spoilers())
-        .map_or_else(|| title(post, &[]), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
+        .map_or_else(|| title(post, &[], language), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
 }
 
 /// Returns the first line that has a word, joined with the next one if it says too little.
@@ -74,63 +77,71 @@ fn is_url(line: &str) -> bool {
 }
 
 /// Returns the most informative text of the post's link preview, or what it shows besides text.
-fn preview(post: &Post) -> Option<String> {
+fn preview(post: &Post, words: &FeedWords) -> Option<String> {
     let preview = post.preview.as_ref()?;
     let description = preview.description.as_ref().map(RichText::without_spoilers);
     let texts = [preview.title.as_deref(), preview.site.as_deref(), description.as_deref()];
     let text = texts.into_iter().flatten().find_map(plain_text::visible_line);
-    let video = || preview.video.as_ref().map(|_| "Video".to_owned());
-    text.or_else(video).or_else(|| preview.image.as_ref().map(|_| "Picture".to_owned()))
+    let video = || preview.video.as_ref().map(|_| words.video.to_owned());
+    text.or_else(video).or_else(|| preview.image.as_ref().map(|_| words.picture.to_owned()))
 }
 
 /// Describes the content of a post without text by its most informative part.
-fn describe(post: &Post) -> Option<String> {
-    album(post)
-        .or_else(|| post.media.first().map(medium))
+fn describe(post: &Post, language: Language) -> Option<String> {
+    let words = &language.words().feed;
+    let named = |template: &str, name: &str| Some(fill(template, &[&plain_text::visible_line(name)?]));
+    album(post, language)
+        .or_else(|| post.media.first().map(|first| medium(first, words)))
         .or_else(|| {
             let poll = post.poll.as_ref()?;
-            let kind = if poll.kind.contains("Quiz") { "Quiz" } else { "Poll" };
-            Some(labelled(kind, &poll.question))
+            let kind = if poll.kind.contains("Quiz") { words.quiz } else { words.poll };
+            Some(labelled(kind, &poll.question, words))
         })
         .or_else(|| post.documents.iter().find_map(file))
-        .or_else(|| preview(post))
+        .or_else(|| preview(post, words))
         .or_else(|| post.unknown.iter().find_map(|unknown| plain_text::visible_line(&unknown.text)))
-        .or_else(|| {
-            Some(format!("Forwarded from {}", plain_text::visible_line(&post.forward.as_ref()?.from.name)?))
-        })
-        .or_else(|| Some(format!("Reply to {}", plain_text::visible_line(&post.reply.as_ref()?.to.name)?)))
+        .or_else(|| named(words.forwarded_from, &post.forward.as_ref()?.from.name))
+        .or_else(|| named(words.reply_to, &post.reply.as_ref()?.to.name))
 }
 
 /// Returns a title for a post with several photos and videos.
-fn album(post: &Post) -> Option<String> {
+fn album(post: &Post, language: Language) -> Option<String> {
     let n =
         post.media.iter().filter(|medium| matches!(medium, Media::Photo { .. } | Media::Video(_))).count();
-    (n > 1).then(|| format!("Album of {n}"))
+    (n > 1).then(|| language.counted(n as u64, &language.words().feed.album))
 }
 
-fn medium(medium: &Media) -> String {
+/// Returns the title of a medium: its own, or its kind.
+fn medium(medium: &Media, words: &FeedWords) -> String {
+    let title = match medium {
+        Media::Location { title, .. } => title.as_deref(),
+        Media::Game(offer) | Media::Invoice(offer) => Some(&*offer.title),
+        Media::Contact { name, .. } => return labelled(words.contact, name, words),
+        _ => None,
+    };
+    title.and_then(plain_text::visible_line).unwrap_or_else(|| medium_label(medium, words).to_owned())
+}
+
+/// Returns Telegram's name for the kind of a medium.
+fn medium_label(medium: &Media, words: &FeedWords) -> &'static str {
     match medium {
-        Media::Photo { .. } => "Photo".to_owned(),
-        Media::Video(video) => video_label(video.kind).to_owned(),
-        Media::Voice { .. } => "Voice message".to_owned(),
-        Media::Sticker { .. } => "Sticker".to_owned(),
-        Media::Location { title, .. } => {
-            title.as_deref().and_then(plain_text::visible_line).unwrap_or_else(|| "Location".to_owned())
-        }
-        Media::Contact { name, .. } => labelled("Contact", name),
-        Media::Game(offer) => plain_text::visible_line(&offer.title).unwrap_or_else(|| "Game".to_owned()),
-        Media::Invoice(offer) => {
-            plain_text::visible_line(&offer.title).unwrap_or_else(|| "Invoice".to_owned())
-        }
+        Media::Photo { .. } => words.photo,
+        Media::Video(video) => video_label(video.kind, words),
+        Media::Voice { .. } => words.voice_message,
+        Media::Sticker { .. } => words.sticker,
+        Media::Location { .. } => words.location,
+        Media::Contact { .. } => words.contact,
+        Media::Game(_) => words.game,
+        Media::Invoice(_) => words.invoice,
     }
 }
 
 /// Returns Telegram's name for this kind of video.
-pub(super) fn video_label(kind: VideoKind) -> &'static str {
+pub(super) fn video_label(kind: VideoKind, words: &FeedWords) -> &'static str {
     match kind {
-        VideoKind::Plain => "Video",
-        VideoKind::Animation => "GIF",
-        VideoKind::Round => "Video message",
+        VideoKind::Plain => words.video,
+        VideoKind::Animation => words.gif,
+        VideoKind::Round => words.video_message,
     }
 }
 
@@ -140,8 +151,9 @@ fn file(file: &Document) -> Option<String> {
     Some(performer.map_or_else(|| name.clone(), |performer| format!("{name} — {performer}")))
 }
 
-fn labelled(label: &str, text: &str) -> String {
-    plain_text::visible_line(text).map_or_else(|| label.to_owned(), |text| format!("{label}: {text}"))
+fn labelled(label: &str, text: &str, words: &FeedWords) -> String {
+    let text = plain_text::visible_line(text);
+    text.map_or_else(|| label.to_owned(), |text| format!("{label}{}{text}", words.colon))
 }
 
 #[cfg(test)]
@@ -151,7 +163,7 @@ mod tests {
     use crate::model::post::{Forward, LinkPreview, NamedLink, Poll};
 
     fn title_of(text: &str) -> String {
-        title(&Post { text: RichText::from(text), ..fixtures::post() }, &[])
+        title(&Post { text: RichText::from(text), ..fixtures::post() }, &[], Language::English)
     }
 
     #[test]
@@ -183,7 +195,7 @@ mod tests {
     fn title_of_a_post_without_text_describes_its_content() {
         let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let contact = Media::Contact { name: "Ada <b>".into(), phone: None };
-        let titled = |post: Post| title(&post, &[]);
+        let titled = |post: Post| title(&post, &[], Language::English);
         assert_eq!(titled(Post { media: vec![photo.clone()], ..fixtures::post() }), "Photo");
         assert_eq!(titled(Post { media: vec![photo; 4], ..fixtures::post() }), "Album of 4");
         assert_eq!(titled(Post { media: vec![contact], ..fixtures::post() }), "Contact: Ada ‹b›");
@@ -220,14 +232,14 @@ mod tests {
             ("#tea\nTea Club", vec![], "#tea"),
         ] {
             let post = Post { text: text.into(), media, ..fixtures::post() };
-            assert_eq!(title(&post, &signature), expected, "{text}");
+            assert_eq!(title(&post, &signature, Language::English), expected, "{text}");
         }
     }
 
     #[test]
     fn summary_is_the_beginning_of_the_text() {
         let post = Post { text: "one\n\ntwo <b>".into(), ..fixtures::post() };
-        assert_eq!(summary(&post), "one two ‹b›");
-        assert_eq!(summary(&fixtures::post()), "Post");
+        assert_eq!(summary(&post, Language::English), "one two ‹b›");
+        assert_eq!(summary(&fixtures::post(), Language::English), "Post");
     }
 }

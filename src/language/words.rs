@@ -25,6 +25,65 @@ pub struct CountedNoun {
 #[expect(missing_docs, reason = "each field is named after its English words")]
 pub struct FeedWords {
     pub photo: &'static str,
+    pub video: &'static str,
+    pub gif: &'static str,
+    pub video_message: &'static str,
+    pub voice_message: &'static str,
+    pub sticker: &'static str,
+    pub animated_sticker: &'static str,
+    pub location: &'static str,
+    pub contact: &'static str,
+    pub game: &'static str,
+    pub invoice: &'static str,
+    pub music: &'static str,
+    pub file: &'static str,
+    pub poll: &'static str,
+    pub quiz: &'static str,
+    pub anonymous_poll: &'static str,
+    pub public_vote: &'static str,
+    pub anonymous_quiz: &'static str,
+    pub final_results: &'static str,
+    pub album: CountedNoun,
+    pub picture: &'static str,
+    pub still_picture: &'static str,
+    pub map: &'static str,
+    pub player: &'static str,
+    pub spoiler: &'static str,
+    pub post: &'static str,
+    pub post_only_in_telegram: &'static str,
+    pub only_in_telegram: &'static str,
+    pub see_post: &'static str,
+    pub see_part: &'static str,
+    pub open_in_telegram: &'static str,
+    pub too_big: &'static str,
+    pub watch_in_telegram: &'static str,
+    pub forwarded_from: &'static str,
+    pub reply_to: &'static str,
+    pub in_reply_to: &'static str,
+    pub via: &'static str,
+    pub on_telegram: &'static str,
+    /// `{date}` and `{name}` stand for what is filled in.
+    pub taken_over: &'static str,
+    pub nothing_found: &'static str,
+    /// `{names}` and `{n}` stand for what is filled in.
+    pub and_more: &'static str,
+    pub still_to_come: &'static str,
+    pub cannot_be_read: &'static str,
+    pub posts: CountedNoun,
+    /// `{day}`, `{month}` and `{year}` stand for what is filled in.
+    pub date: &'static str,
+    /// `{week}` and `{year}` stand for what is filled in.
+    pub week: &'static str,
+    /// In the form that `date` has.
+    pub months: [&'static str; 12],
+    /// From Monday on.
+    pub weekdays: [&'static str; 7],
+    /// Between a label and what it labels.
+    pub colon: &'static str,
+    /// Between parts of a label.
+    pub comma: &'static str,
+    /// Between sentences.
+    pub full_stop: &'static str,
 }
 
 /// The words on pages.

@@ -70,18 +70,14 @@ async fn route(
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
-    let options = FeedOptions::parse(uri.query().unwrap_or_default())?;
+    let options = state.feed_options(uri.query().unwrap_or_default())?;
     let [name] = names.as_slice() else {
         return several_channels::feed(state, names, format, options, context, headers).await;
     };
     let name = name.clone();
     let request =
         FeedRequest { state, name, format, url: context.base_url.with_path(&path), context, headers };
-    if options == FeedOptions::default() {
-        request.first_page().await
-    } else {
-        request.page_with(options).await
-    }
+    if options.is_default() { request.first_page(options).await } else { request.page_with(options).await }
 }
 
 /// Returns the page of a channel, or an error that tells an unknown feed name from an invalid channel.
@@ -130,7 +126,7 @@ pub(super) fn cached_response<B>(
     let feed = match request.uri().query() {
         _ if !is_read => return None,
         None => state.feeds.get(path, &variant)?,
-        Some(query) => state.feeds.get(&feed_path(path, &FeedOptions::parse(query).ok()?), &variant)?,
+        Some(query) => state.feeds.get(&feed_path(path, &state.feed_options(query).ok()?), &variant)?,
     };
     let answers = feed.channels().iter().map(|name| state.channels.answer_at_once(name));
     let cached: Vec<CachedChannel> = answers.collect::<Option<_>>()?;
@@ -156,11 +152,11 @@ struct FeedRequest<'a> {
 
 impl FeedRequest<'_> {
     /// Returns a feed without options.
-    async fn first_page(self) -> Result<Response, Error> {
+    async fn first_page(self, options: FeedOptions) -> Result<Response, Error> {
         let cached = self.channel().await?;
         let snapshot = Arc::clone(&cached.snapshot);
         let load = |context| lookback::newest(snapshot, context);
-        self.respond(FeedOptions::default(), None, cached, load).await
+        self.respond(options, None, cached, load).await
     }
 
     /// Returns a feed with options.

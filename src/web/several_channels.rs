@@ -53,7 +53,7 @@ pub(super) async fn feed(
     let filter = Filter::new(&options)?;
     let media = state.chosen_media_linker(options.media, &context.base_url)?;
     let Channels { read, to_come, failed } = read(state, &names, context.visitor).await?;
-    let note = combined::note(&to_come, &failed);
+    let note = combined::note(&to_come, &failed, options.language);
     let snapshots: Vec<_> = read.iter().map(|(_, cached)| Arc::clone(&cached.snapshot)).collect();
     let path = canonical::path_of_all(&names, Some(format));
     let request = RenderRequest {
@@ -68,16 +68,17 @@ pub(super) async fn feed(
     let members: Vec<_> = read.iter().map(|(name, cached)| (name.clone(), cached.snapshot.clone())).collect();
     let (base_url, channels) = (context.base_url.clone(), Arc::clone(&state.channels));
     let load = move || async move {
+        let language = options.language;
         let own = FeedContext { url: base_url.with_path(&path), options, media, ..FeedContext::default() };
         let home_url = base_url.with_path(&canonical::path_of_all(&names, None));
-        let mut feed = combined::begin(&names, home_url, own.self_url(), &note);
+        let mut feed = combined::begin(&names, home_url, own.self_url(), &note, language);
         let (mut expires, mut is_incomplete) = (None, false);
         for (name, snapshot) in members {
             let own =
                 FeedContext { url: base_url.with_path(&canonical::path(&name, Some(format))), ..own.clone() };
             let (options, n_bytes) = (own.options.clone(), snapshot.json_len());
             let (limit, channel) = (options.limit, snapshot.channel().clone());
-            let loaded = if options == FeedOptions::default() {
+            let loaded = if options.is_default() {
                 lookback::newest(snapshot, own).await?
             } else {
                 let scan = Scan::new(options, filter.clone(), clock::now()).looking_back();
@@ -92,7 +93,7 @@ pub(super) async fn feed(
             feed = cpu_pool::try_run(n_bytes, add).await?;
         }
         Ok(LoadedFeed {
-            feed: combined::finish(feed),
+            feed: combined::finish(feed, language),
             channel: None,
             n_looked_at: 0,
             changed: None,

@@ -20,7 +20,8 @@ use super::middleware::access::{Access, AccessConfig};
 use super::robots::Robots;
 use super::stream_permits::StreamPermits;
 use crate::channels::Channels;
-use crate::feed::options::MediaChoice;
+use crate::feed::options::{FeedOptions, MediaChoice, OptionsError};
+use crate::language::Language;
 use crate::media::MediaMode;
 use crate::media::client::MediaClient;
 use crate::media::hosts::MediaHosts;
@@ -60,6 +61,8 @@ pub struct WebConfig {
     pub media_url: Option<BaseUrl>,
     /// Hosts whose pictures and videos are embedded.
     pub media_hosts: MediaHosts,
+    /// The language of feeds whose readers choose none.
+    pub language: Language,
     /// Pages of channels that are not cached, per second: crawlers must not use up the requests to Telegram.
     pub page_rate: Quota,
     /// Whether search engines may list pages.
@@ -135,6 +138,11 @@ impl AppState {
     pub(super) fn limited_client(&self, peer: SocketAddr) -> Option<IpAddr> {
         let ip = peer.ip().to_canonical();
         (!ip.is_loopback() && !self.config.is_trusted_proxy(ip)).then_some(ip)
+    }
+
+    /// Parses the options of a feed.
+    pub(super) fn feed_options(&self, query: &str) -> Result<FeedOptions, OptionsError> {
+        FeedOptions::parse_with(query, self.config.language)
     }
 
     /// Parses what a person typed for a channel, and checks that the channel is served.

@@ -8,23 +8,30 @@ use url::Url;
 use super::html;
 use crate::feed::media_links::MediaLinks;
 use crate::feed::title;
+use crate::language::FeedWords;
 use crate::model::media_file::FileKind;
 use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video};
 
 /// Writes one medium. `permalink` is the target of links for media that can be seen in Telegram only.
-pub(super) fn write(out: &mut String, medium: &Media, permalink: &str, links: MediaLinks<'_>) {
+pub(super) fn write(
+    out: &mut String,
+    medium: &Media,
+    permalink: &str,
+    links: MediaLinks<'_>,
+    words: &FeedWords,
+) {
     match medium {
-        Media::Photo { url, size, .. } => picture(out, "Photo", url, *size, None, links),
-        Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links),
-        Media::Voice { url, seconds } => voice(out, url, *seconds, links),
+        Media::Photo { url, size, .. } => picture(out, words.photo, url, *size, None, links),
+        Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links, words),
+        Media::Voice { url, seconds } => voice(out, url, *seconds, links, words),
         Media::Sticker { url, format, still } => {
-            sticker(out, url, *format, still.as_deref(), permalink, links);
+            sticker(out, url, *format, still.as_deref(), permalink, links, words);
         }
         Media::Location { url, map, title, address } => {
-            location(out, url, map.as_deref(), [title.as_deref(), address.as_deref()], links);
+            location(out, url, map.as_deref(), [title.as_deref(), address.as_deref()], links, words);
         }
         Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
-        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, links),
+        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, links, words),
     }
 }
 
@@ -47,13 +54,19 @@ pub(super) fn picture(
 }
 
 /// Writes a figure with a video player, or a link if the video cannot be embedded.
-pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: MediaLinks<'_>) {
-    let label = title::video_label(video.kind);
+pub(super) fn video(
+    out: &mut String,
+    video: &Video,
+    permalink: &str,
+    links: MediaLinks<'_>,
+    words: &FeedWords,
+) {
+    let label = title::video_label(video.kind, words);
     let poster = video.poster.as_deref();
     html::group(out, "figure", |out| {
         let source = video.url.as_deref().and_then(|url| links.url(FileKind::Mp4, url));
         if let Some(source) = &source {
-            player(out, label, source, poster, video.size, links);
+            player(out, label, source, poster, video.size, links, words);
         } else if let Some(poster) = poster {
             linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), links);
         }
@@ -62,14 +75,14 @@ pub(super) fn video(out: &mut String, video: &Video, permalink: &str, links: Med
             return;
         }
         caption(out, |out| {
-            let label_and_time = timed(label, video.seconds);
+            let label_and_time = timed(label, video.seconds, words);
             match &video.url {
                 Some(_) if source.is_some() => html::text(out, &label_and_time),
                 Some(url) => html::link(out, &label_and_time, Some(url)),
                 None => {
                     html::text(out, &label_and_time);
-                    out.push_str(" — too big for the preview, ");
-                    html::link(out, "watch in Telegram", Some(permalink));
+                    html::text(out, &format!(" — {}{}", words.too_big, words.comma));
+                    html::link(out, words.watch_in_telegram, Some(permalink));
                 }
             }
         });
@@ -84,6 +97,7 @@ fn player(
     poster: Option<&str>,
     size: Option<Size>,
     links: MediaLinks<'_>,
+    words: &FeedWords,
 ) {
     let still = poster.and_then(|url| links.url(FileKind::Jpeg, url));
     out.push_str("<video");
@@ -98,7 +112,7 @@ fn player(
     out.push_str("</video>");
     if let (None, Some(poster)) = (still, poster) {
         out.push('\n');
-        html::link(out, "Still picture", Some(poster));
+        html::link(out, words.still_picture, Some(poster));
     }
 }
 
@@ -140,8 +154,8 @@ fn dimensions(out: &mut String, size: Option<Size>) {
     }
 }
 
-fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_>) {
-    let label_and_time = timed("Voice message", seconds);
+fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_>, words: &FeedWords) {
+    let label_and_time = timed(words.voice_message, seconds, words);
     html::group(out, "figure", |out| {
         let Some(source) = links.url(FileKind::Ogg, url) else {
             return html::link(out, &label_and_time, Some(url));
@@ -149,7 +163,7 @@ fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_
         out.push_str("<audio");
         html::attribute(out, "src", &source);
         out.push_str(" controls=\"\" preload=\"none\">");
-        html::link(out, "Voice message", Some(&source));
+        html::link(out, words.voice_message, Some(&source));
         out.push_str("</audio>");
         if seconds.is_some() {
             caption(out, |out| html::text(out, &label_and_time));
@@ -164,28 +178,36 @@ fn sticker(
     still: Option<&str>,
     permalink: &str,
     links: MediaLinks<'_>,
+    words: &FeedWords,
 ) {
     html::group(out, "figure", |out| match format {
         StickerFormat::Webp => match links.url(FileKind::Webp, url) {
-            Some(source) => img(out, "Sticker", &source, None),
-            None => html::link(out, "Sticker", Some(url)),
+            Some(source) => img(out, words.sticker, &source, None),
+            None => html::link(out, words.sticker, Some(url)),
         },
         StickerFormat::Webm if let Some(source) = links.url(FileKind::Webm, url) => {
-            player(out, "Sticker", &source, still, None, links);
+            player(out, words.sticker, &source, still, None, links, words);
         }
         StickerFormat::Webm | StickerFormat::Tgs => {
             if let Some(still) = still {
-                linked_picture(out, "Sticker", still, None, None, links);
+                linked_picture(out, words.sticker, still, None, None, links);
             }
             // The file is not linked: readers cannot display it, and its URL expires.
-            caption(out, |out| html::link(out, "Animated sticker", Some(permalink)));
+            caption(out, |out| html::link(out, words.animated_sticker, Some(permalink)));
         }
     });
 }
 
 /// Writes a location: title and address of a venue, and a map with the coordinates. `url` is the page to which Telegram
 /// links the map, of a venue often the venue's own page.
-fn location(out: &mut String, url: &str, map: Option<&str>, venue: [Option<&str>; 2], links: MediaLinks<'_>) {
+fn location(
+    out: &mut String,
+    url: &str,
+    map: Option<&str>,
+    venue: [Option<&str>; 2],
+    links: MediaLinks<'_>,
+    words: &FeedWords,
+) {
     let of_url = coordinates(url, ["q", "ll"]);
     let point = of_url.clone().or_else(|| {
         // The URL of the picture has the longitude first.
@@ -200,14 +222,14 @@ fn location(out: &mut String, url: &str, map: Option<&str>, venue: [Option<&str>
             html::link(out, text, Some(url).filter(|_| n == 0 && of_url.is_none()));
             out.push_str("<br>");
         }
-        html::link(out, "Map", Some(&target));
+        html::link(out, words.map, Some(&target));
         if let Some((latitude, longitude)) = &point {
             html::text(out, &format!(" {latitude}, {longitude}"));
         }
     };
     match map.filter(|map| links.url(FileKind::Jpeg, map).is_some()) {
         Some(map) => html::group(out, "figure", |out| {
-            linked_picture(out, "Map", map, None, Some(&target), links);
+            linked_picture(out, words.map, map, None, Some(&target), links);
             caption(out, describe);
         }),
         None => html::block(out, "p", describe),
@@ -238,7 +260,7 @@ fn contact(out: &mut String, name: &str, phone: Option<&str>) {
     });
 }
 
-fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>) {
+fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>, words: &FeedWords) {
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::text(out, &offer.title));
@@ -248,11 +270,12 @@ fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>) {
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, "Picture", image, None, None, links);
+            picture(out, words.picture, image, None, None, links);
         }
     });
 }
 
-fn timed(label: &str, seconds: Option<u32>) -> String {
-    seconds.map_or_else(|| label.to_owned(), |seconds| format!("{label}, {}", html::clock(seconds)))
+fn timed(label: &str, seconds: Option<u32>, words: &FeedWords) -> String {
+    seconds
+        .map_or_else(|| label.to_owned(), |seconds| format!("{label}{}{}", words.comma, html::clock(seconds)))
 }

@@ -10,8 +10,10 @@ mod rich_text;
 use std::borrow::Cow;
 
 use super::media_links::MediaLinks;
+use super::options::FeedOptions;
 use super::plain_text;
 use super::sanitize::sanitize;
+use crate::language::FeedWords;
 use crate::model::media_file::MediaSlot;
 use crate::model::post::{
     Document, Forward, LinkPreview, Media, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
@@ -19,79 +21,92 @@ use crate::model::post::{
 use crate::model::rich_text::RichText;
 
 /// Returns the whole post as sanitized HTML; never empty.
-pub(super) fn body(post: &Post, links: MediaLinks<'_>) -> String {
+pub(super) fn body(post: &Post, links: MediaLinks<'_>, options: &FeedOptions) -> String {
+    let words = &options.language.words().feed;
     let mut out = String::with_capacity(512 + 2 * post.text.text().len());
     if let Some(source) = &post.forward {
-        forward(&mut out, source);
+        forward(&mut out, source, words);
     }
     if let Some(bot) = &post.via_bot {
-        via_bot(&mut out, bot);
+        via_bot(&mut out, bot, words);
     }
     if let Some(replied) = &post.reply {
-        reply(&mut out, replied);
+        reply(&mut out, replied, words);
     }
     // Authors link an invisible character so that Telegram shows a preview of the page, which has the link then.
     let text = post.preview.as_ref().map_or(Cow::Borrowed(&post.text), |preview| {
         post.text.without_blank_links(&preview.url, plain_text::is_blank)
     });
-    let figures = |out: &mut String, n, target: Option<&str>| figure(out, post, n, target, links);
+    let figures = |out: &mut String, n, target: Option<&str>| figure(out, post, n, target, links, words);
     if post.text_above_media {
-        rich_text::write(&mut out, &text, &figures);
+        rich_text::write(&mut out, &text, &figures, words);
     }
     for (n, medium) in post.attached_media() {
-        media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)));
+        media::write(&mut out, medium, &post.permalink, links.at(MediaSlot::Medium(n)), words);
     }
     for attached in &post.documents {
-        document(&mut out, attached, &post.permalink);
-        rich_text::write(&mut out, &attached.caption, &figures);
+        document(&mut out, attached, &post.permalink, words);
+        rich_text::write(&mut out, &attached.caption, &figures, words);
     }
     if !post.text_above_media {
-        rich_text::write(&mut out, &text, &figures);
+        rich_text::write(&mut out, &text, &figures, words);
     }
     if let Some(question) = &post.poll {
-        poll(&mut out, question);
+        poll(&mut out, question, words);
     }
     if let Some(linked) = &post.preview {
-        link_preview(&mut out, linked, links.at(MediaSlot::Preview));
+        link_preview(&mut out, linked, links.at(MediaSlot::Preview), words);
     }
     buttons(&mut out, &post.buttons);
     for part in &post.unknown {
-        unknown(&mut out, part, &post.permalink);
+        unknown(&mut out, part, &post.permalink, words);
     }
     if let Some(explanation) = &post.only_in_telegram {
-        only_in_telegram(&mut out, explanation, &post.permalink);
+        only_in_telegram(&mut out, explanation, &post.permalink, words);
     }
     if out.is_empty() {
-        html::group(&mut out, "p", |out| {
-            html::link(out, "See the post in Telegram", Some(&post.permalink));
-        });
+        html::block(&mut out, "p", |out| html::link(out, words.see_post, Some(&post.permalink)));
     }
     sanitize(out.trim_end())
 }
 
 /// Returns a channel's description as sanitized HTML.
-pub(super) fn description(about: &RichText) -> String {
+pub(super) fn description(about: &RichText, words: &FeedWords) -> String {
     let mut out = String::new();
-    rich_text::write(&mut out, about, &|_, _, _| ());
+    rich_text::write(&mut out, about, &|_, _, _| (), words);
     sanitize(out.trim_end())
 }
 
 /// Writes a figure of the text, which may be linked.
-fn figure(out: &mut String, post: &Post, n: usize, target: Option<&str>, links: MediaLinks<'_>) {
+fn figure(
+    out: &mut String,
+    post: &Post,
+    n: usize,
+    target: Option<&str>,
+    links: MediaLinks<'_>,
+    words: &FeedWords,
+) {
     let links = links.at(MediaSlot::Medium(n));
     match (post.media.get(n), target) {
         (Some(Media::Photo { url, size, .. }), Some(_)) => {
-            media::picture(out, "Photo", url, *size, target, links);
+            media::picture(out, words.photo, url, *size, target, links);
         }
-        (Some(medium), _) => media::write(out, medium, &post.permalink, links),
+        (Some(medium), _) => media::write(out, medium, &post.permalink, links, words),
         (None, _) => {}
     }
 }
 
-fn forward(out: &mut String, forward: &Forward) {
+/// Writes a text with a link in place of its `{}`.
+fn with_link(out: &mut String, text: &str, link: &NamedLink) {
+    let (before, after) = text.split_once("{}").unwrap_or((text, ""));
+    html::text(out, before);
+    html::link(out, &link.name, link.url.as_deref());
+    html::text(out, after);
+}
+
+fn forward(out: &mut String, forward: &Forward, words: &FeedWords) {
     html::block(out, "p", |out| {
-        out.push_str("Forwarded from ");
-        html::link(out, &forward.from.name, forward.from.url.as_deref());
+        with_link(out, words.forwarded_from, &forward.from);
         if let Some(author) = &forward.author {
             out.push_str(" (");
             html::text(out, author);
@@ -100,28 +115,21 @@ fn forward(out: &mut String, forward: &Forward) {
     });
 }
 
-fn via_bot(out: &mut String, bot: &NamedLink) {
-    html::group(out, "p", |out| {
-        out.push_str("<i>via ");
-        html::link(out, &bot.name, bot.url.as_deref());
-        out.push_str("</i>");
-    });
+fn via_bot(out: &mut String, bot: &NamedLink, words: &FeedWords) {
+    html::block(out, "p", |out| html::element(out, "i", |out| with_link(out, words.via, bot)));
 }
 
-fn reply(out: &mut String, reply: &Reply) {
-    html::block(out, "p", |out| {
-        out.push_str("In reply to ");
-        html::link(out, &reply.to.name, reply.to.url.as_deref());
-    });
+fn reply(out: &mut String, reply: &Reply, words: &FeedWords) {
+    html::block(out, "p", |out| with_link(out, words.in_reply_to, &reply.to));
     html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, &reply.text)));
 }
 
-fn poll(out: &mut String, poll: &Poll) {
+fn poll(out: &mut String, poll: &Poll, words: &FeedWords) {
     html::block(out, "p", |out| {
         html::element(out, "b", |out| html::text(out, &poll.question));
         if !poll.kind.is_empty() {
             out.push_str("<br>");
-            html::element(out, "i", |out| html::text(out, &poll.kind));
+            html::element(out, "i", |out| html::text(out, poll_kind(&poll.kind, words)));
         }
     });
     html::group(out, "ul", |out| {
@@ -131,7 +139,19 @@ fn poll(out: &mut String, poll: &Poll) {
     });
 }
 
-fn document(out: &mut String, document: &Document, permalink: &str) {
+/// Returns the kind of a poll, which is English on the preview page.
+fn poll_kind<'a>(kind: &'a str, words: &'a FeedWords) -> &'a str {
+    match kind {
+        "Anonymous Poll" => words.anonymous_poll,
+        "Anonymous Quiz" => words.anonymous_quiz,
+        "Public vote" => words.public_vote,
+        "Quiz" => words.quiz,
+        "Final Results" => words.final_results,
+        unknown => unknown,
+    }
+}
+
+fn document(out: &mut String, document: &Document, permalink: &str, words: &FeedWords) {
     html::block(out, "p", |out| {
         out.push_str(if document.audio { "🎵 " } else { "📎 " });
         html::text(out, &document.name);
@@ -142,13 +162,13 @@ fn document(out: &mut String, document: &Document, permalink: &str) {
             out.push_str(after);
         }
         out.push_str(" — ");
-        html::link(out, "open in Telegram", Some(&html::item_url(permalink, document.item)));
+        html::link(out, words.open_in_telegram, Some(&html::item_url(permalink, document.item)));
     });
 }
 
 /// Writes a link preview in the order of the preview page: site, picture, title, description. The title is the link, else
 /// the site, else the picture or the player.
-fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) {
+fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>, words: &FeedWords) {
     let target = Some(preview.url.as_str());
     let link = |out: &mut String, label: &String| {
         html::element(out, "b", |out| html::link(out, label, target));
@@ -168,9 +188,9 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) 
                 kind: VideoKind::Plain,
                 item: None,
             };
-            media::video(out, &video, &preview.url, links);
+            media::video(out, &video, &preview.url, links, words);
         } else if let Some(image) = &preview.image {
-            media::picture(out, "Picture", image, None, target, links);
+            media::picture(out, words.picture, image, None, target, links);
         } else if preview.site.is_none() && preview.title.is_none() {
             html::group(out, "p", |out| html::link(out, &preview.url, target));
         }
@@ -180,11 +200,11 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>) 
             }
             if let Some(description) = &preview.description {
                 out.push_str(if preview.title.is_some() { "<br>" } else { "" });
-                rich_text::write_inline(out, description);
+                rich_text::write_inline(out, description, words);
             }
         });
         if let Some(embed) = &preview.embed {
-            html::group(out, "p", |out| html::link(out, "Player", Some(embed)));
+            html::block(out, "p", |out| html::link(out, words.player, Some(embed)));
         }
     });
 }
@@ -203,19 +223,19 @@ fn buttons(out: &mut String, buttons: &[NamedLink]) {
     });
 }
 
-fn unknown(out: &mut String, unknown: &UnknownMarkup, permalink: &str) {
+fn unknown(out: &mut String, unknown: &UnknownMarkup, permalink: &str, words: &FeedWords) {
     html::block(out, "p", |out| {
         if !plain_text::is_blank(&unknown.text) {
             html::lines(out, &unknown.text);
             out.push_str("<br>");
         }
-        html::link(out, "See this part in Telegram", Some(permalink));
+        html::link(out, words.see_part, Some(permalink));
     });
 }
 
-fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str) {
+fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str, words: &FeedWords) {
     let is_explained = !plain_text::is_blank(explanation);
-    let label = if is_explained { explanation } else { "This post can only be seen in Telegram" };
+    let label = if is_explained { explanation } else { words.only_in_telegram };
     html::block(out, "p", |out| html::link(out, label, Some(permalink)));
 }
 
@@ -223,13 +243,16 @@ fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str) {
 mod tests {
     use super::*;
     use crate::feed::fixtures;
+    use crate::language::Language;
     use crate::model::post::{GameOrInvoice, PollOption, Size, StickerFormat};
     use crate::model::rich_text::EntityKind;
 
     /// Returns the body of a post.
     fn shown(post: &Post) -> String {
         let linker = fixtures::linker();
-        body(post, MediaLinks::new(post, &fixtures::channel().name, &linker))
+        let name = fixtures::channel().name;
+        let links = MediaLinks::new(post, &name, &linker);
+        body(post, links, &FeedOptions::default())
     }
 
     fn of_media(media: Vec<Media>) -> String {
@@ -408,13 +431,15 @@ mod tests {
         text.entity(EntityKind::Spoiler, |text| text.push_str("e"));
         let mut written = String::new();
         let (linker, name) = (fixtures::linker(), fixtures::channel().name);
+        let words = &Language::Persian.words().feed;
         let links = MediaLinks::new(&fixtures::post(), &name, &linker);
         for medium in &media {
-            media::write(&mut written, medium, "https://example.org/sample/7", links);
+            media::write(&mut written, medium, "https://example.org/sample/7", links, words);
         }
-        rich_text::write(&mut written, &text, &|_, _, _| ());
+        rich_text::write(&mut written, &text, &|_, _, _| (), words);
         assert_eq!(sanitize(&written), written);
-        for part in ["</a> 1.5, -2", "tel:+12", "GIF, 0:27", "Animated sticker", "Voice message, 0:03"] {
+        for part in ["</a> 1.5, -2", "tel:+12", "گیف، 0:27", "استیکر متحرک", "پیام صوتی، 0:03"]
+        {
             assert!(written.contains(part), "{part}: {written}");
         }
     }

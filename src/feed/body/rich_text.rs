@@ -19,19 +19,20 @@ use std::ops::Range;
 use writer::Writer;
 
 use crate::feed::plain_text;
+use crate::language::FeedWords;
 use crate::model::rich_text::{EntityKind, OBJECT, RichText};
 
 /// Writes the post's medium with this number as a `<figure>`, linked to this URL.
 pub(super) type FigureWriter<'a> = &'a dyn Fn(&mut String, usize, Option<&str>);
 
 /// Writes the text as paragraphs and blocks.
-pub(super) fn write(out: &mut String, rich: &RichText, figures: FigureWriter<'_>) {
-    write_into(&mut Writer::new(out, rich, Some(figures)), rich);
+pub(super) fn write(out: &mut String, rich: &RichText, figures: FigureWriter<'_>, words: &FeedWords) {
+    write_into(&mut Writer::new(out, rich, Some(figures), words), rich);
 }
 
 /// Writes the text into an open element: without blocks, with `<br>` for line breaks, and with spoilers only masked.
-pub(super) fn write_inline(out: &mut String, rich: &RichText) {
-    write_into(&mut Writer::new(out, rich, None), rich);
+pub(super) fn write_inline(out: &mut String, rich: &RichText, words: &FeedWords) {
+    write_into(&mut Writer::new(out, rich, None, words), rich);
 }
 
 fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {

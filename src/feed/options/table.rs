@@ -8,6 +8,7 @@ use super::values::{
     Case, Choice, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle, add_choices,
     add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
 };
+use crate::language::Language;
 use crate::model::post::PostId;
 
 /// One option, which is a parameter of a feed's URL.
@@ -285,6 +286,22 @@ pub const OPTIONS: &[FeedOption] = &[
         write: |options| choice(options.spoilers),
     },
     FeedOption {
+        name: "lang",
+        values: Values::OneOf(language_names),
+        default: "auto",
+        meaning: "The language of our own words, such as \"Forwarded from\" and \"Photo\": the server's, or this one.",
+        example: "lang=ru",
+        read: |options, value| {
+            let language =
+                if value == "auto" { options.default_language } else { Language::from_subtag(value)? };
+            set(&mut options.language, Some(language))
+        },
+        write: |options| {
+            let is_chosen = options.language != options.default_language;
+            is_chosen.then(|| options.language.subtag().to_owned()).into_iter().collect()
+        },
+    },
+    FeedOption {
         name: "ids",
         values: Values::Text {
             placeholder: "permalink, preview, number, bare, URL",
@@ -298,6 +315,10 @@ pub const OPTIONS: &[FeedOption] = &[
         write: |options| options.ids.text(),
     },
 ];
+
+fn language_names() -> Vec<&'static str> {
+    std::iter::once("auto").chain(Language::ALL.map(Language::subtag)).collect()
+}
 
 /// Sets an option; `None` if the value is invalid.
 fn set<T>(option: &mut T, value: Option<T>) -> Option<()> {

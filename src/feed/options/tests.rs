@@ -32,10 +32,24 @@ fn queries_that_mean_the_same_are_equal() {
         ("min-age=60s&max-age=14d", "min-age=1m&max-age=2w"),
         ("max-age=86400s", "max-age=1d"),
         ("ids=https://example.org/posts/", "ids=https://example.org/posts/"),
+        ("lang=RU&lang=zh", "lang=zh"),
+        ("lang=en", ""),
+        ("lang=zh&lang=auto", ""),
     ] {
         assert_eq!(canonical(typed), expected, "{typed}");
         assert_eq!(canonical(expected), expected, "canonicalizing twice changes {typed}");
     }
+}
+
+#[test]
+fn the_servers_language_is_left_out_and_others_are_kept() {
+    let canonical = |query| FeedOptions::parse_with(query, Language::Russian).unwrap().query();
+    for (typed, expected) in [("", ""), ("lang=auto", ""), ("lang=ru", ""), ("lang=en", "lang=en")] {
+        assert_eq!(canonical(typed), expected, "{typed}");
+    }
+    let english = FeedOptions::parse_with("lang=en", Language::Russian).unwrap();
+    assert_eq!((english.language, english.is_default()), (Language::English, false));
+    assert!(FeedOptions::parse_with("lang=ru", Language::Russian).unwrap().is_default());
 }
 
 #[test]
@@ -122,10 +136,11 @@ proptest! {
     }
 
     #[test]
-    fn canonicalizing_twice_changes_nothing(query in queries()) {
-        if let Ok(options) = FeedOptions::parse(&query) {
+    fn canonicalizing_twice_changes_nothing(query in queries(), n in 0..Language::ALL.len()) {
+        let default_language = Language::ALL[n];
+        if let Ok(options) = FeedOptions::parse_with(&query, default_language) {
             let canonical = options.query();
-            let again = FeedOptions::parse(&canonical);
+            let again = FeedOptions::parse_with(&canonical, default_language);
             prop_assert_eq!(again.as_ref(), Ok(&options), "{}", canonical);
             prop_assert_eq!(again.unwrap().query(), canonical);
         }

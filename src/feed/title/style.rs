@@ -1,47 +1,42 @@
 //! Titles for readers who want others than the default ones.
 
-use super::{MAX_TITLE_CHARS, album, title, video_label};
+use super::{MAX_TITLE_CHARS, album, medium_label, title};
 use crate::feed::plain_text;
-use crate::model::post::{Media, Post};
+use crate::language::Language;
+use crate::model::post::Post;
 
 /// Returns the first visible line of the text as it is, or the default title if there is no text.
-pub(in crate::feed) fn first_line(post: &Post) -> String {
+pub(in crate::feed) fn first_line(post: &Post, language: Language) -> String {
     let line = post.full_text().without_spoilers().lines().find_map(plain_text::visible_line);
-    line.map_or_else(|| title(post, &[]), |line| plain_text::cut(line, MAX_TITLE_CHARS))
+    line.map_or_else(|| title(post, &[], language), |line| plain_text::cut(line, MAX_TITLE_CHARS))
 }
 
 /// Returns the default title behind the kind of the post: `Photo: Low tide`. A post with only text has no kind, and a post
 /// without text is described by its default title.
-pub(in crate::feed) fn with_kind(post: &Post, signature_lines: &[String]) -> String {
-    let title = title(post, signature_lines);
-    match kind(post).filter(|_| !plain_text::is_blank(post.full_text().text())) {
-        Some(kind) => plain_text::cut(format!("{kind}: {title}"), MAX_TITLE_CHARS),
+pub(in crate::feed) fn with_kind(post: &Post, signature_lines: &[String], language: Language) -> String {
+    let title = title(post, signature_lines, language);
+    match kind(post, language).filter(|_| !plain_text::is_blank(post.full_text().text())) {
+        Some(kind) => {
+            plain_text::cut(format!("{kind}{}{title}", language.words().feed.colon), MAX_TITLE_CHARS)
+        }
         None => title,
     }
 }
 
-fn kind(post: &Post) -> Option<String> {
-    let of_medium = |medium: &Media| match medium {
-        Media::Photo { .. } => "Photo",
-        Media::Video(video) => video_label(video.kind),
-        Media::Voice { .. } => "Voice message",
-        Media::Sticker { .. } => "Sticker",
-        Media::Location { .. } => "Location",
-        Media::Contact { .. } => "Contact",
-        Media::Game(_) => "Game",
-        Media::Invoice(_) => "Invoice",
-    };
-    let medium = post.media.first().map(of_medium);
-    let poll = post.poll.as_ref().map(|_| "Poll");
-    let document = post.documents.first().map(|document| if document.audio { "Music" } else { "File" });
-    album(post).or_else(|| medium.or(poll).or(document).map(str::to_owned))
+fn kind(post: &Post, language: Language) -> Option<String> {
+    let words = &language.words().feed;
+    let medium = post.media.first().map(|medium| medium_label(medium, words));
+    let poll = post.poll.as_ref().map(|_| words.poll);
+    let document =
+        post.documents.first().map(|document| if document.audio { words.music } else { words.file });
+    album(post, language).or_else(|| medium.or(poll).or(document).map(str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::feed::fixtures;
-    use crate::model::post::Document;
+    use crate::model::post::{Document, Media};
 
     #[test]
     fn titles_are_the_first_line_or_have_the_kind() {
@@ -53,8 +48,8 @@ mod tests {
             Document { name: "tides.pdf".into(), note: None, audio: false, caption: "".into(), item: None };
         let with_file = Post { documents: vec![file], ..text.clone() };
         let only_photo = Post { media: vec![photo], ..fixtures::post() };
-        assert_eq!(first_line(&text), "#news");
-        assert_eq!(first_line(&only_photo), "Photo");
+        assert_eq!(first_line(&text, Language::English), "#news");
+        assert_eq!(first_line(&only_photo, Language::English), "Photo");
         for (post, expected) in [
             (&text, "Low tide, six in the morning"),
             (&with_photo, "Photo: Low tide, six in the morning"),
@@ -62,7 +57,7 @@ mod tests {
             (&with_file, "File: Low tide, six in the morning"),
             (&only_photo, "Photo"),
         ] {
-            assert_eq!(with_kind(post, &[]), expected);
+            assert_eq!(with_kind(post, &[], Language::English), expected);
         }
     }
 }

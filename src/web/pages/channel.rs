@@ -115,6 +115,8 @@ pub(in crate::web) async fn answer(
     };
     state.check_served(cached.snapshot.channel())?;
     let mut options = view.options.clone();
+    // Our own words in posts are in the page's language, which the page's links keep apart from the options.
+    (options.language, options.default_language) = (request.language, request.language);
     if state.config.media_mode != MediaMode::Proxy {
         options.media = MediaChoice::None;
     }
@@ -156,7 +158,7 @@ pub(in crate::web) async fn answer(
     let load = move || async move {
         match older {
             Some(page) => lookback::archived(page, feed_context).await,
-            None if options == FeedOptions::default() => lookback::newest(snapshot, feed_context).await,
+            None if options.is_default() => lookback::newest(snapshot, feed_context).await,
             None => {
                 let scan = Scan::new(options, filter, clock::now()).looking_back();
                 lookback::select(&channels, &name, scan, Start::Newest(snapshot), feed_context).await
@@ -277,7 +279,7 @@ fn header(request: &PageRequest, channel: Option<&Channel>, feed: &Feed) -> Mark
                 }
                 @if let Some(channel) = channel {
                     @if let Some(warning) = &channel.warning { p.warning { (warning) } }
-                    div.description dir="auto" { (PreEscaped(about(channel))) }
+                    div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
                     p.counts {
                         @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
                     }

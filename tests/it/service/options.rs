@@ -54,10 +54,34 @@ fn queries_that_mean_the_same_are_one_feed() {
 }
 
 #[test]
+fn lang_overrides_the_servers_language() {
+    let (fake, app) = service(&["--lang", "ru"]);
+    let feed = |query: &str| app.get(&format!("/harbour_news/json?match=submarine{query}"));
+    let description = |query: &str| {
+        let feed: Value = serde_json::from_slice(&feed(query).body).unwrap();
+        feed["description"].as_str().unwrap().to_owned()
+    };
+    assert!(description("").starts_with("Ни один"), "{}", description(""));
+    assert!(description("&lang=en").starts_with("No recent"), "{}", description("&lang=en"));
+    let tag = |query: &str| feed(query).header("ETag").unwrap().to_owned();
+    assert_eq!([tag("&lang=ru"), tag("&lang=auto")], [tag(""), tag("")]);
+    assert_ne!(tag("&lang=en"), tag(""));
+    assert_eq!(app.get(RSS).header("ETag"), app.get(&format!("{RSS}?lang=ru")).header("ETag"));
+    let several = app.get("/harbour_news,quay_news/rss");
+    let several = several.text();
+    assert!(
+        several.contains("Не удалось прочитать: @quay_news. @harbour_news, @quay_news в Telegram"),
+        "{several}"
+    );
+    assert_eq!(fake.count(PREVIEW), 1);
+}
+
+#[test]
 fn invalid_options_are_errors_before_anything_is_fetched() {
     let (fake, app) = service(&[]);
     for (query, part) in [
         ("title=big", "must be one of auto, line, kind, none"),
+        ("lang=de", "must be one of auto, en, ru, fa, zh"),
         ("only=films", "text, photo, video"),
         ("match=/(/", "unclosed group"),
         ("match=/(?:%5Cw{90}){90}/", "too slow"),

@@ -4,16 +4,21 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::feed::sanitize::sanitize;
+use crate::language::Language;
 use EntityKind::{
     Bold, Caption, Cell, Code, Figure, Hashtag, Italic, Item, Link, List, Pre, Quote, Row, Spoiler, Table,
 };
+
+fn words() -> &'static FeedWords {
+    &Language::English.words().feed
+}
 
 /// Returns the text that `fill` builds as HTML.
 fn html(fill: impl FnOnce(&mut RichText)) -> String {
     let mut rich = RichText::default();
     fill(&mut rich);
     let mut out = String::new();
-    write(&mut out, &rich, &|out, n, _| writeln!(out, "<figure>{n}</figure>").unwrap());
+    write(&mut out, &rich, &|out, n, _| writeln!(out, "<figure>{n}</figure>").unwrap(), words());
     assert_eq!(sanitize(&out), out, "the sanitizer changes it");
     out.trim_end().to_owned()
 }
@@ -171,7 +176,7 @@ fn text_inside_an_open_element_has_no_blocks_and_masks_spoilers() {
     rich.push_str(" ");
     rich.entity(Spoiler, |t| t.push_str("d"));
     let mut out = "<p>".to_owned();
-    write_inline(&mut out, &rich);
+    write_inline(&mut out, &rich, words());
     assert_eq!(
         out,
         "<p>a<br><br><a href=\"https://x.example/\" rel=\"noopener noreferrer\">b &amp; c</a> ▒▒▒"

@@ -8,9 +8,9 @@ use std::vec;
 use super::{FigureWriter, is_on_own_lines, tags};
 use crate::feed::body::html;
 use crate::feed::plain_text;
+use crate::language::FeedWords;
 use crate::model::rich_text::{EntityKind, RichText, SPOILER_MASK};
 
-const SPOILER_START: &str = "<details><summary>Spoiler:</summary>\n";
 const SPOILER_END: &str = "</details>\n";
 const FIGURE_END: &str = "</figure>\n";
 
@@ -18,6 +18,7 @@ const FIGURE_END: &str = "</figure>\n";
 pub(super) struct Writer<'a> {
     out: &'a mut String,
     text: &'a str,
+    words: &'a FeedWords,
     /// `None` to write into an open element.
     figures: Option<FigureWriter<'a>>,
     /// The hidden ranges that are not behind the current position.
@@ -65,10 +66,16 @@ struct Paragraph {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(out: &'a mut String, rich: &'a RichText, figures: Option<FigureWriter<'a>>) -> Self {
+    pub(super) fn new(
+        out: &'a mut String,
+        rich: &'a RichText,
+        figures: Option<FigureWriter<'a>>,
+        words: &'a FeedWords,
+    ) -> Self {
         Self {
             out,
             text: rich.text(),
+            words,
             figures,
             spoilers: rich.spoilers().into_iter().peekable(),
             is_hidden: false,
@@ -372,7 +379,8 @@ impl<'a> Writer<'a> {
         if self.bare_end == Some(self.out.len()) {
             self.out.push('\n');
         }
-        self.out.push_str(SPOILER_START);
+        html::open(self.out, "details");
+        html::block(self.out, "summary", |out| html::text(out, self.words.spoiler));
     }
 
     fn close_spoiler(&mut self) {
