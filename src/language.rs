@@ -73,7 +73,18 @@ impl Language {
     /// Returns a number with its noun, as in "3 posts".
     #[must_use]
     pub fn counted(self, n: u64, noun: &CountedNoun) -> String {
-        let form = match self {
+        fill(self.form(n, noun), &[&n.to_string()])
+    }
+
+    /// Returns a [`brief`] number with its noun, as in "12.3K views".
+    #[must_use]
+    pub fn briefly_counted(self, n: u64, noun: &CountedNoun) -> String {
+        // Of a thousand or a million, nouns have the form of those.
+        fill(self.form(n.min(1000), noun), &[&brief(n)])
+    }
+
+    fn form(self, n: u64, noun: &CountedNoun) -> &'static str {
+        match self {
             Self::English if n == 1 => noun.one,
             Self::Russian => match (n % 10, n % 100) {
                 (1, tens) if tens != 11 => noun.one,
@@ -81,9 +92,23 @@ impl Language {
                 _ => noun.many,
             },
             _ => noun.many,
-        };
-        form.replace("{}", &n.to_string())
+        }
     }
+}
+
+/// Returns a number with three digits, as Telegram writes counts: `12.3K`, `6.51M`.
+#[must_use]
+pub fn brief(n: u64) -> String {
+    let (unit, suffix) = match n {
+        0..1_000 => return n.to_string(),
+        1_000..1_000_000 => (1_000, "K"),
+        _ => (1_000_000, "M"),
+    };
+    let whole = n / unit;
+    let n_digits = if whole < 10 { 2 } else { usize::from(whole < 100) };
+    let hundredths = format!("{:02}", n % unit * 100 / unit);
+    let number = format!("{whole}.{}", &hundredths[..n_digits]);
+    format!("{}{suffix}", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Returns a text with its `{}` replaced by values, in this order.
@@ -126,6 +151,24 @@ mod tests {
     fn values_are_filled_in_order() {
         assert_eq!(fill("{} of {} posts", &["3", "20"]), "3 of 20 posts");
         assert_eq!(fill("no place", &["3"]), "no place");
+    }
+
+    #[test]
+    fn large_numbers_have_three_digits() {
+        for (n, text) in [
+            (0, "0 просмотров"),
+            (1, "1 просмотр"),
+            (999, "999 просмотров"),
+            (1_001, "1K просмотров"),
+            (2_490, "2.49K просмотров"),
+            (17_900, "17.9K просмотров"),
+            (100_000, "100K просмотров"),
+            (6_510_000, "6.51M просмотров"),
+            (20_050_000, "20M просмотров"),
+        ] {
+            let views = &Language::Russian.words().feed.views;
+            assert_eq!(Language::Russian.briefly_counted(n, views), text);
+        }
     }
 
     #[test]

@@ -32,8 +32,8 @@
 //! 2. `model`, `feed` and the parsers in `telegram` are pure: no I/O, no clock, no configuration.
 //! 3. A post that cannot be parsed never fails its page: it is counted and reported. A page that cannot be trusted never
 //!    replaces good posts.
-//! 4. Feed bytes are a pure function of the posts and the options: no current time, no counts of views, votes or reactions.
-//!    The same posts give the same `ETag` after a restart and on every replica.
+//! 4. Feed bytes are a pure function of the posts and the options: no current time, and counts of views, votes or reactions
+//!    only if the options ask for them. The same posts give the same `ETag` after a restart and on every replica.
 //! 5. An entry's id is the post's permalink as t.me spells it, identical in every format and permanent. `published` never
 //!    changes; `updated` changes only when the post's own content changed.
 //! 6. Everything from Telegram goes through `feed::sanitize` last; everything that goes into XML passes one character filter.

@@ -9,6 +9,7 @@ mod archived;
 mod backfill;
 mod background;
 mod backlog;
+mod counts;
 mod error;
 mod failures;
 mod fetch;
@@ -38,6 +39,7 @@ use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
 use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use backlog::Backlog;
+use counts::CountsCache;
 use failures::Failures;
 use followed::Followed;
 use refresh::{RefreshOutcome, Refreshed};
@@ -83,6 +85,7 @@ pub struct Channels {
     archive: Arc<Archive>,
     config: ChannelsConfig,
     snapshots: SnapshotCache,
+    counts: CountsCache,
     failures: Failures,
     /// Refreshes for which no request was sent.
     refusals: Tally,
@@ -158,6 +161,7 @@ impl Channels {
             client,
             archive,
             snapshots: SnapshotCache::new(config.cache_size),
+            counts: CountsCache::new(),
             config,
             failures: Failures::new(),
             refusals: Tally::new(),

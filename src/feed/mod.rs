@@ -3,7 +3,8 @@
 //! A [`select::Scan`] selects posts with a [`filter::Filter`] and decides which digests are complete; it alone takes the
 //! time, as an argument. [`build()`] returns a [`Feed`], which is independent of the format and contains only plain text and sanitized HTML.
 //! [`render`] writes it in one of three formats. The same posts and options always give the same bytes: the module
-//! reads no clock, and feeds contain nothing that changes without the post being edited, such as views and votes.
+//! reads no clock, and feeds contain nothing that changes without the post being edited, such as views and votes, unless
+//! their reader asks for that.
 
 pub mod compat;
 pub mod context;

@@ -20,7 +20,9 @@ pub(crate) use pattern::{Term, searchable};
 
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use table::{FeedOption, OPTIONS, Values};
-pub use values::{Case, Choice, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle};
+pub use values::{
+    Case, Choice, Count, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+};
 
 /// The most patterns of one feed.
 const MAX_PATTERNS: usize = 20;
@@ -60,6 +62,8 @@ pub struct FeedOptions {
     pub zone: String,
     /// Parts that are left out of bodies.
     pub hide: BTreeSet<Part>,
+    /// Counts that are added to bodies.
+    pub show: BTreeSet<Count>,
     /// How titles are made.
     pub title: TitleStyle,
     /// Where entries lead.

@@ -49,6 +49,8 @@ const FEED: FeedWords = FeedWords {
     still_to_come: "Still to come",
     cannot_be_read: "Cannot be read",
     posts: CountedNoun { one: "{} post", few: "{} posts", many: "{} posts" },
+    views: CountedNoun { one: "{} view", few: "{} views", many: "{} views" },
+    voters: CountedNoun { one: "{} voter", few: "{} voters", many: "{} voters" },
     date: "{day} {month} {year}",
     week: "Week {week} of {year}",
     months: [

@@ -51,6 +51,8 @@ const FEED: FeedWords = FeedWords {
     still_to_come: "هنوز خوانده نشده",
     cannot_be_read: "خوانده نمی‌شود",
     posts: CountedNoun { one: "{} پست", few: "{} پست", many: "{} پست" },
+    views: CountedNoun { one: "{} بازدید", few: "{} بازدید", many: "{} بازدید" },
+    voters: CountedNoun { one: "{} رأی", few: "{} رأی", many: "{} رأی" },
     date: "{day} {month} {year}",
     week: "هفتهٔ {week} سال {year}",
     months: [

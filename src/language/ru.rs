@@ -51,6 +51,10 @@ const FEED: FeedWords = FeedWords {
     still_to_come: "Ещё не прочитаны",
     cannot_be_read: "Не удалось прочитать",
     posts: CountedNoun { one: "{} пост", few: "{} поста", many: "{} постов" },
+    views: CountedNoun {
+        one: "{} просмотр", few: "{} просмотра", many: "{} просмотров"
+    },
+    voters: CountedNoun { one: "{} голос", few: "{} голоса", many: "{} голосов" },
     date: "{day} {month} {year}",
     week: "{week}-я неделя {year} года",
     months: [

@@ -70,6 +70,8 @@ pub struct FeedWords {
     pub still_to_come: &'static str,
     pub cannot_be_read: &'static str,
     pub posts: CountedNoun,
+    pub views: CountedNoun,
+    pub voters: CountedNoun,
     /// `{day}`, `{month}` and `{year}` stand for what is filled in.
     pub date: &'static str,
     /// `{week}` and `{year}` stand for what is filled in.

@@ -49,6 +49,8 @@ const FEED: FeedWords = FeedWords {
     still_to_come: "尚未读取",
     cannot_be_read: "无法读取",
     posts: CountedNoun { one: "{} 条消息", few: "{} 条消息", many: "{} 条消息" },
+    views: CountedNoun { one: "{} 次浏览", few: "{} 次浏览", many: "{} 次浏览" },
+    voters: CountedNoun { one: "{} 人投票", few: "{} 人投票", many: "{} 人投票" },
     date: "{year}年{month}{day}日",
     week: "{year}年第{week}周",
     months: ["1月", "2月", "3月", "4月", "5月", "6月", "7月", "8月", "9月", "10月", "11月", "12月"],

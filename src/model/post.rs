@@ -1,5 +1,7 @@
 //! Posts: everything that a channel publishes, as its preview page shows it.
 
+mod counts;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::channel::Channel;
 use crate::model::rich_text::{self, RichText};
+
+pub use counts::{Counts, Reaction, ReactionKind};
 
 /// A channel and a range of its posts. Snapshots are cached, and feeds are built from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,25 +103,13 @@ pub struct Post {
     pub unknown: Vec<UnknownMarkup>,
     /// The explanation on the preview page, verbatim, if it does not show the post itself.
     pub only_in_telegram: Option<String>,
-    /// Reactions and their counts. Never part of a feed, because they change all the time.
+    /// Reactions and their counts. Part of a feed only if its reader wants them, because they change all the time.
     pub reactions: Vec<Reaction>,
-    /// The number of views, rounded by Telegram. Never part of a feed.
+    /// The number of views, rounded by Telegram, with the same rule.
     pub views: Option<u64>,
 }
 
 impl Post {
-    /// Returns the post without counts of views, reactions and votes, which feeds do not show.
-    #[must_use]
-    pub fn without_counts(mut self) -> Self {
-        self.reactions.clear();
-        self.views = None;
-        if let Some(poll) = &mut self.poll {
-            poll.voters = None;
-            poll.options.iter_mut().for_each(|option| option.percent = None);
-        }
-        self
-    }
-
     /// Returns the size of the post as JSON, the form in which it is archived and cached.
     #[must_use]
     pub fn json_len(&self) -> usize {
@@ -333,7 +325,7 @@ pub struct Poll {
     pub kind: String,
     /// The answers, in the preview page's order.
     pub options: Vec<PollOption>,
-    /// The number of voters. Never part of a feed.
+    /// The number of voters, which changes all the time.
     pub voters: Option<u64>,
 }
 
@@ -342,7 +334,7 @@ pub struct Poll {
 pub struct PollOption {
     /// The answer.
     pub text: String,
-    /// The share of the votes. Never part of a feed.
+    /// The share of the votes, which changes all the time.
     pub percent: Option<u8>,
 }
 
@@ -381,26 +373,6 @@ pub struct LinkPreview {
     pub video: Option<String>,
     /// The URL of the website's player, meant for an iframe.
     pub embed: Option<String>,
-}
-
-/// A reaction to a post.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reaction {
-    /// The emoji or star.
-    pub kind: ReactionKind,
-    /// The count, rounded by Telegram.
-    pub n: u64,
-}
-
-/// The kind of a reaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReactionKind {
-    /// A standard emoji.
-    Emoji(String),
-    /// A custom emoji, with Telegram's id.
-    Custom(String),
-    /// Paid Telegram Stars.
-    Stars,
 }
 
 /// A part of a post in unknown markup. It is kept, so that feeds and `telewire check` can show that something is

@@ -213,8 +213,8 @@ impl FeedRequest<'_> {
             rendering: format.into(),
             variant,
             note: String::new(),
-            // With Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
-            has_last_modified: media.proxy.is_some(),
+            // With counts or Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
+            has_last_modified: media.proxy.is_some() && options.show.is_empty(),
         };
         let context = FeedContext { url, prev_url, media, options };
         let snapshots = slice::from_ref(&cached.snapshot);

@@ -107,6 +107,9 @@ pub(super) async fn select(
         selection.deletions = channels.deletions(name, oldest.id).await;
     }
     let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
+    if !context.options.show.is_empty() {
+        channels.set_counts(name, &mut selection.posts).await;
+    }
     let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
     let build = move || Ok((feed::build(&selection, &context), selection));

@@ -1,10 +1,12 @@
 //! The body of an entry: the whole post as HTML.
 //!
-//! Views, reactions and poll results are left out: they change without the author editing the post, and the same post
-//! must always give the same bytes.
+//! Views, reactions and poll results are left out unless the reader wants them: they change without the author editing
+//! the post, and the same post must always give the same bytes.
 
+mod counts;
 mod html;
 mod media;
+mod poll;
 mod rich_text;
 
 use std::borrow::Cow;
@@ -16,7 +18,7 @@ use super::sanitize::sanitize;
 use crate::language::FeedWords;
 use crate::model::media_file::MediaSlot;
 use crate::model::post::{
-    Document, Forward, LinkPreview, Media, NamedLink, Poll, Post, Reply, UnknownMarkup, Video, VideoKind,
+    Document, Forward, LinkPreview, Media, NamedLink, Post, Reply, UnknownMarkup, Video, VideoKind,
 };
 use crate::model::rich_text::RichText;
 
@@ -52,7 +54,7 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>, options: &FeedOptions) ->
         rich_text::write(&mut out, &text, &figures, words);
     }
     if let Some(question) = &post.poll {
-        poll(&mut out, question, words);
+        poll::write(&mut out, question, options);
     }
     if let Some(linked) = &post.preview {
         link_preview(&mut out, linked, links.at(MediaSlot::Preview), words);
@@ -67,6 +69,7 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>, options: &FeedOptions) ->
     if out.is_empty() {
         html::block(&mut out, "p", |out| html::link(out, words.see_post, Some(&post.permalink)));
     }
+    counts::write(&mut out, post, options);
     sanitize(out.trim_end())
 }
 
@@ -122,33 +125,6 @@ fn via_bot(out: &mut String, bot: &NamedLink, words: &FeedWords) {
 fn reply(out: &mut String, reply: &Reply, words: &FeedWords) {
     html::block(out, "p", |out| with_link(out, words.in_reply_to, &reply.to));
     html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, &reply.text)));
-}
-
-fn poll(out: &mut String, poll: &Poll, words: &FeedWords) {
-    html::block(out, "p", |out| {
-        html::element(out, "b", |out| html::text(out, &poll.question));
-        if !poll.kind.is_empty() {
-            out.push_str("<br>");
-            html::element(out, "i", |out| html::text(out, poll_kind(&poll.kind, words)));
-        }
-    });
-    html::group(out, "ul", |out| {
-        for option in &poll.options {
-            html::block(out, "li", |out| html::text(out, &option.text));
-        }
-    });
-}
-
-/// Returns the kind of a poll, which is English on the preview page.
-fn poll_kind<'a>(kind: &'a str, words: &'a FeedWords) -> &'a str {
-    match kind {
-        "Anonymous Poll" => words.anonymous_poll,
-        "Anonymous Quiz" => words.anonymous_quiz,
-        "Public vote" => words.public_vote,
-        "Quiz" => words.quiz,
-        "Final Results" => words.final_results,
-        unknown => unknown,
-    }
 }
 
 fn document(out: &mut String, document: &Document, permalink: &str, words: &FeedWords) {
@@ -244,7 +220,7 @@ mod tests {
     use super::*;
     use crate::feed::fixtures;
     use crate::language::Language;
-    use crate::model::post::{GameOrInvoice, PollOption, Size, StickerFormat};
+    use crate::model::post::{GameOrInvoice, Poll, PollOption, Size, StickerFormat};
     use crate::model::rich_text::EntityKind;
 
     /// Returns the body of a post.

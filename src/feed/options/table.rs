@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::FeedOptions;
 use super::pattern::{Pattern, words};
 use super::values::{
-    Case, Choice, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle, add_choices,
-    add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
+    Case, Choice, Count, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+    add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
 };
 use crate::language::Language;
 use crate::model::post::PostId;
@@ -248,6 +248,15 @@ pub const OPTIONS: &[FeedOption] = &[
         example: "hide=preview,buttons",
         read: |options, value| add_choices(&mut options.hide, value),
         write: |options| choices(&options.hide),
+    },
+    FeedOption {
+        name: "show",
+        values: Values::ListOf(names::<Count>),
+        default: "nothing",
+        meaning: "Adds counts to bodies, which change all the time: the feed changes with them, and some readers show a post again.",
+        example: "show=views,reactions",
+        read: |options, value| add_choices(&mut options.show, value),
+        write: |options| choices(&options.show),
     },
     FeedOption {
         name: "title",

@@ -29,6 +29,7 @@ fn queries_that_mean_the_same_are_equal() {
         ("tag=%23News,b&tag=a", "tag=a,b,news"),
         ("without=forward&without=service,forward", "without=service,forward"),
         ("hide=buttons,preview", "hide=preview,buttons"),
+        ("show=reactions,views&show=views", "show=views,reactions"),
         ("min-age=60s&max-age=14d", "min-age=1m&max-age=2w"),
         ("max-age=86400s", "max-age=1d"),
         ("ids=https://example.org/posts/", "ids=https://example.org/posts/"),

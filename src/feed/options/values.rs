@@ -202,6 +202,22 @@ impl Choice for Part {
     ];
 }
 
+/// A count that feeds do not show by default, because it changes all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// The number of views.
+    Views,
+    /// The reactions.
+    Reactions,
+    /// The votes of a poll.
+    PollResults,
+}
+
+impl Choice for Count {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("views", Self::Views), ("reactions", Self::Reactions), ("poll-results", Self::PollResults)];
+}
+
 /// Whether words and expressions distinguish upper from lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {

@@ -76,6 +76,25 @@ fn lang_overrides_the_servers_language() {
     assert_eq!(fake.count(PREVIEW), 1);
 }
 
+/// A rendered feed is kept for minutes, so each request has another query.
+#[test]
+fn counts_follow_telegram_and_change_no_other_feed() {
+    let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
+    let views = |query: &str| {
+        let newest = json(&app, &format!("/harbour_news/json?show=views{query}"))["items"][0].clone();
+        assert!(newest.get("date_modified").is_none(), "{newest}");
+        newest["content_html"].as_str().unwrap().rsplit_once("<p>").unwrap().1.to_owned()
+    };
+    let plain = app.get(RSS);
+    assert_eq!([views(""), views("&limit=3")], ["1 view</p>", "1 view</p>"]);
+    fake.on(PREVIEW, Answer::page(&page("text").replace("_views\">1<", "_views\">12.3K<")));
+    app.refresh(&fake, "harbour_news");
+    assert_eq!([views("&hide=via"), views("&limit=2")], ["12.3K views</p>", "12.3K views</p>"]);
+    assert_eq!(app.get(RSS).header("ETag"), plain.header("ETag"));
+    assert!(plain.header("Last-Modified").is_some());
+    assert_eq!(app.get(&format!("{RSS}?show=views")).header("Last-Modified"), None);
+}
+
 #[test]
 fn invalid_options_are_errors_before_anything_is_fetched() {
     let (fake, app) = service(&[]);

@@ -1,0 +1,45 @@
+//! Polls and quizzes.
+
+use super::html;
+use crate::feed::options::{Count, FeedOptions};
+use crate::language::FeedWords;
+use crate::model::post::Poll;
+
+/// Writes a poll; with its results if the reader wants them.
+pub(super) fn write(out: &mut String, poll: &Poll, options: &FeedOptions) {
+    let words = &options.language.words().feed;
+    let shows_results = options.show.contains(&Count::PollResults);
+    html::block(out, "p", |out| {
+        html::element(out, "b", |out| html::text(out, &poll.question));
+        if !poll.kind.is_empty() {
+            out.push_str("<br>");
+            html::element(out, "i", |out| html::text(out, poll_kind(&poll.kind, words)));
+        }
+    });
+    html::group(out, "ul", |out| {
+        for option in &poll.options {
+            html::block(out, "li", |out| {
+                html::text(out, &option.text);
+                if let Some(percent) = option.percent.filter(|_| shows_results) {
+                    html::text(out, &format!(" — {percent}%"));
+                }
+            });
+        }
+    });
+    if let Some(voters) = poll.voters.filter(|_| shows_results) {
+        let voters = options.language.briefly_counted(voters, &words.voters);
+        html::block(out, "p", |out| html::text(out, &voters));
+    }
+}
+
+/// Returns the kind of a poll, which is English on the preview page.
+fn poll_kind<'a>(kind: &'a str, words: &'a FeedWords) -> &'a str {
+    match kind {
+        "Anonymous Poll" => words.anonymous_poll,
+        "Anonymous Quiz" => words.anonymous_quiz,
+        "Public vote" => words.public_vote,
+        "Quiz" => words.quiz,
+        "Final Results" => words.final_results,
+        unknown => unknown,
+    }
+}
