@@ -61,7 +61,8 @@ pub(super) struct Built<'a> {
 impl Built<'_> {
     /// Returns the path of the feed in a format, without a slash, and its query.
     fn feed_path(&self, format: Format) -> String {
-        let options = FeedOptions { before: None, ..self.options.clone() };
+        let mut options = FeedOptions { before: None, ..self.options.clone() };
+        options.language = self.request.chosen_language.unwrap_or(options.language);
         let query = options.query();
         let separator = if query.is_empty() { "" } else { "?" };
         format!("{}/{}{separator}{query}", self.path, format.name())

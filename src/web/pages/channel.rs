@@ -18,13 +18,14 @@ use super::post::{path_of, post};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::{FeedOptions, MediaChoice};
+use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
 use crate::feed::select::Scan;
 use crate::feed::{Feed, Format, about};
 use crate::language::fill;
 use crate::media::MediaMode;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::FeedPageRequest;
+use crate::model::post::PostId;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
@@ -47,7 +48,7 @@ struct ChannelPage {
 }
 
 /// What a page shows, by its query.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug)]
 struct View {
     options: FeedOptions,
     format: Option<Format>,
@@ -55,11 +56,11 @@ struct View {
 
 impl View {
     /// Parses the query of a page. A form sends each field, also the empty ones.
-    fn parse(query: &str) -> Result<Self, Error> {
-        let (mut view, mut others) = (Self::default(), url::form_urlencoded::Serializer::new(String::new()));
+    fn parse(state: &AppState, query: &str) -> Result<Self, Error> {
+        let (mut format, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "format" => view.format = Format::from_name(&value).filter(|format| *format != Format::Rss),
+                "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
                 "lang" => {}
                 _ if value.is_empty() => {}
                 _ => {
@@ -67,8 +68,7 @@ impl View {
                 }
             }
         }
-        view.options = FeedOptions::parse(&others.finish())?;
-        Ok(view)
+        Ok(Self { options: state.feed_options(&others.finish())?, format })
     }
 
     /// Returns the canonical query, without the language.
@@ -98,9 +98,9 @@ pub(in crate::web) async fn answer(
     uri: &Uri,
     request_headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let request = PageRequest::new(request_headers, uri, state.access.has_tokens());
+    let request = PageRequest::new(state, request_headers, uri);
     let query = uri.query().unwrap_or_default();
-    let view = View::parse(query)?;
+    let view = View::parse(state, query)?;
     let (page, canonical_link) = (path_of(name), request.link(&view.path(&path_of(name))));
     if query.contains("=&") || query.ends_with('=') || query.contains("format=rss") {
         return Ok(canonical::see_other(&canonical_link));
@@ -117,6 +117,8 @@ pub(in crate::web) async fn answer(
     let mut options = view.options.clone();
     // Our own words in posts are in the page's language, which the page's links keep apart from the options.
     (options.language, options.default_language) = (request.language, request.language);
+    // A page is no feed, whose entries should not change all the time.
+    options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
     if state.config.media_mode != MediaMode::Proxy {
         options.media = MediaChoice::None;
     }
@@ -253,10 +255,19 @@ impl ChannelPage {
                 @if !is_newest {
                     a href=(self.request.link(&newest.path(&path_of(&self.name)))) { (words.newest) }
                 }
-                @if let Some(older) = &feed.next_url { a rel="next" href=(self.request.link(older)) { (words.older) } }
+                @if let Some(before) = feed.next_url.as_deref().and_then(before_of) {
+                    @let older = View { options: FeedOptions { before: Some(before), ..newest.options }, ..newest };
+                    a rel="next" href=(self.request.link(&older.path(&path_of(&self.name)))) { (words.older) }
+                }
             }
         }
     }
+}
+
+/// Returns the post in the `before` of a feed page's URL.
+fn before_of(url: &str) -> Option<PostId> {
+    let (_, query) = url.split_once('?')?;
+    FeedOptions::parse(query).ok()?.before
 }
 
 /// Returns the channel's photo, title, description and counts.

@@ -30,7 +30,7 @@ pub(in crate::web) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let request = PageRequest::new(&headers, &uri, state.access.has_tokens());
+    let request = PageRequest::new(&state, &headers, &uri);
     let answer = match compat::redirect(&state, &context, &uri) {
         Ok(None) => open_channel(&state, &context, &uri, &headers, &request),
         Ok(Some(redirect)) => Ok(Some(redirect)),

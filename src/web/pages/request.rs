@@ -28,11 +28,15 @@ pub(in crate::web) struct PageRequest {
 impl PageRequest {
     /// Returns what an HTTP request, whose token is removed, says about a page.
     pub(in crate::web) fn of<B>(state: &AppState, request: &Request<B>) -> Self {
-        Self::new(request.headers(), request.uri(), state.access.has_tokens())
+        Self::new(state, request.headers(), request.uri())
     }
 
     /// Returns the request for the page at this URI, which has no token.
-    pub(in crate::web) fn new(headers: &HeaderMap, uri: &Uri, is_private: bool) -> Self {
+    pub(in crate::web) fn new(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Self {
+        Self::with(headers, uri, state.config.language, state.access.has_tokens())
+    }
+
+    fn with(headers: &HeaderMap, uri: &Uri, default_language: Language, is_private: bool) -> Self {
         let query = uri.query().unwrap_or_default();
         let (mut chosen_language, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -44,7 +48,7 @@ impl PageRequest {
         }
         let n_up = uri.path().matches('/').count().saturating_sub(1);
         Self {
-            language: chosen_language.unwrap_or_else(|| preferred(headers)),
+            language: chosen_language.or_else(|| preferred(headers)).unwrap_or(default_language),
             chosen_language,
             root: "../".repeat(n_up),
             is_private,
@@ -86,9 +90,9 @@ impl PageRequest {
     }
 }
 
-/// Returns the language that a client prefers of those that pages have (RFC 9110, section 12.5.4); the default if it wants
+/// Returns the language that a client prefers of those that pages have (RFC 9110, section 12.5.4); `None` if it wants
 /// none of them.
-fn preferred(headers: &HeaderMap) -> Language {
+fn preferred(headers: &HeaderMap) -> Option<Language> {
     let lists = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|list| list.to_str().ok());
     let ranges = lists.flat_map(|list| list.split(',')).filter_map(|range| {
         let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
@@ -99,7 +103,7 @@ fn preferred(headers: &HeaderMap) -> Language {
     });
     // Of equal weights, the first counts.
     let best = ranges.reduce(|best, range| if range.1 > best.1 { range } else { best });
-    best.map_or_else(Language::default, |(language, _)| language)
+    best.map(|(language, _)| language)
 }
 
 #[cfg(test)]
@@ -111,13 +115,13 @@ mod tests {
     #[test]
     fn language_is_the_one_with_the_highest_weight() {
         for (accepted, language) in [
-            ("", Language::English),
-            ("de, fr;q=0.5", Language::English),
-            ("ru", Language::Russian),
-            ("de-DE, fa-IR;q=0.8, en;q=0.5", Language::Persian),
-            ("en;q=0.2, zh-Hans-CN;q=0.9", Language::Chinese),
-            ("RU;q=0, zh", Language::Chinese),
-            ("ru;q=x, zh;q=0.1", Language::Chinese),
+            ("", None),
+            ("de, fr;q=0.5", None),
+            ("ru", Some(Language::Russian)),
+            ("de-DE, fa-IR;q=0.8, en;q=0.5", Some(Language::Persian)),
+            ("en;q=0.2, zh-Hans-CN;q=0.9", Some(Language::Chinese)),
+            ("RU;q=0, zh", Some(Language::Chinese)),
+            ("ru;q=x, zh;q=0.1", Some(Language::Chinese)),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(accepted))]);
             assert_eq!(preferred(&headers), language, "{accepted}");
@@ -126,7 +130,8 @@ mod tests {
 
     #[test]
     fn links_are_relative_and_keep_the_chosen_language() {
-        let request = |uri| PageRequest::new(&HeaderMap::new(), &Uri::from_static(uri), false);
+        let request =
+            |uri| PageRequest::with(&HeaderMap::new(), &Uri::from_static(uri), Language::English, false);
         assert_eq!(request("/").link("durov"), "durov");
         assert_eq!(request("/durov/12?lang=ru").link("durov?limit=5"), "../durov?limit=5&lang=ru");
         let page = request("/durov?q=low+tide&lang=fa");

@@ -23,7 +23,7 @@ pub(in crate::web) fn answer(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Response {
-    let request = PageRequest::new(headers, uri, state.access.has_tokens());
+    let request = PageRequest::new(state, headers, uri);
     let title = request.language.counted(names.len() as u64, &request.words().channels);
     let path = canonical::path_of_all(names, None);
     let built = Built {

@@ -12,7 +12,7 @@ use super::post::{date, path_of, post, with_local_links};
 use super::{PageRequest, respond};
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
-use crate::feed::options::{FeedOptions, MediaChoice};
+use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
 use crate::feed::{self, Entry};
 use crate::language::fill;
 use crate::media::MediaMode;
@@ -56,14 +56,19 @@ pub(in crate::web) async fn answer(
         let path = format!("{}/{}", canonical::path(&name, None), archived.post.id);
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
+    let request = PageRequest::new(state, headers, uri);
     let media =
         if state.config.media_mode == MediaMode::Proxy { MediaChoice::Auto } else { MediaChoice::None };
     let feed_context = FeedContext {
         media: state.media_linker(&context.base_url),
-        options: FeedOptions { media, ..FeedOptions::default() },
+        options: FeedOptions {
+            media,
+            language: request.language,
+            show: Count::ALL.iter().map(|(_, count)| *count).collect(),
+            ..FeedOptions::default()
+        },
         ..FeedContext::default()
     };
-    let request = PageRequest::new(headers, uri, state.access.has_tokens());
     let n_bytes = archived.post.json_len();
     let (render_request, name) = (request.clone(), name.clone());
     let html = cpu_pool::run(n_bytes, move || render(&render_request, &name, archived, &feed_context));
