@@ -33,8 +33,16 @@ pub(super) fn as_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Filters a finished document and returns its bytes.
-pub(super) fn document(xml: String) -> Vec<u8> {
+/// The stylesheet with which browsers show a feed, relative to the feed's URL: `/{channel}/rss`. Its name never changes, so
+/// that feeds do not.
+const STYLESHEET: &str = "<?xml-stylesheet type=\"text/css\" href=\"../-/feed.css\"?>";
+
+/// Adds the stylesheet to a finished document, filters it and returns its bytes.
+pub(super) fn document(mut xml: String) -> Vec<u8> {
+    let declaration = "?>";
+    if let Some(at) = xml.find(declaration) {
+        xml.insert_str(at + declaration.len(), STYLESHEET);
+    }
     match legal(&xml) {
         Cow::Borrowed(_) => xml.into_bytes(),
         Cow::Owned(legal) => legal.into_bytes(),

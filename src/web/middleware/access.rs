@@ -28,6 +28,9 @@ pub(in crate::web) const READINESS_PATH: &str = "/-/readyz";
 /// The path of lists of subscriptions.
 pub(in crate::web) const OPML_PATH: &str = "/-/opml";
 
+/// The stylesheet of feeds, relative to their URLs, which all have the same depth except those of bundles.
+pub(in crate::web) const FEED_STYLESHEET_PATHS: [&str; 2] = ["/-/feed.css", "/-/bundle/-/feed.css"];
+
 /// The path prefix of the files that pages load.
 pub(in crate::web) const ASSETS_PREFIX: &str = "/-/assets/";
 
@@ -172,8 +175,10 @@ impl Access {
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local) {
             rate_limit.check(client)?;
         }
-        let is_public = |prefix: &&str| request.uri().path().starts_with(prefix);
-        if [signed_url::PATH_PREFIX, ASSETS_PREFIX].iter().any(is_public) {
+        let path = request.uri().path();
+        let is_public =
+            [signed_url::PATH_PREFIX, ASSETS_PREFIX].iter().any(|prefix| path.starts_with(prefix));
+        if is_public || FEED_STYLESHEET_PATHS.contains(&path) {
             return Ok(Authorized::default());
         }
         // Feeds must not depend on which token was used. A token that is not needed is ignored.
@@ -215,7 +220,8 @@ fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
     // Only for channels and their lists: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
     let (token, rest) = (decode(token), format!("/{rest}"));
-    let is_shown = rest == OPML_PATH || rest.starts_with(ASSETS_PREFIX);
+    let is_shown =
+        rest == OPML_PATH || rest.starts_with(ASSETS_PREFIX) || FEED_STYLESHEET_PATHS.contains(&&*rest);
     if rest.starts_with("/-/") && !is_shown {
         return None;
     }

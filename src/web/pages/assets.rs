@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::web::encoding::Encoding;
 use crate::web::error::Error;
-use crate::web::middleware::access::ASSETS_PREFIX;
+use crate::web::middleware::access::{ASSETS_PREFIX, FEED_STYLESHEET_PATHS};
 use crate::web::state::AppState;
 
 /// A file.
@@ -69,9 +69,18 @@ impl Asset {
     }
 }
 
+/// The stylesheet with which browsers show a feed.
+const FEED_STYLESHEET: &str = include_str!("feed.css");
+
 /// The routes of the files.
 pub(in crate::web) fn routes() -> Router<Arc<AppState>> {
-    Router::new().route("/-/assets/{file}", get(answer))
+    let routes = Router::new().route("/-/assets/{file}", get(answer));
+    FEED_STYLESHEET_PATHS.into_iter().fold(routes, |routes, path| routes.route(path, get(feed_stylesheet)))
+}
+
+async fn feed_stylesheet() -> impl IntoResponse {
+    let headers = [(CONTENT_TYPE, STYLESHEET.content_type), (CACHE_CONTROL, "public, max-age=86400")];
+    (headers, FEED_STYLESHEET)
 }
 
 async fn answer(Path(name): Path<String>, headers: HeaderMap) -> Response {
