@@ -240,9 +240,7 @@ impl Error {
         if let Self::Media(MediaError::RangeNotSatisfiable(total)) = self {
             set(CONTENT_RANGE, &format!("bytes */{total}"));
         }
-        let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-        // Browsers list HTML first; feed readers list it last, if at all.
-        if accept.trim_start().starts_with("text/html") {
+        if is_browser(request) {
             // The middleware knows where the page is.
             let link = if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None };
             let page = ErrorPage { advice: self.advice(), sentence, link };
@@ -267,6 +265,12 @@ impl Error {
             _ => Advice::CheckUrl,
         }
     }
+}
+
+/// Returns whether a client prefers HTML. Browsers list it first; feed readers list it last, if at all.
+pub(super) fn is_browser(request: &HeaderMap) -> bool {
+    let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.trim_start().starts_with("text/html")
 }
 
 /// Returns the status code for a channel that cannot be read.

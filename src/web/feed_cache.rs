@@ -17,7 +17,7 @@ use super::base_url::BaseUrl;
 use super::caching::Validators;
 use super::context::RequestContext;
 use super::encoding::Encoding;
-use super::error::Error;
+use super::error::{Error, is_browser};
 use crate::channels::{CachedChannel, CompressedSnapshot};
 use crate::clock;
 use crate::cpu_pool;
@@ -265,12 +265,21 @@ impl RenderedFeed {
         for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
+        if is_browser(request) && self.headers.iter().any(|(_, value)| is_xml_feed(value)) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        }
         if let Some(name) = self.variant.encoding.name() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }
         *response.body_mut() = self.body.clone().into();
         response
     }
+}
+
+/// Returns whether this is the `Content-Type` of RSS or Atom. Browsers apply the stylesheet of XML to `text/xml` only, which
+/// every feed reader accepts too, so that caches need not tell them apart.
+fn is_xml_feed(content_type: &HeaderValue) -> bool {
+    [Format::Rss, Format::Atom].iter().any(|format| content_type == format.content_type())
 }
 
 #[cfg(test)]

@@ -127,3 +127,28 @@ fn form_of_the_builder_leads_to_the_canonical_page_and_its_feed() {
     assert!(url.ends_with("/harbour_news/rss?limit=5&exclude=12+post"), "{url}");
     assert_eq!(app.get("/harbour_news?limit=x").status, 400);
 }
+
+#[test]
+fn browsers_show_a_feed_with_its_stylesheet_and_readers_get_the_same_bytes() {
+    let (_fake, app) = service(3);
+    for format in ["rss", "atom"] {
+        let target = format!("/{NAME}/{format}");
+        let feed = app.get(&target);
+        assert!(
+            feed.text().contains("?><?xml-stylesheet type=\"text/css\" href=\"../-/feed.css\"?>"),
+            "{format}"
+        );
+        assert_eq!(
+            feed.header("Content-Type"),
+            Some(format!("application/{format}+xml; charset=utf-8").as_str())
+        );
+        let shown = app.ask("GET", &target, &[("Accept", "text/html,application/xml;q=0.9,*/*;q=0.8")]);
+        assert_eq!(shown.header("Content-Type"), Some("text/xml; charset=utf-8"));
+        assert_eq!((&shown.body, shown.header("ETag")), (&feed.body, feed.header("ETag")));
+    }
+    let stylesheet = app.get("/-/feed.css");
+    assert_eq!(
+        (stylesheet.status, stylesheet.header("Content-Type")),
+        (200, Some("text/css; charset=utf-8"))
+    );
+}
