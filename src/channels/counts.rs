@@ -41,9 +41,7 @@ impl CountsCache {
 
     /// Updates the counts of a channel with those of its newest posts, if they are kept.
     pub(super) fn update(&self, name: &ChannelName, posts: &[Post]) -> io::Result<()> {
-        let Some(mut counts) = self.get(name) else {
-            return Ok(());
-        };
+        let Some(mut counts) = self.get(name) else { return Ok(()) };
         counts.extend(posts.iter().map(|post| (post.id, post.counts())));
         while counts.len() > MAX_POSTS_PER_PAGE.into() {
             counts.pop_first();
