@@ -114,8 +114,6 @@ enum Step {
 pub struct CachedChannel {
     /// The channel and its newest posts.
     pub snapshot: Arc<CompressedSnapshot>,
-    /// How long ago Telegram was asked.
-    pub age: Duration,
     /// How long a reader may cache the answer.
     pub max_age: Duration,
     /// Where the answer came from.
@@ -247,12 +245,14 @@ impl Channels {
 
     fn just_refreshed(&self, name: &ChannelName, refreshed: Refreshed, status: CacheStatus) -> CachedChannel {
         let remaining = self.snapshots.get(name).and_then(|entry| entry.remaining().ok());
-        CachedChannel {
-            snapshot: refreshed.snapshot,
-            age: Duration::ZERO,
-            max_age: remaining.unwrap_or(STALE_MAX_AGE),
-            status,
-        }
+        CachedChannel { snapshot: refreshed.snapshot, max_age: remaining.unwrap_or(STALE_MAX_AGE), status }
+    }
+
+    /// Answers from the cache if a request for the channel does nothing else: it neither waits nor starts a refresh.
+    #[must_use]
+    pub fn answer_from_cache_alone(&self, name: &ChannelName) -> Option<CachedChannel> {
+        let entry = self.snapshots.get(name)?;
+        (self.step(name, &entry) == Step::Serve).then(|| self.served(name, entry))
     }
 
     /// Answers from the cache if the request need not wait: the channel is fresh, or no refresh would end in time. May
@@ -292,6 +292,10 @@ impl Channels {
         if step != Step::Serve {
             drop(self.start_refresh(name));
         }
+        self.served(name, entry)
+    }
+
+    fn served(&self, name: &ChannelName, entry: CacheEntry) -> CachedChannel {
         let (max_age, status) = match entry.remaining() {
             Ok(remaining) => (remaining, CacheStatus::Hit),
             Err(stale_for) => {
@@ -299,7 +303,7 @@ impl Channels {
                 (STALE_MAX_AGE, CacheStatus::Stale { stale_for, error })
             }
         };
-        CachedChannel { age: entry.age(), snapshot: entry.snapshot, max_age, status }
+        CachedChannel { snapshot: entry.snapshot, max_age, status }
     }
 
     /// Returns the last failure of a channel of which there is nothing to serve, also if the next attempt is due: a request

@@ -15,8 +15,8 @@ const BROTLI_QUALITY: i32 = 5;
 /// The window size as a power of two: a whole feed. The default (4 MiB) takes as much memory.
 const BROTLI_WINDOW: i32 = 18;
 
-/// The encoding of a response body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The encoding of a response body. The best one is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Encoding {
     Identity,
     Gzip,
@@ -28,15 +28,13 @@ impl Encoding {
     /// 12.5.3).
     pub(super) fn accepted(request: &HeaderMap) -> Self {
         let lists = request.get_all(ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
-        let accepted: Vec<&str> = lists.flat_map(|list| list.split(',')).filter_map(accepted_name).collect();
-        let accepts = |name: &str| accepted.iter().any(|accepted| accepted.eq_ignore_ascii_case(name));
-        if accepts("br") {
-            Self::Brotli
-        } else if accepts("gzip") || accepts("x-gzip") {
-            Self::Gzip
-        } else {
-            Self::Identity
-        }
+        let accepted = lists.flat_map(|list| list.split(',')).filter_map(accepted_name);
+        accepted.filter_map(Self::from_name).max().unwrap_or(Self::Identity)
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        let names = [("gzip", Self::Gzip), ("x-gzip", Self::Gzip), ("br", Self::Brotli)];
+        names.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, encoding)| encoding)
     }
 
     /// Returns the value of `Content-Encoding`; `None` for identity.

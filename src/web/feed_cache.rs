@@ -87,8 +87,14 @@ impl FeedCache {
     }
 
     /// Returns the feed with this canonical path, which may have been rendered from an older snapshot.
-    pub(super) fn get(&self, path: &str, variant: &Variant) -> Option<Arc<RenderedFeed>> {
-        self.feeds.get(path)?.iter().find(|feed| feed.variant == *variant).cloned()
+    pub(super) fn get(
+        &self,
+        path: &str,
+        base_url: &BaseUrl,
+        encoding: Encoding,
+    ) -> Option<Arc<RenderedFeed>> {
+        let is_variant = |variant: &Variant| variant.encoding == encoding && variant.base_url == *base_url;
+        self.feeds.get(path)?.iter().find(|feed| is_variant(&feed.variant)).cloned()
     }
 
     /// Returns the feed of the snapshots of its channels, rendered if needed from what `load` returns.
@@ -144,7 +150,8 @@ impl FeedCache {
         request: &RenderRequest,
         snapshots: &[Arc<CompressedSnapshot>],
     ) -> Option<Arc<RenderedFeed>> {
-        let feed = self.get(&request.path, &request.variant)?;
+        let Variant { base_url, encoding } = &request.variant;
+        let feed = self.get(&request.path, base_url, *encoding)?;
         (feed.note == request.note && feed.is_of(snapshots)).then_some(feed)
     }
 
@@ -318,6 +325,8 @@ mod tests {
             base_url: BaseUrl::of_host("http", &format!("host-{n}.example")),
             encoding: Encoding::Gzip,
         };
+        let is_cached =
+            |cache: &FeedCache, n| cache.get("/sample/rss", &host(n).base_url, Encoding::Gzip).is_some();
         for n in 0..100 {
             let variant = host(n);
             let media =
@@ -345,9 +354,9 @@ mod tests {
             };
             let feed = cache.get_or_render(request, slice::from_ref(&snapshot), load).await;
             let feed = feed.unwrap_or_else(|err| panic!("{err}"));
-            assert!(feed.is_of([&snapshot]) && cache.get("/sample/rss", &host(n)).is_some());
+            assert!(feed.is_of([&snapshot]) && is_cached(&cache, n));
         }
-        let cached: Vec<_> = (0..100).filter(|n| cache.get("/sample/rss", &host(*n)).is_some()).collect();
+        let cached: Vec<_> = (0..100).filter(|n| is_cached(&cache, *n)).collect();
         assert_eq!(cached, [94, 95, 96, 97, 98, 99]);
     }
 }

@@ -13,6 +13,7 @@ use axum::response::Response;
 use super::canonical;
 use super::compat;
 use super::context::RequestContext;
+use super::encoding::Encoding;
 use super::error::Error;
 use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
 use super::lookback::{self, Start};
@@ -113,7 +114,7 @@ async fn channel_page(
 }
 
 /// The fast path: returns a feed that is rendered already, which nearly all requests ask for. It only looks into caches
-/// and cannot fail, so it needs neither limits nor the panic handler. No filter is compiled: the rendered feed of an
+/// and cannot fail, so it needs neither limits nor the panic handler nor a span. No filter is compiled: the rendered feed of an
 /// invalid one does not exist.
 pub(super) fn cached_response<B>(
     state: &Arc<AppState>,
@@ -122,13 +123,14 @@ pub(super) fn cached_response<B>(
 ) -> Option<Response> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
-    let variant = Variant::of(context, request.headers());
+    let rendered =
+        |path: &str| state.feeds.get(path, &context.base_url, Encoding::accepted(request.headers()));
     let feed = match request.uri().query() {
         _ if !is_read => return None,
-        None => state.feeds.get(path, &variant)?,
-        Some(query) => state.feeds.get(&feed_path(path, &state.feed_options(query).ok()?), &variant)?,
+        None => rendered(path)?,
+        Some(query) => rendered(&feed_path(path, &state.feed_options(query).ok()?))?,
     };
-    let answers = feed.channels().iter().map(|name| state.channels.answer_at_once(name));
+    let answers = feed.channels().iter().map(|name| state.channels.answer_from_cache_alone(name));
     let cached: Vec<CachedChannel> = answers.collect::<Option<_>>()?;
     if !feed.is_of(cached.iter().map(|cached| &cached.snapshot)) {
         return None;

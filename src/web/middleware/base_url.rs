@@ -1,8 +1,5 @@
 //! Determines the base URL of a request.
 
-use axum::http::HeaderMap;
-use axum::http::header::HOST;
-
 use super::forwarded::Origin;
 use super::host::{Host, parse_host};
 use crate::web::base_url::BaseUrl;
@@ -12,13 +9,11 @@ use crate::web::state::WebConfig;
 ///
 /// A feed with a wrong self URL can move subscriptions to another server, so what a client says of itself is not used
 /// instead of what a trusted proxy says.
-pub(super) fn of_request(config: &WebConfig, headers: &HeaderMap, origin: &Origin<'_>) -> BaseUrl {
+pub(super) fn of_request(config: &WebConfig, requested: Option<Host>, origin: &Origin<'_>) -> BaseUrl {
     if let Some(public_url) = &config.public_url {
         return public_url.clone();
     }
-    // An invalid `Host` header was rejected before; it may be empty.
-    let requested = || headers.get(HOST).and_then(|host| parse_host(host.to_str().ok()?));
-    let Some(Host { name, port }) = origin.host.and_then(parse_host).or_else(requested) else {
+    let Some(Host { name, port }) = origin.host.and_then(parse_host).or(requested) else {
         return BaseUrl::of_host("http", &config.listen.to_string());
     };
     let is_https = origin.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));

@@ -32,6 +32,10 @@ impl<'a> Origin<'a> {
     /// `Forwarded` is read only without `X-Forwarded-*` headers. A proxy that sets one kind passes the other one on, as the
     /// client has sent it.
     pub(super) fn of(headers: &'a HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> Self {
+        let mut origin = Self { client: peer, host: None, scheme: None };
+        if !is_trusted(peer) {
+            return origin;
+        }
         let mut x_forwarded = X_FORWARDED.map(|name| elements(headers, name));
         let mut forwarded = elements(headers, FORWARDED);
         let has_x_forwarded = X_FORWARDED.iter().any(|name| headers.contains_key(name));
@@ -42,7 +46,6 @@ impl<'a> Origin<'a> {
             let element = forwarded.next().unwrap_or_default();
             PARAMETERS.map(|name| parameter(element, name))
         };
-        let mut origin = Self { client: peer, host: None, scheme: None };
         while is_trusted(origin.client) {
             let [client, host, scheme] = next_hop();
             // A proxy that adds nothing has passed on what the one before it added.

@@ -3,34 +3,30 @@
 use std::net::Ipv6Addr;
 
 use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderValue, Request, Version};
+use axum::http::{HeaderValue, Request, Version};
 
 use crate::web::error::Error;
 
 /// Bytes of a host with its port. The longest domain name has 253 characters (RFC 1035, section 3.1).
 const MAX_HOST_BYTES: usize = 255;
 
-/// Moves the requested host into the `Host` header, wherever the request has it.
+/// Moves the requested host into the `Host` header, wherever the request has it. Returns the host, if it is not empty.
 ///
 /// # Errors
 ///
 /// [`Error::Host`] if the request has no host, several, or an invalid one.
-pub(super) fn normalize_host<B>(request: &mut Request<B>) -> Result<(), Error> {
+pub(super) fn normalize_host<B>(request: &mut Request<B>) -> Result<Option<Host>, Error> {
     let in_target = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     if let Some(host) = in_target {
         request.headers_mut().insert(HOST, host);
     }
-    match request.headers().get_all(HOST).iter().count() {
-        0 if request.version() < Version::HTTP_11 => Ok(()),
-        1 if is_valid(request.headers()) => Ok(()),
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => Ok(None),
+        (Some(host), None) if host.is_empty() => Ok(None),
+        (Some(host), None) => host.to_str().ok().and_then(parse_host).map(Some).ok_or(Error::Host),
         _ => Err(Error::Host),
     }
-}
-
-/// Returns whether the `Host` header is empty, which is allowed, or valid.
-fn is_valid(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    host.is_some_and(|host| host.is_empty() || parse_host(host).is_some())
 }
 
 /// A host in its canonical spelling: in lower case, without a dot at the end.

@@ -38,10 +38,11 @@ use forwarded::Origin;
 use request_id::RequestId;
 use route::Route;
 
-/// Answers one request, inside its own span.
+/// Answers one request.
 ///
 /// The steps: request ID → size of the head → host → base URL → rate limit and token → cached feed → router (limits, panic handler, handler)
-/// → private caching → metrics → `X-Request-Id`.
+/// → private caching → metrics → `X-Request-Id`. Only what follows the cached feed can log something, so the request's span
+/// begins there.
 pub(super) async fn handle(
     state: Arc<AppState>,
     router: Router,
@@ -50,41 +51,36 @@ pub(super) async fn handle(
 ) -> Response {
     let started = Instant::now();
     let id = RequestId::next();
-    let span = tracing::info_span!("request", id = %id);
     // A listener on all addresses sees IPv4 clients as IPv4-mapped IPv6 addresses.
     let peer = peer.to_canonical();
-    async move {
-        let admitted = admit(&state, peer, &mut request);
-        // The token is no longer part of the path.
-        let route = Route::of(request.uri().path());
-        let mut response = match admitted {
-            Ok(context) => {
-                if let Some(response) = feeds::cached_response(&state, &request, &context) {
-                    response
-                } else {
-                    request.extensions_mut().insert(context);
-                    call(&state, router, request).await
-                }
+    let admitted = admit(&state, peer, &mut request);
+    // The token is no longer part of the path.
+    let route = Route::of(request.uri().path());
+    let mut response = match admitted {
+        Ok(context) => {
+            if let Some(response) = feeds::cached_response(&state, &request, &context) {
+                response
+            } else {
+                request.extensions_mut().insert(context);
+                call(&state, router, request).instrument(tracing::info_span!("request", id = %id)).await
             }
-            Err(err) => pages::error::show(err.answer(request.headers()), &PageRequest::of(&state, &request)),
-        };
-        if state.access.has_tokens() && route != Route::Media {
-            access::make_private(response.headers_mut());
         }
-        metrics::request(route.name(), response.status().as_u16(), started.elapsed());
-        response.headers_mut().insert(request_id::HEADER, id.header());
-        response
+        Err(err) => pages::error::show(err.answer(request.headers()), &PageRequest::of(&state, &request)),
+    };
+    if state.access.has_tokens() && route != Route::Media {
+        access::make_private(response.headers_mut());
     }
-    .instrument(span)
-    .await
+    metrics::request(route.name(), response.status().as_u16(), started.elapsed());
+    response.headers_mut().insert(request_id::HEADER, id.header());
+    response
 }
 
 /// Checks a request and removes its token.
 fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
     limits::check_head(request)?;
-    host::normalize_host(request)?;
+    let host = host::normalize_host(request)?;
     let origin = Origin::of(request.headers(), peer, |ip| state.config.is_trusted_proxy(ip));
-    let base_url = base_url::of_request(&state.config, request.headers(), &origin);
+    let base_url = base_url::of_request(&state.config, host, &origin);
     let client = origin.client;
     let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
     let Authorized { path_token, is_admin } = state.access.authorize(request, peer, client)?;
