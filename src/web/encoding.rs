@@ -1,26 +1,18 @@
-//! Content encodings of a feed: identity, gzip, Brotli.
+//! Content encodings of a feed: identity, or gzip, which all readers accept.
 
 use std::io::{self, Write};
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_ENCODING;
-use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Nearly as small as with the highest quality, in a third of the time.
-const BROTLI_QUALITY: i32 = 5;
-
-/// The window size as a power of two: a whole feed. The default (4 MiB) takes as much memory.
-const BROTLI_WINDOW: i32 = 18;
-
-/// The encoding of a response body. The best one is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The encoding of a response body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Encoding {
     Identity,
     Gzip,
-    Brotli,
 }
 
 impl Encoding {
@@ -28,13 +20,9 @@ impl Encoding {
     /// 12.5.3).
     pub(super) fn accepted(request: &HeaderMap) -> Self {
         let lists = request.get_all(ACCEPT_ENCODING).iter().filter_map(|list| list.to_str().ok());
-        let accepted = lists.flat_map(|list| list.split(',')).filter_map(accepted_name);
-        accepted.filter_map(Self::from_name).max().unwrap_or(Self::Identity)
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let names = [("gzip", Self::Gzip), ("x-gzip", Self::Gzip), ("br", Self::Brotli)];
-        names.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, encoding)| encoding)
+        let mut accepted = lists.flat_map(|list| list.split(',')).filter_map(accepted_name);
+        let is_gzip = |name: &str| ["gzip", "x-gzip"].iter().any(|gzip| gzip.eq_ignore_ascii_case(name));
+        if accepted.any(is_gzip) { Self::Gzip } else { Self::Identity }
     }
 
     /// Returns the value of `Content-Encoding`; `None` for identity.
@@ -42,7 +30,6 @@ impl Encoding {
         match self {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
-            Self::Brotli => Some("br"),
         }
     }
 
@@ -54,17 +41,6 @@ impl Encoding {
                 let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
                 gzip.write_all(&body)?;
                 Ok(exact(gzip.finish()?))
-            }
-            Self::Brotli => {
-                let mut brotli = Vec::new();
-                let params = BrotliEncoderParams {
-                    quality: BROTLI_QUALITY,
-                    lgwin: BROTLI_WINDOW,
-                    size_hint: body.len(),
-                    ..BrotliEncoderParams::default()
-                };
-                brotli::BrotliCompress(&mut &*body, &mut brotli, &params)?;
-                Ok(exact(brotli))
             }
         }
     }
@@ -97,11 +73,11 @@ mod tests {
             ("zstd", Encoding::Identity),
             ("*", Encoding::Identity),
             ("gzip", Encoding::Gzip),
-            ("br,gzip", Encoding::Brotli),
+            ("br", Encoding::Identity),
             ("gzip, deflate, br;q=0", Encoding::Gzip),
             ("gzip;q=0.000", Encoding::Identity),
             ("GZIP;Q=0.5", Encoding::Gzip),
-            ("br; q = 1.0 , gzip", Encoding::Brotli),
+            ("br , gzip; q = 1.0", Encoding::Gzip),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(asked))]);
             assert_eq!(Encoding::accepted(&headers), encoding, "{asked}");

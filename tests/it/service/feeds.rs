@@ -58,7 +58,7 @@ fn etag_survives_a_restart() {
 #[test]
 fn head_returns_the_headers_of_get() {
     let (_fake, app) = service(&[]);
-    for accept in [&[][..], &[("Accept-Encoding", "gzip")], &[("Accept-Encoding", "br")]] {
+    for accept in [&[][..], &[("Accept-Encoding", "gzip")]] {
         let (get, head) = (app.ask("GET", RSS, accept), app.ask("HEAD", RSS, accept));
         assert_eq!((head.status, head.body.len()), (200, 0));
         for name in ["Content-Type", "ETag", "Last-Modified", "Vary", "Content-Encoding"] {
