@@ -5,8 +5,17 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::thread;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
+
+/// The threads that run jobs, one for each permit. Tokio's blocking threads become many more, and the allocator keeps some
+/// megabytes for each thread that has run a job. `None` if threads cannot be started, and in unit tests: their paused time
+/// stands still only while blocking threads work.
+static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let threads = || Builder::new_multi_thread().worker_threads(n_permits()).thread_name("cpu-pool").build();
+    if cfg!(test) { None } else { threads().ok() }
+});
 
 /// One permit per core, and at least two: more jobs at a time would only take memory and delay the threads that answer
 /// requests. Process-wide, like the cores.
@@ -23,7 +32,7 @@ fn n_permits() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).max(2)
 }
 
-/// Runs a job with an input of `n_bytes` on a blocking thread, once a core is free.
+/// Runs a job with an input of `n_bytes`, once a core is free.
 ///
 /// # Errors
 ///
@@ -36,7 +45,11 @@ pub(crate) async fn run<T: Send + 'static>(
     // time advance.
     let heavy = if n_bytes > MAX_LIGHT_BYTES { HEAVY_PERMITS.acquire().await.ok() } else { None };
     let permit = if cfg!(test) { None } else { Some(PERMITS.acquire().await) };
-    let result = spawn_blocking(job).await;
+    let job = match &*THREADS {
+        Some(threads) => threads.spawn(async { job() }),
+        None => spawn_blocking(job),
+    };
+    let result = job.await;
     drop((permit, heavy));
     result
 }
