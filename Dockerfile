@@ -15,9 +15,10 @@ RUN set -eu; \
         mkdir -p "$(dirname "$file")"; \
         echo 'fn main() {}' > "$file"; \
     done
-# Link statically, because the image has no libc, and read random numbers with a system call, because it has no /dev. With an
-# explicit target these flags do not apply to build scripts.
-ENV RUSTFLAGS="-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\""
+# Link statically, because the image has no libc, and read random numbers with a system call, because it has no /dev. Packed
+# relocations save 0.8 MB; a binary that is not static would need glibc 2.36 for them. With an explicit target these flags do
+# not apply to build scripts.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs --cfg getrandom_backend=\"linux_getrandom\""
 RUN cargo build --release --locked --bin telewire --target "$(rustc -vV | sed -n 's/^host: //p')"
 COPY src src
 # Cargo compares modification times: the sources must be newer than the placeholders.
