@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use moka::sync::Cache;
 
@@ -24,11 +25,11 @@ const ENTRY_OVERHEAD: usize = 256;
 type CountsByPost = BTreeMap<PostId, Counts>;
 
 /// Compressed counts by the name that was requested.
-pub(super) struct CountsCache(Cache<ChannelName, Box<[u8]>>);
+pub(super) struct CountsCache(Cache<ChannelName, Arc<[u8]>>);
 
 impl CountsCache {
     pub(super) fn new() -> Self {
-        let weigher = |_: &ChannelName, counts: &Box<[u8]>| {
+        let weigher = |_: &ChannelName, counts: &Arc<[u8]>| {
             u32::try_from(ENTRY_OVERHEAD + counts.len()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).build())
@@ -46,14 +47,14 @@ impl CountsCache {
         while counts.len() > MAX_POSTS_PER_PAGE.into() {
             counts.pop_first();
         }
-        self.0.insert(name.clone(), compressed_json::encode(&counts)?.into_boxed_slice());
+        self.0.insert(name.clone(), compressed_json::encode(&counts)?.into());
         Ok(())
     }
 
     /// Keeps the counts of a channel from now on, beginning with those of these posts.
     fn insert(&self, name: &ChannelName, posts: &[Post]) -> io::Result<()> {
         let none = compressed_json::encode(&CountsByPost::new())?;
-        self.0.insert(name.clone(), none.into_boxed_slice());
+        self.0.insert(name.clone(), none.into());
         self.update(name, posts)
     }
 }
