@@ -87,7 +87,10 @@ fn describe() {
     describe_counter!("telewire_requests_total", "Requests by route and status");
     describe_histogram!("telewire_request_seconds", Unit::Seconds, "Time until the response head, by route");
     describe_counter!("telewire_connections_over_limit_total", "Connections closed because of a limit");
-    describe_counter!("telewire_cache_total", "Feed requests by cache status: hit, refreshed, stale or miss");
+    describe_counter!(
+        "telewire_cache_total",
+        "Requests for feeds and pages of channels by cache status: hit, refreshed, stale or miss"
+    );
     describe_counter!("telewire_refreshes_total", "Channel refreshes by outcome");
     describe_counter!("telewire_upstream_requests_total", "Page requests by upstream and outcome");
     describe_gauge!("telewire_upstream_queue_length", "Requests waiting for an upstream");

@@ -287,6 +287,7 @@ fn example_value(flag: &str) -> &'static str {
         "token" | "admin-token" => "\"replace this with the output of: openssl rand -hex 16\"",
         "allow-channels" => "\"durov,news_*\"",
         "deny-channels" => "\"some_channel\"",
+        "home-text" => "\"/etc/telewire/home.md\"",
         "log-format" => "\"json\"",
         _ => "\"\"",
     }

@@ -77,8 +77,8 @@ pub struct Config {
     pub media_url_ttl: Duration,
 }
 
-/// Flags that contradict each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Why flags that are each valid make no configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// Two places for the archive.
     #[error("--no-archive and --database cannot be used together")]
@@ -89,4 +89,12 @@ pub enum ConfigError {
     /// A stale feed would come later than the timeout of its request.
     #[error("--refresh-wait must not be longer than 10 seconds")]
     RefreshWait,
+    /// The text for the home page cannot be read.
+    #[error("cannot read --home-text {}: {reason}", file.display())]
+    HomeText {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        reason: String,
+    },
 }

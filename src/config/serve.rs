@@ -27,7 +27,7 @@ use crate::telegram::client::ClientOptions;
 use crate::telegram::upstream::{RateLimits, UpstreamUrl};
 use crate::telegram::url::{MEDIA_HOSTS, UPSTREAMS};
 use crate::web::{
-    AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRate, HomeText, Robots, Tokens, WebConfig,
+    AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRate, Robots, Tokens, WebConfig,
 };
 
 /// The share of `--cache-size` that rendered feeds take in addition.
@@ -275,8 +275,8 @@ pub struct PagesArgs {
     #[arg(long, env = "TELEWIRE_ROBOTS", default_value = "noindex", value_parser = robots())]
     pub robots: Robots,
     /// File with a text in Markdown for the home page, at most 64 KiB
-    #[arg(long, env = "TELEWIRE_HOME_TEXT", value_name = "FILE", value_parser = home_text)]
-    pub home_text: Option<HomeText>,
+    #[arg(long, env = "TELEWIRE_HOME_TEXT", value_name = "FILE")]
+    pub home_text: Option<PathBuf>,
 }
 
 /// Log output.
@@ -351,7 +351,7 @@ impl TryFrom<ServeArgs> for Config {
             language: args.lang,
             page_rate: page_rate(rate),
             robots: args.pages.robots,
-            home_text: args.pages.home_text,
+            home_text: args.pages.home_text.as_deref().map(home_text).transpose()?,
             has_metrics_listener: args.metrics_listen.is_some(),
         };
         Ok(Self {

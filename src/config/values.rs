@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{IntErrorKind, ParseIntError};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
+use super::ConfigError;
 use crate::feed::Format;
 use crate::language::Language;
 use crate::media::MediaMode;
@@ -51,13 +53,13 @@ pub(super) fn name_server(text: &str) -> Result<SocketAddr, String> {
 const MAX_HOME_TEXT_BYTES: u64 = 64 << 10;
 
 /// Reads the file with the operator's text.
-pub(super) fn home_text(file: &str) -> Result<HomeText, String> {
-    let cause = |err: std::io::Error| format!("cannot read the file: {err}");
+pub(super) fn home_text(file: &Path) -> Result<HomeText, ConfigError> {
+    let error = |reason: String| ConfigError::HomeText { file: file.to_owned(), reason };
     let mut text = String::new();
-    let file = File::open(file).map_err(cause)?;
-    file.take(MAX_HOME_TEXT_BYTES + 1).read_to_string(&mut text).map_err(cause)?;
+    let opened = File::open(file).map_err(|err| error(err.to_string()))?;
+    opened.take(MAX_HOME_TEXT_BYTES + 1).read_to_string(&mut text).map_err(|err| error(err.to_string()))?;
     if text.len() as u64 > MAX_HOME_TEXT_BYTES {
-        return Err("the file is larger than 64 KiB".to_owned());
+        return Err(error("it is larger than 64 KiB".to_owned()));
     }
     Ok(HomeText::from_markdown(&text))
 }

@@ -35,7 +35,7 @@ fn cold_and_warm_requests_are_counted() {
         ("telewire_requests_total{route=\"channel\",status=\"200\"}", 1.0),
         ("telewire_request_seconds_count{route=\"feed\"}", 4.0),
         ("telewire_cache_total{state=\"miss\"}", 1.0),
-        ("telewire_cache_total{state=\"hit\"}", 2.0),
+        ("telewire_cache_total{state=\"hit\"}", 3.0),
         ("telewire_cache_total{state=\"stale\"}", 0.0),
         ("telewire_refreshes_total{outcome=\"ok\"}", 1.0),
         ("telewire_refreshes_total{outcome=\"upstream-500\"}", 1.0),
