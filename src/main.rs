@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> ExitCode {
-    let (Cli { command, serve, .. }, settings) = match config::from_arguments() {
+    let (Cli { command, serve, config }, settings) = match config::from_arguments() {
         Ok(cli) => cli,
         Err(err) => {
             print_error(&err);
@@ -36,7 +36,7 @@ async fn run() -> ExitCode {
         print_error(&err);
         return ExitCode::from(2);
     }
-    match cli::run(command, &settings).await {
+    match cli::run(command, &settings, config.as_deref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             print_error(&err);

@@ -109,6 +109,12 @@ impl Service {
         self.address
     }
 
+    /// Returns the state of the web service, whose bundles can be replaced while it runs.
+    #[must_use]
+    pub fn state(&self) -> Arc<AppState> {
+        Arc::clone(&self.state)
+    }
+
     /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive. Refreshes that no request waits for are not
     /// awaited: they end with the process, and the next start repeats them.
     ///

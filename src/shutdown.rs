@@ -1,4 +1,4 @@
-//! Shutdown signals. `cli::archive` ends a backfill at them. `cli::serve` logs them, `web::server` drains connections, and `service` then closes the archive.
+//! Signals of the operator to shut down or to reload. `cli::archive` ends a backfill at them. `cli::serve` logs them, `web::server` drains connections, and `service` then closes the archive.
 
 use std::io;
 use std::task::Poll;
@@ -28,4 +28,21 @@ pub fn shutdown_signals() -> io::Result<impl Stream<Item = ()> + Send + Unpin> {
         }
         interrupt.poll_recv(cx).map(|_| Some(()))
     }))
+}
+
+/// Returns a stream with one item per signal to reload the settings: SIGHUP, which systems without it never send.
+///
+/// From this call on, the signal no longer terminates the process.
+///
+/// # Errors
+///
+/// If the signal handler cannot be installed.
+pub fn reload_signals() -> io::Result<impl Stream<Item = ()> + Send + Unpin> {
+    #[cfg(unix)]
+    {
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(stream::poll_fn(move |cx| hangup.poll_recv(cx).map(|_| Some(()))))
+    }
+    #[cfg(windows)]
+    Ok(stream::pending())
 }

@@ -24,6 +24,7 @@ mod repair;
 mod replicas;
 mod retention;
 mod single_post;
+mod timeline;
 mod visits;
 mod write;
 

@@ -10,7 +10,7 @@ use super::single_post::next_older;
 use super::{Archive, ArchiveError, Caller, codec, gaps};
 use crate::cpu_pool;
 use crate::model::archived_post::ArchivedPage;
-use crate::model::channel::{Channel, ChannelName};
+use crate::model::channel::ChannelName;
 use crate::model::media_file::MediaUrls;
 use crate::model::paging::{
     ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE,
@@ -63,24 +63,6 @@ impl Archive {
             Ok(titles)
         };
         self.read(caller, read).await
-    }
-
-    /// Returns the channels that were fetched since a time, ordered by name, without those that are gone.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn fetched_since(&self, since: Timestamp) -> Result<Vec<Channel>, ArchiveError> {
-        let read = async |connection: &mut AnyConnection| {
-            let found =
-                sqlx::query("SELECT record FROM channel WHERE gone = 0 AND fetched >= $1 ORDER BY name");
-            let rows = found.bind(since.as_millisecond()).fetch_all(connection).await?;
-            let records = rows.iter().map(|row| row.try_get(0));
-            Ok(records.collect::<Result<Vec<Vec<u8>>, sqlx::Error>>()?)
-        };
-        let records = self.read(Caller::Background, read).await?;
-        // A damaged record is replaced by the channel's next merge.
-        Ok(records.iter().filter_map(|record| codec::decode(record).ok()).collect())
     }
 
     /// Returns a feed page of a channel; `None` if the channel is not archived.

@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
-use super::codec::lowercase;
+use super::codec::{self, lowercase};
 use super::{Archive, ArchiveError, Caller};
-use crate::model::channel::ChannelName;
+use crate::model::channel::{Channel, ChannelName};
 
 /// Channels whose visits are stored in one transaction: a shared database may be distant.
 const CHANNELS_PER_TRANSACTION: usize = 50;
@@ -31,6 +31,30 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn expected_visits(&self) -> Result<Vec<(ChannelName, ExpectedVisit)>, ArchiveError> {
         self.read(Caller::Background, async |connection| expected_visits(connection).await).await
+    }
+
+    /// Returns the channels that readers have asked for since a time, ordered by name, without those that are gone. Where no
+    /// visit is known, a fetch counts: telewire fetches only what somebody reads.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn visited_since(&self, since: Timestamp) -> Result<Vec<Channel>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let found = sqlx::query(
+                "SELECT record FROM channel LEFT JOIN (
+                     SELECT alias.channel AS channel, max(due - poll_interval) AS visited FROM expected_visit
+                     JOIN alias ON alias.name = expected_visit.name GROUP BY alias.channel
+                 ) AS visit ON visit.channel = channel.key
+                 WHERE gone = 0 AND COALESCE(visit.visited * 1000, fetched) >= $1 ORDER BY name",
+            );
+            let rows = found.bind(since.as_millisecond()).fetch_all(connection).await?;
+            let records = rows.iter().map(|row| row.try_get(0));
+            Ok(records.collect::<Result<Vec<Vec<u8>>, sqlx::Error>>()?)
+        };
+        let records = self.read(Caller::Background, read).await?;
+        // A damaged record is replaced by the channel's next merge.
+        Ok(records.iter().filter_map(|record| codec::decode(record).ok()).collect())
     }
 
     /// Replaces the expected visits of these channels. Channels that are not archived are left out.

@@ -352,7 +352,7 @@ impl Channels {
     ///
     /// See [`ArchiveError`].
     pub async fn read_since(&self, since: Timestamp) -> Result<Vec<Channel>, ArchiveError> {
-        self.archive.fetched_since(since).await
+        self.archive.visited_since(since).await
     }
 
     /// Updates the gauges of the upstreams and the archive.

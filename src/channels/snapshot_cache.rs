@@ -89,6 +89,7 @@ pub struct CompressedSnapshot {
     changed: Option<Timestamp>,
     channel: ChannelName,
     newest: Timestamp,
+    n_posts: usize,
 }
 
 impl CompressedSnapshot {
@@ -99,7 +100,14 @@ impl CompressedSnapshot {
             changed,
             channel: snapshot.channel.name.clone(),
             newest: snapshot.posts.iter().map(|post| post.published).max().unwrap_or_default(),
+            n_posts: snapshot.posts.len(),
         })
+    }
+
+    /// Returns the number of posts.
+    #[must_use]
+    pub fn n_posts(&self) -> usize {
+        self.n_posts
     }
 
     /// Returns the size when it is decompressed, in bytes.

@@ -10,8 +10,8 @@ pub(super) fn run(command: ConfigCommand, settings: &[Setting]) -> Result<(), Cl
     let mut out = io::stdout().lock();
     match command {
         ConfigCommand::Check { file } => {
-            let n = config::check(&file)?;
-            writeln!(out, "{}: {n} settings, all valid", file.display())?;
+            let (n_settings, n_bundles) = config::check(&file)?;
+            writeln!(out, "{}: {n_settings} settings and {n_bundles} bundles, all valid", file.display())?;
         }
         ConfigCommand::Show(_) => {
             let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();

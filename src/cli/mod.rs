@@ -36,22 +36,22 @@ pub use error::CliError;
 /// The address at which `serve` listens by default, for the self URL of a feed that `get` writes.
 const DEFAULT_HOST: &str = "127.0.0.1:8080";
 
-/// Runs one command. `settings` are the settings in effect, for `config show`.
+/// Runs one command. `settings` are the settings in effect, for `config show`, and `file` is the settings file.
 ///
 /// # Errors
 ///
 /// Why the command failed, with an exit code.
-pub async fn run(command: Command, settings: &[Setting]) -> Result<(), CliError> {
-    match run_command(command, settings).await {
+pub async fn run(command: Command, settings: &[Setting], file: Option<&Path>) -> Result<(), CliError> {
+    match run_command(command, settings, file).await {
         // The reader of the output has closed it, like `head` does.
         Err(CliError::Output(err)) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
 }
 
-async fn run_command(command: Command, settings: &[Setting]) -> Result<(), CliError> {
+async fn run_command(command: Command, settings: &[Setting], file: Option<&Path>) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::run(*args).await,
+        Command::Serve(args) => serve::run(*args, file).await,
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
         Command::Options => Ok(io::stdout().write_all(feed_options().as_bytes())?),
@@ -86,8 +86,10 @@ fn write_manual(command: clap::Command, out: &mut Vec<u8>) -> io::Result<()> {
 
 async fn get(args: GetArgs) -> Result<(), CliError> {
     let options = FeedOptions::parse(args.query.trim_start_matches('?'))?;
-    let mut scan = Scan::new(options.clone(), Filter::new(&options)?, clock::now());
+    let filter = Filter::new(&options)?;
     let page = read_page(args.channel.as_deref(), args.page.as_deref(), &args.upstream).await?;
+    let options = options.of_channel(&page.snapshot.channel.name)?;
+    let mut scan = Scan::new(options.clone(), filter, clock::now());
     let base_url = base_url(args.public_url);
     let Snapshot { channel, posts, has_older } = page.snapshot;
     scan.look_at(&channel, posts, has_older);

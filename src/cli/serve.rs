@@ -1,31 +1,61 @@
 //! `telewire serve`: runs the service until a shutdown signal.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use sd_notify::NotifyState;
 
 use super::CliError;
-use crate::config::{Config, ServeArgs};
+use crate::config::{self, Config, ServeArgs, SettingsFileError};
 use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::shutdown::shutdown_signals;
+use crate::shutdown::{reload_signals, shutdown_signals};
+use crate::web::{AppState, Bundles};
 
-pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
-    let config = Config::try_from(args)?;
+/// Runs the service with the flags and the bundles of the settings file.
+pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliError> {
+    let mut config = Config::try_from(args)?;
+    config.web.bundles = bundles(file)?;
     // Before anything else: the start can take a while, for example if the database is unreachable.
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?.inspect(|()| {
         tracing::info!("received a shutdown signal");
         notify_systemd(NotifyState::Stopping);
     });
+    let reloads = reload_signals().map_err(CliError::cannot_start)?;
     let metrics = Arc::new(Metrics::install().map_err(CliError::cannot_start)?);
     let service = tokio::select! {
         service = Service::start(config, metrics) => service.map_err(CliError::cannot_start)?,
         _ = shutdown.next() => return Ok(()),
     };
+    tokio::spawn(reload_bundles(service.state(), file.map(Path::to_owned), reloads));
     tracing::info!(url = format!("http://{}", service.address()), "serving feeds");
     notify_systemd(NotifyState::Ready);
     service.serve(shutdown).await.map_err(CliError::cannot_start)
+}
+
+fn bundles(file: Option<&Path>) -> Result<Bundles, SettingsFileError> {
+    file.map_or_else(|| Ok(Bundles::new()), config::read_bundles)
+}
+
+/// Reads the bundles again at each signal. Other settings need a restart.
+async fn reload_bundles(
+    state: Arc<AppState>,
+    file: Option<PathBuf>,
+    mut signals: impl Stream<Item = ()> + Unpin,
+) {
+    while signals.next().await.is_some() {
+        match bundles(file.as_deref()) {
+            Ok(bundles) => {
+                tracing::info!(bundles = bundles.len(), "reloaded the bundles");
+                state.replace_bundles(bundles);
+            }
+            Err(err) => {
+                let error = err.to_string().replace('\n', "; ");
+                tracing::error!(error, "cannot reload the bundles; keeping the old ones");
+            }
+        }
+    }
 }
 
 /// Reports a state to systemd, if it started this process.

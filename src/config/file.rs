@@ -15,7 +15,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::Cli;
+use super::bundles::{self, Mistake};
 use super::explain::explain;
+use crate::web::Bundles;
 
 /// Why a settings file is invalid.
 #[derive(Debug, Error)]
@@ -28,16 +30,20 @@ pub enum SettingsFileError {
         /// The cause.
         err: std::io::Error,
     },
-    /// A setting is invalid.
-    #[error("{}:{line}: {reason}", file.display())]
+    /// Settings are invalid.
+    #[error("{}", listed(file, mistakes))]
     Invalid {
         /// The file.
         file: PathBuf,
-        /// The line number, from 1.
-        line: usize,
-        /// What is wrong.
-        reason: String,
+        /// The line number, from 1, of each mistake, and what is wrong.
+        mistakes: Vec<(usize, String)>,
     },
+}
+
+/// Returns one line per mistake.
+fn listed(file: &Path, mistakes: &[(usize, String)]) -> String {
+    let line = |(line, what): &(usize, String)| format!("{}:{line}: {what}", file.display());
+    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A setting in effect.
@@ -80,6 +86,13 @@ impl fmt::Display for SettingSource {
 /// The values of a settings file by flag name.
 type Values = BTreeMap<String, String>;
 
+/// What a settings file has.
+#[derive(Debug, Default)]
+struct Contents {
+    values: Values,
+    bundles: Bundles,
+}
+
 /// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`.
 /// Exits the process on `--help` or an invalid command line.
 ///
@@ -93,7 +106,7 @@ pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
         err.exit();
     }
     let file = config_of(&matches);
-    let values = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
+    let Contents { values, .. } = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
     let matches = with_defaults(command, &values).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
@@ -120,41 +133,62 @@ fn config_of(matches: &ArgMatches) -> Option<PathBuf> {
     own.or_else(|| matches.subcommand().and_then(|(_, matches)| config_of(matches)))
 }
 
-/// Checks a settings file. Returns the number of its settings.
+/// Checks a settings file. Returns the number of its settings and of its bundles.
 ///
 /// # Errors
 ///
 /// See [`SettingsFileError`].
-pub fn check(file: &Path) -> Result<usize, SettingsFileError> {
-    read(file).map(|values| values.len())
+pub fn check(file: &Path) -> Result<(usize, usize), SettingsFileError> {
+    read(file).map(|contents| (contents.values.len(), contents.bundles.len()))
 }
 
-fn read(file: &Path) -> Result<Values, SettingsFileError> {
+/// Returns the bundles of a settings file.
+///
+/// # Errors
+///
+/// See [`SettingsFileError`]; also if something else in the file is invalid.
+pub fn read_bundles(file: &Path) -> Result<Bundles, SettingsFileError> {
+    read(file).map(|contents| contents.bundles)
+}
+
+fn read(file: &Path) -> Result<Contents, SettingsFileError> {
     let text = fs::read_to_string(file)
         .map_err(|err| SettingsFileError::Unreadable { file: file.to_owned(), err })?;
-    values(&text).map_err(|(at, reason)| {
-        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        SettingsFileError::Invalid { file: file.to_owned(), line, reason }
+    parse(&text).map_err(|mistakes| {
+        let line = |at| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let mistakes = mistakes.into_iter().map(|(at, what)| (line(at), what)).collect();
+        SettingsFileError::Invalid { file: file.to_owned(), mistakes }
     })
 }
 
-/// Parses the values of a settings file. An error has the byte offset and the reason.
-fn values(text: &str) -> Result<Values, (usize, String)> {
+/// Parses a settings file.
+fn parse(text: &str) -> Result<Contents, Vec<Mistake>> {
     let table = DeTable::parse(text)
-        .map_err(|err| (err.span().map_or(0, |span| span.start), err.message().to_owned()))?;
+        .map_err(|err| vec![(err.span().map_or(0, |span| span.start), err.message().to_owned())])?;
     let flags = flags();
-    let mut values = Values::new();
+    let (mut contents, mut mistakes) = (Contents::default(), Vec::new());
     for (key, value) in table.get_ref() {
-        let wrong = |what: String| (key.span().start, what);
         let name = key.get_ref().to_string();
-        let flag = flags.iter().find(|flag| flag.get_long() == Some(&name));
-        let flag = flag.ok_or_else(|| wrong(unknown(&name, &flags)))?;
-        let text =
-            as_text(value).ok_or_else(|| wrong(format!("{name}: must be a single value or a list")))?;
-        check_value(flag, &text).map_err(|what| wrong(format!("{name}: {what}")))?;
-        values.insert(name, text);
+        if name == bundles::KEY {
+            contents.bundles = bundles::parse(value, &mut mistakes);
+            continue;
+        }
+        match setting_value(&name, value, &flags) {
+            Ok(value) => drop(contents.values.insert(name, value)),
+            Err(what) => mistakes.push((key.span().start, what)),
+        }
     }
-    Ok(values)
+    mistakes.sort();
+    if mistakes.is_empty() { Ok(contents) } else { Err(mistakes) }
+}
+
+/// Returns the value of a setting as its flag would have it, or what is wrong.
+fn setting_value(name: &str, value: &Spanned<DeValue<'_>>, flags: &[Arg]) -> Result<String, String> {
+    let flag = flags.iter().find(|flag| flag.get_long() == Some(name));
+    let flag = flag.ok_or_else(|| unknown(name, flags))?;
+    let text = as_text(value).ok_or_else(|| format!("{name}: must be a single value or a list"))?;
+    check_value(flag, &text).map_err(|what| format!("{name}: {what}"))?;
+    Ok(text)
 }
 
 /// Returns the flags that a settings file can set.
@@ -267,7 +301,7 @@ pub fn example() -> String {
         };
         text.extend(["# ", name, " = ", value.as_str(), "\n"]);
     }
-    text
+    text + bundles::EXAMPLE
 }
 
 /// Returns a valid value, in TOML, for a flag without a default.
@@ -313,14 +347,18 @@ fn wrapped(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn values(text: &str) -> Values {
+        parse(text).unwrap().values
+    }
+
     fn reason(text: &str) -> String {
-        values(text).unwrap_err().1
+        parse(text).unwrap_err().swap_remove(0).1
     }
 
     #[test]
     fn toml_values_become_flag_values() {
         let text = "fresh-min = \"10m\"\nrate = 2\nno-archive = true\nupstream = [\"https://t.me\", \"https://telegram.me\"]\n";
-        let values = values(text).unwrap();
+        let values = values(text);
         let value = |name: &str| values[name].as_str();
         assert_eq!((value("fresh-min"), value("rate"), value("no-archive")), ("10m", "2", "true"));
         assert_eq!(value("upstream"), "https://t.me,https://telegram.me");
@@ -343,21 +381,25 @@ mod tests {
         ] {
             assert_eq!(reason(text), expected);
         }
-        assert_eq!(values("\n\nrate = 0").unwrap_err().0, 2, "the byte offset");
-        assert!(values("rate = ").is_err() && values("rate = 1\nrate = 2").is_err());
+        assert!(parse("rate = ").is_err() && parse("rate = 1\nrate = 2").is_err());
+        let two = parse("\n\nrate = 0\nlisten = 1\n").unwrap_err();
+        assert_eq!(two.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2, 11], "the byte offsets");
     }
 
     #[test]
     fn every_line_of_the_example_is_valid_when_uncommented() {
         let example = example();
-        let settings: Vec<&str> = example
+        let settings = example.split_once(bundles::EXAMPLE).unwrap().0;
+        let settings: Vec<&str> = settings
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')))
             .collect();
         assert_eq!(settings.len(), flags().len(), "{settings:#?}");
         for setting in settings {
-            assert_eq!(values(setting).map(|values| values.len()), Ok(1), "{setting}");
+            assert_eq!(values(setting).len(), 1, "{setting}");
         }
+        let bundle = bundles::EXAMPLE.lines().skip(3).map(|line| line.trim_start_matches("# "));
+        assert_eq!(parse(&bundle.collect::<Vec<_>>().join("\n")).unwrap().bundles.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 //! The only code that reads the environment. Below this module and `cli` no type of clap appears.
 
 mod args;
+mod bundles;
 mod explain;
 mod feed_options;
 mod file;
@@ -27,7 +28,7 @@ pub use args::{
     HealthcheckArgs, OpmlArgs, OpmlCommand, PruneArgs,
 };
 pub use feed_options::feed_options;
-pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments};
+pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments, read_bundles};
 pub use serve::{
     AccessArgs, LogArgs, LogFormat, MediaArgs, MediaHostArgs, RetentionArgs, ServeArgs, StorageArgs,
     UpstreamArgs,

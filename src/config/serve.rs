@@ -27,7 +27,7 @@ use crate::telegram::client::ClientOptions;
 use crate::telegram::upstream::{RateLimits, UpstreamUrl};
 use crate::telegram::url::{MEDIA_HOSTS, UPSTREAMS};
 use crate::web::{
-    AccessConfig, BaseUrl, ChannelFilter, ChannelPatterns, ClientRate, Robots, Tokens, WebConfig,
+    AccessConfig, BaseUrl, Bundles, ChannelFilter, ChannelPatterns, ClientRate, Robots, Tokens, WebConfig,
 };
 
 /// The share of `--cache-size` that rendered feeds take in addition.
@@ -344,6 +344,7 @@ impl TryFrom<ServeArgs> for Config {
                 client_rate,
             },
             channels: ChannelFilter { allow: args.access.allow_channels, deny: args.access.deny_channels },
+            bundles: Bundles::new(),
             feed_cache_size: args.cache_size.as_u64() / FEED_CACHE_SHARE,
             media_mode: args.media.media,
             media_url: args.media.media_url.clone(),

@@ -3,12 +3,12 @@
 use super::context::FeedContext;
 use super::media_links::MediaLinks;
 use super::options::{FeedOptions, Merge};
-use super::select::Selection;
+use super::select::{Rest, Selection};
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
 use crate::language::{FeedWords, Language, fill};
 use crate::model::channel::{Channel, TakenName};
 use crate::model::media_file::FileName;
-use crate::model::post::Post;
+use crate::model::post::{Post, PostId};
 
 /// How long readers should wait between two requests, for the RSS `ttl` element.
 pub(super) const TTL_MINUTES: u32 = 15;
@@ -20,10 +20,11 @@ pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
 pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
-    let Selection { channel, posts, deletions, next, newest, .. } = selection;
+    let Selection { channel, posts, deletions, rest, newest, .. } = selection;
     let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
-    let (mut size, mut next) = (0, *next);
+    let mut size = 0;
+    let mut next = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
     for (n, post) in posts.iter().enumerate() {
         let entry = entry(post, channel, context);
         size += entry.size();
@@ -36,7 +37,7 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
     if options.merge != Merge::None {
         entries = digest::merge(&entries, channel, deletions, options);
     }
-    let next_url = |id| context.url_with(&FeedOptions { before: Some(id), ..options.clone() });
+    let next_url = |id: PostId| context.url_with(&FeedOptions { before: Some(id.into()), ..options.clone() });
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
         description: description(channel, entries.is_empty(), &options.language.words().feed),

@@ -14,6 +14,8 @@ pub struct FeedContext {
     pub media: MediaLinker,
     /// What the reader asked for.
     pub options: FeedOptions,
+    /// What the feed has without a query.
+    pub defaults: FeedOptions,
 }
 
 impl FeedContext {
@@ -26,7 +28,7 @@ impl FeedContext {
     /// Returns the URL of the feed with other options.
     #[must_use]
     pub fn url_with(&self, options: &FeedOptions) -> String {
-        let query = options.query();
+        let query = options.query_over(&self.defaults);
         if query.is_empty() { self.url.clone() } else { format!("{}?{query}", self.url) }
     }
 }

@@ -44,6 +44,12 @@ impl Subscription {
     pub fn new(name: &ChannelName, title: String, feed_url: String) -> Self {
         Self { title, feed_url, page_url: channel_url(name.as_str()) }
     }
+
+    /// Returns the subscription of a feed of several channels, which has a page here.
+    #[must_use]
+    pub fn of_several(title: String, feed_url: String, page_url: String) -> Self {
+        Self { title, feed_url, page_url }
+    }
 }
 
 /// Writes a list of subscriptions.
@@ -110,8 +116,8 @@ pub fn convert(opml: &[u8], base_url: &str, named: &[MovedFrom]) -> Result<Conve
     for range in feed_urls(opml)? {
         conversion.n_feeds += 1;
         let Ok(raw) = str::from_utf8(&opml[range.clone()]) else { continue };
-        // An entity that XML does not define is not in the URL of a bridge.
-        let Ok(url) = unescape(raw) else { continue };
+        // Some programs write `&` without escaping it.
+        let url = unescape(raw).unwrap_or_else(|_| raw.replace("&amp;", "&").into());
         match compat::parse_url(&url, named) {
             Ok(Some(moved)) => {
                 conversion.n_converted += 1;
@@ -230,6 +236,17 @@ mod tests {
         let at = windows_1251.windows(9).position(|bytes| bytes == b"rsshub://").unwrap();
         windows_1251.splice(at..at + 38, format!("{BASE}/harbour_news/rss").into_bytes());
         assert_eq!(conversion.opml, windows_1251);
+    }
+
+    #[test]
+    fn urls_with_unescaped_ampersands_are_converted() {
+        let list = |url: &str| format!("<opml><outline xmlUrl=\"{url}\"/></opml>");
+        let old = list("rsshub://telegram/channel/harbour_news?limit=5&filterout=x&amp;opencc=s2t");
+        let conversion = converted(&old, &[]);
+        let new = list(&format!("{BASE}/harbour_news/rss?limit=5&amp;exclude=/x/&amp;case=sensitive"));
+        assert_eq!(String::from_utf8(conversion.opml).unwrap(), new);
+        let other = list("https://example.org/?a=1&b=2&copy=3");
+        assert_eq!(String::from_utf8(converted(&other, &[]).opml).unwrap(), other);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! canonical one: queries that mean the same have one canonical form, and with it one cache entry, one `ETag` and one
 //! `rel="self"`.
 
+mod cursor;
 mod pattern;
 mod table;
 mod values;
@@ -15,14 +16,18 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use crate::language::Language;
-use crate::model::post::PostId;
+use crate::model::channel::ChannelName;
 pub(crate) use pattern::{Term, searchable};
 
+pub use cursor::Cursor;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use table::{FeedOption, OPTIONS, Values};
 pub use values::{
-    Case, Choice, Count, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+    Case, Choice, Count, Dedupe, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
 };
+
+/// The digests of a channel's feed without a limit.
+pub(crate) const DEFAULT_DIGESTS: usize = 7;
 
 /// The most patterns of one feed.
 const MAX_PATTERNS: usize = 20;
@@ -30,8 +35,8 @@ const MAX_PATTERNS: usize = 20;
 /// What a reader asks for. The default is the plain feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedOptions {
-    /// Only posts with lower ids.
-    pub before: Option<PostId>,
+    /// Only posts older than this one.
+    pub before: Option<Cursor>,
     /// The maximum number of entries.
     pub limit: Option<u8>,
     /// Only posts that match one of these, if there are any.
@@ -56,6 +61,8 @@ pub struct FeedOptions {
     pub min_age: Option<SignedDuration>,
     /// Only posts that are younger than this.
     pub max_age: Option<SignedDuration>,
+    /// Which posts of several channels are left out, because the feed has them already.
+    pub dedupe: Dedupe,
     /// Whether posts are merged into digests.
     pub merge: Merge,
     /// The name of the time zone of digests; empty for UTC.
@@ -118,17 +125,21 @@ impl FeedOptions {
     ///
     /// [`OptionsError::Misspelled`] or [`OptionsError::Value`].
     pub fn parse(query: &str) -> Result<Self, OptionsError> {
-        Self::parse_with(query, Language::default())
+        Self::parse_over("", query, Language::default())
     }
 
-    /// Parses a query on a server whose feeds are in this language by default.
+    /// Parses a query over one with other defaults, on a server whose feeds are in this language by default: an option of
+    /// `query` replaces that of `defaults`.
     ///
     /// # Errors
     ///
     /// See [`parse`](Self::parse).
-    pub fn parse_with(query: &str, default_language: Language) -> Result<Self, OptionsError> {
+    pub fn parse_over(defaults: &str, query: &str, default_language: Language) -> Result<Self, OptionsError> {
         let mut options = Self { language: default_language, default_language, ..Self::default() };
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let own = || url::form_urlencoded::parse(query.as_bytes());
+        let kept = url::form_urlencoded::parse(defaults.as_bytes())
+            .filter(|(name, _)| own().all(|(replacing, _)| replacing != *name));
+        for (name, value) in kept.chain(own()) {
             if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
                 (option.read)(&mut options, &value).ok_or_else(|| option.invalid())?;
             } else if let Some(option) = OPTIONS.iter().find(|option| is_misspelled(&name, option.name)) {
@@ -142,9 +153,22 @@ impl FeedOptions {
     /// Returns the canonical query, without the question mark; empty for the default options.
     #[must_use]
     pub fn query(&self) -> String {
+        self.query_over(&Self::default())
+    }
+
+    /// Returns the canonical query of a feed that has other defaults.
+    #[must_use]
+    pub fn query_over(&self, defaults: &Self) -> String {
         let mut query = String::new();
         for option in OPTIONS {
-            for value in (option.write)(self) {
+            let mut values = (option.write)(self);
+            if values == (option.write)(defaults) {
+                continue;
+            }
+            if values.is_empty() {
+                values.push(option.default.to_owned());
+            }
+            for value in values {
                 if !query.is_empty() {
                     query.push('&');
                 }
@@ -169,6 +193,23 @@ impl FeedOptions {
     pub fn is_default(&self) -> bool {
         let default_language = self.default_language;
         *self == Self { language: default_language, default_language, ..Self::default() }
+    }
+
+    /// Returns the options of a feed of one channel, without those that have no effect on it.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError::Value`] if `before` names another channel.
+    pub fn of_channel(mut self, name: &ChannelName) -> Result<Self, OptionsError> {
+        if let Some(before) = &mut self.before
+            && before.channel.take().is_some_and(|channel| channel != *name)
+        {
+            let must_be = format!("the number of a post of {name}, as in the post's URL");
+            return Err(OptionsError::Value { name: "before", must_be });
+        }
+        self.dedupe = Dedupe::default();
+        self.limit.take_if(|limit| self.merge != Merge::None && usize::from(*limit) == DEFAULT_DIGESTS);
+        Ok(self)
     }
 
     /// Returns the time zone of digests.

@@ -7,16 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Period;
 use super::filter::Filter;
-use super::options::{FeedOptions, Merge};
-use crate::model::channel::Channel;
+use super::options::{DEFAULT_DIGESTS, FeedOptions, Merge};
+use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Deletion, MIN_POSTS_PER_PAGE};
 use crate::model::post::{Post, PostId, Snapshot};
+use crate::telegram::url::post_of;
 
 /// The most posts that one scan looks at.
 pub const MAX_LOOKED_AT: usize = 2_000;
-
-/// The digests of a feed without a limit.
-const DEFAULT_DIGESTS: usize = 7;
 
 /// The posts of a feed.
 #[derive(Clone, Debug)]
@@ -27,8 +25,8 @@ pub struct Selection {
     pub posts: Vec<Post>,
     /// Posts that were deleted since; only digests depend on them.
     pub deletions: Vec<Deletion>,
-    /// The next feed page has posts older than this one; `None` if there are no older posts.
-    pub next: Option<PostId>,
+    /// What the next feed page has.
+    pub rest: Rest,
     /// When the newest post was published that the scan looked at.
     pub newest: Option<Timestamp>,
     /// When another selection would result from the same posts.
@@ -46,6 +44,26 @@ impl From<Snapshot> for Selection {
     }
 }
 
+/// A post and its place in the order of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The post.
+    pub id: PostId,
+    /// The date of its entry: when it was published, or when its digest is complete.
+    pub at: Timestamp,
+}
+
+/// What a selection leaves to the next feed page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There are no older posts.
+    Nothing,
+    /// Posts older than this one.
+    After(Place),
+    /// Posts that are older than all entries of the feed, which has enough of them; see [`Scan::stopping_at`].
+    TooOld,
+}
+
 /// How far a scan looks back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
@@ -53,6 +71,22 @@ enum Reach {
     Page,
     /// Until it has enough posts.
     Archive,
+}
+
+/// Whether a scan looks at more posts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It does.
+    Looking,
+    /// It has enough, or the others are too old for the options.
+    Done,
+    /// The others make entries before the time at which it ends.
+    BelowFloor,
+}
+
+/// Returns the channel and the number of the post that a forward shows; `None` for other posts.
+pub(super) fn origin(post: &Post) -> Option<(ChannelName, PostId)> {
+    post_of(post.forward.as_ref()?.from.url.as_deref()?)
 }
 
 /// Selects posts.
@@ -64,17 +98,21 @@ pub struct Scan {
     posts: Vec<Post>,
     n_looked_at: usize,
     /// The last post that was looked at.
-    lowest: Option<PostId>,
+    lowest: Option<Place>,
+    /// Entries before this time are of no use.
+    floor: Timestamp,
+    /// Channels whose posts are left out if they are forwarded.
+    originals: Vec<ChannelName>,
     newest: Option<Timestamp>,
     has_older: bool,
-    is_done: bool,
+    progress: Progress,
     expires: Option<Timestamp>,
     /// The digest of the last post.
     period: Option<Period>,
     /// The digests that have posts.
     n_periods: usize,
     /// The number of posts, and the last post, before the current digest.
-    before_period: (usize, Option<PostId>),
+    before_period: (usize, Option<Place>),
     /// The current digest is complete.
     at_period_end: bool,
 }
@@ -91,9 +129,11 @@ impl Scan {
             posts: Vec::new(),
             n_looked_at: 0,
             lowest: None,
+            floor: Timestamp::MIN,
+            originals: Vec::new(),
             newest: None,
             has_older: false,
-            is_done: false,
+            progress: Progress::Looking,
             expires: None,
             period: None,
             n_periods: 0,
@@ -111,6 +151,41 @@ impl Scan {
         self
     }
 
+    /// Makes the scan end at posts whose entries would be older than this.
+    #[must_use]
+    pub fn stopping_at(mut self, floor: Timestamp) -> Self {
+        self.floor = floor;
+        self
+    }
+
+    /// Leaves forwards of posts of these channels out.
+    #[must_use]
+    pub fn without_forwards_of(mut self, channels: Vec<ChannelName>) -> Self {
+        self.originals = channels;
+        self
+    }
+
+    /// Begins the scan below a post instead of with the newest ones.
+    #[must_use]
+    pub fn beginning_below(mut self, id: PostId) -> Self {
+        self.lowest = Some(Place { id, at: Timestamp::MAX });
+        self.has_older = true;
+        self
+    }
+
+    /// Goes on below a gap, with posts up to this id; 0 if there are none.
+    pub fn skip_gap(&mut self, highest: u32) {
+        self.has_older = highest > 0;
+        if let (Some(lowest), Some(next)) = (&mut self.lowest, PostId::new(highest + 1)) {
+            lowest.id = next;
+        }
+    }
+
+    /// There are no older posts.
+    pub fn end(&mut self) {
+        self.has_older = false;
+    }
+
     /// Looks at the next older posts, which are sorted by ascending id. `has_older` tells whether the channel has still
     /// older ones.
     pub fn look_at(&mut self, channel: &Channel, posts: Vec<Post>, has_older: bool) {
@@ -124,16 +199,18 @@ impl Scan {
             None => MIN_POSTS_PER_PAGE,
         };
         for post in posts.into_iter().rev() {
-            if self.options.before.is_some_and(|before| post.id >= before) {
+            if self.options.before.as_ref().is_some_and(|before| post.id >= before.id) {
                 continue;
             }
             let period = Period::of(post.published, &self.options);
             let begins_period = period != self.period;
+            let at = period.map_or(post.published, |period| period.end);
+            let is_below_floor = at < self.floor;
             let n_entries = if is_merging { self.n_periods } else { self.posts.len() };
             let is_full = n_entries >= wanted && (begins_period || !is_merging);
-            if is_full || self.n_looked_at >= MAX_LOOKED_AT {
+            if is_full || is_below_floor || self.n_looked_at >= MAX_LOOKED_AT {
                 self.has_older = true;
-                self.is_done = true;
+                self.progress = if is_below_floor { Progress::BelowFloor } else { Progress::Done };
                 self.at_period_end = begins_period;
                 break;
             }
@@ -142,20 +219,20 @@ impl Scan {
                 self.before_period = (self.posts.len(), self.lowest);
             }
             // A digest is as old as the end of its day or week, and appears then.
-            let age = self.now.duration_since(period.map_or(post.published, |period| period.end));
+            let age = self.now.duration_since(at);
             if self.options.max_age.is_some_and(|max_age| age >= max_age) {
                 // Ids rise with time, so all other posts are older still.
                 self.has_older = false;
-                self.is_done = true;
+                self.progress = Progress::Done;
                 break;
             }
             self.n_looked_at += 1;
-            self.lowest = Some(post.id);
+            self.lowest = Some(Place { id: post.id, at });
             self.newest = self.newest.max(Some(post.published));
             let min_age = self.options.min_age.or(is_merging.then_some(SignedDuration::ZERO));
             if let Some(min_age) = min_age.filter(|min_age| age < *min_age) {
                 self.expire_after(min_age - age);
-            } else if self.filter.passes(&post, &channel.signature_lines) {
+            } else if !self.is_forward(&post) && self.filter.passes(&post, &channel.signature_lines) {
                 if let Some(max_age) = self.options.max_age {
                     self.expire_after(max_age - age);
                 }
@@ -164,7 +241,15 @@ impl Scan {
             }
         }
         let enough = self.options.limit.map_or(MIN_POSTS_PER_PAGE, usize::from);
-        self.is_done |= !is_merging && self.posts.len() >= enough || self.n_looked_at >= MAX_LOOKED_AT;
+        let has_enough = !is_merging && self.posts.len() >= enough;
+        if self.progress == Progress::Looking && (has_enough || self.n_looked_at >= MAX_LOOKED_AT) {
+            self.progress = Progress::Done;
+        }
+    }
+
+    fn is_forward(&self, post: &Post) -> bool {
+        !self.originals.is_empty()
+            && origin(post).is_some_and(|(channel, _)| self.originals.contains(&channel))
     }
 
     /// Another selection results from the same posts after this time.
@@ -176,7 +261,8 @@ impl Scan {
     /// Returns the post below which a filter needs older posts; `None` if the scan is complete.
     #[must_use]
     pub fn needs_posts_before(&self) -> Option<PostId> {
-        self.lowest.filter(|_| self.reach == Reach::Archive && self.has_older && !self.is_done)
+        let needs_more = self.reach == Reach::Archive && self.has_older && self.progress == Progress::Looking;
+        self.lowest.filter(|_| needs_more).map(|lowest| lowest.id)
     }
 
     /// Returns whether the posts are merged into digests.
@@ -194,8 +280,12 @@ impl Scan {
             self.lowest = lowest;
         }
         let Self { posts, lowest, newest, has_older, expires, n_looked_at, .. } = self;
-        let next = lowest.filter(|_| has_older);
-        Selection { channel, posts, deletions: Vec::new(), next, newest, expires, n_looked_at }
+        let rest = match lowest.filter(|_| has_older) {
+            _ if self.progress == Progress::BelowFloor => Rest::TooOld,
+            Some(lowest) => Rest::After(lowest),
+            None => Rest::Nothing,
+        };
+        Selection { channel, posts, deletions: Vec::new(), rest, newest, expires, n_looked_at }
     }
 }
 

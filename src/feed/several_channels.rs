@@ -1,32 +1,75 @@
 //! One feed of several channels: the entries of their own feeds, newest first, each with the name of its channel.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::build::{MAX_FEED_BYTES, TTL_MINUTES, with_reason};
-use super::{Entry, Feed, Source};
+use super::digest::Period;
+use super::options::{DEFAULT_DIGESTS, Dedupe, EntryIds, FeedOptions, Merge};
+use super::select::{Place, Rest, Selection, origin};
+use super::{Entry, Feed, Source, plain_text};
 use crate::language::{Language, fill};
 use crate::model::channel::ChannelName;
-use crate::model::paging::MAX_POSTS_PER_PAGE;
+use crate::model::paging::{MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE};
+use crate::model::post::{Post, PostId};
 
 /// The names that a title has.
 const MAX_NAMES_IN_TITLE: usize = 5;
+
+/// Returns how many entries a feed has, whose channels have these numbers of posts on their first feed pages: as many as their
+/// own feeds together, unless the reader wants another number.
+#[must_use]
+pub fn limit(options: &FeedOptions, first_pages: impl Iterator<Item = usize>) -> u8 {
+    let own = |n_posts: usize| match options.merge {
+        Merge::None => n_posts.max(MIN_POSTS_PER_PAGE),
+        Merge::Day | Merge::Week => DEFAULT_DIGESTS,
+    };
+    let all = || u8::try_from(first_pages.map(own).sum::<usize>()).unwrap_or(u8::MAX).min(MAX_POSTS_PER_PAGE);
+    options.limit.unwrap_or_else(all)
+}
+
+/// Returns before which moment a feed page has the posts of the channels that come before that of its cursor, and of those
+/// that come after it. `at` is the date of the cursor's post.
+#[must_use]
+pub fn moments_before(at: Timestamp, options: &FeedOptions) -> (Timestamp, Timestamp) {
+    match Period::of(at, options) {
+        Some(Period { start, end }) => (start, end),
+        None => (at, at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX)),
+    }
+}
+
+/// Returns which of these options a feed of several channels cannot have.
+#[must_use]
+pub fn unsupported(options: &FeedOptions) -> Option<&'static str> {
+    matches!(options.ids, EntryIds::Number | EntryIds::Prefix(_)).then_some("`ids` with numbers")
+}
+
+/// Returns the title of a feed of channels: one that the operator has chosen, or their names.
+#[must_use]
+pub fn title(names: &[ChannelName], chosen: Option<&str>, language: Language) -> String {
+    let words = &language.words().feed;
+    let chosen = chosen.and_then(plain_text::visible_line);
+    chosen.unwrap_or_else(|| match names.split_at_checked(MAX_NAMES_IN_TITLE) {
+        Some((first, others @ [_, ..])) => {
+            words.and_more.replace("{names}", &joined(first, "")).replace("{n}", &others.len().to_string())
+        }
+        _ => joined(names, ""),
+    })
+}
 
 /// Begins a feed of channels, without entries. The description begins with `note`.
 #[must_use]
 pub fn begin(
     names: &[ChannelName],
+    title: String,
     home_url: String,
     self_url: String,
     note: &str,
     language: Language,
 ) -> Feed {
     let words = &language.words().feed;
-    let title = match names.split_at_checked(MAX_NAMES_IN_TITLE) {
-        Some((first, others @ [_, ..])) => {
-            words.and_more.replace("{names}", &joined(first, "")).replace("{n}", &others.len().to_string())
-        }
-        _ => joined(names, ""),
-    };
     Feed {
         author: title.clone(),
         title,
@@ -36,37 +79,134 @@ pub fn begin(
         next_url: None,
         prev_url: None,
         icon: None,
-        updated: jiff::Timestamp::default(),
+        updated: Timestamp::default(),
         ttl_minutes: TTL_MINUTES,
         entries: Vec::new(),
     }
 }
 
-/// Adds the entries of a channel's own feed. Of all entries, the newest `limit` are kept, as far as they fit into one feed.
-/// Without a limit these are as many as the largest page of one channel has.
-pub fn add(feed: &mut Feed, channel: &ChannelName, own: Feed, limit: Option<u8>) {
-    let source = Source { title: own.title, home_url: own.home_url, feed_url: own.self_url };
-    feed.updated = feed.updated.max(own.updated);
-    feed.entries.extend(own.entries.into_iter().map(|entry| with_source(entry, channel, &source)));
-    // Entries of the same time keep the order of their channels.
-    feed.entries.sort_by_key(|entry| Reverse(entry.published));
-    feed.entries.truncate(limit.unwrap_or(MAX_POSTS_PER_PAGE).into());
-    let mut size = 0;
-    let fits = |entry: &&Entry| {
-        size += entry.size();
-        size <= MAX_FEED_BYTES
-    };
-    let n_fitting = feed.entries.iter().take_while(fits).count();
-    feed.entries.truncate(n_fitting.max(1));
+/// A post, by its place in the order of the feed: the newest first. Of two at once that of the first channel is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    at: Reverse<Timestamp>,
+    channel: usize,
+    id: Reverse<PostId>,
 }
 
-/// Ends a feed: if it has no entries, the description says why.
-#[must_use]
-pub fn finish(mut feed: Feed, language: Language) -> Feed {
-    if feed.entries.is_empty() {
-        feed.description = with_reason(&feed.description, &language.words().feed);
+/// An entry in its place.
+struct Item {
+    position: Position,
+    /// The post that it forwards.
+    origin: Option<(ChannelName, PostId)>,
+    entry: Entry,
+}
+
+/// The entries of a feed of several channels, while it is put together.
+pub struct Combined {
+    feed: Feed,
+    items: Vec<Item>,
+    limit: usize,
+    options: FeedOptions,
+    /// The oldest forward of each post.
+    forwards: HashMap<(ChannelName, PostId), Position>,
+    /// Not all entries after this place are known.
+    end: Option<Position>,
+}
+
+impl Combined {
+    /// Begins with a feed without entries, which gets at most `limit`.
+    #[must_use]
+    pub fn new(feed: Feed, options: FeedOptions, limit: u8) -> Self {
+        let limit = limit.into();
+        Self { feed, items: Vec::new(), limit, options, forwards: HashMap::new(), end: None }
     }
-    feed
+
+    /// Returns the time from which on entries are too old for the feed.
+    #[must_use]
+    pub fn floor(&self) -> Timestamp {
+        let last = self.items.get(self.limit - 1);
+        last.map_or(Timestamp::MIN, |last| last.position.at.0)
+    }
+
+    /// Adds the entries of a channel's own feed, which has the selected posts. `channel` is its place in the order of the
+    /// channels. Of all entries, the newest are kept, as far as they fit into one feed.
+    pub fn add(&mut self, channel: usize, name: &ChannelName, selection: &Selection, own: Feed) {
+        let source = Source { title: own.title, home_url: own.home_url, feed_url: own.self_url };
+        self.feed.updated = self.feed.updated.max(own.updated);
+        let position = |place: &Place| Position { at: Reverse(place.at), channel, id: Reverse(place.id) };
+        let places = places(selection, &self.options);
+        let n_left_out = places.len().saturating_sub(own.entries.len());
+        if let Some(last) = places.iter().rev().nth(n_left_out).filter(|_| n_left_out > 0) {
+            self.end_at(position(last));
+        }
+        let dedupes = self.options.dedupe == Dedupe::Forwards && self.options.merge == Merge::None;
+        for (n, (entry, place)) in own.entries.into_iter().zip(&places).enumerate() {
+            let position = position(place);
+            let origin = if dedupes { origin(&selection.posts[n]) } else { None };
+            if let Some(origin) = &origin {
+                let oldest = self.forwards.entry(origin.clone()).or_insert(position);
+                *oldest = position.max(*oldest);
+            }
+            self.items.push(Item { position, origin, entry: with_source(entry, name, &source) });
+        }
+        self.items.sort_by_key(|item| item.position);
+        let forwards = &self.forwards;
+        self.items.retain(|item| item.origin.as_ref().is_none_or(|origin| forwards[origin] == item.position));
+        let is_cut = self.drop_excess();
+        if let Rest::After(lowest) = &selection.rest {
+            self.end_at(position(lowest));
+        }
+        if (is_cut || selection.rest == Rest::TooOld)
+            && let Some(last) = self.items.last()
+        {
+            self.end_at(last.position);
+        }
+    }
+
+    /// Removes the entries that are too many or too large. Returns whether there were any.
+    fn drop_excess(&mut self) -> bool {
+        let mut size = 0;
+        let fits = |item: &&Item| {
+            size += item.entry.size();
+            size <= MAX_FEED_BYTES
+        };
+        let n_fitting = self.items.iter().take(self.limit).take_while(fits).count().max(1);
+        let is_cut = self.items.len() > n_fitting;
+        self.items.truncate(n_fitting);
+        is_cut
+    }
+
+    fn end_at(&mut self, position: Position) {
+        self.end = Some(self.end.map_or(position, |end| end.min(position)));
+    }
+
+    /// Returns the place of a channel and the post after which the next feed page begins, and the date of its entry; `None` if
+    /// there are no older posts.
+    #[must_use]
+    pub fn end(&self) -> Option<(usize, Place)> {
+        self.end.map(|Position { at, channel, id }| (channel, Place { id: id.0, at: at.0 }))
+    }
+
+    /// Ends the feed: if it has no entries, the description says why.
+    #[must_use]
+    pub fn finish(self, next_url: Option<String>) -> Feed {
+        let Self { mut feed, items, end, options, .. } = self;
+        let is_known = |item: &Item| end.is_none_or(|end| item.position <= end);
+        feed.entries = items.into_iter().filter(is_known).map(|item| item.entry).collect();
+        feed.next_url = next_url;
+        if feed.entries.is_empty() {
+            feed.description = with_reason(&feed.description, &options.language.words().feed);
+        }
+        feed
+    }
+}
+
+/// Returns the places of the entries that selected posts make.
+fn places(selection: &Selection, options: &FeedOptions) -> Vec<Place> {
+    let end = |post: &Post| Period::of(post.published, options).map(|period| period.end);
+    let is_same = |newer: &Post, older: &Post| end(newer).is_some() && end(newer) == end(older);
+    let groups = selection.posts.chunk_by(is_same).filter_map(<[Post]>::last);
+    groups.map(|last| Place { id: last.id, at: end(last).unwrap_or(last.published) }).collect()
 }
 
 /// Returns what a feed says about channels of which it has no posts; empty if there are none.
@@ -98,8 +238,6 @@ fn with_source(entry: Entry, channel: &ChannelName, source: &Source) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::feed::{Format, fixtures, render};
 
@@ -107,40 +245,61 @@ mod tests {
         names.iter().map(|name| ChannelName::new(name).unwrap()).collect()
     }
 
-    /// Returns a channel's own feed with one entry at each of these minutes, newest first.
-    fn own(name: &str, minutes: &[i64]) -> Feed {
-        let entry = |minute: &i64| Entry {
+    /// Returns the selection of one post at each of these minutes, newest first, and the channel's own feed of them.
+    fn own(name: &str, minutes: &[u32]) -> (Selection, Feed) {
+        let at = |minute: u32| fixtures::TIME + SignedDuration::from_mins(minute.into());
+        let entry = |minute: &u32| Entry {
             id: format!("{name}/{minute}"),
-            published: fixtures::TIME + SignedDuration::from_mins(*minute),
+            published: at(*minute),
             ..fixtures::entry("text")
         };
+        let post = |minute: &u32| Post::empty(PostId::new(*minute).unwrap(), String::new(), at(*minute));
         let self_url = format!("https://feeds.example.org/{name}/rss");
-        Feed { title: format!("The {name}"), self_url, ..fixtures::feed(minutes.iter().map(entry).collect()) }
+        let feed = fixtures::feed(minutes.iter().map(entry).collect());
+        let selection = Selection {
+            channel: fixtures::channel(),
+            posts: minutes.iter().map(post).collect(),
+            deletions: Vec::new(),
+            rest: Rest::Nothing,
+            newest: None,
+            expires: None,
+            n_looked_at: minutes.len(),
+        };
+        (selection, Feed { title: format!("The {name}"), self_url, ..feed })
     }
 
-    fn combined(limit: Option<u8>) -> Feed {
+    fn combined(limit: u8) -> Feed {
         let channels = names(&["heron", "kettle"]);
         let url = "https://feeds.example.org/heron,kettle";
-        let mut feed = begin(&channels, url.into(), format!("{url}/rss"), "", Language::English);
-        add(&mut feed, &channels[0], own("heron", &[9, 5, 1]), limit);
-        add(&mut feed, &channels[1], own("kettle", &[7, 5, 3]), limit);
-        finish(feed, Language::English)
+        let feed = begin(
+            &channels,
+            title(&channels, None, Language::English),
+            url.into(),
+            format!("{url}/rss"),
+            "",
+            Language::English,
+        );
+        let mut combined = Combined::new(feed, FeedOptions::default(), limit);
+        for (n, minutes) in [[9, 5, 1], [7, 5, 3]].into_iter().enumerate() {
+            let (selection, own) = own(channels[n].as_str(), &minutes);
+            combined.add(n, &channels[n], &selection, own);
+        }
+        combined.finish(None)
     }
 
     #[test]
     fn entries_of_all_channels_are_sorted_by_time() {
         let all = ["heron/9", "kettle/7", "heron/5", "kettle/5", "kettle/3", "heron/1"];
         for limit in [1, 3, 6, 200] {
-            let feed = combined(Some(limit));
+            let feed = combined(limit);
             let ids: Vec<&str> = feed.entries.iter().map(|entry| &*entry.id).collect();
             assert_eq!(ids, all[..usize::from(limit).min(all.len())], "{limit}");
         }
-        assert_eq!(combined(None).entries.len(), all.len());
     }
 
     #[test]
     fn every_format_names_the_channel_of_an_entry() {
-        let written = |format| String::from_utf8(render(&combined(Some(1)), format)).unwrap();
+        let written = |format| String::from_utf8(render(&combined(1), format)).unwrap();
         let (rss, atom, json) = (written(Format::Rss), written(Format::Atom), written(Format::Json));
         for (document, part) in [
             (&rss, "<source url=\"https://feeds.example.org/heron/rss\">The heron</source>"),
@@ -167,7 +326,8 @@ mod tests {
         assert_eq!(note(&to_come, &failed, en), "Still to come: @heron, @kettle. Cannot be read: @otter. ");
         assert_eq!(note(&to_come, &failed, zh), "尚未读取：@heron, @kettle。无法读取：@otter。");
         assert_eq!(note(&[], &[], en), "");
-        let feed = finish(begin(&failed, String::new(), String::new(), "Note. ", en), en);
+        let feed = begin(&failed, title(&failed, None, en), String::new(), String::new(), "Note. ", en);
+        let feed = Combined::new(feed, FeedOptions::default(), 1).finish(None);
         let expected = "No recent post passes the filters of this feed. Note. @otter on Telegram";
         assert_eq!(feed.description, expected);
     }
@@ -175,11 +335,14 @@ mod tests {
     #[test]
     fn entries_that_do_not_fit_into_one_feed_are_left_out() {
         let channels = names(&["heron"]);
-        let mut feed = begin(&channels, String::new(), String::new(), "", Language::English);
-        let mut own = own("heron", &[9, 5, 1]);
+        let en = Language::English;
+        let feed = begin(&channels, title(&channels, None, en), String::new(), String::new(), "", en);
+        let mut combined = Combined::new(feed, FeedOptions::default(), 200);
+        let (selection, mut own) = own("heron", &[9, 5, 1]);
         own.entries[0].body = "x".repeat(MAX_FEED_BYTES / 2);
         own.entries[1].body = "x".repeat(MAX_FEED_BYTES / 2);
-        add(&mut feed, &channels[0], own, None);
-        assert_eq!(feed.entries.len(), 1);
+        combined.add(0, &channels[0], &selection, own);
+        assert_eq!(combined.end().map(|(_, place)| place.id.get()), Some(9), "the next page has the others");
+        assert_eq!(combined.finish(None).entries.len(), 1);
     }
 }

@@ -63,13 +63,12 @@ pub fn post_url(name: &str, id: PostId) -> String {
     format!("https://{}/{name}/{id}", PREVIEW_HOSTS[0])
 }
 
-/// Returns `name/ID` of a post's permalink, with the name in lower case; `None` for any other URL.
+/// Returns the channel and the number of the post that a URL leads to; `None` if it leads elsewhere.
 #[must_use]
-pub fn post_path(url: &str) -> Option<String> {
-    let path = url.strip_prefix("https://")?.strip_prefix(PREVIEW_HOSTS[0])?.strip_prefix('/')?;
-    let (name, id) = path.split(['?', '#']).next()?.split_once('/')?;
-    let id = id.parse().ok().and_then(PostId::new)?;
-    Some(format!("{}/{id}", ChannelName::new(name)?.as_str().to_ascii_lowercase()))
+pub fn post_of(url: &str) -> Option<(ChannelName, PostId)> {
+    let url = Url::parse(url).ok().filter(is_telegram)?;
+    let (name, id) = url.path().trim_matches('/').split_once('/')?;
+    Some((ChannelName::new(name)?, id.parse().ok().and_then(PostId::new)?))
 }
 
 /// Returns the URL of one item of an album. `permalink` is the album's.
@@ -149,6 +148,16 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn posts_are_found_in_their_urls_only() {
+        let post = |url: &str| post_of(url).map(|(name, id)| format!("{name}/{id}"));
+        assert_eq!(post("https://t.me/durov/7?single").as_deref(), Some("durov/7"));
+        assert_eq!(post("https://telegram.me/durov/7/").as_deref(), Some("durov/7"));
+        for url in ["https://t.me/durov", "https://t.me/c/123/7", "https://example.org/durov/7", "durov/7"] {
+            assert_eq!(post(url), None, "{url}");
+        }
+    }
 
     #[test]
     fn resolve_makes_urls_of_the_page_absolute() {

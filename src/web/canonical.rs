@@ -31,6 +31,16 @@ pub(super) fn split_format(path: &str) -> Option<(&str, Format)> {
     at_end('/').or_else(|| at_end('.')).or_else(at_start)
 }
 
+/// Parameters that other sites add to links, besides those that begin with `utm_`.
+const TRACKING: [&str; 11] =
+    ["fbclid", "gclid", "dclid", "msclkid", "yclid", "ysclid", "twclid", "igshid", "mc_cid", "mc_eid", "ref"];
+
+/// Returns whether a query says nothing: it is empty, or has only parameters that other sites add to links.
+pub(super) fn is_only_tracking(query: &str) -> bool {
+    let mut names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    names.all(|name| name.starts_with("utm_") || TRACKING.contains(&&*name))
+}
+
 /// Returns the canonical path of a feed, or of a channel's page.
 pub(crate) fn path(name: &ChannelName, format: Option<Format>) -> String {
     path_of_all(slice::from_ref(name), format)
@@ -53,15 +63,18 @@ pub(super) fn sorted(mut names: Vec<ChannelName>) -> Vec<ChannelName> {
 /// Returns a permanent redirect from one path to another. `Location` is relative, so that a token in the path and the path
 /// of the base URL are kept.
 pub(super) fn redirect(from: &str, to: &str, query: Option<&str>) -> Response {
-    let n_up = from.matches('/').count().saturating_sub(1);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}{}{query}", "../".repeat(n_up), to.trim_start_matches('/'));
-    response(StatusCode::MOVED_PERMANENTLY, "public, max-age=86400", location)
+    response(StatusCode::MOVED_PERMANENTLY, "public, max-age=86400", relative(from, to) + &query)
 }
 
-/// Returns a redirect from the first level of paths to a page.
-pub(super) fn see_other(to: &str) -> Response {
-    response(StatusCode::SEE_OTHER, "no-store", to.trim_start_matches('/').to_owned())
+/// Returns a redirect from one path to a page.
+pub(super) fn see_other(from: &str, to: &str) -> Response {
+    response(StatusCode::SEE_OTHER, "no-store", relative(from, to))
+}
+
+fn relative(from: &str, to: &str) -> String {
+    let n_up = from.matches('/').count().saturating_sub(1);
+    "../".repeat(n_up) + to.trim_start_matches('/')
 }
 
 fn response(status: StatusCode, cache_control: &'static str, location: String) -> Response {

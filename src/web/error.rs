@@ -38,9 +38,9 @@ pub(super) enum Error {
     /// The request head is too large; holds the limit in bytes.
     #[error("the request head is larger than {} KiB", .0 >> 10)]
     HeadTooLarge(usize),
-    /// The method is neither GET nor HEAD.
-    #[error("unsupported method: this URL can only be read, with GET or HEAD")]
-    Method,
+    /// The method is not one of these, which the URL has.
+    #[error("unsupported method: this URL can only be used with {0}")]
+    Method(&'static str),
     /// The percent-decoded path is not UTF-8.
     #[error("the path is not valid UTF-8: check its percent-encoded characters")]
     PathEncoding,
@@ -74,6 +74,9 @@ pub(super) enum Error {
     /// The archive does not have the post. Holds its URL on Telegram.
     #[error("this post is not archived here: it is at {0}")]
     PostNotArchived(String),
+    /// The path names a bundle that does not exist.
+    #[error("there is no bundle {0:?}: the operator of this server names bundles in its settings file")]
+    UnknownBundle(String),
     /// The page would be empty.
     #[error("no older posts of this channel are known")]
     NoOlderPosts,
@@ -173,12 +176,13 @@ impl Error {
             | Self::NotForSeveral(_)
             | Self::NoChannels(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
             Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
             | Self::UnknownFeed(..)
+            | Self::UnknownBundle(_)
             | Self::NotFound
             | Self::PostNotArchived(_)
             | Self::NoOlderPosts => StatusCode::NOT_FOUND,
@@ -234,8 +238,8 @@ impl Error {
         if status == StatusCode::UNAUTHORIZED {
             set(WWW_AUTHENTICATE, "Basic realm=\"telewire\", charset=\"UTF-8\"");
         }
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            set(ALLOW, "GET, HEAD");
+        if let Self::Method(allowed) = self {
+            set(ALLOW, allowed);
         }
         if let Self::Media(MediaError::RangeNotSatisfiable(total)) = self {
             set(CONTENT_RANGE, &format!("bytes */{total}"));

@@ -17,8 +17,10 @@ use super::encoding::Encoding;
 use super::error::Error;
 use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
 use super::lookback::{self, Start};
+use super::middleware::access::BUNDLE_PATH;
+use super::several_channels::{self, Group};
 use super::state::AppState;
-use super::{pages, probes, several_channels};
+use super::{bundles, pages, probes};
 use crate::channels::CachedChannel;
 use crate::clock;
 use crate::feed::Format;
@@ -73,9 +75,9 @@ async fn route(
     }
     let options = state.feed_options(uri.query().unwrap_or_default())?;
     let [name] = names.as_slice() else {
-        return several_channels::feed(state, names, format, options, context, headers).await;
+        return several_channels::feed(state, &Group::of(names), format, options, context, headers).await;
     };
-    let name = name.clone();
+    let (name, options) = (name.clone(), options.of_channel(name)?);
     let request =
         FeedRequest { state, name, format, url: context.base_url.with_path(&path), context, headers };
     if options.is_default() { request.first_page(options).await } else { request.page_with(options).await }
@@ -127,6 +129,9 @@ pub(super) fn cached_response<B>(
         |path: &str| state.feeds.get(path, &context.base_url, Encoding::accepted(request.headers()));
     let feed = match request.uri().query() {
         _ if !is_read => return None,
+        query if path.starts_with(BUNDLE_PATH) => {
+            rendered(&bundles::answer::feed_key(state, path, query.unwrap_or_default())?)?
+        }
         None => rendered(path)?,
         Some(query) => rendered(&feed_path(path, &state.feed_options(query).ok()?))?,
     };
@@ -172,7 +177,10 @@ impl FeedRequest<'_> {
         let mut start = Start::Newest(Arc::clone(&cached.snapshot));
         let mut prev_url = None;
         if options.before.is_some() || limit.is_some() && !looks_back {
-            let request = FeedPageRequest { before: options.before, limit: limit.filter(|_| !looks_back) };
+            let request = FeedPageRequest {
+                before: options.before.as_ref().map(|before| before.id),
+                limit: limit.filter(|_| !looks_back),
+            };
             let (mut page, channel) =
                 self.state.channels.feed_page(&name, request, self.context.visitor).await?;
             cached = channel;
@@ -182,8 +190,7 @@ impl FeedRequest<'_> {
             start = Start::Page(Box::new((snapshot, page)));
         }
         let channels = Arc::clone(&self.state.channels);
-        let load =
-            move |context| async move { lookback::select(&channels, &name, scan, start, context).await };
+        let load = move |context| async move { lookback::feed(&channels, &name, scan, start, context).await };
         self.respond(options, prev_url, cached, load).await
     }
 
@@ -218,7 +225,7 @@ impl FeedRequest<'_> {
             // With counts or Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
             has_last_modified: media.proxy.is_some() && options.show.is_empty(),
         };
-        let context = FeedContext { url, prev_url, media, options };
+        let context = FeedContext { url, prev_url, media, options, ..FeedContext::default() };
         let snapshots = slice::from_ref(&cached.snapshot);
         let feed = state.feeds.get_or_render(request, snapshots, || load(context)).await?;
         Ok(feed.respond(cached, headers))
@@ -228,7 +235,7 @@ impl FeedRequest<'_> {
     fn prev_url(&self, prev: PrevPage, options: &FeedOptions) -> String {
         let before = match prev {
             PrevPage::Newest => None,
-            PrevPage::Before(id) => Some(id),
+            PrevPage::Before(id) => Some(id.into()),
         };
         let options = FeedOptions { before, ..options.clone() };
         FeedContext { url: self.url.clone(), options, ..FeedContext::default() }.self_url()

@@ -17,7 +17,7 @@ use crate::feed::select::{Scan, Selection};
 use crate::model::archived_post::ArchivedPage;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
-use crate::model::post::Snapshot;
+use crate::model::post::{PostId, Snapshot};
 
 /// How long selected posts are used while the channel's newest posts are the same. Older posts may change in the archive
 /// without a change of those.
@@ -29,6 +29,8 @@ pub(super) enum Start {
     Newest(Arc<CompressedSnapshot>),
     /// A feed page, with its snapshot apart.
     Page(Box<(Snapshot, FeedPage)>),
+    /// The archived posts below one. The snapshot has the channel's header.
+    Below(Arc<CompressedSnapshot>, PostId),
 }
 
 /// Builds a feed without options.
@@ -52,7 +54,7 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
     let build = move || {
         let (selection, options) = (snapshot.into(), context.options.clone());
         let mut feed = feed::build(&selection, &context);
-        feed.next_url = older.map(|id| context.url_with(&FeedOptions { before: Some(id), ..options }));
+        feed.next_url = older.map(|id| context.url_with(&FeedOptions { before: Some(id.into()), ..options }));
         Ok((feed, selection))
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
@@ -60,45 +62,93 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
     Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete: false })
 }
 
-/// Selects the posts of a feed and builds it. Older posts come from the archive; Telegram is not asked for them, because a filter may
+/// The selected posts of a feed.
+pub(super) struct Selected {
+    pub(super) selection: Selection,
+    /// See [`LoadedFeed::changed`].
+    pub(super) changed: Option<Timestamp>,
+    /// See [`LoadedFeed::expires`].
+    pub(super) expires: Option<Timestamp>,
+    /// See [`LoadedFeed::is_incomplete`].
+    pub(super) is_incomplete: bool,
+    /// The scan ended at a gap, although it needs older posts.
+    pub(super) is_at_gap: bool,
+}
+
+/// What a scan does at a gap in the archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtGap {
+    /// It ends: the next feed page begins there, and closes the gap.
+    End,
+    /// It goes on below.
+    Skip,
+}
+
+/// Selects the posts of a feed and builds it.
+pub(super) async fn feed(
+    channels: &Channels,
+    name: &ChannelName,
+    scan: Scan,
+    start: Start,
+    context: FeedContext,
+) -> io::Result<LoadedFeed> {
+    let Selected { mut selection, changed, expires, is_incomplete, .. } =
+        select(channels, name, scan, start, AtGap::End).await?;
+    if !context.options.show.is_empty() {
+        channels.set_counts(name, &mut selection.posts).await;
+    }
+    let build = move || Ok((feed::build(&selection, &context), selection));
+    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete })
+}
+
+/// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
 /// need many.
 pub(super) async fn select(
     channels: &Channels,
     name: &ChannelName,
     mut scan: Scan,
     start: Start,
-    context: FeedContext,
-) -> io::Result<LoadedFeed> {
+    at_gap: AtGap,
+) -> io::Result<Selected> {
     let (changed, mut is_incomplete) = match &start {
-        Start::Newest(snapshot) => (snapshot.changed(), false),
+        Start::Newest(snapshot) | Start::Below(snapshot, _) => (snapshot.changed(), false),
         Start::Page(page) => (page.1.changed, page.1.gap.is_some()),
     };
     let begin = move || {
         let Snapshot { channel, posts, has_older } = match start {
             Start::Newest(snapshot) => snapshot.decompress()?,
             Start::Page(page) => page.0,
+            Start::Below(snapshot, id) => {
+                return Ok((scan.beginning_below(id), snapshot.decompress()?.channel));
+            }
         };
         scan.look_at(&channel, posts, has_older);
         Ok((scan, channel))
     };
     let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, begin).await?;
+    let mut is_at_gap = false;
     while let Some(before) = scan.needs_posts_before() {
         let request = FeedPageRequest { before: Some(before), limit: Some(MAX_POSTS_PER_PAGE) };
-        let page = channels.archived_page(name, request).await;
-        is_incomplete |= page.is_none();
-        // The next feed page begins at a gap, and closes it.
-        let Some((Snapshot { channel, posts, has_older }, gap)) =
-            page.and_then(|page| Some((page.snapshot?, page.gap)))
-        else {
+        let Some(FeedPage { snapshot, gap, .. }) = channels.archived_page(name, request).await else {
+            is_incomplete = true;
             break;
         };
-        let look = move || {
-            scan.look_at(&channel, posts, has_older);
-            Ok(scan)
-        };
-        scan = cpu_pool::try_run(MAX_PAGE_BYTES, look).await?;
-        if gap.is_some() {
-            break;
+        if let Some(Snapshot { channel, posts, has_older }) = snapshot {
+            let look = move || {
+                scan.look_at(&channel, posts, has_older);
+                Ok(scan)
+            };
+            scan = cpu_pool::try_run(MAX_PAGE_BYTES, look).await?;
+        }
+        match gap {
+            _ if at_gap == AtGap::End && (gap.is_some() || scan.needs_posts_before() == Some(before)) => {
+                is_at_gap = scan.needs_posts_before().is_some();
+                break;
+            }
+            Some(gap) if scan.needs_posts_before().is_some() => scan.skip_gap(gap.above),
+            None if scan.needs_posts_before() == Some(before) => scan.end(),
+            _ => {}
         }
     }
     let is_merging = scan.is_merging();
@@ -107,12 +157,7 @@ pub(super) async fn select(
         selection.deletions = channels.deletions(name, oldest.id).await;
     }
     let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
-    if !context.options.show.is_empty() {
-        channels.set_counts(name, &mut selection.posts).await;
-    }
     let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
-    let build = move || Ok((feed::build(&selection, &context), selection));
-    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
-    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete })
+    Ok(Selected { selection, changed, expires, is_incomplete, is_at_gap })
 }

@@ -3,6 +3,7 @@
 //! [`server`] accepts connections, [`middleware`] lists the steps that every request passes, and [`router`] has the URLs.
 
 mod base_url;
+mod bundles;
 mod caching;
 mod canonical;
 mod channel_filter;
@@ -30,6 +31,7 @@ mod state;
 mod stream_permits;
 
 pub use base_url::BaseUrl;
+pub use bundles::{Bundle, BundleChannels, BundleName, BundleOptions, Bundles};
 pub(crate) use canonical::path as canonical_path;
 pub use channel_filter::{ChannelFilter, ChannelPatterns};
 pub use home_text::HomeText;

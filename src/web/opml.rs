@@ -11,11 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::bundles;
 use super::canonical;
 use super::compat::help_link;
 use super::context::RequestContext;
 use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
+use super::several_channels::Group;
 use super::state::AppState;
 use crate::clock;
 use crate::cpu_pool;
@@ -29,10 +31,19 @@ const FORM_OVERHEAD: usize = 64 << 10;
 
 /// The handlers of this page.
 pub(super) fn route() -> MethodRouter<Arc<AppState>> {
-    get(list).post(convert).layer(DefaultBodyLimit::max(MAX_OPML_BYTES + FORM_OVERHEAD))
+    get(list)
+        .post(convert)
+        .fallback(other_method)
+        .layer(DefaultBodyLimit::max(MAX_OPML_BYTES + FORM_OVERHEAD))
 }
 
-/// Writes a list of channels: `?channels=a,b&format=rss`, or for an administrator those that were read recently.
+/// Answers other methods.
+async fn other_method(headers: HeaderMap) -> Response {
+    Error::Method("GET, HEAD, POST").answer(&headers)
+}
+
+/// Writes a list of channels, `?channels=a,b&format=rss`, of feeds of several channels, `?combined=a,b`, and of bundles,
+/// `?bundles=news`. For an administrator who names nothing: all bundles and the channels that were read recently.
 async fn list(
     State(state): State<Arc<AppState>>,
     Extension(context): Extension<RequestContext>,
@@ -48,12 +59,19 @@ async fn subscriptions(
     context: &RequestContext,
     query: &str,
 ) -> Result<Vec<Subscription>, Error> {
-    let (mut names, mut format) = (Vec::new(), Format::Rss);
+    let (mut names, mut groups, mut format) = (Vec::new(), Vec::new(), Format::Rss);
+    let bundles = state.bundles();
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "channels" => {
                 for typed in value.split(',').filter(|typed| !typed.trim().is_empty()) {
                     names.push(state.parse_channel(typed)?);
+                }
+            }
+            "combined" => groups.push(Group::of(state.parse_channels(&value)?)),
+            "bundles" => {
+                for typed in value.split(',') {
+                    groups.push(bundles::answer::group(&bundles, typed.trim(), state.config.language)?);
                 }
             }
             "format" => {
@@ -63,7 +81,7 @@ async fn subscriptions(
             _ => {}
         }
     }
-    let titled: Vec<(ChannelName, String)> = if !names.is_empty() {
+    let titled: Vec<(ChannelName, String)> = if !names.is_empty() || !groups.is_empty() {
         let titles = state.channels.titles(&names).await;
         names
             .into_iter()
@@ -75,6 +93,7 @@ async fn subscriptions(
             tracing::error!(error = %err, "cannot list the archived channels");
             Error::Internal
         })?;
+        groups.extend(bundles.iter().map(|(name, bundle)| bundle.group(name, state.config.language)));
         let is_served = |name: &ChannelName| state.check_served(name).is_ok();
         recent
             .into_iter()
@@ -93,7 +112,11 @@ async fn subscriptions(
         let feed_url = base_url.clone() + &canonical::path(&name, Some(format));
         Subscription::new(&name, title, feed_url)
     };
-    Ok(titled.into_iter().map(subscription).collect())
+    let several = |group: Group| {
+        let url = base_url.clone() + &group.feed_path(format);
+        Subscription::of_several(group.title(state.config.language), url, base_url.clone() + &group.path)
+    };
+    Ok(titled.into_iter().map(subscription).chain(groups.into_iter().map(several)).collect())
 }
 
 /// Returns how the URLs of feeds begin: with the token, if the client has it in its own URL. An administrator's token is

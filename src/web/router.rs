@@ -9,11 +9,11 @@ use axum::routing::get;
 
 use super::error::Error;
 use super::health::{health_routes, metrics_routes};
-use super::middleware::access::OPML_PATH;
+use super::middleware::access::{BUNDLE_PATH, OPML_PATH};
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
-use super::{compat, feeds, media, opml, pages, probes};
+use super::{bundles, compat, feeds, media, opml, pages, probes};
 use crate::feed::compat::RADAR_RULES_PATH;
 
 /// Returns the routes of the service.
@@ -26,6 +26,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     let feeds = Router::new()
         .route("/", get(pages::home::answer))
         .route(OPML_PATH, opml::route())
+        .route(&format!("{BUNDLE_PATH}{{*path}}"), get(bundles::answer::answer))
         .route(RADAR_RULES_PATH, get(compat::radar_rules))
         .route("/{*path}", get(feeds::answer));
     // Media files have their own limits, so that they never take a feed's place.
@@ -52,7 +53,7 @@ pub(super) fn metrics_router(state: Arc<AppState>) -> Router {
 /// Answers what no route accepts: another method, as in `CONNECT host:443` and `OPTIONS *`, or an unknown URL.
 async fn unrouted(method: Method, headers: HeaderMap) -> Response {
     let is_read = matches!(method, Method::GET | Method::HEAD);
-    if is_read { Error::NotFound } else { Error::Method }.answer(&headers)
+    if is_read { Error::NotFound } else { Error::Method("GET, HEAD") }.answer(&headers)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Feeds of several channels: `/durov,telegram/rss`. A channel that cannot be read does not fail the others.
 
+mod load;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,22 +12,57 @@ use tokio::time::{Instant, timeout_at};
 use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
-use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
-use super::lookback::{self, Start};
+use super::feed_cache::{RenderRequest, Variant, feed_path, soonest};
 use super::state::AppState;
 use crate::channels::{CachedChannel, STALE_MAX_AGE, Visitor};
-use crate::clock;
-use crate::cpu_pool;
 use crate::feed::Format;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::{EntryIds, FeedOptions};
-use crate::feed::select::Scan;
+use crate::feed::options::FeedOptions;
 use crate::feed::several_channels as combined;
+use crate::language::Language;
 use crate::model::channel::ChannelName;
+use load::{Member, Page};
 
 /// How long a request waits for channels that are not read yet. The rest of its time is for rendering.
 const READ_TIME: Duration = Duration::from_secs(8);
+
+/// What a feed of several channels consists of, and how it is named.
+pub(super) struct Group {
+    /// The canonical path of the group's page, to which the path of a feed adds its format.
+    pub(super) path: String,
+    /// The channels, sorted.
+    pub(super) names: Vec<ChannelName>,
+    /// The title; the names of the channels if absent.
+    pub(super) title: Option<String>,
+    /// What the feed has without a query.
+    pub(super) defaults: FeedOptions,
+    /// Tells groups with the same path apart.
+    pub(super) edition: Option<u64>,
+}
+
+impl Group {
+    /// Returns the group of channels whose names are sorted.
+    pub(super) fn of(names: Vec<ChannelName>) -> Self {
+        let path = canonical::path_of_all(&names, None);
+        Self { path, names, title: None, defaults: FeedOptions::default(), edition: None }
+    }
+
+    /// Returns the title of the feed.
+    pub(super) fn title(&self, language: Language) -> String {
+        combined::title(&self.names, self.title.as_deref(), language)
+    }
+
+    pub(super) fn feed_path(&self, format: Format) -> String {
+        format!("{}/{}", self.path, format.name())
+    }
+
+    /// Returns the key of a feed in the cache.
+    pub(super) fn feed_key(&self, format: Format, options: &FeedOptions) -> String {
+        let edition = self.edition.map(|edition| format!("#{edition:x}")).unwrap_or_default();
+        feed_path(&self.feed_path(format), options) + &edition
+    }
+}
 
 /// What could be read of the channels.
 struct Channels {
@@ -34,73 +71,70 @@ struct Channels {
     failed: Vec<ChannelName>,
 }
 
-/// Returns the feed of several channels, whose names are sorted.
+/// Returns the feed of several channels.
 pub(super) async fn feed(
     state: &Arc<AppState>,
-    names: Vec<ChannelName>,
+    group: &Group,
     format: Format,
     options: FeedOptions,
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     // Errors come before anything is fetched.
-    if options.before.is_some() {
-        return Err(Error::NotForSeveral("`before`"));
-    }
-    if matches!(options.ids, EntryIds::Number | EntryIds::Prefix(_)) {
-        return Err(Error::NotForSeveral("`ids` with numbers"));
+    if let Some(what) = combined::unsupported(&options) {
+        return Err(Error::NotForSeveral(what));
     }
     let filter = Filter::new(&options)?;
     let media = state.chosen_media_linker(options.media, &context.base_url)?;
-    let Channels { read, to_come, failed } = read(state, &names, context.visitor).await?;
+    let bounds = match &options.before {
+        Some(cursor) => Some(load::bounds(&state.channels, group, cursor, &options).await?),
+        None => None,
+    };
+    let Channels { read, to_come, failed } = read(state, &group.names, context.visitor).await?;
     let note = combined::note(&to_come, &failed, options.language);
     let snapshots: Vec<_> = read.iter().map(|(_, cached)| Arc::clone(&cached.snapshot)).collect();
-    let path = canonical::path_of_all(&names, Some(format));
     let request = RenderRequest {
-        path: feed_path(&path, &options),
-        channels: names.clone(),
+        path: group.feed_key(format, &options),
+        channels: group.names.clone(),
         rendering: format.into(),
         variant: Variant::of(context, headers),
         note: note.clone(),
         // A channel that comes later may have only older posts.
         has_last_modified: false,
     };
-    let members: Vec<_> = read.iter().map(|(name, cached)| (name.clone(), cached.snapshot.clone())).collect();
-    let (base_url, channels) = (context.base_url.clone(), Arc::clone(&state.channels));
-    let load = move || async move {
-        let language = options.language;
-        let own = FeedContext { url: base_url.with_path(&path), options, media, ..FeedContext::default() };
-        let home_url = base_url.with_path(&canonical::path_of_all(&names, None));
-        let mut feed = combined::begin(&names, home_url, own.self_url(), &note, language);
-        let (mut expires, mut is_incomplete) = (None, false);
-        for (name, snapshot) in members {
-            let own =
-                FeedContext { url: base_url.with_path(&canonical::path(&name, Some(format))), ..own.clone() };
-            let (options, n_bytes) = (own.options.clone(), snapshot.json_len());
-            let (limit, channel) = (options.limit, snapshot.channel().clone());
-            let loaded = if options.is_default() {
-                lookback::newest(snapshot, own).await?
-            } else {
-                let scan = Scan::new(options, filter.clone(), clock::now()).looking_back();
-                lookback::select(&channels, &name, scan, Start::Newest(snapshot), own).await?
-            };
-            expires = expires.into_iter().chain(loaded.expires).min();
-            is_incomplete |= loaded.is_incomplete;
-            let add = move || {
-                combined::add(&mut feed, &channel, loaded.feed, limit);
-                Ok(feed)
-            };
-            feed = cpu_pool::try_run(n_bytes, add).await?;
-        }
-        Ok(LoadedFeed {
-            feed: combined::finish(feed, language),
-            channel: None,
-            n_looked_at: 0,
-            changed: None,
-            expires,
-            is_incomplete,
-        })
+    let member = |(name, cached): &(ChannelName, CachedChannel)| Member {
+        place: group.names.iter().position(|other| other == name).unwrap_or_default(),
+        name: name.clone(),
+        snapshot: Arc::clone(&cached.snapshot),
     };
+    let (base_url, language) = (context.base_url.clone(), options.language);
+    let own = FeedContext {
+        url: base_url.with_path(&group.feed_path(format)),
+        prev_url: None,
+        media,
+        options,
+        defaults: group.defaults.clone(),
+    };
+    let home_url = base_url.with_path(&group.path);
+    let page = Page {
+        channels: Arc::clone(&state.channels),
+        names: group.names.clone(),
+        members: read.iter().map(member).collect(),
+        format,
+        base_url,
+        start: combined::begin(
+            &group.names,
+            group.title(language),
+            home_url,
+            own.self_url(),
+            &note,
+            language,
+        ),
+        context: own,
+        filter,
+        bounds,
+    };
+    let load = move || page.load();
     let feed = state.feeds.get_or_render(request, &snapshots, load).await?;
     let mut answer = soonest(read.into_iter().map(|(_, cached)| cached)).ok_or(Error::Internal)?;
     if !to_come.is_empty() {
@@ -120,15 +154,17 @@ async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) ->
     let begin = |name: &ChannelName| {
         let (channels, own_name) = (Arc::clone(&state.channels), name.clone());
         let known = channels.known_failure(name);
-        (name.clone(), known, tokio::spawn(async move { channels.get(&own_name, visitor).await }))
+        let get = || tokio::spawn(async move { channels.get(&own_name, visitor).await });
+        (name.clone(), known, state.check_served(name).map(|()| get()))
     };
     let reads: Vec<_> = names.iter().map(begin).collect();
     let mut channels = Channels { read: Vec::new(), to_come: Vec::new(), failed: Vec::new() };
     let mut errors = Vec::new();
     for (name, known, task) in reads {
-        let answer = match known {
-            Some(failure) => Err(Error::Channel(failure)),
-            None => match timeout_at(deadline, task).await {
+        let answer = match (task, known) {
+            (Err(err), _) => Err(err),
+            (Ok(_), Some(failure)) => Err(Error::Channel(failure)),
+            (Ok(task), None) => match timeout_at(deadline, task).await {
                 Ok(Ok(answer)) => answer.map_err(Error::Channel),
                 Ok(Err(_)) => Err(Error::Internal),
                 Err(_) => Err(Error::TimedOut),

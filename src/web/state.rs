@@ -1,14 +1,15 @@
 //! The state that every request handler shares, and what it is built from.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
+use super::bundles::Bundles;
 use super::canonical::{self, MAX_CHANNELS};
 use super::channel_filter::ChannelFilter;
 use super::client_permits::ClientPermits;
@@ -53,6 +54,8 @@ pub struct WebConfig {
     pub access: AccessConfig,
     /// Which channels are served.
     pub channels: ChannelFilter,
+    /// Named feeds of several channels.
+    pub bundles: Bundles,
     /// Bytes of the cache of rendered feeds.
     pub feed_cache_size: u64,
     /// How readers get pictures and videos.
@@ -85,6 +88,8 @@ pub struct AppState {
     pub(super) config: WebConfig,
     pub(super) channels: Arc<Channels>,
     pub(super) feeds: Arc<FeedCache>,
+    /// Those of the configuration, until they are replaced.
+    bundles: RwLock<Arc<Bundles>>,
     pub(super) media_client: MediaClient,
     pub(super) media_resolver: Arc<MediaResolver>,
     pub(super) media_keys: Arc<MediaKeys>,
@@ -117,6 +122,7 @@ impl AppState {
         Arc::new(Self {
             channels,
             feeds: FeedCache::new(config.feed_cache_size),
+            bundles: RwLock::new(Arc::new(config.bundles.clone())),
             media_client,
             media_resolver,
             media_keys: Arc::new(media_keys),
@@ -142,7 +148,7 @@ impl AppState {
 
     /// Parses the options of a feed.
     pub(super) fn feed_options(&self, query: &str) -> Result<FeedOptions, OptionsError> {
-        FeedOptions::parse_with(query, self.config.language)
+        FeedOptions::parse_over("", query, self.config.language)
     }
 
     /// Parses what a person typed for a channel, and checks that the channel is served.
@@ -165,6 +171,16 @@ impl AppState {
             1..=MAX_CHANNELS => Ok(names),
             n => Err(Error::TooManyChannels(n)),
         }
+    }
+
+    /// Returns the bundles.
+    pub(super) fn bundles(&self) -> Arc<Bundles> {
+        Arc::clone(&self.bundles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the bundles.
+    pub fn replace_bundles(&self, bundles: Bundles) {
+        *self.bundles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bundles);
     }
 
     /// Checks that a channel is served under this name.

@@ -2,7 +2,8 @@
 //!
 //! The whole answer is the time from the selection of 200 posts to the rendered feed, without the archive and compression.
 //!
-//! `cargo bench --bench filters`
+//! `cargo bench --bench filters`. To count instructions, run one part alone under callgrind, with `filter` or `answer` as its
+//! argument: `valgrind --tool=callgrind target/release/deps/filters-… filter`. `nothing` counts what both need to begin.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::hint::black_box;
@@ -25,6 +26,24 @@ const ROUNDS: usize = 5;
 const N_POSTS: u32 = 200;
 
 fn main() {
+    let channel = channel();
+    let posts = posts(u32::try_from(MAX_LOOKED_AT).expect("a small number"));
+    let filter = compile("match=submarine").expect("a valid filter");
+    let look_at = || {
+        black_box(posts.iter().filter(|post| filter.passes(post, &[])).count());
+    };
+    let archived: Vec<Vec<u8>> =
+        posts.iter().map(|post| serde_json::to_vec(post).expect("a post as JSON")).collect();
+    let whole = || {
+        let read = |post: &Vec<u8>| serde_json::from_slice(post).expect("a post");
+        black_box(search(&channel, archived.iter().map(read).collect()));
+    };
+    match std::env::args().nth(1).as_deref() {
+        Some("filter") => return look_at(),
+        Some("answer") => return whole(),
+        Some("nothing") => return,
+        _ => {}
+    }
     for query in ["limit=50", "match=rust+release&without=forward,ad&hide=preview&limit=50"] {
         let parse = || {
             for _ in 0..1000 {
@@ -33,13 +52,11 @@ fn main() {
         };
         println!("canonical form of {query}: {:?}", fastest(parse) / 1000);
     }
-    let channel = channel();
-    let posts = posts(u32::try_from(MAX_LOOKED_AT).expect("a small number"));
-    let filter = compile("match=submarine").expect("a valid filter");
-    let looked_at = fastest(|| {
-        black_box(posts.iter().filter(|post| filter.passes(post, &[])).count());
-    });
-    println!("{MAX_LOOKED_AT} posts, a plain word: {looked_at:?}");
+    let (looked_at, whole) = (fastest(look_at), fastest(whole));
+    println!(
+        "{MAX_LOOKED_AT} posts, a plain word: {looked_at:?}, {:.0} % of an answer that reads them all",
+        100.0 * looked_at.as_secs_f64() / whole.as_secs_f64()
+    );
     let posts = &posts[posts.len() - N_POSTS as usize..];
     let word = filter_time(posts, "match=qqq").expect("a plain word is a valid filter");
     let answer = fastest(|| answer(&channel, posts));
@@ -80,6 +97,15 @@ fn filter_time(posts: &[Post], query: &str) -> Result<Duration, OptionsError> {
         let filter = compile(query).expect("compiled before");
         black_box(posts.iter().filter(|post| filter.passes(post, &[])).count());
     }))
+}
+
+/// Searches decoded posts and renders the feed, which has the few with this number.
+fn search(channel: &Channel, posts: Vec<Post>) -> Vec<u8> {
+    let options = FeedOptions::parse("match=50&limit=200").expect("valid options");
+    let filter = Filter::new(&options).expect("a valid filter");
+    let mut scan = Scan::new(options, filter, Timestamp::UNIX_EPOCH);
+    scan.look_at(channel, posts, false);
+    feed::render(&feed::build(&scan.finish(channel.clone()), &FeedContext::default()), Format::Rss)
 }
 
 /// Selects and renders all posts.

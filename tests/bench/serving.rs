@@ -1,4 +1,5 @@
-//! Requests per second for a cached feed, relative to a minimal axum handler that returns the same bytes.
+//! Requests per second for a cached feed, relative to a minimal axum handler that returns the same bytes, and for one with
+//! options, relative to one without.
 //!
 //! Both servers run in this process and get requests alternately from the same clients over loopback: only the ratio is
 //! meaningful.
@@ -27,6 +28,9 @@ const ROUNDS: usize = 9;
 const ROUND_DURATION: Duration = Duration::from_millis(700);
 const PAGE: &str = include_str!("../pages/text.html");
 const PATH: &str = "/harbour_news/rss";
+/// A feed with options and as many entries.
+const OPTIONS: &str =
+    "/harbour_news/rss?limit=20&exclude=casino&without=forward,ad&hide=preview,via&title=line";
 
 #[tokio::main]
 async fn main() {
@@ -39,10 +43,20 @@ async fn main() {
     for (case, header) in
         [("cached feed", String::new()), ("not modified", format!("If-None-Match: {etag}\r\n"))]
     {
-        let ratio =
-            tokio::task::spawn_blocking(move || ratio(service, baseline, &header)).await.expect("a ratio");
+        let ratio = tokio::task::spawn_blocking(move || ratio((service, PATH), (baseline, PATH), &header))
+            .await
+            .expect("a ratio");
         println!("{case}: {:.2} times {:.0} requests per second", ratio.0, ratio.1);
     }
+    let ratio = move || {
+        ask(service, OPTIONS, "");
+        ratio((service, OPTIONS), (service, PATH), "")
+    };
+    let ratio = tokio::task::spawn_blocking(ratio).await.expect("a ratio");
+    println!(
+        "cached feed with options: {:.2} times that without, {:.0} requests per second",
+        ratio.0, ratio.1
+    );
 }
 
 /// Starts the service as the command line does, with its own accept loop and middleware.
@@ -86,11 +100,15 @@ fn start_upstream() -> SocketAddr {
 }
 
 /// Returns the median ratio, and the baseline's requests per second in that round.
-fn ratio(service: SocketAddr, baseline: SocketAddr, header: &str) -> (f64, f64) {
+fn ratio(
+    measured: (SocketAddr, &'static str),
+    baseline: (SocketAddr, &'static str),
+    header: &str,
+) -> (f64, f64) {
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
             let baseline_rate = rate(baseline, "");
-            (rate(service, header) / baseline_rate, baseline_rate)
+            (rate(measured, header) / baseline_rate, baseline_rate)
         })
         .collect();
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -98,7 +116,7 @@ fn ratio(service: SocketAddr, baseline: SocketAddr, header: &str) -> (f64, f64) 
 }
 
 /// Returns the requests per second in one round.
-fn rate(address: SocketAddr, header: &str) -> f64 {
+fn rate((address, path): (SocketAddr, &'static str), header: &str) -> f64 {
     let (stop, n_answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -106,7 +124,7 @@ fn rate(address: SocketAddr, header: &str) -> f64 {
             std::thread::spawn(move || {
                 let mut connection = Connection::new(address);
                 while !stop.load(Ordering::Relaxed) {
-                    connection.ask(PATH, &header);
+                    connection.ask(path, &header);
                     n_answered.fetch_add(1, Ordering::Relaxed);
                 }
             })

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::FeedOptions;
+use super::cursor::Cursor;
 use super::pattern::{Pattern, words};
 use super::values::{
-    Case, Choice, Count, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+    Case, Choice, Count, Dedupe, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
     add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
 };
 use crate::language::Language;
-use crate::model::post::PostId;
 
 /// One option, which is a parameter of a feed's URL.
 pub struct FeedOption {
@@ -92,15 +92,15 @@ pub const OPTIONS: &[FeedOption] = &[
     FeedOption {
         name: "before",
         values: Values::Text {
-            placeholder: "ID",
-            must_be: "the number of a post, as in the post's URL",
+            placeholder: "ID, CHANNEL/ID",
+            must_be: "the number of a post, as in the post's URL, or CHANNEL/ID in a feed of several channels",
             repeated: false,
         },
         default: "the newest posts",
-        meaning: "Posts older than post ID.",
+        meaning: "Posts older than this one; in a feed of several channels it has to name one of them.",
         example: "before=1234",
-        read: |options, value| set(&mut options.before, value.parse().ok().and_then(PostId::new).map(Some)),
-        write: |options| options.before.iter().map(PostId::to_string).collect(),
+        read: |options, value| set(&mut options.before, value.parse().ok().map(Some)),
+        write: |options| options.before.iter().map(Cursor::to_string).collect(),
     },
     FeedOption {
         name: "limit",
@@ -217,6 +217,15 @@ pub const OPTIONS: &[FeedOption] = &[
         example: "max-age=7d",
         read: |options, value| set(&mut options.max_age, duration(value).map(Some)),
         write: |options| options.max_age.into_iter().map(duration_text).collect(),
+    },
+    FeedOption {
+        name: "dedupe",
+        values: Values::OneOf(names::<Dedupe>),
+        default: "none",
+        meaning: "In a feed of several channels, leaves out forwards of posts of these channels, and second forwards of one post.",
+        example: "dedupe=forwards",
+        read: |options, value| set(&mut options.dedupe, Dedupe::from_name(value)),
+        write: |options| choice(options.dedupe),
     },
     FeedOption {
         name: "merge",

@@ -44,13 +44,13 @@ fn queries_that_mean_the_same_are_equal() {
 
 #[test]
 fn the_servers_language_is_left_out_and_others_are_kept() {
-    let canonical = |query| FeedOptions::parse_with(query, Language::Russian).unwrap().query();
+    let canonical = |query| FeedOptions::parse_over("", query, Language::Russian).unwrap().query();
     for (typed, expected) in [("", ""), ("lang=auto", ""), ("lang=ru", ""), ("lang=en", "lang=en")] {
         assert_eq!(canonical(typed), expected, "{typed}");
     }
-    let english = FeedOptions::parse_with("lang=en", Language::Russian).unwrap();
+    let english = FeedOptions::parse_over("", "lang=en", Language::Russian).unwrap();
     assert_eq!((english.language, english.is_default()), (Language::English, false));
-    assert!(FeedOptions::parse_with("lang=ru", Language::Russian).unwrap().is_default());
+    assert!(FeedOptions::parse_over("", "lang=ru", Language::Russian).unwrap().is_default());
 }
 
 #[test]
@@ -139,9 +139,9 @@ proptest! {
     #[test]
     fn canonicalizing_twice_changes_nothing(query in queries(), n in 0..Language::ALL.len()) {
         let default_language = Language::ALL[n];
-        if let Ok(options) = FeedOptions::parse_with(&query, default_language) {
+        if let Ok(options) = FeedOptions::parse_over("", &query, default_language) {
             let canonical = options.query();
-            let again = FeedOptions::parse_with(&canonical, default_language);
+            let again = FeedOptions::parse_over("", &canonical, default_language);
             prop_assert_eq!(again.as_ref(), Ok(&options), "{}", canonical);
             prop_assert_eq!(again.unwrap().query(), canonical);
         }

@@ -312,6 +312,20 @@ impl Choice for Spoilers {
         &[("fold", Self::Fold), ("mask", Self::Mask), ("show", Self::Show)];
 }
 
+/// Which posts of several channels are left out, because the feed has them already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dedupe {
+    /// None.
+    #[default]
+    None,
+    /// Forwards of posts of other channels of the feed, and second forwards of one post.
+    Forwards,
+}
+
+impl Choice for Dedupe {
+    const ALL: &'static [(&'static str, Self)] = &[("none", Self::None), ("forwards", Self::Forwards)];
+}
+
 /// Whether posts are merged into digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Merge {

@@ -34,6 +34,9 @@ pub(in crate::web) const FEED_STYLESHEET_PATHS: [&str; 2] = ["/-/feed.css", "/-/
 /// The path prefix of the files that pages load.
 pub(in crate::web) const ASSETS_PREFIX: &str = "/-/assets/";
 
+/// The path prefix of bundles.
+pub(in crate::web) const BUNDLE_PATH: &str = "/-/bundle/";
+
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
 pub(in crate::web) const TOKEN_PREFIX: &str = "/-/token/";
 
@@ -137,9 +140,9 @@ impl Access {
         self.admin_tokens.is_some()
     }
 
-    /// Returns whether this is one of the tokens that a request needs.
+    /// Returns whether this is one of the tokens.
     pub(in crate::web) fn is_token(&self, given: &str) -> bool {
-        self.tokens.as_ref().is_some_and(|tokens| tokens.contain(given))
+        [&self.tokens, &self.admin_tokens].into_iter().flatten().any(|tokens| tokens.contain(given))
     }
 
     /// Returns whether a request has RSSHub's access code for its path, as it was sent or decoded.
@@ -187,7 +190,8 @@ impl Access {
         if self.tokens.is_none() && self.admin_tokens.is_none() {
             return Ok(Authorized::default());
         }
-        let given = in_url.or_else(|| from_header(request.headers()));
+        let of_bridge = || compat::token(request.uri().path(), query(request.uri()));
+        let given = in_url.or_else(|| from_header(request.headers())).or_else(of_bridge);
         let is_admin = given
             .as_ref()
             .zip(self.admin_tokens.as_ref())
@@ -195,7 +199,7 @@ impl Access {
         if is_admin || self.tokens.is_none() {
             return Ok(Authorized { path_token: None, is_admin });
         }
-        match given.or_else(|| compat::token(request.uri().path(), query(request.uri()))) {
+        match given {
             Some(given) if self.is_token(&given) => Ok(Authorized { path_token, is_admin }),
             None if self.has_code(request.uri()) => Ok(Authorized::default()),
             Some(_) => Err(Error::InvalidToken),
@@ -223,8 +227,9 @@ fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
     // Only for channels and their lists: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
     let (token, rest) = (decode(token), format!("/{rest}"));
-    let is_shown =
-        rest == OPML_PATH || rest.starts_with(ASSETS_PREFIX) || FEED_STYLESHEET_PATHS.contains(&&*rest);
+    let is_shown = rest == OPML_PATH
+        || [ASSETS_PREFIX, BUNDLE_PATH].iter().any(|prefix| rest.starts_with(prefix))
+        || FEED_STYLESHEET_PATHS.contains(&&*rest);
     if rest.starts_with("/-/") && !is_shown {
         return None;
     }

@@ -1,5 +1,6 @@
 //! The kinds of URLs, as metrics label them.
 
+use super::access::BUNDLE_PATH;
 use crate::feed::Format;
 use crate::media::signed_url;
 use crate::metrics;
@@ -22,7 +23,7 @@ impl Route {
             Self::Home
         } else if path.starts_with(signed_url::PATH_PREFIX) {
             Self::Media
-        } else if path.starts_with("/-/") {
+        } else if path.starts_with("/-/") && !path.starts_with(BUNDLE_PATH) {
             Self::Service
         } else if path.rsplit_once('/').is_some_and(|(_, name)| Format::from_name(name).is_some()) {
             Self::Feed

@@ -18,14 +18,13 @@ use super::post::{path_of, post};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
+use crate::feed::options::{Choice, Count, Cursor, FeedOptions, MediaChoice};
 use crate::feed::select::Scan;
 use crate::feed::{Feed, Format, about};
 use crate::language::fill;
 use crate::media::MediaMode;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::FeedPageRequest;
-use crate::model::post::PostId;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
@@ -103,7 +102,7 @@ pub(in crate::web) async fn answer(
     let view = View::parse(state, query)?;
     let (page, canonical_link) = (path_of(name), request.link(&view.path(&path_of(name))));
     if query.contains("=&") || query.ends_with('=') || query.contains("format=rss") {
-        return Ok(canonical::see_other(&canonical_link));
+        return Ok(canonical::see_other(uri.path(), &canonical_link));
     }
     let filter = Filter::new(&view.options)?;
     let cached = match state.channels.answer_from_cache(name) {
@@ -152,7 +151,10 @@ pub(in crate::web) async fn answer(
     let snapshot = Arc::clone(&cached.snapshot);
     let older = match options.before {
         Some(_) if !options.looks_back() => {
-            let request = FeedPageRequest { before: options.before, limit: options.limit };
+            let request = FeedPageRequest {
+                before: options.before.as_ref().map(|before| before.id),
+                limit: options.limit,
+            };
             Some(channels.browse(&name, request).await?.ok_or(Error::NoOlderPosts)?)
         }
         _ => None,
@@ -163,7 +165,7 @@ pub(in crate::web) async fn answer(
             None if options.is_default() => lookback::newest(snapshot, feed_context).await,
             None => {
                 let scan = Scan::new(options, filter, clock::now()).looking_back();
-                lookback::select(&channels, &name, scan, Start::Newest(snapshot), feed_context).await
+                lookback::feed(&channels, &name, scan, Start::Newest(snapshot), feed_context).await
             }
         }
     };
@@ -265,7 +267,7 @@ impl ChannelPage {
 }
 
 /// Returns the post in the `before` of a feed page's URL.
-fn before_of(url: &str) -> Option<PostId> {
+fn before_of(url: &str) -> Option<Cursor> {
     let (_, query) = url.split_once('?')?;
     FeedOptions::parse(query).ok()?.before
 }

@@ -58,8 +58,7 @@ fn open_channel(
     let query = uri.query().unwrap_or_default();
     let mut channels = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "channel");
     let Some((_, typed)) = channels.next() else {
-        let mut names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-        return if names.all(|name| is_ignored(&name)) { Ok(None) } else { Err(Error::NotFound) };
+        return if says_nothing(query) { Ok(None) } else { Err(Error::NotFound) };
     };
     if channels.next().is_some() {
         return Err(Error::RepeatedChannel);
@@ -71,12 +70,14 @@ fn open_channel(
     let names = state.parse_channels(own.unwrap_or(&typed))?;
     let path = canonical::path_of_all(&names, None);
     let with_token = with_token_in_path(context, path.trim_start_matches('/'));
-    Ok(Some(with_token.unwrap_or_else(|| canonical::see_other(&request.link(path.trim_start_matches('/'))))))
+    Ok(Some(
+        with_token.unwrap_or_else(|| canonical::see_other("/", &request.link(path.trim_start_matches('/')))),
+    ))
 }
 
-/// Returns whether a parameter is the page's language, or added to links by trackers.
-fn is_ignored(parameter: &str) -> bool {
-    parameter.starts_with("utm_") || ["lang", "fbclid", "gclid", "yclid", "ref"].contains(&parameter)
+/// Returns whether a query has nothing but the page's language.
+fn says_nothing(query: &str) -> bool {
+    query.split('&').filter(|pair| !pair.starts_with("lang=")).all(canonical::is_only_tracking)
 }
 
 /// Returns the path in a URL of this service, without a token; `None` if the URL does not start with the base URL, whose

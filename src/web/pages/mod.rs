@@ -45,7 +45,7 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 /// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
 pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
     let token = token_in_query(context.query.as_deref()?)?;
-    Some(canonical::see_other(&format!("{TOKEN_PREFIX}{token}/{path}")))
+    Some(canonical::see_other("/", &format!("{TOKEN_PREFIX}{token}/{path}")))
 }
 
 /// Returns the response with a page that is rendered for each request, or 304 if the browser has it.

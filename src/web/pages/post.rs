@@ -6,7 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use super::request::PageRequest;
 use crate::feed::Entry;
 use crate::model::channel::ChannelName;
-use crate::telegram::url::post_path;
+use crate::telegram::url::post_of;
 use crate::web::canonical;
 
 /// The start tag of a link, as the body of an entry has it.
@@ -66,9 +66,8 @@ pub(super) fn with_local_links(body: &str, root: &str) -> String {
         out.push_str(LINK);
         let end = after.find('"').unwrap_or(after.len());
         let (url, tail) = after.split_at(end);
-        if let Some(path) = post_path(url) {
-            out.push_str(root);
-            out.push_str(&path);
+        if let Some((name, id)) = post_of(url) {
+            out.extend([root, &path_of(&name), "/", &id.to_string()]);
         } else {
             out.push_str(url);
         }

@@ -4,6 +4,7 @@ use axum::http::header::ACCEPT_LANGUAGE;
 use axum::http::{HeaderMap, Request, Uri};
 
 use crate::language::{Language, PageWords};
+use crate::web::canonical;
 use crate::web::state::AppState;
 
 /// The parameter of a page's URL that names its language.
@@ -42,7 +43,7 @@ impl PageRequest {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if name == LANGUAGE_PARAMETER {
                 chosen_language = Language::from_subtag(&value);
-            } else {
+            } else if !canonical::is_only_tracking(&name) {
                 others.append_pair(&name, &value);
             }
         }

@@ -160,7 +160,7 @@ fn flags_and_variables_override_the_config_file() {
     let checked = run(&["config", "check", path]);
     assert_eq!(
         (checked.code, checked.stdout.as_str()),
-        (0, format!("{path}: 4 settings, all valid\n").as_str())
+        (0, format!("{path}: 4 settings and 0 bundles, all valid\n").as_str())
     );
     let arguments = ["config", "show", "--config", path, "--fresh-min", "2m"];
     let shown = run_with(&arguments, &[("TELEWIRE_LOG", "warn")], std::process::Stdio::piped());

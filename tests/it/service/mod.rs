@@ -1,6 +1,7 @@
 //! The service over HTTP on real sockets: responses to feed readers and browsers, also while Telegram fails.
 
 mod access;
+mod bundles;
 mod conditional;
 mod connections;
 mod failures;
@@ -13,6 +14,7 @@ mod outages;
 mod pages;
 mod restarts;
 mod several_channels;
+mod several_pages;
 mod shutdown;
 mod stale;
 mod thundering_herd;

@@ -4,16 +4,19 @@ use std::fs;
 use std::io::Write;
 
 use opml::{OPML, Outline};
+use telewire::feed::options::FeedOptions;
+use telewire::model::channel::ChannelName;
 use url::Url;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::{App, new_folder, run, run_in};
+use crate::support::fake_telegram::FakeTelegram;
 use crate::support::http::{self, Response};
 use crate::support::{assert_no_failures, root};
 
 const TOKEN: &str = "0123456789abcdef";
 const OTHER: &str = "an-other-secret-of-mine";
-const ADMIN: &str = "the-secret-of-the-admin";
+const ADMIN: &str = "thesecretoftheadmin";
 const BASE: &str = "https://feeds.example.org";
 
 /// A URL of another bridge.
@@ -33,6 +36,24 @@ fn rows() -> Vec<Row> {
         Row { from, to: Some(to).filter(|to| to != "-"), moved_from: columns.next() }
     };
     lines.map(row).collect()
+}
+
+/// Every feed accepts the options of its new URL, which is the one canonical URL.
+#[test]
+fn every_new_url_is_valid() {
+    let mut failures = Vec::new();
+    for to in rows().into_iter().filter_map(|row| row.to) {
+        let (path, query) = to.split_once('?').unwrap_or((&to, ""));
+        let names = path.trim_start_matches('/').split('/').next().unwrap();
+        let options = FeedOptions::parse(query).and_then(|options| match ChannelName::new(names) {
+            Some(name) => options.of_channel(&name),
+            None => Ok(options),
+        });
+        if let Err(err) = options {
+            failures.push(format!("{to}: {err}"));
+        }
+    }
+    assert_no_failures(&failures);
 }
 
 /// Returns where the relative `Location` of an answer leads.
@@ -371,4 +392,57 @@ fn list_of_all_channels_is_for_the_administrator() {
 fn feed_urls_of(answer: &Response) -> Vec<String> {
     let list = OPML::from_str(answer.text()).unwrap();
     list.body.outlines.into_iter().map(|feed| feed.xml_url.unwrap()).collect()
+}
+
+/// Lists have feeds of several channels and bundles too, and an administrator's list has all bundles.
+#[test]
+fn lists_name_feeds_of_several_channels() {
+    let folder = new_folder();
+    fs::write(
+        folder.join("telewire.toml"),
+        "[bundle.news]\ntitle = \"The News\"\nchannels = [\"tidewatch\"]\n",
+    )
+    .unwrap();
+    let fake = FakeTelegram::start();
+    let flags = ["--config", "telewire.toml", "--public-url", BASE, "--token", TOKEN, "--admin-token", ADMIN];
+    let app = App::start_in(folder, &fake.url(), &flags);
+    let outlines = |target: &str| {
+        let answer = app.get(target);
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        let list = OPML::from_str(answer.text()).unwrap();
+        let outline = |outline: Outline| (outline.text, outline.xml_url.unwrap(), outline.html_url.unwrap());
+        list.body.outlines.into_iter().map(outline).collect::<Vec<_>>()
+    };
+    let listed = outlines(&format!(
+        "/-/token/{TOKEN}/-/opml?channels=quay_side&combined=tidewatch,Harbour_News&bundles=news&format=atom"
+    ));
+    let base = format!("{BASE}/-/token/{TOKEN}");
+    let entry = |title: &str, feed: &str, page: String| (title.to_owned(), format!("{base}{feed}"), page);
+    let expected = [
+        entry("quay_side", "/quay_side/atom", "https://t.me/quay_side".to_owned()),
+        entry(
+            "Harbour_News, tidewatch",
+            "/harbour_news,tidewatch/atom",
+            format!("{base}/harbour_news,tidewatch"),
+        ),
+        entry("The News", "/-/bundle/news/atom", format!("{base}/-/bundle/news")),
+    ];
+    assert_eq!(listed, expected);
+    let all = outlines(&format!("/-/opml?token={ADMIN}"));
+    assert_eq!(
+        all,
+        [("The News".to_owned(), format!("{BASE}/-/bundle/news/rss"), format!("{BASE}/-/bundle/news"))]
+    );
+    let unknown = app.get(&format!("/-/opml?bundles=sports&token={TOKEN}"));
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    let other = app.ask("PUT", &format!("/-/opml?token={TOKEN}"), &[("Content-Length", "0")]);
+    assert_eq!((other.status, other.header("Allow")), (405, Some("GET, HEAD, POST")));
+}
+
+/// RSSHub's `key` may be the administrator's token, as `token` may.
+#[test]
+fn token_of_an_administrator_is_accepted_from_another_bridge() {
+    let (_fake, app) = service(&["--token", TOKEN, "--admin-token", ADMIN]);
+    let target = format!("/telegram/channel/harbour_news?key={ADMIN}");
+    assert_eq!(location(&target, &app.get(&target)), format!("/-/token/{ADMIN}{RSS}"));
 }

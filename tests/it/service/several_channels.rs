@@ -11,16 +11,17 @@ use crate::support::http::Response;
 use crate::support::wait::wait_until;
 
 /// Flags of a service that asks Telegram as often as it likes, and nothing twice.
-const FAST: [&str; 8] = ["--rate", "10000", "--burst", "10000", "--fresh-min", "1h", "--fresh-max", "1h"];
+pub(super) const FAST: [&str; 8] =
+    ["--rate", "10000", "--burst", "10000", "--fresh-min", "1h", "--fresh-max", "1h"];
 
 /// Returns a channel with three posts, one minute apart, the first one `minute` minutes after a fixed time.
-fn channel(name: &str, minute: i64) -> FakeChannel {
+pub(super) fn channel(name: &str, minute: i64) -> FakeChannel {
     let start: Timestamp = "2026-05-01T08:00:00Z".parse().unwrap();
     FakeChannel::with_posts(name, 3, start + SignedDuration::from_mins(minute))
 }
 
 /// Starts a service with three channels, whose posts alternate.
-fn three_channels(flags: &[&str]) -> (FakeTelegram, App) {
+pub(super) fn three_channels(flags: &[&str]) -> (FakeTelegram, App) {
     let fake = FakeTelegram::start();
     for (name, minute) in [("heron", 0), ("kettle", 1), ("otters", 10)] {
         fake.add_channel(channel(name, minute));
@@ -29,12 +30,12 @@ fn three_channels(flags: &[&str]) -> (FakeTelegram, App) {
     (fake, app)
 }
 
-fn parsed(answer: &Response) -> Value {
+pub(super) fn parsed(answer: &Response) -> Value {
     assert_eq!(answer.status, 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-fn ids(feed: &Value) -> Vec<&str> {
+pub(super) fn ids(feed: &Value) -> Vec<&str> {
     feed["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect()
 }
 
@@ -132,7 +133,12 @@ fn urls_have_one_canonical_form() {
         (format!("/{}/rss", names(51)), "A feed of 51 channels: at most 50"),
         ("/heron,x/rss".to_owned(), "\"x\" is not a channel"),
         ("/,/rss".to_owned(), "\",\" is not a channel"),
-        ("/heron,kettle/rss?before=5".to_owned(), "`before` is for feeds of one channel"),
+        ("/heron,kettle/rss?before=5".to_owned(), "`before`: must be CHANNEL/ID"),
+        (
+            "/heron,kettle/rss?before=otters/5".to_owned(),
+            "one of the channels of this feed, such as heron/1234",
+        ),
+        ("/heron/rss?before=otters/5".to_owned(), "must be the number of a post of heron"),
         ("/heron,kettle/rss?ids=number".to_owned(), "`ids` with numbers is for feeds of one channel"),
         ("/heron,kettle/rss?only=films".to_owned(), "must be a comma-separated list of text"),
     ] {

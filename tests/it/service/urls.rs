@@ -259,9 +259,26 @@ fn methods_other_than_get_and_head_return_405_with_allow() {
     ] {
         let answer = http::ask(address, method, target, &[("Content-Length", "0")]);
         assert_eq!((answer.status, answer.header("Allow")), (405, Some("GET, HEAD")), "{method} {target}");
-        assert!(answer.text().contains("can only be read"), "{method} {target}: {}", answer.text());
+        assert!(
+            answer.text().contains("only be used with GET, HEAD"),
+            "{method} {target}: {}",
+            answer.text()
+        );
     }
     assert!(http::ask(metrics, "GET", "/unknown", &[]).text().contains("nothing at this URL"));
+}
+
+/// Links to the home page get parameters from the sites that have them. Any other query could be that of a feed.
+#[test]
+fn parameters_of_other_sites_do_not_hide_the_home_page() {
+    let (_fake, app) = service(&[]);
+    for query in ["utm_source=x&utm_medium=y", "fbclid=x", "", "&"] {
+        let answer = app.get(&format!("/?{query}"));
+        assert_eq!((answer.status, &answer.body), (200, &app.get("/").body), "{query}");
+    }
+    for query in ["feed=x", "utm_source=x&format=rss"] {
+        assert_eq!(app.get(&format!("/?{query}")).status, 404, "{query}");
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct FakePost {
     pub(crate) is_hidden: bool,
     /// The widget shows a post that the preview page hides.
     pub(crate) has_widget: bool,
+    /// The URL of the post that it forwards.
+    pub(crate) forwarded: Option<String>,
 }
 
 impl FakeChannel {
@@ -63,8 +65,15 @@ impl FakeChannel {
         let id = self.next_id;
         self.next_id += n_pictures.max(1);
         let text = format!("Post {id} of {}", self.name);
-        let post =
-            FakePost { text, at, n_pictures, n_shown: n_pictures, is_hidden: false, has_widget: false };
+        let post = FakePost {
+            text,
+            at,
+            n_pictures,
+            n_shown: n_pictures,
+            is_hidden: false,
+            has_widget: false,
+            forwarded: None,
+        };
         self.posts.insert(id, post);
         id
     }
@@ -117,6 +126,14 @@ impl FakeChannel {
                 "<div class=\"message_media_not_supported_wrap\"><div class=\"message_media_not_supported\">\
                  <div class=\"message_media_not_supported_label\">Please open Telegram to view this post</div></div></div>",
             );
+        }
+        if let Some(url) = &post.forwarded {
+            write!(
+                out,
+                "<div class=\"tgme_widget_message_forwarded_from accent_color\">Forwarded from&nbsp;\
+                 <a class=\"tgme_widget_message_forwarded_from_name\" href=\"{url}\"><span dir=\"auto\">X</span></a></div>"
+            )
+            .unwrap();
         }
         let picture = |item: &u32| {
             format!(

@@ -1,0 +1,61 @@
+//! The posts of several channels in the order of time.
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row};
+
+use super::codec::{lowercase, post_id, time};
+use super::{Archive, ArchiveError, Caller};
+use crate::model::channel::ChannelName;
+use crate::model::post::PostId;
+
+impl Archive {
+    /// Returns when a post was published, also if it is deleted; of a post that is not archived, the date of the next older
+    /// one. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn published(
+        &self,
+        name: &ChannelName,
+        id: PostId,
+        caller: Caller,
+    ) -> Result<Option<Timestamp>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let found = sqlx::query(
+                "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id <= $2
+                 ORDER BY id DESC LIMIT 1",
+            );
+            let found = found.bind(lowercase(name)).bind(i64::from(id.get()));
+            let row = found.fetch_optional(connection).await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?)
+        };
+        Ok(time(self.read(caller, read).await?))
+    }
+
+    /// Returns the newest post of each channel that was published before a time and has a lower id; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn newest_before(
+        &self,
+        limits: &[(ChannelName, Timestamp, u32)],
+        caller: Caller,
+    ) -> Result<Vec<Option<PostId>>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let mut posts = Vec::with_capacity(limits.len());
+            for (name, before, below) in limits {
+                let found = sqlx::query(
+                    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND gone IS NULL
+                     AND published < $2 AND id < $3 ORDER BY id DESC LIMIT 1",
+                );
+                let found = found.bind(lowercase(name)).bind(before.as_second()).bind(i64::from(*below));
+                let row = found.fetch_optional(&mut *connection).await?;
+                posts.push(row.map(|row| post_id(&row, 0)).transpose()?);
+            }
+            Ok(posts)
+        };
+        self.read(caller, read).await
+    }
+}

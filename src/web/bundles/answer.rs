@@ -1,0 +1,113 @@
+//! The feeds of bundles over HTTP.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+use super::{Bundle, BundleName, Bundles};
+use crate::feed::Format;
+use crate::feed::options::FeedOptions;
+use crate::language::Language;
+use crate::web::canonical;
+use crate::web::context::RequestContext;
+use crate::web::error::Error;
+use crate::web::middleware::access::{BUNDLE_PATH, TOKEN_PREFIX, token_in_query};
+use crate::web::several_channels::{self, Group};
+use crate::web::state::AppState;
+
+/// The most characters of an unknown name that an error quotes.
+const MAX_QUOTED_CHARS: usize = 32;
+
+impl Bundle {
+    /// Parses the query of a URL of this bundle.
+    fn parse(&self, query: &str, language: Language) -> Result<FeedOptions, Error> {
+        Ok(FeedOptions::parse_over(&self.options.query, query, language)?)
+    }
+
+    /// Returns what a feed of this bundle consists of.
+    pub(in crate::web) fn group(&self, name: &BundleName, language: Language) -> Group {
+        Group {
+            path: Self::path(name),
+            names: self.channels.0.clone(),
+            title: self.title.clone(),
+            defaults: self.parse("", language).unwrap_or_default(),
+            edition: Some(self.edition()),
+        }
+    }
+}
+
+/// Answers the URLs of bundles.
+pub(in crate::web) async fn answer(
+    State(state): State<Arc<AppState>>,
+    path: Result<Path<String>, PathRejection>,
+    Extension(context): Extension<RequestContext>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let answer = match path {
+        Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
+        Err(_) => Err(Error::PathEncoding),
+    };
+    answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+async fn route(
+    state: &Arc<AppState>,
+    path: &str,
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let (typed, format) = match canonical::split_format(path) {
+        Some((typed, format)) => (typed, Some(format)),
+        None => (path.trim_matches('/'), None),
+    };
+    let bundles = state.bundles();
+    let (name, bundle) = find(&bundles, typed)?;
+    let Some(format) = format else { return Ok(page(bundle, context, uri)) };
+    let canonical_path = format!("{}/{}", Bundle::path(name), format.name());
+    if uri.path() != canonical_path {
+        return Ok(canonical::redirect(uri.path(), &canonical_path, context.query.as_deref()));
+    }
+    let options = bundle.parse(uri.query().unwrap_or_default(), state.config.language)?;
+    several_channels::feed(
+        state,
+        &bundle.group(name, state.config.language),
+        format,
+        options,
+        context,
+        headers,
+    )
+    .await
+}
+
+fn find<'a>(bundles: &'a Bundles, typed: &str) -> Result<(&'a BundleName, &'a Bundle), Error> {
+    let known = typed.to_ascii_lowercase().parse().ok().and_then(|name| bundles.get_key_value(&name));
+    known.ok_or_else(|| Error::UnknownBundle(typed.chars().take(MAX_QUOTED_CHARS).collect()))
+}
+
+/// Returns what a feed of a bundle consists of.
+pub(in crate::web) fn group(bundles: &Bundles, typed: &str, language: Language) -> Result<Group, Error> {
+    find(bundles, typed).map(|(name, bundle)| bundle.group(name, language))
+}
+
+/// Redirects to the page of the channels.
+fn page(bundle: &Bundle, context: &RequestContext, uri: &Uri) -> Response {
+    let token = context.query.as_deref().and_then(token_in_query);
+    let prefix = token.map(|token| format!("{TOKEN_PREFIX}{token}")).unwrap_or_default();
+    canonical::see_other(uri.path(), &(prefix + &canonical::path_of_all(&bundle.channels.0, None)))
+}
+
+/// Returns the key of a bundle's feed in the cache by its canonical path; `None` if there is no such feed.
+pub(in crate::web) fn feed_key(state: &AppState, path: &str, query: &str) -> Option<String> {
+    let (name, format) = path.strip_prefix(BUNDLE_PATH)?.split_once('/')?;
+    let (name, format) = (name.parse().ok()?, Format::from_name(format)?);
+    let bundles = state.bundles();
+    let bundle = bundles.get(&name)?;
+    let language = state.config.language;
+    Some(bundle.group(&name, language).feed_key(format, &bundle.parse(query, language).ok()?))
+}

@@ -1,0 +1,166 @@
+//! Loads the posts of several channels in the order of time.
+
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Group;
+use crate::archive::ArchiveError;
+use crate::channels::{Channels, CompressedSnapshot};
+use crate::clock;
+use crate::cpu_pool;
+use crate::feed::context::FeedContext;
+use crate::feed::filter::Filter;
+use crate::feed::options::{Cursor, Dedupe, FeedOptions, Merge, OptionsError};
+use crate::feed::select::{Rest, Scan};
+use crate::feed::several_channels::{self as combined, Combined};
+use crate::feed::{self, Feed, Format};
+use crate::model::channel::ChannelName;
+use crate::model::post::PostId;
+use crate::web::base_url::BaseUrl;
+use crate::web::canonical;
+use crate::web::error::Error;
+use crate::web::feed_cache::LoadedFeed;
+use crate::web::lookback::{self, AtGap, Selected, Start};
+
+/// A channel of a feed page.
+pub(super) struct Member {
+    /// Its place among the names of the group.
+    pub(super) place: usize,
+    pub(super) name: ChannelName,
+    pub(super) snapshot: Arc<CompressedSnapshot>,
+}
+
+/// A feed page that is to be loaded.
+pub(super) struct Page {
+    pub(super) channels: Arc<Channels>,
+    pub(super) names: Vec<ChannelName>,
+    pub(super) members: Vec<Member>,
+    pub(super) format: Format,
+    pub(super) base_url: BaseUrl,
+    /// Where the feed is served, and with which options.
+    pub(super) context: FeedContext,
+    pub(super) filter: Filter,
+    /// The feed without entries.
+    pub(super) start: Feed,
+    /// For each name the post below which the page begins, if it does not begin with the newest ones; `None` if the page has
+    /// nothing of the channel.
+    pub(super) bounds: Option<Vec<Option<PostId>>>,
+}
+
+/// Returns for each channel of a group the post below which the feed page after a post begins; `None` if there are no older
+/// posts of the channel.
+///
+/// # Errors
+///
+/// [`Error::Options`] if the post is not of one of the channels, [`Error::NoOlderPosts`] if none has older posts.
+pub(super) async fn bounds(
+    channels: &Channels,
+    group: &Group,
+    cursor: &Cursor,
+    options: &FeedOptions,
+) -> Result<Vec<Option<PostId>>, Error> {
+    let place =
+        cursor.channel.as_ref().and_then(|channel| group.names.iter().position(|name| name == channel));
+    let place = place.ok_or_else(|| {
+        let must_be =
+            format!("CHANNEL/ID with one of the channels of this feed, such as {}/1234", group.names[0]);
+        OptionsError::Value { name: "before", must_be }
+    })?;
+    let failed = |err: ArchiveError| {
+        tracing::error!(error = %err, "cannot find older posts of several channels");
+        Error::Internal
+    };
+    let at = channels.published(&group.names[place], cursor.id).await.map_err(failed)?;
+    let bounds = older(channels, &group.names, place, cursor.id, at.ok_or(Error::NoOlderPosts)?, options);
+    let bounds = bounds.await.map_err(failed)?;
+    if bounds.iter().all(Option::is_none) { Err(Error::NoOlderPosts) } else { Ok(bounds) }
+}
+
+/// See [`bounds`]. `at` is when the post was published.
+async fn older(
+    channels: &Channels,
+    names: &[ChannelName],
+    place: usize,
+    id: PostId,
+    at: Timestamp,
+    options: &FeedOptions,
+) -> Result<Vec<Option<PostId>>, ArchiveError> {
+    let (earlier, later) = combined::moments_before(at, options);
+    let limits = names.iter().enumerate().map(|(n, name)| {
+        let before = if n < place { earlier } else { later };
+        (name.clone(), before, if n == place { id.get() } else { u32::MAX })
+    });
+    let newest = channels.newest_before(&limits.collect::<Vec<_>>()).await?;
+    Ok(newest.into_iter().map(|newest| newest.and_then(|newest| PostId::new(newest.get() + 1))).collect())
+}
+
+impl Page {
+    /// Loads the page.
+    pub(super) async fn load(self) -> io::Result<LoadedFeed> {
+        let Self { channels, names, members, format, base_url, context, filter, start, bounds } = self;
+        let options = context.options.clone();
+        let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
+        let served: Vec<ChannelName> =
+            members.iter().map(|member| member.snapshot.channel().clone()).collect();
+        let (mut expires, mut is_incomplete) = (None, false);
+        let mut combined = Combined::new(start, options.clone(), limit);
+        for Member { place, name, snapshot } in members {
+            let start = match &bounds {
+                None => Start::Newest(Arc::clone(&snapshot)),
+                Some(bounds) => match bounds[place] {
+                    Some(bound) => Start::Below(Arc::clone(&snapshot), bound),
+                    None => continue,
+                },
+            };
+            let wanted = FeedOptions { before: None, limit: Some(limit), ..options.clone() };
+            let scan =
+                Scan::new(wanted, filter.clone(), clock::now()).looking_back().stopping_at(combined.floor());
+            let others = served.iter().filter(|other| *other != snapshot.channel());
+            let scan = match options.dedupe {
+                Dedupe::None => scan,
+                Dedupe::Forwards => scan.without_forwards_of(others.cloned().collect()),
+            };
+            // A digest needs all posts of its day.
+            let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
+            let mut selected = lookback::select(&channels, &name, scan, start, at_gap).await?;
+            if selected.is_at_gap {
+                selected.selection.rest = Rest::Nothing;
+            }
+            if !options.show.is_empty() {
+                channels.set_counts(&name, &mut selected.selection.posts).await;
+            }
+            let Selected { selection, expires: own_expires, is_incomplete: is_own_incomplete, .. } = selected;
+            expires = expires.into_iter().chain(own_expires).min();
+            is_incomplete |= is_own_incomplete;
+            let own = FeedContext {
+                url: base_url.with_path(&canonical::path(&name, Some(format))),
+                options: FeedOptions { before: None, ..options.clone() }
+                    .of_channel(&name)
+                    .unwrap_or_default(),
+                media: context.media.clone(),
+                ..FeedContext::default()
+            };
+            let (canonical_name, n_bytes) = (snapshot.channel().clone(), snapshot.json_len());
+            let add = move || {
+                let own = feed::build(&selection, &own);
+                combined.add(place, &canonical_name, &selection, own);
+                Ok(combined)
+            };
+            combined = cpu_pool::try_run(n_bytes, add).await?;
+        }
+        let next_url = match combined.end() {
+            Some((place, last)) => {
+                let at = channels.published(&names[place], last.id).await.ok().flatten().unwrap_or(last.at);
+                let older = older(&channels, &names, place, last.id, at, &options).await;
+                let has_older = older.is_ok_and(|bounds| bounds.iter().any(Option::is_some));
+                let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
+                has_older.then(|| context.url_with(&FeedOptions { before: Some(cursor), ..options }))
+            }
+            None => None,
+        };
+        let feed = combined.finish(next_url);
+        Ok(LoadedFeed { feed, channel: None, n_looked_at: 0, changed: None, expires, is_incomplete })
+    }
+}
