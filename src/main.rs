@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use telewire::cli;
 use telewire::config::{self, Cli, Command, LogArgs, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
@@ -51,12 +53,12 @@ fn print_error(err: &dyn std::fmt::Display) {
 }
 
 fn start_logging(args: &LogArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|err| format!("--log {:?}: {err}", args.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = args.log.parse::<Targets>().map_err(|err| format!("--log {:?}: {err}", args.log))?;
+    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(io::stderr);
     let is_terminal = io::stderr().is_terminal();
     match args.log_format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json }) {
-        LogFormat::Text => subscriber.with_ansi(is_terminal).init(),
-        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text => subscriber.with_ansi(is_terminal).finish().with(filter).init(),
+        LogFormat::Json => subscriber.json().finish().with(filter).init(),
     }
     Ok(())
 }

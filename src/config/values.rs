@@ -11,8 +11,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use ipnet::IpNet;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use super::ConfigError;
@@ -28,19 +27,19 @@ pub(super) fn proxy(text: &str) -> Result<Url, String> {
     url.ok_or_else(|| "must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned())
 }
 
-/// Validates a log filter. `EnvFilter` takes a misspelled level for a target name, which silences everything else.
+/// Validates a log filter. `Targets` takes a misspelled level for a target name, which silences everything else.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     let is_level =
         |part: &str| part.parse::<LevelFilter>().is_ok() && !part.bytes().all(|byte| byte.is_ascii_digit());
     for part in text.split(',').map(str::trim) {
-        if !part.contains(['=', '[']) && !is_level(part) {
+        if !part.contains('=') && !is_level(part) {
             return Err(format!(
                 "{part:?} is not a level: must be error, warn, info, debug, trace or off, or a filter with a target, \
                  such as telewire=debug"
             ));
         }
     }
-    let filter = EnvFilter::try_new(text);
+    let filter = text.parse::<Targets>();
     filter.map(|_| text.to_owned()).map_err(|err| err.to_string())
 }
 
