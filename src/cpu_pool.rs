@@ -1,4 +1,7 @@
 //! CPU-bound jobs (parsing, rendering, compressing), kept off the threads that answer requests.
+//!
+//! A job allocates and frees much memory. What is kept of its result should be copied by another thread: between a job's own
+//! allocations, small blocks that stay would keep the allocator from using the freed memory well.
 
 use std::io;
 use std::num::NonZero;

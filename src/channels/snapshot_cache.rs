@@ -62,7 +62,7 @@ impl SnapshotCache {
     pub(super) fn insert(
         &self,
         name: ChannelName,
-        snapshot: CompressedSnapshot,
+        snapshot: &CompressedSnapshot,
         age: Duration,
         fresh_for: Duration,
     ) -> Arc<CompressedSnapshot> {
@@ -70,8 +70,9 @@ impl SnapshotCache {
         let (fetched, fresh_for) = Instant::now()
             .checked_sub(age)
             .map_or((Instant::now(), Duration::ZERO), |then| (then, fresh_for));
-        let same = self.0.get(&name).filter(|entry| *entry.snapshot == snapshot);
-        let snapshot = same.map_or_else(|| Arc::new(snapshot), |entry| entry.snapshot);
+        let same = self.0.get(&name).filter(|entry| *entry.snapshot == *snapshot);
+        // A copy by this thread: see `cpu_pool`.
+        let snapshot = same.map_or_else(|| Arc::new(snapshot.clone()), |entry| entry.snapshot);
         self.0.insert(name, CacheEntry { snapshot: Arc::clone(&snapshot), fetched, fresh_for });
         snapshot
     }
@@ -83,7 +84,7 @@ impl SnapshotCache {
 }
 
 /// A compressed snapshot: a third to a quarter of its size, which decides how many channels fit into memory.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompressedSnapshot {
     bytes: Box<[u8]>,
     changed: Option<Timestamp>,

@@ -135,7 +135,8 @@ impl FeedCache {
                 Err(err) => Err(err),
             };
             let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
-            let feed = Arc::new(feed);
+            // A copy by this thread: see `cpu_pool`.
+            let feed = Arc::new(RenderedFeed { body: Bytes::copy_from_slice(&feed.body), ..feed });
             if is_cached {
                 cache.insert(path, &feed);
             }
