@@ -8,7 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
@@ -175,23 +176,36 @@ pub(crate) fn background_queues(prefetch: usize, new_channels: usize) {
     gauge!("telewire_new_channels_waiting").set(to_f64(new_channels));
 }
 
+/// Names an upstream in metrics, and the proxy through which it is asked, if any.
+pub(crate) struct UpstreamLabels {
+    pub(crate) host: String,
+    pub(crate) proxy: Option<String>,
+}
+
+impl UpstreamLabels {
+    fn with(&self, outcome: Option<&'static str>) -> Vec<Label> {
+        let proxy = self.proxy.as_ref().map(|proxy| Label::new("proxy", proxy.clone()));
+        let outcome = outcome.map(|outcome| Label::new("outcome", outcome));
+        [Label::new("host", self.host.clone())].into_iter().chain(proxy).chain(outcome).collect()
+    }
+}
+
 /// Counts a request to an upstream by its outcome.
-pub(crate) fn upstream_request(host: String, outcome: &'static str) {
-    counter!("telewire_upstream_requests_total", "host" => host, "outcome" => outcome).increment(1);
+pub(crate) fn upstream_request(upstream: &UpstreamLabels, outcome: &'static str) {
+    counter!("telewire_upstream_requests_total", upstream.with(Some(outcome))).increment(1);
 }
 
 /// Registers the counters of an upstream at zero.
-pub(crate) fn register_upstream(host: &str, outcomes: &[&'static str]) {
+pub(crate) fn register_upstream(upstream: &UpstreamLabels, outcomes: &[&'static str]) {
     for outcome in outcomes {
-        counter!("telewire_upstream_requests_total", "host" => host.to_owned(), "outcome" => *outcome)
-            .increment(0);
+        counter!("telewire_upstream_requests_total", upstream.with(Some(outcome))).increment(0);
     }
 }
 
 /// Sets the gauges of an upstream.
-pub(crate) fn upstream_state(host: String, queue_length: usize, circuit_open: bool) {
-    gauge!("telewire_upstream_queue_length", "host" => host.clone()).set(to_f64(queue_length));
-    gauge!("telewire_upstream_circuit_open", "host" => host).set(f64::from(u8::from(circuit_open)));
+pub(crate) fn upstream_state(upstream: &UpstreamLabels, queue_length: usize, circuit_open: bool) {
+    gauge!("telewire_upstream_queue_length", upstream.with(None)).set(to_f64(queue_length));
+    gauge!("telewire_upstream_circuit_open", upstream.with(None)).set(f64::from(u8::from(circuit_open)));
 }
 
 /// Sets whether the archive can be used.

@@ -42,7 +42,7 @@ enum Job {
 /// Runs the refreshes that no request waits for, until the channels are dropped.
 pub(super) async fn run(channels: Weak<Channels>) {
     // The others are for requests that somebody waits for.
-    let n_at_once = channels.upgrade().map_or(1, |channels| channels.client.limits().in_flight.get() - 1);
+    let n_at_once = channels.upgrade().map_or(1, |channels| channels.client.capacity().in_flight.get() - 1);
     let permits = Arc::new(Semaphore::new(n_at_once.max(1) as usize));
     let mut saved: Option<Instant> = None;
     loop {
@@ -117,7 +117,7 @@ impl Channels {
         let now = clock::now();
         let margin = SignedDuration::try_from(MARGIN.min(self.lead() / 4)).unwrap_or(SignedDuration::MAX);
         let due = self.due_visits(now);
-        let has_to_begin = has_to_begin(&due, now, margin, self.client.limits().rate.get());
+        let has_to_begin = has_to_begin(&due, now, margin, self.client.capacity().rate.get());
         due.into_iter().next().filter(|_| has_to_begin)
     }
 

@@ -239,7 +239,7 @@ impl Channels {
     fn too_busy(&self) -> Failure {
         let queue_time = self.client.queue_time(Priority::New).unwrap_or_default();
         let backlog = u32::try_from(self.backlog().len()).unwrap_or(u32::MAX);
-        let backlog_time = Duration::from_secs(backlog.into()) / self.client.limits().rate.get();
+        let backlog_time = Duration::from_secs(backlog.into()) / self.client.capacity().rate.get();
         Failure::queued(RefreshError::Upstream(self.client.busy()), queue_time + backlog_time)
     }
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::values::{
     database, duration, home_text, language, listen, log_filter, media_mode, name_server, network, number,
-    proxy, robots, size,
+    robots, size,
 };
 use super::{Config, ConfigError, Storage};
 use crate::archive::Retention;
@@ -22,7 +22,7 @@ use crate::language::Language;
 use crate::media::MediaMode;
 use crate::media::hosts::MediaHosts;
 use crate::media::signed_url::MediaKeys;
-use crate::net::http_client::{HttpClientConfig, UserAgent};
+use crate::net::http_client::{HttpClientConfig, Proxy, UserAgent};
 use crate::telegram::client::ClientOptions;
 use crate::telegram::upstream::{RateLimits, UpstreamUrl};
 use crate::telegram::url::{MEDIA_HOSTS, UPSTREAMS};
@@ -99,9 +99,10 @@ pub struct UpstreamArgs {
     #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
         value_parser = UpstreamUrl::parse)]
     pub upstream: Vec<UpstreamUrl>,
-    /// Proxy for all requests to Telegram: http, https, socks5, or socks5h to resolve names on the proxy
-    #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL", value_parser = proxy, hide_env_values = true)]
-    pub proxy: Option<Url>,
+    /// Proxies for all requests to Telegram: http, https, socks5, or socks5h to resolve names on the proxy. With several, each
+    /// has its own --rate, --burst and --in-flight, and the others take over when one fails
+    #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL,…", value_delimiter = ',', hide_env_values = true)]
+    pub proxy: Vec<Proxy>,
     /// Name servers, such as 9.9.9.9 or 127.0.0.1:5353; the system's if not set
     #[arg(long, env = "TELEWIRE_DNS", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = name_server)]
     pub dns: Vec<SocketAddr>,
@@ -116,7 +117,7 @@ impl UpstreamArgs {
     pub fn client_options(&self, limits: RateLimits) -> ClientOptions {
         let http = HttpClientConfig {
             user_agent: self.user_agent.clone(),
-            proxy: self.proxy.clone(),
+            proxies: self.proxy.clone(),
             dns: self.dns.clone(),
         };
         ClientOptions { upstreams: self.upstream.clone(), limits, http }
@@ -126,13 +127,13 @@ impl UpstreamArgs {
 /// How often Telegram is asked.
 #[derive(Clone, Debug, Args)]
 pub struct RefreshArgs {
-    /// Sustained requests per second to each upstream
+    /// Sustained requests per second to each upstream, from each proxy
     #[arg(long, env = "TELEWIRE_RATE", default_value = "1", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub rate: NonZeroU32,
-    /// Requests that may be sent to an upstream at once after a pause
+    /// Requests that may be sent to an upstream at once after a pause, from each proxy
     #[arg(long, env = "TELEWIRE_BURST", default_value = "40", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub burst: NonZeroU32,
-    /// Concurrent requests to an upstream
+    /// Concurrent requests to an upstream, from each proxy
     #[arg(long, env = "TELEWIRE_IN_FLIGHT", default_value = "4", value_name = "N", value_parser = number::<NonZeroU32>)]
     pub in_flight: NonZeroU32,
     /// Age at which a channel is refreshed when a reader asks for it
@@ -302,8 +303,9 @@ pub enum LogFormat {
 
 /// Returns the rate for pages of channels that are not cached: a fifth of the requests to Telegram, of which an unknown name
 /// takes two.
-fn page_rate(rate: NonZeroU32) -> Quota {
-    let period = Duration::from_secs(10) / rate.get();
+fn page_rate(rate: NonZeroU32, n_proxies: usize) -> Quota {
+    let n_identities = u32::try_from(n_proxies.max(1)).unwrap_or(u32::MAX);
+    let period = Duration::from_secs(10) / rate.get().saturating_mul(n_identities);
     Quota::with_period(period).unwrap_or(Quota::per_second(rate)).allow_burst(PAGE_BURST)
 }
 
@@ -350,7 +352,7 @@ impl TryFrom<ServeArgs> for Config {
             media_url: args.media.media_url.clone(),
             media_hosts: args.media.hosts.media_hosts.clone(),
             language: args.lang,
-            page_rate: page_rate(rate),
+            page_rate: page_rate(rate, args.upstream.proxy.len()),
             robots: args.pages.robots,
             home_text: args.pages.home_text.as_deref().map(home_text).transpose()?,
             has_metrics_listener: args.metrics_listen.is_some(),

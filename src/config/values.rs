@@ -20,13 +20,6 @@ use crate::language::Language;
 use crate::media::MediaMode;
 use crate::web::{HomeText, Robots};
 
-pub(super) fn proxy(text: &str) -> Result<Url, String> {
-    let is_proxy =
-        |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
-    let url = Url::parse(text).ok().filter(is_proxy);
-    url.ok_or_else(|| "must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned())
-}
-
 /// Validates a log filter. `Targets` takes a misspelled level for a target name, which silences everything else.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     let is_level =

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,8 +19,8 @@ use super::hosts::MediaHosts;
 use super::range::{Part, Range};
 use super::sniff;
 use crate::metrics;
-use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
-use crate::resilience::breaker::{Breaker, Policy};
+use crate::net::http_client::{HttpClientConfig, HttpClientError, Identity, root_cause};
+use crate::resilience::breaker::{Breaker, OpenReason, Policy};
 
 /// Timeout for a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,7 +37,8 @@ const MIN_BYTES_PER_SECOND: u64 = 1024;
 /// How long a server may take in total before the minimum rate applies.
 const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
 
-/// A host that refuses requests is paused. Other failures are not counted, because they may concern a single file.
+/// A host that refuses requests is paused for the proxy that asked, and one that a proxy cannot reach while there are other
+/// proxies. Other failures are not counted, because they may concern a single file.
 const BREAKER_POLICY: Policy = Policy {
     max_failures: u32::MAX,
     pause: Duration::from_secs(5),
@@ -50,6 +52,9 @@ const BREAKER_POLICY: Policy = Policy {
 
 /// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
+
+/// The proxies that are tried for a file.
+const MAX_TRIES: usize = 3;
 
 /// The range that is requested to detect a file's type.
 const SNIFF_RANGE: Range = Range::From(0, Some(511));
@@ -81,11 +86,14 @@ pub struct MediaResponse {
 
 /// Fetches media files from allowed hosts.
 pub struct MediaClient {
-    http: reqwest::Client,
+    identities: Vec<Identity>,
+    /// Counts files, which the identities send in turn.
+    turn: AtomicUsize,
     hosts: MediaHosts,
     max_size: u64,
     infos: Cache<String, MediaInfo>,
-    breakers: Cache<String, Breaker>,
+    /// By the identity's index and the host.
+    breakers: Cache<(usize, String), Breaker>,
 }
 
 impl MediaClient {
@@ -95,15 +103,13 @@ impl MediaClient {
     ///
     /// Fails if TLS or DNS cannot be set up.
     pub fn new(config: &HttpClientConfig, hosts: MediaHosts, max_size: u64) -> Result<Self, HttpClientError> {
-        let http = config
-            .client(hosts.loopback_names())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .no_gzip();
+        let identities = config.identities(&hosts.loopback_names(), |http| {
+            http.connect_timeout(CONNECT_TIMEOUT).pool_max_idle_per_host(MAX_IDLE_CONNECTIONS).no_gzip()
+        })?;
         let infos = Cache::builder().max_capacity(MAX_ENTRIES).build();
         let breakers =
             Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(BREAKER_POLICY.max_requested).build();
-        Ok(Self { http: http.build()?, hosts, max_size, infos, breakers })
+        Ok(Self { identities, turn: AtomicUsize::new(0), hosts, max_size, infos, breakers })
     }
 
     /// Returns the type and size of a file without downloading it.
@@ -201,14 +207,23 @@ impl MediaClient {
     async fn send(&self, mut url: String, range: Option<Range>) -> Result<Response, MediaError> {
         for _ in 0..=MAX_REDIRECTS {
             let allowed = self.hosts.allow(&url).ok_or(MediaError::HostNotAllowed)?;
-            let host = Url::parse(&allowed)
-                .ok()
-                .and_then(|url| url.host_str().map(str::to_owned))
-                .unwrap_or_default();
-            if self.breakers.get(&host).is_some_and(|breaker| breaker.open_for(Instant::now()).is_some()) {
-                return Err(MediaError::Refused(StatusCode::TOO_MANY_REQUESTS.as_u16()));
+            let response = self.send_from_any(&allowed, range).await?;
+            if !response.status().is_redirection() {
+                return check_response(response);
             }
-            let mut request = self.http.get(allowed).header(ACCEPT_ENCODING, "identity");
+            let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+            let target = location.and_then(|to| response.url().join(to).ok());
+            url = target.ok_or_else(|| MediaError::Broken("redirect without a target".to_owned()))?.into();
+        }
+        Err(MediaError::Broken("too many redirects".to_owned()))
+    }
+
+    /// Sends a request from one identity, and from others if that cannot reach the host or is refused.
+    async fn send_from_any(&self, url: &str, range: Option<Range>) -> Result<Response, MediaError> {
+        let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let mut failure = MediaError::Refused(StatusCode::TOO_MANY_REQUESTS.as_u16());
+        for index in self.identities_for(&host).into_iter().take(MAX_TRIES) {
+            let mut request = self.identities[index].http.get(url).header(ACCEPT_ENCODING, "identity");
             if let Some(range) = range {
                 request = request.header(RANGE, range.to_string());
             }
@@ -218,45 +233,75 @@ impl MediaClient {
             if let (Err(_), Some(retry)) = (&sent, retry) {
                 sent = send_once(retry).await;
             }
-            let response = sent?;
-            if !response.status().is_redirection() {
-                return self.check_response(&host, response);
-            }
-            let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-            let target = location.and_then(|to| response.url().join(to).ok());
-            url = target.ok_or_else(|| MediaError::Broken("redirect without a target".to_owned()))?.into();
+            failure = match sent {
+                Ok(response) if is_refusal(response.status()) => {
+                    let retry_after = response.headers().get(RETRY_AFTER);
+                    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+                    let retry_after = retry_after.map(Duration::from_secs);
+                    self.update_breaker(index, &host, |breaker| {
+                        breaker.refused(Instant::now(), retry_after, 0.5)
+                    });
+                    MediaError::Refused(response.status().as_u16())
+                }
+                Ok(response) => return Ok(response),
+                Err(err) => {
+                    let proxy = self.identities[index].proxy.as_deref();
+                    tracing::debug!(host, proxy, error = ?err, "request for a media file failed");
+                    if self.identities.len() > 1 {
+                        self.update_breaker(index, &host, |breaker| {
+                            breaker.failed(Instant::now(), false, 0.5);
+                        });
+                    }
+                    err
+                }
+            };
         }
-        Err(MediaError::Broken("too many redirects".to_owned()))
+        Err(failure)
     }
 
-    /// Rejects responses that do not contain the file, and pauses a host that refuses requests.
-    fn check_response(&self, host: &str, response: Response) -> Result<Response, MediaError> {
-        let status = response.status();
-        match status {
-            StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
-                if !is_unencoded(&response) {
-                    Err(MediaError::Broken("the file is compressed".to_owned()))
-                } else if !has_detectable_end(&response) {
-                    Err(MediaError::Broken("neither Content-Length nor chunked encoding".to_owned()))
-                } else {
-                    Ok(response)
-                }
+    /// Returns the identities that may ask a host, in turn. Those that could not reach it recently come last.
+    fn identities_for(&self, host: &str) -> Vec<usize> {
+        let (n, turn) = (self.identities.len(), self.turn.fetch_add(1, Ordering::Relaxed));
+        let now = Instant::now();
+        let pause = |index| Some(self.breakers.get(&(index, host.to_owned()))?.open_for(now)?.0);
+        let in_turn = (0..n).map(|offset| turn.wrapping_add(offset) % n).map(|index| (pause(index), index));
+        let mut usable: Vec<_> = in_turn.filter(|(pause, _)| *pause != Some(OpenReason::Refused)).collect();
+        usable.sort_by_key(|(pause, _)| pause.is_some());
+        usable.into_iter().map(|(_, index)| index).collect()
+    }
+
+    fn update_breaker(&self, index: usize, host: &str, update: impl FnOnce(&mut Breaker)) {
+        let key = (index, host.to_owned());
+        let mut breaker = self.breakers.get(&key).unwrap_or_else(|| Breaker::new(BREAKER_POLICY));
+        update(&mut breaker);
+        self.breakers.insert(key, breaker);
+    }
+}
+
+/// Returns whether the server refuses requests of this address for now.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Rejects responses that do not contain the file.
+fn check_response(response: Response) -> Result<Response, MediaError> {
+    let status = response.status();
+    match status {
+        StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+            if !is_unencoded(&response) {
+                Err(MediaError::Broken("the file is compressed".to_owned()))
+            } else if !has_detectable_end(&response) {
+                Err(MediaError::Broken("neither Content-Length nor chunked encoding".to_owned()))
+            } else {
+                Ok(response)
             }
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                Err(MediaError::Expired(status.as_u16()))
-            }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let retry_after = response.headers().get(RETRY_AFTER);
-                let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-                let mut breaker = self.breakers.get(host).unwrap_or_else(|| Breaker::new(BREAKER_POLICY));
-                breaker.refused(Instant::now(), retry_after.map(Duration::from_secs), 0.5);
-                self.breakers.insert(host.to_owned(), breaker);
-                Err(MediaError::Refused(status.as_u16()))
-            }
-            status if status.is_server_error() => Err(MediaError::Refused(status.as_u16())),
-            _ => Err(MediaError::Broken(format!("unexpected status {status}"))),
         }
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Err(MediaError::Expired(status.as_u16()))
+        }
+        status if status.is_server_error() => Err(MediaError::Refused(status.as_u16())),
+        _ => Err(MediaError::Broken(format!("unexpected status {status}"))),
     }
 }
 

@@ -1,5 +1,6 @@
-//! The HTTP client behind every outgoing request: its proxy, DNS and user agent, without redirects.
+//! The HTTP clients behind every outgoing request: their proxies, DNS and user agent, without redirects.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -34,15 +35,52 @@ impl FromStr for UserAgent {
     }
 }
 
+/// The URL of a proxy: `http`, `https`, `socks5` or `socks5h`. It may contain a password, so it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy(Url);
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_proxy =
+            |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
+        let url = Url::parse(text).ok().filter(is_proxy).map(Self);
+        url.ok_or_else(|| "must look like socks5://127.0.0.1:9050 or http://proxy.example:3128".to_owned())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proxy").field(&self.address()).finish()
+    }
+}
+
+impl Proxy {
+    /// Returns the host and port, without the user name and password.
+    fn address(&self) -> String {
+        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}{port}", self.0.host_str().unwrap_or_default())
+    }
+}
+
 /// How outgoing connections are made.
 #[derive(Clone, Debug)]
 pub struct HttpClientConfig {
     /// The `User-Agent` header.
     pub user_agent: UserAgent,
-    /// A proxy for all connections: `http`, `https`, `socks5` or `socks5h`.
-    pub proxy: Option<Url>,
+    /// The proxies, each of which is an [`Identity`]; direct connections if empty.
+    pub proxies: Vec<Proxy>,
     /// Name servers; the system's resolver if empty.
     pub dns: Vec<SocketAddr>,
+}
+
+/// An address that servers see requests come from: a proxy's, or this machine's.
+pub(crate) struct Identity {
+    /// The proxy's host and port, and a number if others have the same (`#2`); `None` for this machine.
+    pub(crate) proxy: Option<String>,
+    /// Connects from this address.
+    pub(crate) http: reqwest::Client,
 }
 
 /// Why no HTTP client can be built.
@@ -60,27 +98,45 @@ pub enum HttpClientError {
 }
 
 impl HttpClientConfig {
-    /// Builds an HTTP client that connects only to host names with public addresses and to `trusted` hosts, follows no
-    /// redirects and ignores proxy environment variables. Callers must set timeouts.
+    /// Builds the identities, of which there is at least one. Their HTTP clients connect only to host names with public
+    /// addresses and to `trusted` hosts, follow no redirects and ignore proxy environment variables. `limit` must set
+    /// timeouts.
     ///
     /// A URL with an IP address is not checked here, but where it is configured; with a proxy, the proxy may resolve names.
     ///
     /// # Errors
     ///
     /// See [`HttpClientError`].
-    pub(crate) fn client(&self, mut trusted: Vec<String>) -> Result<reqwest::ClientBuilder, HttpClientError> {
-        trusted.extend(self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)));
+    pub(crate) fn identities(
+        &self,
+        trusted: &[String],
+        limit: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Vec<Identity>, HttpClientError> {
+        if self.proxies.is_empty() {
+            let http = limit(self.client(trusted.to_owned())?).build()?;
+            return Ok(vec![Identity { proxy: None, http }]);
+        }
+        let addresses: Vec<String> = self.proxies.iter().map(Proxy::address).collect();
+        let identity = |(n, Proxy(url)): (usize, &Proxy)| {
+            let trusted = trusted.iter().cloned().chain(url.host_str().map(str::to_owned)).collect();
+            let client = self.client(trusted)?.proxy(reqwest::Proxy::all(url.clone())?);
+            let proxy = match addresses[..n].iter().filter(|earlier| **earlier == addresses[n]).count() {
+                0 => addresses[n].clone(),
+                n_earlier => format!("{}#{}", addresses[n], n_earlier + 1),
+            };
+            Ok(Identity { proxy: Some(proxy), http: limit(client).build()? })
+        };
+        self.proxies.iter().enumerate().map(identity).collect()
+    }
+
+    fn client(&self, trusted: Vec<String>) -> Result<reqwest::ClientBuilder, HttpClientError> {
         let dns_client = (!self.dns.is_empty()).then(|| dns_client(&self.dns)).transpose()?;
-        let client = reqwest::Client::builder()
+        Ok(reqwest::Client::builder()
             .tls_backend_preconfigured(tls_config()?)
             .user_agent(&self.user_agent.0)
             .redirect(Policy::none())
             .dns_resolver(Arc::new(PublicOnlyResolver { trusted, dns_client }))
-            .no_proxy();
-        Ok(match &self.proxy {
-            Some(proxy) => client.proxy(reqwest::Proxy::all(proxy.clone())?),
-            None => client,
-        })
+            .no_proxy())
     }
 }
 
@@ -109,4 +165,27 @@ pub(crate) fn root_cause(err: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_named_without_credentials() {
+        let urls = [
+            "socks5h://user:secret@gate.example:9050",
+            "http://other:secret@gate.example:9050",
+            "https://[::1]",
+        ];
+        let config = HttpClientConfig {
+            user_agent: UserAgent::DEFAULT.parse().unwrap(),
+            proxies: urls.map(|url| url.parse().unwrap()).into(),
+            dns: Vec::new(),
+        };
+        let identities = config.identities(&[], |client| client).unwrap();
+        let names: Vec<_> = identities.iter().filter_map(|identity| identity.proxy.as_deref()).collect();
+        assert_eq!(names, ["gate.example:9050", "gate.example:9050#2", "[::1]"]);
+        assert!(!format!("{config:?}").contains("secret"));
+    }
 }

@@ -12,11 +12,11 @@ use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind, excerpt};
+use super::routes::Routes;
 use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
-use crate::resilience::breaker::OpenReason;
 
 /// Time to connect, with DNS and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,6 +26,10 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for one channel over all upstreams, without the time in their queues: feed readers give up after 15 seconds.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// Time for the beginning of an answer while there is another upstream to ask, at least: less would count as a failure of
+/// one that is only slow.
+const MIN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
 const MAX_PAGE_BYTES: usize = 4 << 20;
@@ -44,7 +48,7 @@ const MAX_REDIRECTS: usize = 2;
 pub struct ClientOptions {
     /// The upstreams, in order of preference.
     pub upstreams: Vec<UpstreamUrl>,
-    /// The limits of each upstream.
+    /// The limits of each upstream, from each proxy.
     pub limits: RateLimits,
     /// How connections are made.
     pub http: HttpClientConfig,
@@ -55,8 +59,8 @@ pub struct FetchedHtml<'a> {
     /// The page.
     pub html: String,
     upstream: &'a Upstream,
-    /// The upstreams that were not asked.
-    others: &'a [Upstream],
+    /// The upstreams that were asked, this one last.
+    tried: Vec<&'a Upstream>,
     /// The rest of [`TOTAL_TIMEOUT`].
     time_left: Duration,
 }
@@ -73,9 +77,7 @@ impl FetchedHtml<'_> {
 
 /// Fetches pages from Telegram.
 pub struct Client {
-    http: reqwest::Client,
-    limits: RateLimits,
-    upstreams: Vec<Upstream>,
+    routes: Routes,
     /// Answers requests in place of the upstreams.
     #[cfg(test)]
     fake: Option<FakePages>,
@@ -95,7 +97,7 @@ impl Client {
     pub(crate) fn with_pages(limits: RateLimits, pages: FakePages) -> Self {
         let http = HttpClientConfig {
             user_agent: crate::net::http_client::UserAgent::DEFAULT.parse().unwrap(),
-            proxy: None,
+            proxies: Vec::new(),
             dns: Vec::new(),
         };
         let upstreams = vec![UpstreamUrl::parse(url::UPSTREAMS.split(',').next().unwrap()).unwrap()];
@@ -111,16 +113,13 @@ impl Client {
     ///
     /// If TLS or DNS cannot be set up, for example on a machine without root certificates.
     pub fn new(options: ClientOptions) -> Result<Self, HttpClientError> {
-        let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
-        let trusted = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
-        let http = options.http.client(trusted)?;
-        let http = http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT);
-        let limits = options.limits;
-        let upstreams = options.upstreams.into_iter().map(|url| Upstream::new(url, limits)).collect();
+        let trusted: Vec<_> = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
+        let identities = options.http.identities(&trusted, |http| {
+            let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
+            http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT)
+        })?;
         Ok(Self {
-            http: http.build()?,
-            limits,
-            upstreams,
+            routes: Routes::new(identities, &options.upstreams, options.limits),
             #[cfg(test)]
             fake: None,
         })
@@ -129,57 +128,46 @@ impl Client {
     /// Returns how long a request would wait in the queue; `None` if the circuit breakers would stop it.
     #[must_use]
     pub fn queue_time(&self, priority: Priority) -> Option<Duration> {
-        Some(self.available()?.queue_time(priority))
+        Some(self.routes.choose(&[], priority)?.queue_time(priority))
     }
 
     /// Waits until no circuit breaker stops a request, and then up to [`MAX_YIELD`] until no other request waits and one
     /// could be sent at once. For work that nobody waits for.
     pub async fn until_idle(&self) {
         loop {
-            if let Some(upstream) = self.available() {
+            if let Some(upstream) = self.routes.choose(&[], Priority::Low) {
                 drop(tokio::time::timeout(MAX_YIELD, upstream.until_idle()).await);
             }
             // The breaker may have opened in the meantime.
-            if self.available().is_some() {
+            if self.routes.choose(&[], Priority::Low).is_some() {
                 return;
             }
             tokio::time::sleep(BREAKER_POLL_INTERVAL).await;
         }
     }
 
-    /// Returns the upstream that a request would be sent to. After one that refuses requests no other is asked.
-    fn available(&self) -> Option<&Upstream> {
-        let mut states = self.upstreams.iter().map(|upstream| (upstream, upstream.open_for()));
-        let (upstream, open) = states.find(|(_, open)| !matches!(open, Some((OpenReason::Failing, _))))?;
-        open.is_none().then_some(upstream)
-    }
-
-    /// Returns the limits of each upstream.
+    /// Returns the limits of all proxies together that can be used now.
     #[must_use]
-    pub fn limits(&self) -> RateLimits {
-        self.limits
+    pub fn capacity(&self) -> RateLimits {
+        self.routes.capacity()
     }
 
     /// Returns the error of a request that waits too long in the queue.
-    ///
-    /// # Panics
-    ///
-    /// Never: a client has at least one upstream.
     #[must_use]
     pub fn busy(&self) -> UpstreamError {
-        self.upstreams[0].error(UpstreamErrorKind::Busy)
+        self.routes.busy()
     }
 
     /// Updates the gauges of the upstreams.
     pub fn report_metrics(&self) {
-        self.upstreams.iter().for_each(Upstream::report_metrics);
+        self.routes.report_metrics();
     }
 
     /// Fetches a page of a channel, or whatever page Telegram shows in its place.
     ///
     /// If an upstream cannot be reached, fails, or answers with something that Telegram does not (a block page's status or
-    /// a redirect to another site), the next one is asked; if it refuses, no other is asked, since all of them belong to
-    /// Telegram.
+    /// a redirect to another site), the next one is asked; if it refuses, only other proxies may ask, since all upstreams
+    /// belong to Telegram.
     ///
     /// # Errors
     ///
@@ -190,11 +178,11 @@ impl Client {
         request: PageRequest,
         priority: Priority,
     ) -> Result<FetchedHtml<'_>, FetchError> {
-        self.page_from_any(&self.upstreams, name, request, priority, TOTAL_TIMEOUT).await
+        self.page_from_any(Vec::new(), name, request, priority, TOTAL_TIMEOUT).await
     }
 
-    /// Fetches a page from the upstreams after the one whose answer is not a Telegram page, because something between it
-    /// and this machine may have answered in its place. `None` if there are no others.
+    /// Fetches a page from another upstream or through another proxy than the one whose answer is not a Telegram page,
+    /// because something on the way may have answered in its place. `None` if there are no others.
     ///
     /// # Errors
     ///
@@ -206,15 +194,13 @@ impl Client {
         request: PageRequest,
         priority: Priority,
     ) -> Option<Result<FetchedHtml<'a>, FetchError>> {
-        if wrong.others.is_empty() {
-            return None;
-        }
-        Some(self.page_from_any(wrong.others, name, request, priority, wrong.time_left).await)
+        self.routes.choose(&wrong.tried, priority)?;
+        Some(self.page_from_any(wrong.tried.clone(), name, request, priority, wrong.time_left).await)
     }
 
     async fn page_from_any<'a>(
         &'a self,
-        upstreams: &'a [Upstream],
+        mut tried: Vec<&'a Upstream>,
         name: &ChannelName,
         request: PageRequest,
         priority: Priority,
@@ -222,12 +208,13 @@ impl Client {
     ) -> Result<FetchedHtml<'a>, FetchError> {
         let mut last: Option<FetchError> = None;
         let mut failed_before: Vec<String> = Vec::new();
-        for (n_before, upstream) in upstreams.iter().enumerate() {
-            if time_left.is_zero() {
-                break;
-            }
+        while !time_left.is_zero()
+            && let Some(upstream) = self.routes.choose(&tried, priority)
+        {
+            tried.push(upstream);
             // While there is another upstream to ask, the answer has to begin within half of the remaining time.
-            let head_timeout = if n_before + 1 < upstreams.len() { time_left / 2 } else { time_left };
+            let is_last = self.routes.choose(&tried, priority).is_none();
+            let head_timeout = if is_last { time_left } else { MIN_HEAD_TIMEOUT.max(time_left / 2) };
             let answer = match upstream.acquire(priority).await {
                 Ok(_permit) => {
                     let started = Instant::now();
@@ -239,34 +226,34 @@ impl Client {
                 }
                 Err(err) => Err(err.into()),
             };
-            if let Err(err) = &answer {
-                upstream.record_outcome(Err(err));
-            }
-            match answer {
-                Ok(html) => {
-                    return Ok(FetchedHtml { html, upstream, others: &upstreams[n_before + 1..], time_left });
-                }
-                Err(FetchError::Upstream(mut err)) => {
+            let err = match answer {
+                Ok(html) => return Ok(FetchedHtml { html, upstream, tried, time_left }),
+                Err(err) => err,
+            };
+            upstream.record_outcome(Err(&err));
+            let (host, proxy) = (upstream.url.host(), upstream.identity.proxy.as_deref());
+            tracing::debug!(host, proxy, channel = %name, error = %err, "request to an upstream failed");
+            last = Some(match err {
+                FetchError::Upstream(mut err) => {
                     if let UpstreamErrorKind::Refused { retry_after, .. } = &mut err.kind {
-                        *retry_after = upstream.open_for().map(|(_, left)| left);
+                        let pause = self.routes.first_pause().map(|(.., left)| left);
+                        *retry_after = pause.or_else(|| upstream.open_for().map(|(_, left)| left));
                     }
-                    tracing::debug!(host = err.host, channel = %name, error = %err, "request to an upstream failed");
-                    err.failed_before = failed_before.clone().into();
+                    err.failed_before =
+                        failed_before.iter().filter(|before| **before != host).cloned().collect();
                     if !err.kind.is_worth_failover() {
                         return Err(err.into());
                     }
-                    failed_before.push(err.host.clone());
-                    last = Some(err.into());
+                    err.into()
                 }
-                Err(FetchError::Page(err @ PageError::Redirected(_))) => {
-                    tracing::debug!(host = upstream.url.host(), channel = %name, error = %err, "request to an upstream failed");
-                    failed_before.push(upstream.url.host());
-                    last = Some(err.into());
-                }
-                Err(err) => return Err(err),
+                FetchError::Page(PageError::Redirected(_)) => err,
+                FetchError::Page(_) => return Err(err),
+            });
+            if !failed_before.contains(&host) {
+                failed_before.push(host);
             }
         }
-        Err(last.unwrap_or(FetchError::Page(PageError::NotTelegram)))
+        Err(last.unwrap_or_else(|| self.routes.refuse().into()))
     }
 
     /// Fetches a page from one upstream, whose answer must begin within `head_timeout`.
@@ -287,7 +274,7 @@ impl Client {
             if n_redirects > 0 {
                 upstream.acquire_redirect().await;
             }
-            let sent = self.http.get(upstream.url.with_path(&path, query.as_deref())).send();
+            let sent = upstream.identity.http.get(upstream.url.with_path(&path, query.as_deref())).send();
             let response = tokio::time::timeout(head_timeout, sent)
                 .await
                 .map_err(|_| error(UpstreamErrorKind::TimedOut))?

@@ -117,14 +117,14 @@ impl UpstreamErrorKind {
         }
     }
 
-    /// Returns whether another upstream may answer. Upstreams that refuse are not followed by another one, since all
-    /// of them belong to Telegram. Telegram answers with no other statuses, so they come from something on the way, which
-    /// may block only one of the hosts.
+    /// Returns whether another upstream may answer. Telegram answers with no other statuses, so they come from something on
+    /// the way, which may block only one of the hosts. A refusal concerns the address that it was sent to, and opens the
+    /// circuit breaker.
     pub(super) fn is_worth_failover(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Status(_) => true,
-            Self::CircuitOpen { refused, .. } => !refused,
-            Self::Refused { .. } | Self::Busy | Self::TooLarge { .. } => false,
+            Self::CircuitOpen { .. } | Self::Refused { .. } => true,
+            Self::Busy | Self::TooLarge { .. } => false,
         }
     }
 }

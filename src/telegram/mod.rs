@@ -1,6 +1,6 @@
 //! The only code that knows t.me: fetches a channel's pages and parses them.
 //!
-//! [`client`] fetches a page from an [`upstream`]; the parsers are pure. [`page`] finds the channel and the messages,
+//! [`client`] fetches a page from an [`upstream`], which `routes` chooses; the parsers are pure. [`page`] finds the channel and the messages,
 //! `post` parses each message part by part, and `no_posts` classifies pages without messages. [`typed`] parses what people type for a channel.
 
 pub mod client;
@@ -13,6 +13,7 @@ pub mod page;
 mod parser;
 mod post;
 pub mod post_page;
+mod routes;
 mod text;
 pub mod typed;
 pub mod upstream;

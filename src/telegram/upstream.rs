@@ -1,7 +1,7 @@
 //! The servers that preview pages are fetched from: their URLs, rate limits, queues and circuit breakers.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::url::{Host, Url};
@@ -13,7 +13,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{FetchError, UpstreamError, UpstreamErrorKind};
-use crate::metrics;
+use crate::metrics::{self, UpstreamLabels};
+use crate::net::http_client::Identity;
 use crate::net::ssrf;
 use crate::resilience::breaker::{Breaker, OpenReason, Policy};
 
@@ -122,7 +123,7 @@ impl Priority {
     }
 }
 
-/// How many requests an upstream receives.
+/// How many requests an upstream receives from an address.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimits {
     /// Sustained requests per second.
@@ -167,9 +168,10 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One upstream with its limits and its state.
+/// One upstream as it is asked from one address, with its limits and its state.
 pub(super) struct Upstream {
     pub(super) url: UpstreamUrl,
+    pub(super) identity: Arc<Identity>,
     limits: RateLimits,
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, StateInformationMiddleware>,
     /// How many requests the limiter would have admitted at once, and when.
@@ -185,16 +187,13 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(url: UpstreamUrl, limits: RateLimits) -> Self {
-        metrics::register_upstream(
-            &url.host(),
-            &["ok", "unreachable", "timeout", "refused", "status", "broken"],
-        );
+    pub(super) fn new(url: UpstreamUrl, identity: Arc<Identity>, limits: RateLimits) -> Self {
         let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
         // More would wait too long anyway.
         let max_waiting = u64::from(limits.rate.get()) * MAX_WAIT.as_secs();
-        Self {
+        let upstream = Self {
             url,
+            identity,
             limits,
             limiter: RateLimiter::direct_with_clock(quota, TokioClock { start: Instant::now() })
                 .with_middleware(),
@@ -205,7 +204,10 @@ impl Upstream {
             low_priority: Semaphore::new(MAX_LOW_PRIORITY),
             order: tokio::sync::Mutex::default(),
             breaker: Mutex::new(Breaker::new(BREAKER_POLICY)),
-        }
+        };
+        let outcomes = ["ok", "unreachable", "timeout", "refused", "status", "broken"];
+        metrics::register_upstream(&upstream.labels(), &outcomes);
+        upstream
     }
 
     /// Waits until a request may be sent. The request counts as in flight until the permit is dropped.
@@ -287,14 +289,32 @@ impl Upstream {
 
     /// Returns how long a request would wait, judging by the requests in front of it.
     pub(super) fn queue_time(&self, priority: Priority) -> Duration {
+        let n_delayed = (to_f64(self.n_before(priority)) - self.admissible()).max(0.0);
+        Duration::from_secs_f64(n_delayed / f64::from(self.limits.rate.get()))
+    }
+
+    /// Returns the requests in front of a new one and in flight, less those that the limiter would admit at once.
+    pub(super) fn load(&self, priority: Priority) -> f64 {
+        let n_in_flight = self.limits.in_flight.get() as usize - self.in_flight.available_permits();
+        to_f64(self.n_before(priority) + n_in_flight) - self.admissible()
+    }
+
+    /// Returns the number of requests that wait in front of a new one.
+    fn n_before(&self, priority: Priority) -> usize {
         let waiting = *self.waiting.borrow();
-        let n_waiting = match priority {
+        match priority {
             Priority::High => waiting[Priority::High as usize],
             Priority::New | Priority::Low => waiting.iter().sum(),
-        };
-        let n_waiting = f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX));
-        let n_delayed = (n_waiting - self.admissible()).max(0.0);
-        Duration::from_secs_f64(n_delayed / f64::from(self.limits.rate.get()))
+        }
+    }
+
+    /// Returns whether a failure of this upstream may concern the other one too: they share the server or the address.
+    pub(super) fn is_related_to(&self, other: &Self) -> bool {
+        self.url == other.url || Arc::ptr_eq(&self.identity, &other.identity)
+    }
+
+    fn labels(&self) -> UpstreamLabels {
+        UpstreamLabels { host: self.url.host(), proxy: self.identity.proxy.clone() }
     }
 
     /// Returns how many requests the limiter would admit at once.
@@ -306,7 +326,7 @@ impl Upstream {
 
     pub(super) fn report_metrics(&self) {
         let n_waiting = self.waiting.borrow().iter().sum();
-        metrics::upstream_state(self.url.host(), n_waiting, self.open_for().is_some());
+        metrics::upstream_state(&self.labels(), n_waiting, self.open_for().is_some());
     }
 
     /// Records the outcome of a request in the breaker and the metrics.
@@ -317,12 +337,13 @@ impl Upstream {
             Err(FetchError::Upstream(err)) => Some(&err.kind),
             // The upstream answered; the caller handles the redirect.
             Err(FetchError::Page(_)) => {
-                metrics::upstream_request(self.url.host(), "redirected");
+                metrics::upstream_request(&self.labels(), "redirected");
                 return self.breaker().succeeded(now);
             }
         };
-        metrics::upstream_request(self.url.host(), kind.map_or("ok", UpstreamErrorKind::code));
+        metrics::upstream_request(&self.labels(), kind.map_or("ok", UpstreamErrorKind::code));
         let mut breaker = self.breaker();
+        let was_open = breaker.open_for(now).is_some();
         match kind {
             Some(UpstreamErrorKind::Refused { retry_after, .. }) => {
                 breaker.refused(now, *retry_after, jitter);
@@ -339,6 +360,10 @@ impl Upstream {
                 breaker.succeeded(now);
             }
         }
+        if let (false, Some((_, pause)), Err(error)) = (was_open, breaker.open_for(now), outcome) {
+            let (proxy, pause_s) = (self.identity.proxy.as_deref(), pause.as_secs());
+            tracing::warn!(host = self.url.host(), proxy, pause_s, error = %error, "paused an upstream");
+        }
     }
 
     /// Returns an error of this upstream.
@@ -346,13 +371,17 @@ impl Upstream {
         UpstreamError { host: self.url.host(), kind, failed_before: Box::default() }
     }
 
-    fn circuit_open(&self, reason: OpenReason, retry_after: Duration) -> UpstreamError {
+    pub(super) fn circuit_open(&self, reason: OpenReason, retry_after: Duration) -> UpstreamError {
         self.error(UpstreamErrorKind::CircuitOpen { refused: reason == OpenReason::Refused, retry_after })
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         lock(&self.breaker)
     }
+}
+
+fn to_f64(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

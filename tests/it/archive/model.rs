@@ -88,7 +88,7 @@ fn play(kind: &Kind) {
             burst: u32::MAX.try_into().unwrap(),
             ..RateLimits::default()
         },
-        http: HttpClientConfig { user_agent: "test".parse().unwrap(), proxy: None, dns: Vec::new() },
+        http: HttpClientConfig { user_agent: "test".parse().unwrap(), proxies: Vec::new(), dns: Vec::new() },
     };
     let client = Client::new(options).unwrap();
     let open = || async {

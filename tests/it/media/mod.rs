@@ -4,6 +4,7 @@ mod browser;
 mod dns_rebinding;
 mod expiry;
 mod links;
+mod proxies;
 mod ssrf;
 mod streams;
 

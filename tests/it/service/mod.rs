@@ -12,6 +12,7 @@ mod moved;
 mod options;
 mod outages;
 mod pages;
+mod proxies;
 mod restarts;
 mod several_channels;
 mod several_pages;

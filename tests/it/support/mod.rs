@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod fake_channel;
 pub(crate) mod fake_dns;
+pub(crate) mod fake_proxy;
 pub(crate) mod fake_telegram;
 pub(crate) mod golden;
 pub(crate) mod hostile_pages;
