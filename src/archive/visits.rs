@@ -65,15 +65,28 @@ impl Archive {
     pub async fn store_expected_visits(
         &self,
         changes: &[(ChannelName, Vec<ExpectedVisit>)],
-        now: Timestamp,
     ) -> Result<(), ArchiveError> {
         if !changes.is_empty() {
             self.has_room()?;
         }
         for changes in changes.chunks(CHANNELS_PER_TRANSACTION) {
-            self.write(None, async |connection| store(connection, changes, now).await).await?;
+            self.write(None, async |connection| store(connection, changes).await).await?;
         }
         Ok(())
+    }
+
+    /// Deletes the expected visits that nobody has made for 48 hours. It reads all of them, so call it seldom.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn forget_missed_visits(&self, now: Timestamp) -> Result<(), ArchiveError> {
+        let delete = async |connection: &mut AnyConnection| {
+            let delete = sqlx::query("DELETE FROM expected_visit WHERE due < $1");
+            delete.bind((now - MAX_AGE).as_second()).execute(connection).await?;
+            Ok(())
+        };
+        self.write(None, delete).await
     }
 
     /// Deletes all expected visits.
@@ -108,7 +121,6 @@ async fn expected_visits(
 async fn store(
     connection: &mut AnyConnection,
     changes: &[(ChannelName, Vec<ExpectedVisit>)],
-    now: Timestamp,
 ) -> Result<(), ArchiveError> {
     for (name, visits) in changes {
         let name = lowercase(name);
@@ -124,7 +136,5 @@ async fn store(
             insert.execute(&mut *connection).await?;
         }
     }
-    let delete = sqlx::query("DELETE FROM expected_visit WHERE due < $1");
-    delete.bind((now - MAX_AGE).as_second()).execute(connection).await?;
     Ok(())
 }

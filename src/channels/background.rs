@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backlog::NewChannel;
+use super::plan::Plan;
 use super::{Channels, Failure, Visitor};
 use crate::clock;
 use crate::metrics;
@@ -22,11 +23,14 @@ const MAX_LEAD: Duration = Duration::from_mins(5);
 /// How long before the expected visits the refreshes for them are to be over, because readers may come early.
 const MARGIN: Duration = Duration::from_secs(90);
 
-/// How often due visits are looked for.
+/// How often due visits are looked for and their refreshes are planned.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often expected visits are stored.
 const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often all followed channels are searched for readers that no longer come.
+const FORGET_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Attempts to read a new channel. A busy or paused upstream does not count.
 const MAX_ATTEMPTS: u32 = 5;
@@ -44,17 +48,24 @@ pub(super) async fn run(channels: Weak<Channels>) {
     // The others are for requests that somebody waits for.
     let n_at_once = channels.upgrade().map_or(1, |channels| channels.client.capacity().in_flight.get() - 1);
     let permits = Arc::new(Semaphore::new(n_at_once.max(1) as usize));
-    let mut saved: Option<Instant> = None;
+    let (mut saving, mut planning, mut forgetting) =
+        (Due::default(), Due::default(), Due(Some(Instant::now())));
+    let mut plan = Plan::default();
+    if let Some(channels) = channels.upgrade() {
+        channels.restore_visits().await;
+    }
     loop {
         let Some(channels) = channels.upgrade() else { return };
-        if saved.is_none() {
-            channels.restore_visits().await;
-        }
-        if saved.is_none_or(|saved| saved.elapsed() >= SAVE_INTERVAL) {
+        if saving.is_due(SAVE_INTERVAL) {
             channels.save_visits().await;
-            saved = Some(Instant::now());
         }
-        if !channels.has_job() {
+        if channels.config.prefetch && forgetting.is_due(FORGET_INTERVAL) {
+            channels.forget_absent().await;
+        }
+        if planning.is_due(POLL_INTERVAL) {
+            plan = channels.plan_refreshes();
+        }
+        if !channels.backlog().has_waiting() && !plan.has_to_begin(clock::now()) {
             let has_new = channels.has_new.notified();
             drop(timeout(POLL_INTERVAL, has_new).await);
             continue;
@@ -62,7 +73,10 @@ pub(super) async fn run(channels: Weak<Channels>) {
         // The semaphore is never closed.
         let permit = Arc::clone(&permits).acquire_owned().await;
         channels.client.until_idle().await;
-        if let Some(job) = channels.take_job() {
+        if planning.is_due(POLL_INTERVAL) {
+            plan = channels.plan_refreshes();
+        }
+        if let Some(job) = channels.take_job(&mut plan) {
             tokio::spawn(async move {
                 channels.run_job(job, permit.ok()).await;
             });
@@ -70,16 +84,19 @@ pub(super) async fn run(channels: Weak<Channels>) {
     }
 }
 
-/// Returns whether the first of these refreshes has to begin, so that one after the other all are over before their visits.
-fn has_to_begin(
-    dues: &[(Timestamp, ChannelName)],
-    now: Timestamp,
-    margin: SignedDuration,
-    rate: u32,
-) -> bool {
-    let rate = i32::try_from(rate).unwrap_or(i32::MAX);
-    let needed = |n: usize| margin + SignedDuration::from_secs(i64::try_from(n).unwrap_or(i64::MAX)) / rate;
-    dues.iter().zip(1..).any(|((due, _), n)| due.duration_since(now) <= needed(n))
+/// When something was done last.
+#[derive(Default)]
+struct Due(Option<Instant>);
+
+impl Due {
+    /// Returns whether something that is done every `interval` is to be done now.
+    fn is_due(&mut self, interval: Duration) -> bool {
+        let is_due = self.0.is_none_or(|last| last.elapsed() >= interval);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
 }
 
 impl Channels {
@@ -99,12 +116,14 @@ impl Channels {
     /// Returns the followed channels that are to be refreshed within [`MAX_LEAD`], in the order of their visits.
     pub(super) fn due_visits(&self, now: Timestamp) -> Vec<(Timestamp, ChannelName)> {
         let mut due = self.followed().due(now, now + self.lead());
-        due.retain(|(_, name)| {
-            // A refresh has no effect before the channel is stale.
-            let is_fresh = self.snapshots.get(name).is_some_and(|entry| entry.remaining().is_ok());
-            !is_fresh && self.failures.not_due(name).is_none()
-        });
+        due.retain(|(_, name)| self.may_be_refreshed(name));
         due
+    }
+
+    /// Returns whether a refresh would ask Telegram: it has no effect before the channel is stale.
+    fn may_be_refreshed(&self, name: &ChannelName) -> bool {
+        let is_fresh = self.snapshots.get(name).is_some_and(|entry| entry.remaining().is_ok());
+        !is_fresh && self.failures.not_due(name).is_none()
     }
 
     /// Returns how long before a visit the channel may be refreshed, so that it is still fresh then.
@@ -112,23 +131,19 @@ impl Channels {
         MAX_LEAD.min(self.config.freshness.fresh_for(0.0))
     }
 
-    /// Returns the followed channel whose refresh has to begin.
-    fn first_to_begin(&self) -> Option<(Timestamp, ChannelName)> {
-        let now = clock::now();
+    fn plan_refreshes(&self) -> Plan {
         let margin = SignedDuration::try_from(MARGIN.min(self.lead() / 4)).unwrap_or(SignedDuration::MAX);
-        let due = self.due_visits(now);
-        let has_to_begin = has_to_begin(&due, now, margin, self.client.capacity().rate.get());
-        due.into_iter().next().filter(|_| has_to_begin)
+        Plan::new(self.due_visits(clock::now()), margin, self.client.capacity().rate.get())
     }
 
-    fn has_job(&self) -> bool {
-        self.backlog().has_waiting() || self.first_to_begin().is_some()
-    }
-
-    fn take_job(&self) -> Option<Job> {
-        if let Some((due, name)) = self.first_to_begin() {
-            self.followed().prepare(&name, due);
-            return Some(Job::Followed(name));
+    fn take_job(&self, plan: &mut Plan) -> Option<Job> {
+        let now = clock::now();
+        while let Some((due, name)) = plan.take(now) {
+            // A request may have refreshed the channel in the meantime.
+            if self.may_be_refreshed(&name) {
+                self.followed().prepare(&name, due);
+                return Some(Job::Followed(name));
+            }
         }
         self.backlog().pop().map(Job::New)
     }
@@ -186,14 +201,20 @@ impl Channels {
     /// Stores the expected visits that have changed. If that fails, the next call does.
     async fn save_visits(&self) {
         let now = clock::now();
-        let (changes, n_unused) = {
-            let mut followed = self.followed();
-            (followed.take_changed(now), followed.forget_absent(now))
-        };
-        (0..n_unused).for_each(|_| metrics::prefetch("unused"));
-        if let Err(err) = self.archive.store_expected_visits(&changes, now).await {
+        let changes = self.followed().take_changed(now);
+        if let Err(err) = self.archive.store_expected_visits(&changes).await {
             tracing::debug!(error = %err, "cannot store the expected visits of readers yet");
             self.followed().put_back(changes);
+        }
+    }
+
+    /// Forgets the readers that no longer come, also in the archive. If that fails, a later call does.
+    async fn forget_absent(&self) {
+        let now = clock::now();
+        let n_unused = self.followed().forget_absent(now);
+        (0..n_unused).for_each(|_| metrics::prefetch("unused"));
+        if let Err(err) = self.archive.forget_missed_visits(now).await {
+            tracing::debug!(error = %err, "cannot delete missed visits of readers from the archive yet");
         }
     }
 }

@@ -3,40 +3,22 @@
 //!
 //! Pure: the caller passes the time in.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::reader::{MAX_ABSENCE, MAX_JITTER, Reader, lateness, next_of_series};
 use crate::archive::ExpectedVisit;
 use crate::model::channel::ChannelName;
-
-/// A reader follows a channel if its first and its last visit are at least this far apart.
-const MIN_FOLLOWED: SignedDuration = SignedDuration::from_hours(1);
-
-/// Requests within this time are one visit: several formats, a repeated request.
-const SAME_VISIT: SignedDuration = SignedDuration::from_mins(1);
-
-/// The greatest deviation from the expected time that is a reader's jitter, not a new interval. It is also at most a
-/// quarter of the interval.
-const MAX_JITTER: SignedDuration = SignedDuration::from_mins(15);
-
-/// The expected visits without an actual one after which a reader no longer follows a channel.
-const MAX_MISSED: i64 = 3;
-
-/// The longest time without a visit in which a reader still follows a channel.
-const MAX_ABSENCE: SignedDuration = SignedDuration::from_hours(48);
-
-/// The visits of a series over which a reader's jitter is averaged.
-const MAX_AVERAGED: u8 = 8;
 
 /// Readers that are remembered per channel, the latest ones.
 const MAX_READERS: usize = 8;
 
-/// Channels whose readers are remembered.
-const MAX_CHANNELS: usize = 20_000;
+/// Channels whose readers are remembered, of about half a kilobyte each.
+const MAX_CHANNELS: usize = 200_000;
 
 /// Who sent a request, as hashes with a salt that is new in each process: they tell clients and readers apart, but do not
 /// identify them.
@@ -57,73 +39,6 @@ impl Visitor {
     }
 }
 
-/// A reader of a channel.
-#[derive(Clone, Debug)]
-struct Reader {
-    /// The hash; `None` after a restart, until a visit at the expected time shows which reader it is.
-    id: Option<u64>,
-    first: Timestamp,
-    last: Timestamp,
-    /// `None` after a single visit.
-    next: Option<ExpectedVisit>,
-    /// The visits of the series that `next` continues.
-    n_visits: u8,
-}
-
-/// How late a visit is, negative if it is early; `None` if it was not expected at this time.
-fn lateness(expected: ExpectedVisit, now: Timestamp) -> Option<SignedDuration> {
-    let late = now.duration_since(expected.due);
-    (late.abs() <= MAX_JITTER.min(expected.interval / 4)).then_some(late)
-}
-
-/// Returns the first visit of a series that is due at `now` or later, and how many were due before it.
-fn next_of_series(expected: ExpectedVisit, now: Timestamp) -> (ExpectedVisit, i64) {
-    let late = now.duration_since(expected.due).as_secs().max(0);
-    let interval = expected.interval.as_secs().max(1);
-    let n_missed = (late + interval - 1) / interval;
-    let skipped = expected.interval * i32::try_from(n_missed).unwrap_or(i32::MAX);
-    let due = expected.due.checked_add(skipped).unwrap_or(Timestamp::MAX);
-    (ExpectedVisit { due, ..expected }, n_missed)
-}
-
-impl Reader {
-    /// Restores a reader that followed a channel before the restart.
-    fn restored(expected: ExpectedVisit) -> Self {
-        let last = expected.due - expected.interval;
-        Self { id: None, first: last - MIN_FOLLOWED, last, next: Some(expected), n_visits: MAX_AVERAGED }
-    }
-
-    /// Records a visit. A visit near the expected time corrects the series a little, so that jitter averages out; any other
-    /// starts a new series.
-    fn visit(&mut self, now: Timestamp) {
-        let gap = now.duration_since(self.last);
-        if gap < SAME_VISIT {
-            return;
-        }
-        self.last = now;
-        let on_time = self.next.and_then(|next| Some((next, lateness(next, now)?)));
-        self.next = Some(if let Some((ExpectedVisit { interval, due }, late)) = on_time {
-            self.n_visits = (self.n_visits + 1).min(MAX_AVERAGED);
-            // The least squares fit of a line through the visits, updated by one.
-            let n = i32::from(self.n_visits);
-            let interval = interval + late * 6 / (n * (n + 1));
-            ExpectedVisit { interval, due: due + late * (4 * n - 2) / (n * (n + 1)) + interval }
-        } else {
-            self.n_visits = 2;
-            ExpectedVisit { interval: gap, due: now + gap }
-        });
-    }
-
-    /// Returns the next expected visit, if the reader still follows the channel.
-    fn expected(&self, now: Timestamp) -> Option<ExpectedVisit> {
-        let (next, n_missed) = next_of_series(self.next?, now);
-        let follows = self.last.duration_since(self.first) >= MIN_FOLLOWED
-            && n_missed < MAX_MISSED
-            && next.due.duration_since(self.last) <= MAX_ABSENCE;
-        follows.then_some(next)
-    }
-}
-
 /// A channel and its readers.
 #[derive(Debug, Default)]
 struct FollowedChannel {
@@ -132,6 +47,8 @@ struct FollowedChannel {
     prepared: Timestamp,
     /// The last refresh before a visit has not been followed by one yet.
     is_awaiting: bool,
+    /// Where the channel is in [`Followed::queue`].
+    queued: Option<Timestamp>,
 }
 
 impl FollowedChannel {
@@ -143,7 +60,7 @@ impl FollowedChannel {
                 let oldest = oldest.map_or(0, |(index, _)| index);
                 self.readers.remove(oldest);
             }
-            self.readers.push(Reader { id: Some(id), first: now, last: now, next: None, n_visits: 1 });
+            self.readers.push(Reader::new(id, now));
             self.readers.len() - 1
         });
         &mut self.readers[index]
@@ -157,12 +74,17 @@ impl FollowedChannel {
             Some((lateness(next, now)?.abs(), index, next))
         });
         let (_, index, next) = expected.min_by_key(|(late, ..)| *late)?;
-        self.readers[index] = Reader { id: Some(id), next: Some(next), ..self.readers[index].clone() };
+        (self.readers[index].id, self.readers[index].next) = (Some(id), Some(next));
         Some(index)
     }
 
     fn expected(&self, now: Timestamp) -> impl Iterator<Item = ExpectedVisit> {
         self.readers.iter().filter_map(move |reader| reader.expected(now))
+    }
+
+    /// Returns the first expected visit that the channel was not refreshed for.
+    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        self.expected(now).map(|visit| visit.due).filter(|due| *due > self.prepared).min()
     }
 }
 
@@ -170,6 +92,9 @@ impl FollowedChannel {
 #[derive(Debug, Default)]
 pub(super) struct Followed {
     channels: HashMap<ChannelName, FollowedChannel>,
+    /// The channels by their next expected visit, or by an earlier time if that has passed, so that work per visit and per
+    /// refresh does not grow with the number of channels.
+    queue: BTreeSet<(Timestamp, ChannelName)>,
     /// Channels whose expected visits have changed since [`take_changed`](Self::take_changed).
     changed: HashSet<ChannelName>,
 }
@@ -178,8 +103,23 @@ impl Followed {
     /// Restores the expected visits of before a restart.
     pub(super) fn restore(&mut self, visits: Vec<(ChannelName, ExpectedVisit)>) {
         for (name, expected) in visits {
-            self.channels.entry(name).or_default().readers.push(Reader::restored(expected));
+            let channel = self.channels.entry(name.clone()).or_default();
+            channel.readers.push(Reader::restored(expected));
+            let first = channel.queued.map_or(expected.due, |queued| queued.min(expected.due));
+            self.enqueue(&name, Some(first));
         }
+    }
+
+    /// Moves a channel to this time in the queue, or out of it.
+    fn enqueue(&mut self, name: &ChannelName, at: Option<Timestamp>) {
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        if channel.queued == at {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut channel.queued, at) {
+            self.queue.remove(&(before, name.clone()));
+        }
+        self.queue.extend(at.map(|at| (at, name.clone())));
     }
 
     /// Records a visit. Returns whether the channel was refreshed for it.
@@ -194,21 +134,35 @@ impl Followed {
         let reader = channel.reader(reader, now);
         let before = reader.next;
         reader.visit(now);
-        if reader.next != before && reader.expected(now).is_some() {
+        let is_changed = reader.next != before;
+        if is_changed && reader.expected(now).is_some() {
             self.changed.insert(name.clone());
         }
-        std::mem::take(&mut channel.is_awaiting)
+        let was_awaiting = std::mem::take(&mut channel.is_awaiting);
+        if is_changed {
+            self.requeue(name, now);
+        }
+        was_awaiting
     }
 
     /// Returns the channels with a visit due until `until` that they were not refreshed for, in the order of their visits.
-    pub(super) fn due(&self, now: Timestamp, until: Timestamp) -> Vec<(Timestamp, ChannelName)> {
-        let next = |(name, channel): (&ChannelName, &FollowedChannel)| {
-            let due = channel.expected(now).map(|visit| visit.due).filter(|due| *due > channel.prepared);
-            Some((due.min().filter(|due| *due <= until)?, name.clone()))
-        };
-        let mut due: Vec<_> = self.channels.iter().filter_map(next).collect();
-        due.sort_unstable_by_key(|(due, _)| *due);
+    pub(super) fn due(&mut self, now: Timestamp, until: Timestamp) -> Vec<(Timestamp, ChannelName)> {
+        // Nobody came: the next visit counts.
+        let passed: Vec<_> = self.queue.iter().take_while(|(at, _)| *at < now).cloned().collect();
+        for (_, name) in passed {
+            self.requeue(&name, now);
+        }
+        let expected = self.queue.iter().take_while(|(at, _)| *at <= until);
+        let next = |name: &ChannelName| self.channels.get(name)?.next(now).filter(|due| *due <= until);
+        let mut due: Vec<_> = expected.filter_map(|(_, name)| Some((next(name)?, name.clone()))).collect();
+        due.sort_unstable();
         due
+    }
+
+    fn requeue(&mut self, name: &ChannelName, now: Timestamp) {
+        let channel = self.channels.get(name);
+        let first = channel.and_then(|channel| channel.expected(now).map(|visit| visit.due).min());
+        self.enqueue(name, first);
     }
 
     /// Records that the refresh for a visit begins.
@@ -227,9 +181,15 @@ impl Followed {
     /// Forgets readers that have not come for [`MAX_ABSENCE`]. Returns the number of refreshes that were for nothing.
     pub(super) fn forget_absent(&mut self, now: Timestamp) -> u64 {
         let mut n_unused = 0;
-        self.channels.retain(|_, channel| {
+        let Self { channels, queue, .. } = self;
+        channels.retain(|name, channel| {
             channel.readers.retain(|reader| now.duration_since(reader.last) <= MAX_ABSENCE);
-            n_unused += u64::from(channel.is_awaiting && channel.readers.is_empty());
+            if channel.readers.is_empty() {
+                n_unused += u64::from(channel.is_awaiting);
+                if let Some(at) = channel.queued {
+                    queue.remove(&(at, name.clone()));
+                }
+            }
             !channel.readers.is_empty()
         });
         n_unused
@@ -329,15 +289,15 @@ mod tests {
         let mut followed = Followed::default();
         let visit = |followed: &mut Followed, second| followed.visit(&name(), 1, at(second));
         assert!(!visit(&mut followed, 0) && !visit(&mut followed, HOUR));
-        let due = |followed: &Followed, now| followed.due(at(now), at(now + 5 * MINUTE));
-        assert!(due(&followed, 2 * HOUR - 6 * MINUTE).is_empty());
-        let next = due(&followed, 2 * HOUR - 5 * MINUTE);
+        let due = |followed: &mut Followed, now| followed.due(at(now), at(now + 5 * MINUTE));
+        assert!(due(&mut followed, 2 * HOUR - 6 * MINUTE).is_empty());
+        let next = due(&mut followed, 2 * HOUR - 5 * MINUTE);
         assert_eq!(next, [(at(2 * HOUR), name())]);
         followed.prepare(&name(), next[0].0);
-        assert!(due(&followed, 2 * HOUR - MINUTE).is_empty());
+        assert!(due(&mut followed, 2 * HOUR - MINUTE).is_empty());
         assert!(!followed.prepared(&name()));
         assert!(visit(&mut followed, 2 * HOUR), "the visit finds a prepared channel");
-        assert_eq!(due(&followed, 3 * HOUR - MINUTE), [(at(3 * HOUR), name())]);
+        assert_eq!(due(&mut followed, 3 * HOUR - MINUTE), [(at(3 * HOUR), name())]);
         followed.prepare(&name(), at(3 * HOUR));
         assert!(!followed.prepared(&name()));
         assert!(followed.prepared(&name()), "nobody came in between");
@@ -361,15 +321,15 @@ mod tests {
             after
         };
         let due =
-            |followed: &Followed, now| followed.due(at(now), at(now + DAY)).first().map(|(due, _)| *due);
-        assert_eq!(due(&restored(), 2 * HOUR + 40 * MINUTE), Some(at(3 * HOUR)));
-        assert_eq!(due(&restored(), 3 * HOUR + MINUTE), Some(at(3 * HOUR + 20 * MINUTE)));
+            |followed: &mut Followed, now| followed.due(at(now), at(now + DAY)).first().map(|(due, _)| *due);
+        assert_eq!(due(&mut restored(), 2 * HOUR + 40 * MINUTE), Some(at(3 * HOUR)));
+        assert_eq!(due(&mut restored(), 3 * HOUR + MINUTE), Some(at(3 * HOUR + 20 * MINUTE)));
         // A visit at the expected time continues the series, also after a missed one and under another hash.
         let mut after = restored();
         after.visit(&name(), 77, at(4 * HOUR));
         after.visit(&name(), 78, at(4 * HOUR + 20 * MINUTE));
-        assert_eq!(due(&after, 4 * HOUR + 30 * MINUTE), Some(at(5 * HOUR)));
-        assert_eq!(due(&after, 5 * HOUR + MINUTE), Some(at(5 * HOUR + 20 * MINUTE)));
+        assert_eq!(due(&mut after, 4 * HOUR + 30 * MINUTE), Some(at(5 * HOUR)));
+        assert_eq!(due(&mut after, 5 * HOUR + MINUTE), Some(at(5 * HOUR + 20 * MINUTE)));
     }
 
     #[test]
@@ -384,6 +344,38 @@ mod tests {
         }
         assert_eq!(followed.channels.len(), MAX_CHANNELS);
         assert_eq!(followed.forget_absent(at(3 * DAY)), 0);
-        assert!(followed.channels.is_empty());
+        assert!(followed.channels.is_empty() && followed.queue.is_empty());
+    }
+
+    /// The queue answers without a look at all channels, and must find the same.
+    #[test]
+    fn queue_has_the_next_visit_of_every_channel() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let names: Vec<_> = (0..50).map(|n| ChannelName::new(&format!("name_{n}")).unwrap()).collect();
+        let (mut followed, mut n_due) = (Followed::default(), 0);
+        for minute in 0..3000 {
+            let (now, until) = (at(minute * MINUTE), at((minute + 5) * MINUTE));
+            // A reader of each channel comes at a fixed minute of most hours, and others whenever they like.
+            let n_random = rng.usize(..names.len());
+            for (n, name) in names.iter().enumerate() {
+                if n == n_random {
+                    followed.visit(name, rng.u64(..3), now);
+                } else if i64::try_from(n).unwrap() == minute % 60 && rng.u8(..10) > 0 {
+                    followed.visit(name, 7, now);
+                }
+            }
+            let due = followed.due(now, until);
+            let next =
+                |name: &ChannelName| followed.channels.get(name)?.next(now).filter(|next| *next <= until);
+            let next = |name: &ChannelName| Some((next(name)?, name.clone()));
+            let mut expected: Vec<_> = names.iter().filter_map(next).collect();
+            expected.sort();
+            assert_eq!(due, expected, "minute {minute}");
+            n_due += due.len();
+            if let Some((due, name)) = due.first().filter(|_| rng.bool()) {
+                followed.prepare(name, *due);
+            }
+        }
+        assert!(n_due > 100, "only {n_due} visits were due");
     }
 }

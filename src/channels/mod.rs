@@ -17,6 +17,8 @@ mod followed;
 mod freshness;
 #[cfg(test)]
 mod import_simulation;
+mod plan;
+mod reader;
 mod recover;
 mod refresh;
 mod rejected_pages;

@@ -1,5 +1,6 @@
 //! Channels: their names, and the header of their preview page.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -13,7 +14,7 @@ const MAX_NAME_BYTES: usize = 32;
 
 /// A channel's public name, such as `durov`: 4 to 32 letters, digits and `_`, the first a letter.
 ///
-/// Telegram ignores the case of names, so equality and hashing do too. The original spelling is kept for display.
+/// Telegram ignores the case of names, so equality, order and hashing do too. The original spelling is kept for display.
 #[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ChannelName(Box<str>);
@@ -47,6 +48,19 @@ impl TryFrom<String> for ChannelName {
 impl PartialEq for ChannelName {
     fn eq(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Ord for ChannelName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let lowercase = |byte: u8| byte.to_ascii_lowercase();
+        self.0.bytes().map(lowercase).cmp(other.0.bytes().map(lowercase))
+    }
+}
+
+impl PartialOrd for ChannelName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
