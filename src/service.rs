@@ -140,7 +140,7 @@ pub(crate) fn build_state(
     media_keys: MediaKeys,
     metrics: Arc<Metrics>,
 ) -> Result<Arc<AppState>, StartError> {
-    let client = Arc::new(Client::new(config.client.clone())?);
+    let client = Arc::new(Client::new(&config.client)?);
     let channels_config = ChannelsConfig {
         cache_size: cache_sizes(config).1,
         freshness: config.freshness,

@@ -40,7 +40,7 @@ impl Fake {
             }
             .boxed()
         };
-        (fake, channels(Box::new(pages), true))
+        (fake, channels(Box::new(pages), 1, true))
     }
 
     fn answer(&self, name: &ChannelName) -> Result<String, UpstreamErrorKind> {

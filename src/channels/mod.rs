@@ -23,6 +23,8 @@ mod recover;
 mod refresh;
 mod rejected_pages;
 #[cfg(test)]
+mod scale_simulation;
+#[cfg(test)]
 mod simulation;
 mod snapshot_cache;
 

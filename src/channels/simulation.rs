@@ -17,42 +17,45 @@ use crate::model::channel::ChannelName;
 use crate::telegram::client::{Client, FakePages};
 use crate::telegram::upstream::RateLimits;
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 /// How a reader polls its channels.
 #[derive(Clone, Copy)]
-struct Habit {
-    interval: Duration,
+pub(super) struct Habit {
+    pub(super) interval: Duration,
     /// The channels that it polls one after the other; the batches of an interval are spread over it.
-    batch: usize,
+    pub(super) batch: usize,
     /// How much earlier or later a batch begins than the interval says.
-    jitter: Duration,
+    pub(super) jitter: Duration,
     /// The requests that it sends at a time.
-    connections: usize,
+    pub(super) connections: usize,
 }
 
-/// A simulated instance.
-struct Simulation {
-    n_channels: usize,
-    readers: Vec<Habit>,
-    prefetch: bool,
+/// Simulated replicas behind a load balancer that sends all requests for a channel to the same one.
+pub(super) struct Simulation {
+    pub(super) n_replicas: usize,
+    /// The identities of each replica.
+    pub(super) n_identities: usize,
+    pub(super) n_channels: usize,
+    pub(super) readers: Vec<Habit>,
+    pub(super) prefetch: bool,
     /// How long readers poll before the figures count: the service has to learn when they come.
-    warm_up: Duration,
-    duration: Duration,
+    pub(super) warm_up: Duration,
+    pub(super) duration: Duration,
 }
 
 /// What the readers got.
 #[derive(Clone, Debug, Default)]
-struct Figures {
-    polls: u32,
-    upstream_requests: u32,
+pub(super) struct Figures {
+    pub(super) polls: u32,
+    pub(super) upstream_requests: u32,
     /// Posts that a reader has not polled before, and those of them that its first poll delivered.
     posts: u32,
     delivered: u32,
     /// The same for posts that were published at least five minutes before the poll.
     older_posts: u32,
     older_delivered: u32,
-    longest_wait: Duration,
+    pub(super) longest_wait: Duration,
 }
 
 impl Figures {
@@ -65,15 +68,15 @@ impl Figures {
         self.longest_wait = self.longest_wait.max(other.longest_wait);
     }
 
-    fn requests_per_poll(&self) -> f64 {
+    pub(super) fn requests_per_poll(&self) -> f64 {
         f64::from(self.upstream_requests) / f64::from(self.polls)
     }
 
-    fn share_delivered(&self) -> f64 {
+    pub(super) fn share_delivered(&self) -> f64 {
         f64::from(self.delivered) / f64::from(self.posts)
     }
 
-    fn share_of_older_delivered(&self) -> f64 {
+    pub(super) fn share_of_older_delivered(&self) -> f64 {
         f64::from(self.older_delivered) / f64::from(self.older_posts)
     }
 }
@@ -113,9 +116,15 @@ pub(super) fn page(name: &ChannelName, posts: &[Timestamp]) -> String {
     )
 }
 
+/// Returns the replica that a channel's requests are sent to.
+fn replica_of(name: &ChannelName, n_replicas: usize) -> usize {
+    name.as_str().bytes().fold(0, |hash: usize, byte| hash.wrapping_mul(31).wrapping_add(byte.into()))
+        % n_replicas
+}
+
 /// Polls the channels of a reader until the end.
 async fn poll(
-    channels: Arc<Channels>,
+    replicas: Arc<[Arc<Channels>]>,
     habit: Habit,
     visitor: Visitor,
     posts: Arc<Posts>,
@@ -127,7 +136,7 @@ async fn poll(
     let phase = habit.interval.mul_f64(rng.f64());
     let start = Instant::now();
     let batches = names.chunks(habit.batch).enumerate().map(|(n, batch)| {
-        let (channels, posts, mut rng) = (Arc::clone(&channels), Arc::clone(&posts), rng.fork());
+        let (replicas, posts, mut rng) = (Arc::clone(&replicas), Arc::clone(&posts), rng.fork());
         let offset = phase
             + habit.interval.mul_f64(
                 f64::from(u32::try_from(n * habit.batch).unwrap())
@@ -146,6 +155,7 @@ async fn poll(
                 sleep_until(at).await;
                 rng.shuffle(&mut batch);
                 let answers = stream::iter(&batch).map(async |name| {
+                    let channels = &replicas[replica_of(name, replicas.len())];
                     let (asked, started) = (clock::now(), Instant::now());
                     let answer = channels.get(name, visitor).await.ok()?;
                     channels.record_visit(name, visitor);
@@ -179,7 +189,7 @@ async fn poll(
 }
 
 /// Returns channels with the default settings whose pages come from `pages`, and that have no archive.
-pub(super) fn channels(pages: FakePages, prefetch: bool) -> Arc<Channels> {
+pub(super) fn channels(pages: FakePages, n_identities: usize, prefetch: bool) -> Arc<Channels> {
     let config = ChannelsConfig {
         cache_size: 64 << 20,
         freshness: Freshness { min: Duration::from_mins(5), max: HOUR },
@@ -189,17 +199,19 @@ pub(super) fn channels(pages: FakePages, prefetch: bool) -> Arc<Channels> {
         keeps_media_urls: false,
         rejected_pages: RejectedPages::new("/nonexistent".as_ref()),
     };
-    Channels::new(Arc::new(Client::with_pages(RateLimits::default(), pages)), Archive::unavailable(), config)
+    let client = Client::with_pages(RateLimits::default(), n_identities, pages);
+    Channels::new(Arc::new(client), Archive::unavailable(), config)
 }
 
-async fn simulate(seed: u64, simulation: Simulation) -> Figures {
-    let Simulation { n_channels, readers, prefetch, warm_up, duration } = simulation;
+pub(super) async fn simulate(seed: u64, simulation: Simulation) -> Figures {
+    let Simulation { n_replicas, n_identities, n_channels, readers, prefetch, warm_up, duration } =
+        simulation;
     let mut rng = fastrand::Rng::with_seed(seed);
     fastrand::seed(seed);
     let posts = Arc::new(publish(&mut rng, n_channels, duration));
     let (warm_up, end) = (Instant::now() + warm_up, Instant::now() + duration);
     let requests = Arc::new(AtomicU32::new(0));
-    let pages = {
+    let pages = || {
         let (posts, requests) = (Arc::clone(&posts), Arc::clone(&requests));
         move |name: &ChannelName| {
             requests.fetch_add(u32::from(Instant::now() >= warm_up), Ordering::Relaxed);
@@ -212,10 +224,11 @@ async fn simulate(seed: u64, simulation: Simulation) -> Figures {
             futures_util::FutureExt::boxed(answer)
         }
     };
-    let channels = channels(Box::new(pages), prefetch);
+    let replicas: Arc<[_]> =
+        (0..n_replicas).map(|_| channels(Box::new(pages()), n_identities, prefetch)).collect();
     let polls = readers.into_iter().zip(1..).map(|(habit, n)| {
         let visitor = Visitor::new([127, 0, 0, n].into(), b"reader");
-        poll(Arc::clone(&channels), habit, visitor, Arc::clone(&posts), (warm_up, end), rng.fork())
+        poll(Arc::clone(&replicas), habit, visitor, Arc::clone(&posts), (warm_up, end), rng.fork())
     });
     let mut all = Figures::default();
     for figures in futures_util::future::join_all(polls).await {
@@ -225,7 +238,8 @@ async fn simulate(seed: u64, simulation: Simulation) -> Figures {
     all
 }
 
-const HOURLY: Habit = Habit { interval: HOUR, batch: 100, jitter: Duration::from_mins(1), connections: 16 };
+pub(super) const HOURLY: Habit =
+    Habit { interval: HOUR, batch: 100, jitter: Duration::from_mins(1), connections: 16 };
 
 const DAILY: Habit = Habit {
     interval: Duration::from_hours(24),
@@ -237,6 +251,8 @@ const DAILY: Habit = Habit {
 #[tokio::test(start_paused = true)]
 async fn followed_channels_are_refreshed_just_before_their_readers_poll() {
     let simulation = Simulation {
+        n_replicas: 1,
+        n_identities: 1,
         n_channels: 300,
         readers: vec![HOURLY, HOURLY, HOURLY, DAILY],
         prefetch: true,
@@ -266,6 +282,8 @@ async fn figures_of_the_manual() {
     ] {
         for seed in 1..=2 {
             let simulation = Simulation {
+                n_replicas: 1,
+                n_identities: 1,
                 n_channels: 300,
                 readers: vec![habit, habit, habit, DAILY],
                 prefetch,

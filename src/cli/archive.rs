@@ -164,7 +164,7 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let name = parse_channel(&args.channel)?;
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?;
     let client =
-        Client::new(args.upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
+        Client::new(&args.upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
     let archive = match args.storage.storage() {
         Storage::Postgres(url) => Archive::shared(&url, false).await?,
         Storage::DataDir(_) | Storage::Memory => Archive::open_or_create(&args.storage.data_dir).await?,

@@ -136,7 +136,7 @@ async fn read_page(
         return Err(ChannelParseError::NotAChannel(String::new()).into());
     };
     let client =
-        Client::new(upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
+        Client::new(&upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
     fetch_page(&client, &name, PageRequest::Newest, Priority::Low, None)
         .await
         .map_err(|err| CliError::Refresh(name.to_string(), err))

@@ -239,7 +239,7 @@ impl MediaClient {
                     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
                     let retry_after = retry_after.map(Duration::from_secs);
                     self.update_breaker(index, &host, |breaker| {
-                        breaker.refused(Instant::now(), retry_after, 0.5)
+                        breaker.refused(Instant::now(), retry_after, 0.5);
                     });
                     MediaError::Refused(response.status().as_u16())
                 }

@@ -93,15 +93,16 @@ pub(crate) type FakePages = Box<
 
 #[cfg(test)]
 impl Client {
-    /// Returns a client within these limits whose requests are answered by `pages`.
-    pub(crate) fn with_pages(limits: RateLimits, pages: FakePages) -> Self {
+    /// Returns a client with this number of identities within these limits, whose requests are answered by `pages`.
+    pub(crate) fn with_pages(limits: RateLimits, n_identities: usize, pages: FakePages) -> Self {
+        let proxy = |n: usize| format!("socks5://127.0.0.1:{}", 10_000 + n).parse().unwrap();
         let http = HttpClientConfig {
             user_agent: crate::net::http_client::UserAgent::DEFAULT.parse().unwrap(),
-            proxies: Vec::new(),
+            proxies: (0..n_identities).map(proxy).collect(),
             dns: Vec::new(),
         };
         let upstreams = vec![UpstreamUrl::parse(url::UPSTREAMS.split(',').next().unwrap()).unwrap()];
-        let client = Self::new(ClientOptions { upstreams, limits, http }).unwrap();
+        let client = Self::new(&ClientOptions { upstreams, limits, http }).unwrap();
         Self { fake: Some(pages), ..client }
     }
 }
@@ -112,7 +113,7 @@ impl Client {
     /// # Errors
     ///
     /// If TLS or DNS cannot be set up, for example on a machine without root certificates.
-    pub fn new(options: ClientOptions) -> Result<Self, HttpClientError> {
+    pub fn new(options: &ClientOptions) -> Result<Self, HttpClientError> {
         let trusted: Vec<_> = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
         let identities = options.http.identities(&trusted, |http| {
             let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);

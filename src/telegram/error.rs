@@ -121,11 +121,7 @@ impl UpstreamErrorKind {
     /// the way, which may block only one of the hosts. A refusal concerns the address that it was sent to, and opens the
     /// circuit breaker.
     pub(super) fn is_worth_failover(&self) -> bool {
-        match self {
-            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Status(_) => true,
-            Self::CircuitOpen { .. } | Self::Refused { .. } => true,
-            Self::Busy | Self::TooLarge { .. } => false,
-        }
+        !matches!(self, Self::Busy | Self::TooLarge { .. })
     }
 }
 

@@ -90,7 +90,7 @@ fn play(kind: &Kind) {
         },
         http: HttpClientConfig { user_agent: "test".parse().unwrap(), proxies: Vec::new(), dns: Vec::new() },
     };
-    let client = Client::new(options).unwrap();
+    let client = Client::new(&options).unwrap();
     let open = || async {
         match &kind.database {
             Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
