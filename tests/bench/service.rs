@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A running service; killed when dropped.
 pub(crate) struct Service {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) address: SocketAddr,
 }
 
