@@ -93,7 +93,7 @@ mod tests {
             let page = page.clone();
             futures_util::FutureExt::boxed(async move { Ok(page) })
         };
-        let channels = channels(Box::new(pages), false);
+        let channels = channels(Box::new(pages), 1, false);
         let (name, id) = (ChannelName::new("lantern_walks").unwrap(), |id| PostId::new(id).unwrap());
         assert!(channels.archived_post(&name, id(306)).await.is_err(), "nothing is known yet");
         channels.get(&name, Visitor::new([127, 0, 0, 1].into(), b"reader")).await.unwrap();
