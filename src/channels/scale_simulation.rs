@@ -21,7 +21,7 @@ async fn capacity_grows_with_replicas_and_identities() {
         readers: vec![quarterly],
         prefetch: true,
         warm_up: Duration::from_mins(105),
-        duration: Duration::from_mins(60),
+        duration: Duration::from_mins(135),
     };
     let figures = simulate(7, fleet).await;
     assert!(figures.share_of_older_delivered() >= 0.99, "{figures:?}");
