@@ -219,6 +219,11 @@ fn free_space(folder: &Path) -> io::Result<(u64, u64)> {
     Ok((fs4::available_space(folder)?, MIN_FREE_BYTES.min(fs4::total_space(folder)? / 4)))
 }
 
+/// Returns the free bytes of the disk; `None` if the system does not say.
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    free_space(folder).ok().map(|(free, _)| free)
+}
+
 /// Fails with [`ArchiveError::Full`] if the disk has too little space for a file of this size.
 pub(super) fn has_room_for(folder: &Path, size: u64) -> Result<(), ArchiveError> {
     let has_room = free_space(folder).is_ok_and(|(free, min_free)| free >= min_free.saturating_add(size));

@@ -127,7 +127,7 @@ impl Channels {
     }
 
     /// Returns how long before a visit the channel may be refreshed, so that it is still fresh then.
-    fn lead(&self) -> Duration {
+    pub(super) fn lead(&self) -> Duration {
         MAX_LEAD.min(self.config.freshness.fresh_for(0.0))
     }
 

@@ -83,6 +83,11 @@ impl Backlog {
         !self.clients.is_empty()
     }
 
+    /// Returns the unfinished names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ChannelName> {
+        self.unfinished.iter()
+    }
+
     /// Returns the number of unfinished names.
     pub(super) fn len(&self) -> usize {
         self.unfinished.len()

@@ -45,7 +45,7 @@ pub struct Failure {
     /// What went wrong.
     pub error: RefreshError,
     /// When the next attempt is due.
-    until: Instant,
+    pub(super) until: Instant,
     /// The number of failed attempts in a row.
     pub(super) attempts: u32,
     /// When Telegram first said that a cached channel is gone, and how often it has since.
@@ -84,8 +84,8 @@ pub(super) enum PriorState {
     ArchiveUnavailable,
 }
 
-/// The remembered failures, by channel.
-pub(super) struct Failures(Cache<ChannelName, Failure>);
+/// The remembered failures, by channel, each with its time.
+pub(super) struct Failures(Cache<ChannelName, (Failure, Instant)>);
 
 impl Failures {
     pub(super) fn new() -> Self {
@@ -94,12 +94,17 @@ impl Failures {
 
     /// Returns the last failure of a channel, also if the next attempt is due.
     pub(super) fn get(&self, name: &ChannelName) -> Option<Failure> {
-        self.0.get(name)
+        self.0.get(name).map(|(failure, _)| failure)
     }
 
     /// Returns the last failure of a channel if the next attempt is not due yet.
     pub(super) fn not_due(&self, name: &ChannelName) -> Option<Failure> {
         self.get(name).filter(|failure| !failure.retry_after().is_zero())
+    }
+
+    /// Returns the last failure of every channel, with its time. It does not count as meeting them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ChannelName, (Failure, Instant))> {
+        self.0.iter().map(|(name, failure)| ((*name).clone(), failure))
     }
 
     /// Forgets the failures of a channel after a successful refresh.
@@ -155,7 +160,7 @@ impl Failures {
         };
         let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
         let failure = Failure { error, until: now + delay, attempts, gone, may_be_archived };
-        self.0.insert(name.clone(), failure.clone());
+        self.0.insert(name.clone(), (failure.clone(), now));
         failure
     }
 }

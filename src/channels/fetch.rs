@@ -12,7 +12,7 @@ use crate::telegram::page::{self, PageSource, PreviewPage};
 use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
-use super::{RefreshError, RejectedPages};
+use super::{RefreshError, RejectedPages, unknown_markup};
 
 /// The number of kinds of unknown markup that are logged for a page.
 const MAX_LOGGED_KINDS: usize = 10;
@@ -94,6 +94,7 @@ fn report_unparsed(name: &ChannelName, page: &PreviewPage) {
     {
         let markup: String = part.markup.chars().take(MAX_LOGGED_CHARS).collect();
         metrics::unknown_markup(&markup);
+        unknown_markup::record(&markup, name, &post.permalink);
         if kinds.len() < MAX_LOGGED_KINDS && kinds.insert(markup.clone()) {
             tracing::warn!(channel = %name, post = %post.id, markup, is_partly_lost = part.more_than_text, "unknown markup; keeping its text");
         }

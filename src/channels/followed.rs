@@ -3,6 +3,8 @@
 //!
 //! Pure: the caller passes the time in.
 
+mod followers;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -13,6 +15,8 @@ use jiff::Timestamp;
 use super::reader::{MAX_ABSENCE, MAX_JITTER, Reader, lateness, next_of_series};
 use crate::archive::ExpectedVisit;
 use crate::model::channel::ChannelName;
+
+pub use followers::Followers;
 
 /// Readers that are remembered per channel, the latest ones.
 const MAX_READERS: usize = 8;

@@ -27,6 +27,8 @@ mod scale_simulation;
 #[cfg(test)]
 mod simulation;
 mod snapshot_cache;
+mod status;
+mod unknown_markup;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,11 +55,16 @@ pub use backfill::{BackfillError, fetch_gap_page, follow_up};
 pub use error::RefreshError;
 pub use failures::Failure;
 pub use fetch::{fetch_page, to_archive};
-pub use followed::Visitor;
+pub use followed::{Followers, Visitor};
 pub use freshness::Freshness;
 pub(crate) use recover::fetch_widget;
 pub use rejected_pages::RejectedPages;
 pub use snapshot_cache::CompressedSnapshot;
+pub use status::{
+    CacheSize, ChannelQuery, ChannelSort, ChannelState, ChannelStatus, ChannelStatuses, LastError, Queues,
+    Reason,
+};
+pub use unknown_markup::{UnknownMarkup, seen as unknown_markup_seen};
 
 /// How long a reader may cache a stale answer.
 pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);

@@ -29,6 +29,11 @@ impl CacheEntry {
         self.fetched.elapsed()
     }
 
+    /// Returns up to which age the snapshot is fresh.
+    pub(super) fn fresh_for(&self) -> Duration {
+        self.fresh_for
+    }
+
     /// Returns how much longer the snapshot is fresh; `Err` with how long it has been stale.
     pub(super) fn remaining(&self) -> Result<Duration, Duration> {
         let age = self.age();
@@ -55,6 +60,16 @@ impl SnapshotCache {
     /// Returns the cached snapshot of a channel.
     pub(super) fn get(&self, name: &ChannelName) -> Option<CacheEntry> {
         self.0.get(name)
+    }
+
+    /// Returns every entry, with the name that was requested. It does not count as using them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ChannelName, CacheEntry)> {
+        self.0.iter().map(|(name, entry)| ((*name).clone(), entry))
+    }
+
+    /// Returns the approximate number of entries and their bytes.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.0.entry_count(), self.0.weighted_size())
     }
 
     /// Inserts a snapshot fetched `age` ago and returns the stored one. If its content is unchanged the existing `Arc` is

@@ -49,6 +49,21 @@ pub(crate) struct Breaker {
     failures: u32,
     /// How often the breaker has opened since the last success.
     n_opened: u32,
+    /// When it first did.
+    first_opened: Option<Instant>,
+}
+
+/// A breaker that stops requests, or waits for the outcome of the first one after a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenState {
+    /// Why it is open.
+    pub(crate) reason: OpenReason,
+    /// When it opened for the first time since the last success.
+    pub(crate) since: Instant,
+    /// The end of the pause, which may be over.
+    pub(crate) until: Instant,
+    /// The pause is over, and a request is under way whose outcome decides.
+    pub(crate) is_probing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +77,18 @@ struct Open {
 impl Breaker {
     /// Returns a closed breaker.
     pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, open: None, failures: 0, n_opened: 0 }
+        Self { policy, open: None, failures: 0, n_opened: 0, first_opened: None }
     }
 
     /// Returns why, and for how much longer, no request is admitted.
     pub(crate) fn open_for(&self, now: Instant) -> Option<(OpenReason, Duration)> {
         self.open.filter(|open| open.until > now).map(|open| (open.reason, open.until - now))
+    }
+
+    /// Returns the state of a breaker that has opened since the last success.
+    pub(crate) fn open_state(&self) -> Option<OpenState> {
+        let Open { reason, until, is_probing } = self.open?;
+        Some(OpenState { reason, since: self.first_opened?, until, is_probing })
     }
 
     /// Admits a request, or returns why none is admitted and for how much longer.
@@ -125,6 +146,7 @@ impl Breaker {
         let was_closed = self.n_opened == 0;
         self.open = Some(Open { reason, until: now + pause(self.n_opened), is_probing: false });
         self.n_opened = self.n_opened.saturating_add(1);
+        self.first_opened.get_or_insert(now);
         self.failures = 0;
         was_closed
     }
@@ -164,14 +186,20 @@ mod tests {
 
     #[test]
     fn pauses_after_refusals_grow() {
-        let mut now = Instant::now();
+        let start = Instant::now();
+        let mut now = start;
         let mut breaker = Breaker::new(POLICY);
         for pause in [60, 120, 240, 480, 900, 900] {
             assert_eq!(breaker.admit(now), Ok(()));
             breaker.refused(now, None, 0.5);
             assert_eq!(refusal(&mut breaker, now), Some((OpenReason::Refused, pause)));
+            let open = breaker.open_state().unwrap();
+            assert_eq!((open.since, open.until), (start, now + Duration::from_secs(pause)));
             now += Duration::from_secs(pause);
         }
+        assert_eq!(breaker.admit(now), Ok(()));
+        breaker.succeeded(now);
+        assert_eq!(breaker.open_state(), None);
     }
 
     #[test]

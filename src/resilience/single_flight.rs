@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// The result of a task, for every caller; `None` if the task panicked.
 type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
 
-/// The running tasks, at most one per key.
+/// The running tasks, at most one per key, each with its start.
 pub(crate) struct SingleFlight<K, V> {
-    running: Mutex<HashMap<K, Flight<V>>>,
+    running: Mutex<HashMap<K, (Instant, Flight<V>)>>,
 }
 
 impl<K, V> SingleFlight<K, V>
@@ -35,7 +36,15 @@ where
         F: Future<Output = V> + Send + 'static,
     {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.entry(key.clone()).or_insert_with(|| self.spawn(key, start())).clone()
+        let (_, flight) =
+            running.entry(key.clone()).or_insert_with(|| (Instant::now(), self.spawn(key, start())));
+        flight.clone()
+    }
+
+    /// Returns the keys of the running tasks, each with its start.
+    pub(crate) fn running(&self) -> Vec<(K, Instant)> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().map(|(key, (since, _))| (key.clone(), *since)).collect()
     }
 
     fn spawn<F>(self: &Arc<Self>, key: K, work: F) -> Flight<V>

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind, excerpt};
 use super::routes::Routes;
-use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
+use super::upstream::{Priority, RateLimits, Upstream, UpstreamStatus, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
@@ -157,6 +157,12 @@ impl Client {
     #[must_use]
     pub fn busy(&self) -> UpstreamError {
         self.routes.busy()
+    }
+
+    /// Returns what is known about each upstream now: those of each identity, in order of preference.
+    #[must_use]
+    pub fn upstream_statuses(&self) -> Vec<UpstreamStatus> {
+        self.routes.statuses()
     }
 
     /// Updates the gauges of the upstreams.

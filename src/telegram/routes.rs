@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{UpstreamError, UpstreamErrorKind};
-use super::upstream::{Priority, RateLimits, Upstream, UpstreamUrl};
+use super::upstream::{Priority, RateLimits, Upstream, UpstreamStatus, UpstreamUrl};
 use crate::net::http_client::Identity;
 use crate::resilience::breaker::OpenReason;
 
@@ -78,6 +78,11 @@ impl Routes {
             burst: burst.saturating_mul(n_usable),
             in_flight: in_flight.saturating_mul(n_usable),
         }
+    }
+
+    /// Returns what is known about each upstream now: those of each identity, in order of preference.
+    pub(super) fn statuses(&self) -> Vec<UpstreamStatus> {
+        self.identities.iter().flatten().map(Upstream::status).collect()
     }
 
     /// Updates the gauges of the upstreams.

@@ -1,5 +1,7 @@
 //! The servers that preview pages are fetched from: their URLs, rate limits, queues and circuit breakers.
 
+mod status;
+
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::metrics::{self, UpstreamLabels};
 use crate::net::http_client::Identity;
 use crate::net::ssrf;
 use crate::resilience::breaker::{Breaker, OpenReason, Policy};
+
+pub use status::{BreakerState, BreakerStatus, UpstreamStatus};
 
 /// Requests for new channels or of low priority that may wait for the rate limiter at a time.
 const MAX_LOW_PRIORITY: usize = 2;
