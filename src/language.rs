@@ -7,7 +7,7 @@ mod ru;
 mod words;
 mod zh;
 
-pub use words::{CountedNoun, FeedWords, PageWords, Words};
+pub use words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 /// A language of the service's own words. Posts stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -52,7 +52,7 @@ pub struct ServeArgs {
     /// Reverse proxies whose Forwarded or X-Forwarded-For, -Host and -Proto headers are trusted, such as 127.0.0.1 or 10.0.0.0/8
     #[arg(long, env = "TELEWIRE_TRUSTED_PROXIES", value_name = "ADDRESS,…", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
-    /// Separate address and port for metrics and health checks
+    /// Separate address and port for metrics, health checks and the status of the service, without tokens
     #[arg(long, env = "TELEWIRE_METRICS_LISTEN", value_name = "ADDRESS", value_parser = listen)]
     pub metrics_listen: Option<SocketAddr>,
     /// How Telegram is asked.
@@ -251,7 +251,7 @@ pub struct AccessArgs {
     #[arg(long, env = "TELEWIRE_TOKEN", value_name = "SECRET,…", hide_env_values = true)]
     pub token: Option<Tokens>,
     /// Secrets of at least 16 characters for the operator, accepted like those of --token: they also give access to what
-    /// concerns all channels, such as the list at /-/opml
+    /// concerns all channels: the status at /-/status, and the list at /-/opml
     #[arg(long, env = "TELEWIRE_ADMIN_TOKEN", value_name = "SECRET,…", hide_env_values = true)]
     pub admin_token: Option<Tokens>,
     /// Serve only these channels; * matches any characters, as in news_*

@@ -1,6 +1,6 @@
 //! Persian.
 
-use super::words::{CountedNoun, FeedWords, PageWords, Words};
+use super::words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 pub(super) const WORDS: Words = Words { feed: FEED, page: PAGE };
 
@@ -94,6 +94,7 @@ const PAGE: PageWords = PageWords {
     bookmarklet: "نشانک",
     bookmarklet_text: "این پیوند را به نشانک‌ها بکشید و در صفحهٔ تلگرام روی آن بزنید تا خوراکش را بگیرید:",
     bookmarklet_name: "خوراک این کانال",
+    status_page: STATUS,
     status: "وضعیت",
     not_a_channel: "این کانال نیست",
     not_a_channel_advice: &[
@@ -247,4 +248,76 @@ const PAGE: PageWords = PageWords {
         ("lang=fa", "فارسی"),
         ("lang=zh", "简体中文"),
     ],
+};
+
+const STATUS: StatusWords = StatusWords {
+    running_since: "در حال کار از {}",
+    telegram: "تلگرام",
+    answers: "پاسخ می‌دهد",
+    refuses: "درخواست‌ها را رد می‌کند",
+    does_not_answer: "پاسخ نمی‌دهد",
+    is_tested: "درخواست بعدی آزمایشی است",
+    since: "از {}",
+    until: "بدون درخواست تا {}",
+    in_queue: "در صف",
+    in_flight: "در راه",
+    rate: "حداکثر در ثانیه",
+    refreshes: "به‌روزرسانی‌ها",
+    under_way: "در حال انجام",
+    before_visits: "پیش از بازدیدهای دقایق آینده",
+    new_channels: "کانال‌های تازهٔ در انتظار",
+    archive: "بایگانی",
+    in_memory: "در حافظه",
+    size: "اندازه",
+    free_disk: "فضای آزاد دیسک",
+    memory: "حافظه",
+    feeds: "خوراک‌ها",
+    media_streams: "فایل‌های رسانه‌ای در حال ارسال",
+    channels: "کانال‌ها",
+    all: "همه",
+    ok: "به‌روز",
+    stale: "بدون درخواست",
+    waiting: "در انتظار",
+    failing: "ناموفق",
+    gone: "چیزی برای خواندن نیست",
+    name_or_title: "نام یا عنوان",
+    state: "حالت",
+    filter: "نمایش",
+    none_match: "هیچ کانالی مطابقت ندارد.",
+    shown: "{} تا {} از {}",
+    channel: "کانال",
+    newest_post: "تازه‌ترین پست",
+    fetched: "دریافت",
+    last_error: "آخرین خطا",
+    next_refresh: "به‌روزرسانی بعدی",
+    on_request: "با درخواست",
+    last_request: "آخرین درخواست",
+    posts: "پست‌ها",
+    attempts: CountedNoun { one: "{} تلاش", few: "{} تلاش", many: "{} تلاش" },
+    readers: CountedNoun {
+        one: "{} خوانندهٔ همیشگی", few: "{} خوانندهٔ همیشگی", many: "{} خوانندهٔ همیشگی"
+    },
+    every: "هر {}",
+    gaps: CountedNoun {
+        one: "{} شکاف در حال پر شدن",
+        few: "{} شکاف در حال پر شدن",
+        many: "{} شکاف در حال پر شدن",
+    },
+    up_to_date: "تا {} تازه است.",
+    not_requested: "از {} درخواستی نداشته است، پس به‌روز نمی‌شود.",
+    yielding: "به‌روزرسانی‌ها بیش از حد مجاز درخواست‌هاست، پس این کانال کم‌کار نوبتش را به بقیه می‌دهد.",
+    refreshing: "از {} در صف یا در حال به‌روزرسانی است.",
+    in_backlog: "هنوز خوانده نشده است. در نوبت خود در پس‌زمینه خوانده می‌شود.",
+    no_longer_shown: "تلگرام دیگر این کانال را نشان نمی‌دهد. با درخواست بعدی دوباره پرسیده می‌شود.",
+    days: "{} روز",
+    hours: "{} ساعت",
+    minutes: "{} دقیقه",
+    previous: "قبلی",
+    next: "بعدی",
+    unknown_markup: "نشانه‌گذاری ناشناخته",
+    unknown_markup_text: "تله‌وایر این بخش‌های پست‌ها را نمی‌شناسد. متنشان نگه داشته می‌شود. لطفاً آن‌ها را گزارش کنید.",
+    markup: "نشانه‌گذاری",
+    times: "دفعات",
+    example: "نمونه",
+    repaired: "تعمیرشده در پوشهٔ داده",
 };

@@ -1,5 +1,9 @@
 //! The words that every language has. `{}` stands for what is filled in.
 
+mod status;
+
+pub use status::StatusWords;
+
 /// The words of a language.
 #[derive(Debug)]
 pub struct Words {
@@ -110,6 +114,7 @@ pub struct PageWords {
     pub bookmarklet: &'static str,
     pub bookmarklet_text: &'static str,
     pub bookmarklet_name: &'static str,
+    pub status_page: StatusWords,
     pub status: &'static str,
     pub not_a_channel: &'static str,
     pub not_a_channel_advice: &'static [&'static str],

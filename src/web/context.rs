@@ -16,7 +16,7 @@ pub(super) struct RequestContext {
     pub(super) visitor: Visitor,
     /// The URL under which the client reaches the service.
     pub(super) base_url: BaseUrl,
-    /// The query as the client sent it, including the token if the service needs one.
+    /// The query as the client sent it, including the token if the service has any.
     pub(super) query: Option<String>,
     /// The token in the path, if the service needs one and it is not an administrator's.
     pub(super) path_token: Option<String>,

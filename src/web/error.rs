@@ -99,6 +99,14 @@ pub(super) enum Error {
     /// The request's token is not one of the configured ones.
     #[error("invalid token")]
     InvalidToken,
+    /// The request needs an administrator's token.
+    #[error(
+        "this page is for the operator: send a token of --admin-token as the password, or as ?token=… in the URL"
+    )]
+    NotAdmin,
+    /// The query of the status page is invalid; holds the parameter, and what it may be.
+    #[error("invalid `{0}`: use {1}")]
+    StatusQuery(&'static str, String),
     /// The client has sent too many requests; holds the time until the next one is allowed.
     #[error("too many requests from this client: wait {} seconds", .0.as_secs() + 1)]
     RateLimited(Duration),
@@ -173,11 +181,12 @@ impl Error {
             | Self::Form(_)
             | Self::MovedFrom(_)
             | Self::TooManyChannels(_)
+            | Self::StatusQuery(..)
             | Self::NotForSeveral(_)
             | Self::NoChannels(_) => StatusCode::BAD_REQUEST,
             Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::MissingToken | Self::InvalidToken | Self::NotAdmin => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
             Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
@@ -261,7 +270,7 @@ impl Error {
             Self::ChannelName(_) => Advice::CheckSpelling,
             Self::Channel(failure) if failure.error.is_authoritative() => Advice::NoChannel,
             Self::PostNotArchived(_) => Advice::NotStored,
-            Self::MissingToken | Self::InvalidToken => Advice::Token,
+            Self::MissingToken | Self::InvalidToken | Self::NotAdmin => Advice::Token,
             Self::ChannelNotServed | Self::Signature | Self::MediaNotAllowed => Advice::NotAllowed,
             Self::Internal => Advice::Report,
             error if error.retry_after().is_some() => Advice::TryLater,

@@ -86,6 +86,11 @@ impl FeedCache {
         Arc::new(Self { feeds, renderings: SingleFlight::new() })
     }
 
+    /// Returns the approximate number of feeds and their bytes.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.feeds.entry_count(), self.feeds.weighted_size())
+    }
+
     /// Returns the feed with this canonical path, which may have been rendered from an older snapshot.
     pub(super) fn get(
         &self,

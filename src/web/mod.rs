@@ -28,6 +28,7 @@ mod router;
 mod server;
 mod several_channels;
 mod state;
+mod status;
 mod stream_permits;
 
 pub use base_url::BaseUrl;

@@ -13,7 +13,7 @@ use super::middleware::access::{BUNDLE_PATH, OPML_PATH};
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
-use super::{bundles, compat, feeds, media, opml, pages, probes};
+use super::{bundles, compat, feeds, media, opml, pages, probes, status};
 use crate::feed::compat::RADAR_RULES_PATH;
 
 /// Returns the routes of the service.
@@ -33,6 +33,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     let media = Router::new().route("/-/media/{*file}", get(media::answer));
     with_panic_handler(with_limits(feeds, state), state)
         .merge(with_panic_handler(media, state))
+        .merge(with_panic_handler(status::routes(), state))
         .merge(probes::routes())
         .merge(pages::assets::routes())
         .merge(service)
@@ -45,6 +46,8 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
 pub(super) fn metrics_router(state: Arc<AppState>) -> Router {
     health_routes()
         .merge(metrics_routes())
+        .merge(status::open_routes())
+        .merge(pages::assets::routes())
         .method_not_allowed_fallback(unrouted)
         .fallback(unrouted)
         .with_state(state)

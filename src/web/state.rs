@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::base_url::BaseUrl;
@@ -21,6 +22,7 @@ use super::middleware::access::{Access, AccessConfig};
 use super::robots::Robots;
 use super::stream_permits::StreamPermits;
 use crate::channels::Channels;
+use crate::clock;
 use crate::feed::options::{FeedOptions, MediaChoice, OptionsError};
 use crate::language::Language;
 use crate::media::MediaMode;
@@ -104,6 +106,10 @@ pub struct AppState {
     pub(super) requests: Semaphore,
     /// Permits of requests in flight, by client behind a trusted proxy.
     pub(super) client_requests: ClientPermits,
+    /// Held while a status report is made: one at a time, so that the archive has a connection left for readers.
+    pub(super) status_lock: tokio::sync::Mutex<()>,
+    /// When the service was started.
+    pub(super) started: Timestamp,
     pub(super) is_ready: AtomicBool,
     pub(super) n_panics: AtomicU64,
 }
@@ -133,6 +139,8 @@ impl AppState {
             conversions: Semaphore::new(MAX_CONVERSIONS),
             requests: Semaphore::new(MAX_REQUESTS as usize),
             client_requests: ClientPermits::new(MAX_REQUESTS_PER_CLIENT),
+            status_lock: tokio::sync::Mutex::default(),
+            started: clock::now(),
             is_ready: AtomicBool::new(true),
             n_panics: AtomicU64::new(0),
             config,

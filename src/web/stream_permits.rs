@@ -51,8 +51,13 @@ impl StreamPermits {
         permits.ok().and_then(Result::ok).ok_or(MediaError::Busy)
     }
 
+    /// Returns the number of files being sent, and how many may be.
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        (MAX_STREAMS - self.all.available_permits(), MAX_STREAMS)
+    }
+
     /// Updates the gauge of files being sent.
     pub(super) fn report_metrics(&self) {
-        metrics::media_streams(MAX_STREAMS - self.all.available_permits());
+        metrics::media_streams(self.in_use().0);
     }
 }

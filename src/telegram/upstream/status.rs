@@ -13,6 +13,8 @@ use crate::resilience::breaker::{OpenReason, OpenState};
 pub struct UpstreamStatus {
     /// The host and port.
     pub host: String,
+    /// The proxy through which it is asked, without its password.
+    pub proxy: Option<String>,
     /// The circuit breaker.
     pub breaker: BreakerStatus,
     /// Requests that wait to be sent.
@@ -74,6 +76,7 @@ impl Upstream {
         let max_in_flight = self.limits.in_flight.get() as usize;
         UpstreamStatus {
             host: self.url.host(),
+            proxy: self.identity.proxy.clone(),
             breaker: BreakerStatus::of(self.breaker().open_state()),
             queue_length: self.waiting.borrow().iter().sum(),
             in_flight: max_in_flight.saturating_sub(self.in_flight.available_permits()),

@@ -37,6 +37,12 @@ pub(in crate::web) const ASSETS_PREFIX: &str = "/-/assets/";
 /// The path prefix of bundles.
 pub(in crate::web) const BUNDLE_PATH: &str = "/-/bundle/";
 
+/// The path of the operator's page.
+pub(in crate::web) const STATUS_PATH: &str = "/-/status";
+
+/// The path of the same as JSON.
+pub(in crate::web) const STATUS_JSON_PATH: &str = "/-/status.json";
+
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
 pub(in crate::web) const TOKEN_PREFIX: &str = "/-/token/";
 
@@ -135,6 +141,11 @@ impl Access {
         self.tokens.is_some()
     }
 
+    /// Returns whether a token may be needed, for a feed or for what concerns all channels.
+    pub(in crate::web) fn has_any_tokens(&self) -> bool {
+        self.has_tokens() || self.has_admin_tokens()
+    }
+
     /// Returns whether there are tokens for administrators.
     pub(in crate::web) fn has_admin_tokens(&self) -> bool {
         self.admin_tokens.is_some()
@@ -225,9 +236,10 @@ pub(super) fn make_private(response: &mut HeaderMap) {
 
 fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
     let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
-    // Only for channels and their lists: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
+    // Only for channels and the pages about them: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides
+    // `/-/metrics`.
     let (token, rest) = (decode(token), format!("/{rest}"));
-    let is_shown = rest == OPML_PATH
+    let is_shown = [OPML_PATH, STATUS_PATH, STATUS_JSON_PATH].contains(&&*rest)
         || [ASSETS_PREFIX, BUNDLE_PATH].iter().any(|prefix| rest.starts_with(prefix))
         || FEED_STYLESHEET_PATHS.contains(&&*rest);
     if rest.starts_with("/-/") && !is_shown {

@@ -82,7 +82,7 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
     let origin = Origin::of(request.headers(), peer, |ip| state.config.is_trusted_proxy(ip));
     let base_url = base_url::of_request(&state.config, host, &origin);
     let client = origin.client;
-    let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_tokens());
+    let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_any_tokens());
     let Authorized { path_token, is_admin } = state.access.authorize(request, peer, client)?;
     let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
     let user_agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);

@@ -9,6 +9,7 @@ pub(super) mod error;
 pub(super) mod home;
 pub(super) mod several;
 pub(super) mod single_post;
+pub(super) mod status;
 
 mod builder;
 mod frame;

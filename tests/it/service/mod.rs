@@ -18,6 +18,7 @@ mod several_channels;
 mod several_pages;
 mod shutdown;
 mod stale;
+mod status;
 mod thundering_herd;
 mod urls;
 
