@@ -71,6 +71,16 @@ pub fn post_of(url: &str) -> Option<(ChannelName, PostId)> {
     Some((ChannelName::new(name)?, id.parse().ok().and_then(PostId::new)?))
 }
 
+/// Returns the channel and the hashtag, without `#`, of the URL that a hashtag in a post leads to: `…/s/NAME?q=%23TAG`;
+/// `None` for any other URL.
+#[must_use]
+pub fn hashtag(url: &str) -> Option<(ChannelName, String)> {
+    let url = Url::parse(url).ok().filter(is_telegram)?;
+    let name = ChannelName::new(url.path().strip_prefix("/s/")?)?;
+    let (_, words) = url.query_pairs().find(|(key, _)| key == "q")?;
+    Some((name, words.strip_prefix('#').filter(|tag| !tag.contains(char::is_whitespace))?.to_owned()))
+}
+
 /// Returns the URL of one item of an album. `permalink` is the album's.
 #[must_use]
 pub fn item_url(permalink: &str, item: PostId) -> String {

@@ -7,6 +7,7 @@ use super::request::PageRequest;
 use crate::feed::Format;
 use crate::feed::options::{FeedOption, FeedOptions, OPTIONS, Values};
 use crate::language::{PageWords, fill};
+use crate::web::middleware::access::TOKEN_PREFIX;
 
 /// Options that decide which posts are in the feed.
 const FILTERS: [&str; 13] = [
@@ -95,7 +96,7 @@ impl Built<'_> {
                     input id="feed-url" readonly dir="ltr" value=(url);
                     button type="button" data-copy="feed-url" data-done=(words.copied) hidden { (words.copy) }
                 }
-                @if self.request.is_private { p.note { (words.with_token) } }
+                @if self.request.is_private && !self.base_url.contains(TOKEN_PREFIX) { p.note { (words.with_token) } }
                 p.formats {
                     @for format in Format::ALL { a href=(self.feed_link(format)) { (format.label()) } }
                 }

@@ -9,12 +9,11 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::PageRequest;
 use super::builder::Built;
 use super::frame::{Page, frame};
 use super::post::{path_of, post};
+use super::{PageRequest, path_prefix};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
@@ -30,7 +29,6 @@ use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::feed_cache::{LoadedFeed, RenderRequest, Rendering, Variant};
 use crate::web::lookback::{self, Start};
-use crate::web::middleware::access::TOKEN_PREFIX;
 use crate::web::state::AppState;
 
 /// When to retry a page of a channel that is not cached, after too many of them.
@@ -127,8 +125,7 @@ pub(in crate::web) async fn answer(
         options: options.clone(),
         ..FeedContext::default()
     };
-    let token = context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC));
-    let prefix = token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"));
+    let prefix = path_prefix(context);
     let path = canonical::path(name, None);
     let key = format!("{prefix}{path}?{}#{}{canonical_link}", view.query(), request.language.subtag());
     let mut headers = super::headers(state.config.robots, Some(state.media_base_url(context)));
@@ -293,8 +290,10 @@ fn header(request: &PageRequest, channel: Option<&Channel>, feed: &Feed) -> Mark
                 @if let Some(channel) = channel {
                     @if let Some(warning) = &channel.warning { p.warning { (warning) } }
                     div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
-                    p.counts {
-                        @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
+                    @if !channel.counters.is_empty() {
+                        p.counts {
+                            @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
+                        }
                     }
                 }
             }

@@ -8,10 +8,9 @@ use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::frame::{Page, channel_field, frame};
-use super::{PageRequest, respond, with_token_in_path};
+use super::{PageRequest, path_prefix, respond, with_token_in_path};
 use crate::feed::Format;
 use crate::web::canonical;
 use crate::web::compat;
@@ -104,11 +103,13 @@ fn page(state: &AppState, context: &RequestContext, request: &PageRequest) -> St
             p { (words.introduction) }
             p {
                 (words.example) " "
-                a href=(request.link(EXAMPLE_CHANNEL)) { "@" (EXAMPLE_CHANNEL) }
-                " → "
-                @for (n, format) in Format::ALL.into_iter().enumerate() {
-                    @if n > 0 { ", " }
-                    a href={ (request.root) (EXAMPLE_CHANNEL) "/" (format.name()) } { (format.label()) }
+                bdi dir="ltr" {
+                    a href=(request.link(EXAMPLE_CHANNEL)) { "@" (EXAMPLE_CHANNEL) }
+                    " → "
+                    @for (n, format) in Format::ALL.into_iter().enumerate() {
+                        @if n > 0 { ", " }
+                        a href={ (request.root) (EXAMPLE_CHANNEL) "/" (format.name()) } { (format.label()) }
+                    }
                 }
             }
             @if request.is_private { p { (words.with_token) } }
@@ -124,9 +125,7 @@ fn page(state: &AppState, context: &RequestContext, request: &PageRequest) -> St
 /// Returns the section with the bookmarklet. A page of this site must not run it, but a browser can keep it.
 fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
     let words = request.words();
-    let token = context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC));
-    let prefix = token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"));
-    let home = context.base_url.with_path(&format!("{prefix}/?channel="));
+    let home = context.base_url.with_path(&format!("{}/?channel=", path_prefix(context)));
     let script = format!("javascript:location.href={home:?}+encodeURIComponent(location.href)");
     html! {
         section {

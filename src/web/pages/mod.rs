@@ -25,6 +25,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::base_url::BaseUrl;
 use super::caching::Validators;
@@ -47,6 +48,12 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
     let token = token_in_query(context.query.as_deref()?)?;
     Some(canonical::see_other("/", &format!("{TOKEN_PREFIX}{token}/{path}")))
+}
+
+/// Returns the start of the paths that this client may request: with the token if the page's URL has it.
+fn path_prefix(context: &RequestContext) -> String {
+    let token = context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC));
+    token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"))
 }
 
 /// Returns the response with a page that is rendered for each request, or 304 if the browser has it.

@@ -1,4 +1,4 @@
-//! One post on a page: the body of its feed entry, with its date and its hashtags.
+//! One post on a page: the body of its feed entry, with its date.
 
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
@@ -6,7 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use super::request::PageRequest;
 use crate::feed::Entry;
 use crate::model::channel::ChannelName;
-use crate::telegram::url::post_of;
+use crate::telegram::url::{hashtag, post_of};
 use crate::web::canonical;
 
 /// The start tag of a link, as the body of an entry has it.
@@ -28,15 +28,8 @@ pub(super) fn post(request: &PageRequest, channel: Option<&ChannelName>, entry: 
                 @if entry.updated != entry.published { span.edited { (words.edited) } }
                 @if let Some(author) = &entry.author { span.author dir="auto" { (author) } }
             }
-            div.body dir="auto" { (PreEscaped(with_local_links(&entry.body, &request.root))) }
-            footer {
-                @if let Some(name) = channel {
-                    @for tag in &entry.categories {
-                        a href=(request.link(&tag_path(name, tag))) dir="auto" { "#" (tag) }
-                    }
-                }
-                a.telegram href=(entry.url) rel="noopener" { (words.open_in_telegram) }
-            }
+            div.body dir="auto" { (PreEscaped(body(request, &entry.body))) }
+            footer { a href=(entry.url) rel="noopener" { (words.open_in_telegram) } }
         }
     }
 }
@@ -57,19 +50,24 @@ fn tag_path(name: &ChannelName, tag: &str) -> String {
     format!("{}?{}", path_of(name), query.finish())
 }
 
-/// Returns the body with links to posts on Telegram replaced by links to their pages here.
-pub(super) fn with_local_links(body: &str, root: &str) -> String {
+/// Returns the body of an entry for a page: links to posts and hashtags on Telegram lead to their pages here, links without a
+/// text are removed, and pictures are loaded when they are about to be seen.
+pub(super) fn body(request: &PageRequest, body: &str) -> String {
+    let body = body.replace("<img ", "<img loading=\"lazy\" ");
     let mut out = String::with_capacity(body.len());
-    let mut rest = body;
+    let mut rest = body.as_str();
     while let Some((before, after)) = rest.split_once(LINK) {
         out.push_str(before);
+        let (url, tail) = after.split_at(after.find('"').unwrap_or(after.len()));
+        let text = tail.split_once('>').map_or("", |(_, text)| text);
+        if let Some(after_link) = text.strip_prefix("</a>") {
+            rest = after_link;
+            continue;
+        }
         out.push_str(LINK);
-        let end = after.find('"').unwrap_or(after.len());
-        let (url, tail) = after.split_at(end);
-        if let Some((name, id)) = post_of(url) {
-            out.extend([root, &path_of(&name), "/", &id.to_string()]);
-        } else {
-            out.push_str(url);
+        match local_path(url) {
+            Some(path) => out.push_str(&request.link(&path).replace('&', "&amp;")),
+            None => out.push_str(url),
         }
         rest = tail;
     }
@@ -77,22 +75,42 @@ pub(super) fn with_local_links(body: &str, root: &str) -> String {
     out
 }
 
+/// Returns the path of the page here that shows what a URL on Telegram shows: a post or the posts with a hashtag.
+fn local_path(url: &str) -> Option<String> {
+    let post = post_of(url).map(|(name, id)| format!("{}/{id}", path_of(&name)));
+    post.or_else(|| hashtag(url).map(|(name, tag)| tag_path(&name, &tag)))
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, Uri};
+
     use super::*;
+    use crate::language::Language;
     use crate::model::post::PostId;
-    use crate::telegram::url::post_url;
+    use crate::telegram::url::{post_url, preview_url};
 
     #[test]
-    fn links_to_posts_stay_on_the_service() {
+    fn links_to_posts_and_hashtags_stay_on_the_service() {
         let url = post_url("Sample", PostId::new(12).unwrap());
-        let body = format!(
-            "<p>a <a href=\"{url}?single\" rel=\"x\">b</a> <a href=\"https://example.org/1\">c</a> {url}</p>"
-        );
-        let expected = format!(
-            "<p>a <a href=\"../sample/12\" rel=\"x\">b</a> <a href=\"https://example.org/1\">c</a> {url}</p>"
-        );
-        assert_eq!(with_local_links(&body, "../"), expected);
-        assert_eq!(with_local_links("<p>a</p>", ""), "<p>a</p>");
+        let tag = preview_url("Sample", PostId::new(1).unwrap()).replace("/1", "?q=%23low_tide");
+        for (from, to) in [
+            ("<p>a</p>", "<p>a</p>"),
+            (
+                &format!("<a href=\"{url}?single\" rel=\"x\">b</a> {url}"),
+                &format!("<a href=\"../sample/12?lang=ru\" rel=\"x\">b</a> {url}"),
+            ),
+            (
+                &format!("<a href=\"{tag}\">#low_tide</a>"),
+                "<a href=\"../sample?tag=low_tide&amp;lang=ru\">#low_tide</a>",
+            ),
+            ("<a href=\"https://example.org/1\">c</a>", "<a href=\"https://example.org/1\">c</a>"),
+            ("a<a href=\"https://example.org/1\" rel=\"x\"></a>b", "ab"),
+            ("<img src=\"a.jpg\" alt=\"\">", "<img loading=\"lazy\" src=\"a.jpg\" alt=\"\">"),
+        ] {
+            let uri = Uri::from_static("/sample/12?lang=ru");
+            let request = PageRequest::with(&HeaderMap::new(), &uri, Language::English, false);
+            assert_eq!(body(&request, from), to);
+        }
     }
 }

@@ -37,7 +37,7 @@ impl PageRequest {
         Self::with(headers, uri, state.config.language, state.access.has_tokens())
     }
 
-    fn with(headers: &HeaderMap, uri: &Uri, default_language: Language, is_private: bool) -> Self {
+    pub(super) fn with(headers: &HeaderMap, uri: &Uri, default_language: Language, is_private: bool) -> Self {
         let query = uri.query().unwrap_or_default();
         let (mut chosen_language, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

@@ -7,7 +7,7 @@ use maud::html;
 use super::builder::Built;
 use super::frame::{Page, frame};
 use super::post::path_of;
-use super::{PageRequest, respond};
+use super::{PageRequest, path_prefix, respond};
 use crate::feed::Format;
 use crate::feed::options::FeedOptions;
 use crate::model::channel::ChannelName;
@@ -29,7 +29,7 @@ pub(in crate::web) fn answer(
     let built = Built {
         request: &request,
         path: path.trim_start_matches('/'),
-        base_url: &context.base_url.to_string(),
+        base_url: &context.base_url.with_path(&path_prefix(context)),
         options: &FeedOptions::default(),
         format: Format::Rss,
     };

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, frame};
-use super::post::{date, path_of, post, with_local_links};
+use super::post::{body, date, path_of, post};
 use super::{PageRequest, respond};
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
@@ -142,7 +142,7 @@ fn earlier(
                             @let (before, after) = words.until.split_once("{}").unwrap_or((words.until, ""));
                             (before) time datetime=(until) { (date(*until)) } (after)
                         }
-                        div.body dir="auto" { (PreEscaped(with_local_links(&entry.body, &request.root))) }
+                        div.body dir="auto" { (PreEscaped(body(request, &entry.body))) }
                     }
                 }
             }
