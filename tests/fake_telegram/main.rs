@@ -14,22 +14,20 @@ mod fake_channel;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../it/support/fake_telegram.rs"]
 mod fake_telegram;
+#[path = "../it/support/gradient.rs"]
+mod gradient;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../it/support/wait.rs"]
 mod wait;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use fake_channel::FakeChannel;
 use fake_telegram::{Answer, FakeTelegram};
-use flate2::write::ZlibEncoder;
-use flate2::{Compression, Crc};
 use jiff::{SignedDuration, Timestamp};
 use telewire::telegram::page::{self, PageSource};
 
@@ -50,9 +48,6 @@ const POST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The host of pictures and videos in `tests/pages`.
 const MEDIA_URL: &str = "https://cdn4.telesco.pe";
-
-/// Width and height of every picture, in pixels.
-const PICTURE_SIZE: (u32, u32) = (400, 300);
 
 fn main() {
     let port = std::env::args().nth(1).map_or(DEFAULT_PORT, |port| port.parse().expect("a port number"));
@@ -123,40 +118,11 @@ impl Samples {
         let path = path.split('?').next().unwrap_or_default();
         if path.contains("/file/") {
             let is_picture = !["mp4", "webm", "ogg", "tgs"].iter().any(|kind| path.ends_with(kind));
-            return if is_picture { picture(path) } else { Answer::status(404) };
+            return if is_picture { gradient::picture(path) } else { Answer::status(404) };
         }
         let name = path.trim_start_matches("/s/").trim_start_matches('/');
         Answer::page(self.pages.get(name).unwrap_or(&self.pages["landing_nobody"]))
     }
-}
-
-/// Returns a PNG file with a gradient whose colours depend on the path.
-fn picture(path: &str) -> Answer {
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    let [red, green, blue, ..] = hasher.finish().to_le_bytes();
-    let (width, height) = PICTURE_SIZE;
-    let mut pixels = ZlibEncoder::new(Vec::new(), Compression::fast());
-    for y in 0..height {
-        let shade = (y * 255 / height).to_le_bytes()[0];
-        let row = [red ^ shade, green / 2 + shade / 2, blue].repeat(width as usize);
-        pixels.write_all(&[0]).unwrap();
-        pixels.write_all(&row).unwrap();
-    }
-    let mut header = [width, height].map(u32::to_be_bytes).concat();
-    // 8 bits per channel, RGB, default compression and filter, not interlaced.
-    header.extend([8, 2, 0, 0, 0]);
-    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (kind, data) in [(b"IHDR", header), (b"IDAT", pixels.finish().unwrap()), (b"IEND", Vec::new())] {
-        let mut crc = Crc::new();
-        crc.update(kind);
-        crc.update(&data);
-        png.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
-        png.extend(kind);
-        png.extend(data);
-        png.extend(crc.sum().to_be_bytes());
-    }
-    Answer { body: png, ..Answer::status(200) }.with("Content-Type", "image/png")
 }
 
 fn print_usage(fake: &FakeTelegram, samples: &Samples) {

@@ -12,6 +12,7 @@
 //! - [`service`]: the HTTP service, with a working and with a failing Telegram.
 //! - [`archive`]: posts survive crashes, full disks, restarts and replicas.
 //! - [`media`]: pictures and videos under permanent URLs.
+//! - [`pages_for_people`]: the web pages in headless Chromium.
 //! - [`hostile_pages`]: generated pages, whose work, memory and feeds are limited.
 //! - [`conventions`]: rules of the code base, checked by searching its files.
 
@@ -24,6 +25,7 @@ mod hostile_pages;
 mod media;
 mod options;
 mod pages;
+mod pages_for_people;
 mod real_pages;
 mod rich_posts;
 mod service;

@@ -2,30 +2,18 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{FAST, KEY};
 use crate::support::app::{App, new_folder};
+use crate::support::browser::Browser;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
-use crate::support::{page, print_note};
-
-/// Returns whether the programs are installed. If one is missing, reports that the test is skipped.
-fn are_installed(programs: &[&str], test: &str) -> bool {
-    let is_installed = |program: &str| {
-        ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
-    };
-    let missing = programs.iter().find(|program| !is_installed(program));
-    if let Some(program) = missing {
-        print_note(&format!("{test}: skipped, because {program} is not installed"));
-    }
-    missing.is_none()
-}
+use crate::support::{are_installed, page};
 
 /// Returns a video of one minute with its index at the end, so that players request ranges of it.
-fn video() -> Vec<u8> {
+pub(crate) fn video() -> Vec<u8> {
     let folder = new_folder();
     let file = folder.join("video.mp4");
     let made = Command::new("ffmpeg")
@@ -78,56 +66,20 @@ fn ffprobe_reads_ranges_of_a_video() {
     assert!(heads.filter(|head| head.to_ascii_lowercase().contains("range: bytes=")).count() > 1);
 }
 
-/// A browser process, killed at the end of the test.
-struct Browser(Child);
-
-impl Browser {
-    /// Opens a file. `resolver_rules` say which hosts the browser can reach, in the syntax of `--host-resolver-rules`.
-    fn open(file: &Path, resolver_rules: &str) -> Self {
-        let browser = Command::new("/usr/bin/chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--remote-debugging-port=0", "--disable-background-networking"])
-            .args(["--disable-component-update", "--disable-sync"])
-            .arg(format!("--host-resolver-rules={resolver_rules}"))
-            .arg(format!("--user-data-dir={}", file.with_extension("browser").display()))
-            .arg(format!("file://{}", file.display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(browser.unwrap())
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn browser_seeks_in_a_video_of_a_feed() {
-    if !are_installed(&["ffmpeg", "chromium"], "browser_seeks_in_a_video_of_a_feed") {
-        return;
-    }
-    let (fake, app, body) = publish(video());
-    // The script reports its progress by requests to the fake.
-    let script = format!(
-        "const video = document.querySelector('video');
-         const report = (event) => {{ new Image().src = '{}/reports/' + event; }};
-         video.muted = true;
-         video.onerror = () => report('error');
-         video.onseeked = () => report('seeked-' + Math.round(video.currentTime) + '-of-' + Math.round(video.duration));
-         video.onloadedmetadata = () => {{ video.currentTime = 45; }};
-         video.preload = 'auto';
-         video.load();",
-        fake.url()
-    );
+    const TEST: &str = "browser_seeks_in_a_video_of_a_feed";
+    let Some(browser) = Browser::shared(TEST).filter(|_| are_installed(&["ffmpeg"], TEST)) else { return };
+    let (_fake, app, body) = publish(video());
     let file = app.folder.join("post.html");
-    fs::write(&file, format!("<!DOCTYPE html><body>{body}<script>{script}</script></body>")).unwrap();
-    let _browser = Browser::open(&file, "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
-    fake.wait_for("/reports/seeked-45-of-60");
+    fs::write(&file, format!("<!DOCTYPE html><body>{body}</body>")).unwrap();
+    let tab = browser.tab();
+    tab.open(&format!("file://{}", file.display()));
+    tab.eval("const video = document.querySelector('video'); video.muted = true; video.preload = 'auto'; video.load();");
+    tab.wait_until("video.readyState >= HTMLMediaElement.HAVE_METADATA");
+    tab.eval("video.currentTime = 45; null");
+    tab.wait_until("!video.seeking && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA");
+    assert_eq!(tab.eval("[video.currentTime, video.duration].map(Math.round)"), json!([45, 60]));
     assert!(!app.log().iter().any(|line| line.contains(KEY)));
 }
 
@@ -156,16 +108,11 @@ fn browser_loads_pictures_from_the_media_url() {
         feed["items"].as_array().unwrap().iter().find(|item| item["id"] == "https://t.me/tidewatch/201");
     let body = item.unwrap()["content_html"].as_str().unwrap();
     assert!(body.contains(&format!("<img src=\"{media_url}/-/media/")), "{body}");
-    let script = format!(
-        "const picture = document.querySelector('img');
-         const report = (event) => {{ new Image().src = '{}/reports/' + event; }};
-         picture.onload = () => report('loaded-' + picture.naturalWidth);
-         picture.onerror = () => report('error');
-         picture.src = picture.src;",
-        fake.url()
-    );
     let file = app.folder.join("post.html");
-    fs::write(&file, format!("<!DOCTYPE html><body>{body}<script>{script}</script></body>")).unwrap();
-    let _browser = Browser::open(&file, "MAP pictures.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
-    fake.wait_for("/reports/loaded-1");
+    fs::write(&file, format!("<!DOCTYPE html><body>{body}</body>")).unwrap();
+    let browser = Browser::start("MAP pictures.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
+    let tab = browser.tab();
+    tab.open(&format!("file://{}", file.display()));
+    tab.wait_until("document.querySelector('img').complete");
+    assert_eq!(tab.eval("document.querySelector('img').naturalWidth"), 1);
 }

@@ -1,6 +1,6 @@
 //! Media files under permanent URLs of the service: expiry, ranges, errors and SSRF protection.
 
-mod browser;
+pub(crate) mod browser;
 mod dns_rebinding;
 mod expiry;
 mod links;

@@ -208,7 +208,6 @@ impl FakeTelegram {
     }
 
     /// Sets the answers to requests for unknown paths. The default is status 500.
-    #[cfg_attr(test, expect(dead_code, reason = "for the example `fake_telegram`"))]
     pub(crate) fn set_fallback(&self, fallback: impl Fn(&str) -> Answer + Send + 'static) {
         *self.shared.fallback.lock().unwrap() = Some(Box::new(fallback));
     }

@@ -1,11 +1,13 @@
 //! The test harness: the program under test, a fake Telegram, an HTTP client and a feed reader.
 
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod fake_channel;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_proxy;
 pub(crate) mod fake_telegram;
 pub(crate) mod golden;
+pub(crate) mod gradient;
 pub(crate) mod hostile_pages;
 pub(crate) mod http;
 pub(crate) mod namespace;
@@ -51,4 +53,16 @@ pub(crate) fn assert_no_failures(failures: &[String]) {
 /// Prints a line to standard error. The test harness captures the output of `eprintln!`, but not this.
 pub(crate) fn print_note(line: &str) {
     io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Returns whether the programs are installed. If one is missing, reports that the test is skipped.
+pub(crate) fn are_installed(programs: &[&str], test: &str) -> bool {
+    let is_installed = |program: &str| {
+        ["/usr/bin", "/usr/local/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
+    };
+    let missing = programs.iter().find(|program| !is_installed(program));
+    if let Some(program) = missing {
+        print_note(&format!("{test}: skipped, because {program} is not installed"));
+    }
+    missing.is_none()
 }
