@@ -26,8 +26,9 @@ const PAGES_OF_WORDS: [&str; 4] =
     ["/", "/harbour_news?match=harbour&format=atom", "/harbour_news,tidewatch", "/nobody_here"];
 
 /// Paths of pages with different posts: each tested in one language.
-const PAGES_OF_POSTS: [&str; 10] = [
+const PAGES_OF_POSTS: [&str; 11] = [
     "/harbour_news",
+    "/harbour_news/112",
     "/harbour_news?match=no-such-word",
     "/tidewatch",
     "/lantern_walks",

@@ -72,6 +72,38 @@ fn paging_leads_to_the_first_post_and_back() {
 }
 
 #[test]
+fn date_leads_to_the_page_of_the_post_and_its_neighbours() {
+    let (_fake, app) = service(&[HARBOUR], &[]);
+    visit("date_leads_to_the_page_of_the_post_and_its_neighbours", &app, |visit| {
+        visit.open("/harbour_news");
+        visit.tab.follow("#p112 .date");
+        visit.assert_at("/harbour_news/112");
+        assert_eq!(visit.posts(), [112]);
+        visit.tab.follow(".paging a[rel=next]");
+        assert_eq!(visit.posts(), [111]);
+        visit.tab.follow(".paging a[rel=prev]");
+        assert_eq!(visit.posts(), [112]);
+        visit.tab.follow(".single .names a");
+        visit.assert_at("/harbour_news");
+    });
+}
+
+#[test]
+fn feed_in_a_browser_shows_its_entries() {
+    let (_fake, app) = service(&[HARBOUR], &[]);
+    visit("feed_in_a_browser_shows_its_entries", &app, |visit| {
+        for (format, entry) in [("RSS", "item"), ("Atom", "entry")] {
+            visit.open("/harbour_news");
+            visit.tab.follow(&format!(".formats a[href$={}]", format.to_lowercase()));
+            let shown = format!(
+                "[...document.querySelectorAll({entry:?})].map(entry => getComputedStyle(entry).display === 'block')"
+            );
+            assert_eq!(visit.tab.eval(&shown), json!([true; 17]), "{format}");
+        }
+    });
+}
+
+#[test]
 fn spoiler_opens() {
     let (_fake, app) = service(&[("film_club", "spoilers")], &[]);
     visit("spoiler_opens", &app, |visit| {
