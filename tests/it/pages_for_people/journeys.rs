@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{FAST, Visit, service, visit};
 use crate::media::browser::video;
 use crate::support::app::App;
+use crate::support::browser::Tab;
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::FakeTelegram;
 use crate::support::{are_installed, page};
@@ -32,11 +33,29 @@ fn link_leads_to_the_channel_and_its_feed() {
         let matching = visit.posts();
         assert!(!matching.is_empty() && matching.len() < all.len(), "{matching:?} of {all:?}");
         assert_eq!(visit.entries_of_copied_feed(), matching);
-        assert_eq!(visit.copy_feed_url(), visit.url_of("/harbour_news/json?match=harbour"));
+        assert_eq!(visit.feed_url(), visit.url_of("/harbour_news/json?match=harbour"));
+        if visit.has_scripts {
+            assert_eq!(copied_with_the_button(tab), visit.feed_url());
+        }
         tab.follow(".builder .actions a");
         visit.assert_at("/harbour_news");
         assert_eq!(visit.posts(), all);
     });
+}
+
+/// Presses the button that copies the URL of the feed, and returns the content of the clipboard. All tabs share the clipboard,
+/// so only one test uses it.
+fn copied_with_the_button(tab: &Tab) -> String {
+    tab.eval(
+        "const button = document.querySelector('[data-copy]');
+         const answer = new Promise(done => {
+           new MutationObserver(() => done(button.textContent)).observe(button, { childList: true });
+         });
+         null",
+    );
+    tab.click("[data-copy]");
+    assert_eq!(tab.text("answer"), tab.text("button.dataset.done"));
+    tab.text("navigator.clipboard.readText()")
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Visit<'_> {
     /// Returns the numbers of the entries of the JSON Feed at the URL in the field to copy, which a feed reader requests
     /// without further credentials.
     fn entries_of_copied_feed(&self) -> Vec<u64> {
-        let url = self.tab.text("document.querySelector('#feed-url').value");
+        let url = self.feed_url();
         let answer = self.app.get(url.strip_prefix(&self.url_of("")).unwrap());
         assert_eq!(answer.status, 200, "{url}: {}", answer.text());
         let feed: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -97,15 +97,8 @@ impl Visit<'_> {
             .collect()
     }
 
-    /// Presses the button that copies the URL of the feed, and returns the content of the clipboard. Without JavaScript, a
-    /// person selects the text of the field instead.
-    fn copy_feed_url(&self) -> String {
-        if !self.has_scripts {
-            return self.tab.text("document.querySelector('#feed-url').value");
-        }
-        let label = self.tab.text("document.querySelector('[data-copy]').dataset.done");
-        self.tab.click("[data-copy]");
-        self.tab.wait_until(&format!("document.querySelector('[data-copy]').textContent === {label:?}"));
-        self.tab.text("navigator.clipboard.readText()")
+    /// Returns the URL of the feed in the field to copy.
+    fn feed_url(&self) -> String {
+        self.tab.text("document.querySelector('#feed-url').value")
     }
 }

@@ -22,17 +22,14 @@ fn token_in_the_path_opens_pages_pictures_and_feeds() {
         tab.wait_until("document.querySelector('.photo').naturalWidth > 0");
         tab.choose("#format", "json");
         tab.follow(".builder form .actions button");
-        assert_eq!(visit.copy_feed_url(), visit.url_of(&path("tidewatch/json")));
+        assert_eq!(visit.feed_url(), visit.url_of(&path("tidewatch/json")));
         assert_eq!(visit.entries_of_copied_feed(), visit.posts());
         assert_eq!(tab.eval("document.querySelector('.builder .note:not(.own-help)')"), Value::Null);
         tab.paste("#top-channel", "harbour_news,tidewatch");
         tab.press_enter();
         visit.assert_at(&path("harbour_news,tidewatch"));
         let feed = app.get(&path("harbour_news,tidewatch/rss"));
-        assert_eq!(
-            (feed.status, visit.copy_feed_url()),
-            (200, visit.url_of(&path("harbour_news,tidewatch/rss")))
-        );
+        assert_eq!((feed.status, visit.feed_url()), (200, visit.url_of(&path("harbour_news,tidewatch/rss"))));
         tab.paste("#top-channel", "nobody_here");
         tab.press_enter();
         visit.assert_at(&path("nobody_here"));
