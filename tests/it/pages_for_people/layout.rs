@@ -63,13 +63,10 @@ fn nothing_moves_when_pictures_arrive() {
     tab.eval("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))");
     let tops = "[...document.querySelectorAll('article')].map(post => post.getBoundingClientRect().top)";
     let before = tab.eval(tops);
-    assert_eq!(
-        tab.eval("document.querySelector('article img').complete"),
-        false,
-        "a picture arrived too early"
-    );
+    let arrived = "[...document.querySelectorAll('article img')].map(picture => picture.naturalWidth > 0)";
+    assert_eq!(tab.eval(arrived), json!(vec![false; N_PICTURES]));
     gate.open();
-    tab.wait_until("document.querySelector('article img').naturalWidth > 0");
+    tab.wait_until(&format!("{arrived}.every(Boolean)"));
     assert_eq!(tab.eval(tops), before);
     let score = "(() => {
         const observer = new PerformanceObserver(() => {});

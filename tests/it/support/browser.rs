@@ -1,4 +1,4 @@
-//! Drives headless Chromium over the DevTools protocol: <https://chromedevtools.github.io/devtools-protocol/>.
+//! Drives headless Chromium over the `DevTools` protocol: <https://chromedevtools.github.io/devtools-protocol/>.
 //!
 //! The connection is a pair of pipes (`--remote-debugging-pipe`), so it needs no WebSocket client, and Chromium exits when
 //! the test program does. Messages are JSON objects that end with a zero byte.
