@@ -51,7 +51,7 @@ async fn for_admin(
         // The links of the page keep a token in the path.
         Some(token) => {
             let target = uri.path_and_query().map_or(STATUS_PATH, PathAndQuery::as_str);
-            canonical::see_other(&format!("..{TOKEN_PREFIX}{token}{target}"))
+            canonical::see_other(uri.path(), &format!("{TOKEN_PREFIX}{token}{target}"))
         }
         None => answer(&state, &uri, &headers, true).await,
     }
