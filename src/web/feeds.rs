@@ -106,12 +106,15 @@ async fn channel_page(
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
-    if let Some(redirect) = pages::with_token_in_path(context, path.trim_start_matches('/')) {
+    if let Some(redirect) = pages::with_token_in_path(context, &path, path.trim_start_matches('/')) {
         return Ok(redirect);
     }
     match names.as_slice() {
         [name] => pages::channel::answer(state, context, name, uri, headers).await,
-        names => Ok(pages::several::answer(state, context, names, uri, headers)),
+        names => {
+            let (group, parse) = (Group::of(names.to_vec()), |query: &str| state.feed_options(query));
+            pages::several::answer(state, context, &group, parse, uri, headers).await
+        }
     }
 }
 

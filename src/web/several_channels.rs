@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
-use super::feed_cache::{RenderRequest, Variant, feed_path, soonest};
+use super::feed_cache::{RenderRequest, Rendering, Variant, feed_path, soonest};
 use super::state::AppState;
 use crate::channels::{CachedChannel, STALE_MAX_AGE, Visitor};
 use crate::feed::Format;
@@ -64,6 +64,22 @@ impl Group {
     }
 }
 
+/// What the posts of several channels become.
+pub(super) struct Output {
+    /// The format of the feeds that entries name as their sources.
+    pub(super) format: Format,
+    /// How the response is rendered.
+    pub(super) rendering: Rendering,
+    /// Tells other responses from feeds in the cache.
+    pub(super) key: String,
+}
+
+impl From<Format> for Output {
+    fn from(format: Format) -> Self {
+        Self { format, rendering: format.into(), key: String::new() }
+    }
+}
+
 /// What could be read of the channels.
 struct Channels {
     read: Vec<(ChannelName, CachedChannel)>,
@@ -75,11 +91,12 @@ struct Channels {
 pub(super) async fn feed(
     state: &Arc<AppState>,
     group: &Group,
-    format: Format,
+    output: impl Into<Output>,
     options: FeedOptions,
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
+    let Output { format, rendering, key } = output.into();
     // Errors come before anything is fetched.
     if let Some(what) = combined::unsupported(&options) {
         return Err(Error::NotForSeveral(what));
@@ -94,9 +111,9 @@ pub(super) async fn feed(
     let note = combined::note(&to_come, &failed, options.language);
     let snapshots: Vec<_> = read.iter().map(|(_, cached)| Arc::clone(&cached.snapshot)).collect();
     let request = RenderRequest {
-        path: group.feed_key(format, &options),
+        path: group.feed_key(format, &options) + &key,
         channels: group.names.clone(),
-        rendering: format.into(),
+        rendering,
         variant: Variant::of(context, headers),
         note: note.clone(),
         // A channel that comes later may have only older posts.

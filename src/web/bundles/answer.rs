@@ -10,12 +10,13 @@ use axum::response::Response;
 
 use super::{Bundle, BundleName, Bundles};
 use crate::feed::Format;
-use crate::feed::options::FeedOptions;
+use crate::feed::options::{FeedOptions, OptionsError};
 use crate::language::Language;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::middleware::access::{BUNDLE_PATH, TOKEN_PREFIX, token_in_query};
+use crate::web::middleware::access::BUNDLE_PATH;
+use crate::web::pages;
 use crate::web::several_channels::{self, Group};
 use crate::web::state::AppState;
 
@@ -24,8 +25,8 @@ const MAX_QUOTED_CHARS: usize = 32;
 
 impl Bundle {
     /// Parses the query of a URL of this bundle.
-    fn parse(&self, query: &str, language: Language) -> Result<FeedOptions, Error> {
-        Ok(FeedOptions::parse_over(&self.options.query, query, language)?)
+    fn parse(&self, query: &str, language: Language) -> Result<FeedOptions, OptionsError> {
+        FeedOptions::parse_over(&self.options.query, query, language)
     }
 
     /// Returns what a feed of this bundle consists of.
@@ -68,11 +69,22 @@ async fn route(
     };
     let bundles = state.bundles();
     let (name, bundle) = find(&bundles, typed)?;
-    let Some(format) = format else { return Ok(page(bundle, context, uri)) };
-    let canonical_path = format!("{}/{}", Bundle::path(name), format.name());
+    let page_path = Bundle::path(name);
+    let canonical_path =
+        format.map_or_else(|| page_path.clone(), |format| format!("{page_path}/{}", format.name()));
     if uri.path() != canonical_path {
         return Ok(canonical::redirect(uri.path(), &canonical_path, context.query.as_deref()));
     }
+    let Some(format) = format else {
+        if let Some(redirect) =
+            pages::with_token_in_path(context, &page_path, page_path.trim_start_matches('/'))
+        {
+            return Ok(redirect);
+        }
+        let (group, language) = (bundle.group(name, state.config.language), state.config.language);
+        let parse = |query: &str| bundle.parse(query, language);
+        return pages::several::answer(state, context, &group, parse, uri, headers).await;
+    };
     let options = bundle.parse(uri.query().unwrap_or_default(), state.config.language)?;
     several_channels::feed(
         state,
@@ -93,13 +105,6 @@ fn find<'a>(bundles: &'a Bundles, typed: &str) -> Result<(&'a BundleName, &'a Bu
 /// Returns what a feed of a bundle consists of.
 pub(in crate::web) fn group(bundles: &Bundles, typed: &str, language: Language) -> Result<Group, Error> {
     find(bundles, typed).map(|(name, bundle)| bundle.group(name, language))
-}
-
-/// Redirects to the page of the channels.
-fn page(bundle: &Bundle, context: &RequestContext, uri: &Uri) -> Response {
-    let token = context.query.as_deref().and_then(token_in_query);
-    let prefix = token.map(|token| format!("{TOKEN_PREFIX}{token}")).unwrap_or_default();
-    canonical::see_other(uri.path(), &(prefix + &canonical::path_of_all(&bundle.channels.0, None)))
 }
 
 /// Returns the key of a bundle's feed in the cache by its canonical path; `None` if there is no such feed.

@@ -37,7 +37,7 @@ pub(in crate::web) async fn answer(
     };
     match answer {
         Ok(Some(response)) => response,
-        Ok(None) => with_token_in_path(&context, "").unwrap_or_else(|| {
+        Ok(None) => with_token_in_path(&context, "/", "").unwrap_or_else(|| {
             let page_headers = super::headers(state.config.robots, None);
             respond(&headers, &request, page_headers, page(&state, &context, &request))
         }),
@@ -68,7 +68,7 @@ fn open_channel(
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
     let names = state.parse_channels(own.unwrap_or(&typed))?;
     let path = canonical::path_of_all(&names, None);
-    let with_token = with_token_in_path(context, path.trim_start_matches('/'));
+    let with_token = with_token_in_path(context, "/", path.trim_start_matches('/'));
     Ok(Some(
         with_token.unwrap_or_else(|| canonical::see_other("/", &request.link(path.trim_start_matches('/')))),
     ))

@@ -14,6 +14,7 @@ pub(super) mod status;
 mod builder;
 mod frame;
 mod post;
+mod posts;
 mod request;
 
 use std::time::Duration;
@@ -45,9 +46,9 @@ const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
-pub(super) fn with_token_in_path(context: &RequestContext, path: &str) -> Option<Response> {
+pub(super) fn with_token_in_path(context: &RequestContext, from: &str, path: &str) -> Option<Response> {
     let token = token_in_query(context.query.as_deref()?)?;
-    Some(canonical::see_other("/", &format!("{TOKEN_PREFIX}{token}/{path}")))
+    Some(canonical::see_other(from, &format!("{TOKEN_PREFIX}{token}/{path}")))
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.

@@ -12,26 +12,33 @@ use crate::web::canonical;
 /// The start tag of a link, as the body of an entry has it.
 const LINK: &str = "<a href=\"";
 
-/// Returns a post. `channel` is the channel of the page; `None` if it has several.
-pub(super) fn post(request: &PageRequest, channel: Option<&ChannelName>, entry: &Entry) -> Markup {
+/// Returns a post.
+pub(super) fn post(request: &PageRequest, entry: &Entry) -> Markup {
     let words = request.words();
-    let local = channel.zip(entry.post).map(|(name, id)| format!("{}/{id}", path_of(name)));
+    // A digest leads to Telegram.
+    let local = entry.post.and_then(|_| local_path(&entry.id));
     html! {
-        article.post id=[entry.post.map(|id| format!("p{id}"))] aria-label=[entry.title.as_deref()] {
+        article.post id=[entry.post.filter(|_| entry.source.is_none()).map(|id| format!("p{id}"))] aria-label=[entry.title.as_deref()] {
             header {
                 @if let Some(source) = &entry.source {
-                    a.source href=(source.home_url) dir="auto" { (source.title) }
+                    a.source href=(source_link(request, &source.feed_url).unwrap_or_else(|| source.home_url.clone())) dir="auto" { (source.title) }
                 }
                 a.date href=(local.map_or_else(|| entry.url.clone(), |path| request.link(&path))) {
                     time datetime=(entry.published) { (date(entry.published)) }
                 }
                 @if entry.updated != entry.published { span.edited { (words.edited) } }
-                @if let Some(author) = &entry.author { span.author dir="auto" { (author) } }
+                @if let Some(author) = entry.author.as_ref().filter(|_| entry.source.is_none()) { span.author dir="auto" { (author) } }
             }
             div.body dir="auto" { (PreEscaped(body(request, &entry.body))) }
             footer { a href=(entry.url) rel="noopener" { (words.open_in_telegram) } }
         }
     }
+}
+
+/// Returns the page of the channel that has this feed.
+fn source_link(request: &PageRequest, feed_url: &str) -> Option<String> {
+    let name = feed_url.rsplit('/').nth(1).and_then(ChannelName::new)?;
+    Some(request.link(&path_of(&name)))
 }
 
 /// Returns a time for people without a script, which shows it in their own time zone.

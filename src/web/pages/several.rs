@@ -1,51 +1,43 @@
-//! `/{channel},{channel}`: several channels, and the builder of their feed.
+//! `/{channel},{channel}` and `/-/bundle/{name}`: several channels with their posts.
+
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use maud::html;
 
-use super::builder::Built;
-use super::frame::{Page, frame};
-use super::post::path_of;
-use super::{PageRequest, path_prefix, respond};
+use super::posts::{PostsPage, View, canonical_redirect};
+use super::{PageRequest, path_prefix};
 use crate::feed::Format;
-use crate::feed::options::FeedOptions;
-use crate::model::channel::ChannelName;
-use crate::web::canonical;
+use crate::feed::options::{FeedOptions, OptionsError};
 use crate::web::context::RequestContext;
+use crate::web::error::Error;
+use crate::web::several_channels::{self, Group, Output};
 use crate::web::state::AppState;
 
-/// Answers with the page of several channels.
-pub(in crate::web) fn answer(
-    state: &AppState,
+/// Answers with the page of several channels. `parse` parses the options of their feed.
+///
+/// # Errors
+///
+/// Why none of the channels can be read.
+pub(in crate::web) async fn answer(
+    state: &Arc<AppState>,
     context: &RequestContext,
-    names: &[ChannelName],
+    group: &Group,
+    parse: impl FnOnce(&str) -> Result<FeedOptions, OptionsError>,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Response {
+) -> Result<Response, Error> {
     let request = PageRequest::new(state, headers, uri);
-    let title = request.language.counted(names.len() as u64, &request.words().channels);
-    let path = canonical::path_of_all(names, None);
-    let built = Built {
-        request: &request,
-        path: path.trim_start_matches('/'),
-        base_url: &context.base_url.with_path(&path_prefix(context)),
-        options: &FeedOptions::default(),
-        format: Format::Rss,
-    };
-    let main = html! {
-        div.columns {
-            section.channel {
-                h1 { (title) }
-                ul { @for name in names { li { a href=(request.link(&path_of(name))) { "@" (name) } } } }
-            }
-            (built.builder())
-        }
-    };
-    respond(
-        headers,
-        &request,
-        super::headers(state.config.robots, None),
-        frame(&request, &Page { title: &title, head: built.alternates(&title), main, has_field: true }),
-    )
+    let view = View::parse(uri.query().unwrap_or_default(), parse)?;
+    let path = group.path.trim_start_matches('/').to_owned();
+    let link = request.link(&view.path(&path));
+    if let Some(redirect) = canonical_redirect(uri, &link) {
+        return Ok(redirect);
+    }
+    let (options, prefix) = (view.options_of_posts(state, &request), path_prefix(context));
+    let key = format!("#{prefix}{}{link}", request.language.subtag());
+    let base_url = context.base_url.with_path(&prefix);
+    let page = PostsPage { request, path, names: group.names.clone(), view, base_url };
+    let output = Output { format: Format::Rss, rendering: page.rendering(state, context), key };
+    several_channels::feed(state, group, output, options, context, headers).await
 }

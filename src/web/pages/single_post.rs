@@ -9,7 +9,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, frame};
 use super::post::{body, date, path_of, post};
-use super::{PageRequest, respond};
+use super::{PageRequest, respond, with_token_in_path};
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
 use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
@@ -48,6 +48,9 @@ pub(in crate::web) async fn answer(
     let path = format!("{}/{id}", canonical::path(&name, None));
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
+    }
+    if let Some(redirect) = with_token_in_path(context, &path, path.trim_start_matches('/')) {
+        return Ok(redirect);
     }
     let not_archived = || Error::PostNotArchived(post_url(name.as_str(), id));
     let archived = state.channels.archived_post(&name, id).await?.ok_or_else(not_archived)?;
@@ -99,7 +102,7 @@ fn render(
             }
             h1.hidden { (title) }
             @if let Some(gone) = gone_since { p.warning-text { (fill(words.gone, &[&date(gone)])) } }
-            @if let Some(entry) = &shown { (post(request, Some(name), entry)) }
+            @if let Some(entry) = &shown { (post(request, entry)) }
             (earlier(request, &channel, versions, context))
             nav.paging {
                 @if let Some(id) = newer { a rel="prev" href=(neighbour(id)) { (words.newer_post) } }

@@ -150,7 +150,7 @@ fn urls_have_one_canonical_form() {
     let form = app.get("/?channel=@kettle,%20heron");
     assert_eq!((form.status, form.header("Location")), (303, Some("heron,kettle")));
     let html = app.get("/heron,kettle");
-    let link = "title=\"2 channels (Atom)\" href=\"heron,kettle/atom\">";
+    let link = "title=\"heron, kettle (Atom)\" href=\"heron,kettle/atom\">";
     assert!(html.status == 200 && html.text().contains(link), "{}", html.text());
 }
 

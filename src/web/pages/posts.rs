@@ -1,0 +1,265 @@
+//! What the pages of one and of several channels share: the posts, and the builder of their feed.
+
+use std::collections::BTreeSet;
+
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, Uri};
+use axum::response::Response;
+use maud::{Markup, PreEscaped, html};
+
+use super::PageRequest;
+use super::builder::Built;
+use super::frame::{Page, frame};
+use super::post::{path_of, post};
+use crate::feed::options::{Choice, Count, Cursor, EntryIds, FeedOptions, MediaChoice, OptionsError};
+use crate::feed::{Feed, Format, about};
+use crate::language::fill;
+use crate::media::MediaMode;
+use crate::model::channel::{Channel, ChannelName};
+use crate::web::canonical;
+use crate::web::context::RequestContext;
+use crate::web::error::Error;
+use crate::web::feed_cache::{LoadedFeed, Rendering};
+use crate::web::state::AppState;
+
+/// A page of posts, beside its posts.
+#[derive(Debug)]
+pub(super) struct PostsPage {
+    pub(super) request: PageRequest,
+    /// The relative path of the page, without its query.
+    pub(super) path: String,
+    /// The channels, if there are several.
+    pub(super) names: Vec<ChannelName>,
+    pub(super) view: View,
+    /// The base URL of feeds, with the token if the page's URL has it.
+    pub(super) base_url: String,
+}
+
+/// What a page shows, by its query.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) options: FeedOptions,
+    pub(super) format: Option<Format>,
+}
+
+impl View {
+    /// Parses the query of a page with the parser of its feed's options. A form sends each field, also the empty ones.
+    pub(super) fn parse(
+        query: &str,
+        parse: impl FnOnce(&str) -> Result<FeedOptions, OptionsError>,
+    ) -> Result<Self, Error> {
+        let (mut format, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
+                "lang" => {}
+                _ if value.is_empty() => {}
+                _ => {
+                    others.append_pair(&name, &value);
+                }
+            }
+        }
+        Ok(Self { options: parse(&others.finish())?, format })
+    }
+
+    /// Returns the canonical query, without the language.
+    pub(super) fn query(&self) -> String {
+        let format = self.format.map(|format| format!("format={}", format.name()));
+        let parts = [Some(self.options.query()).filter(|query| !query.is_empty()), format];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+    }
+
+    /// Returns the relative path of the page that shows this.
+    pub(super) fn path(&self, page: &str) -> String {
+        let query = self.query();
+        if query.is_empty() { page.to_owned() } else { format!("{page}?{query}") }
+    }
+
+    /// Returns the options with which the page's posts are loaded.
+    pub(super) fn options_of_posts(&self, state: &AppState, request: &PageRequest) -> FeedOptions {
+        let mut options = self.options.clone();
+        // Our own words in posts are in the page's language, which the page's links keep apart from the options.
+        (options.language, options.default_language) = (request.language, request.language);
+        // A page is no feed, whose entries should not change all the time.
+        options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
+        options.ids = EntryIds::default();
+        if state.config.media_mode != MediaMode::Proxy {
+            options.media = MediaChoice::None;
+        }
+        options
+    }
+}
+
+/// Returns the redirect from the URL that a form has made to the canonical one; `None` if it is not needed.
+pub(super) fn canonical_redirect(uri: &Uri, link: &str) -> Option<Response> {
+    let query = uri.query().unwrap_or_default();
+    let is_of_form = query.contains("=&") || query.ends_with('=') || query.contains("format=rss");
+    is_of_form.then(|| canonical::see_other(uri.path(), link.rsplit("../").next().unwrap_or(link)))
+}
+
+impl PostsPage {
+    /// Returns how the page is rendered and answered.
+    pub(super) fn rendering(self, state: &AppState, context: &RequestContext) -> Rendering {
+        let mut headers = super::headers(state.config.robots, Some(state.media_base_url(context)));
+        if self.request.is_private {
+            headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+        }
+        Rendering { headers, render: Box::new(move |loaded| self.render(loaded).into_bytes()) }
+    }
+
+    /// Returns the page as HTML.
+    fn render(&self, loaded: &LoadedFeed) -> String {
+        let (request, feed) = (&self.request, &loaded.feed);
+        let built = Built {
+            request,
+            path: &self.path,
+            base_url: &self.base_url,
+            options: &self.view.options,
+            format: self.view.format.unwrap_or(Format::Rss),
+        };
+        let head = html! {
+            link rel="canonical" href=(feed.home_url);
+            meta name="description" content=(feed.description);
+            meta property="og:title" content=(feed.title);
+            meta property="og:description" content=(feed.description);
+            meta property="og:type" content="website";
+            @if let Some(icon) = &feed.icon { meta property="og:image" content=(icon); }
+            (built.alternates(&feed.title))
+        };
+        let main = html! {
+            div.columns {
+                section.channel aria-labelledby="title" {
+                    (self.header(loaded))
+                    (self.search())
+                    (self.passing(loaded))
+                    @for entry in &feed.entries { (post(request, entry)) }
+                    @if feed.entries.is_empty() { p.empty { (request.words().no_posts) } }
+                    (self.paging(feed))
+                }
+                (built.builder())
+            }
+        };
+        frame(request, &Page { title: &feed.title, head, main, has_field: true })
+    }
+
+    /// Returns the field for a search, which keeps the other options.
+    fn search(&self) -> Markup {
+        let words = self.request.words();
+        let options = FeedOptions { search: BTreeSet::new(), before: None, ..self.view.options.clone() };
+        let kept = View { options, format: self.view.format }.query();
+        let typed = self.view.options.search.iter().cloned().collect::<Vec<_>>().join(" ");
+        html! {
+            form.search role="search" method="get" action=(self.request.link(&self.path)) {
+                label.hidden for="search" { (words.search) }
+                input id="search" type="search" name="q" value=(typed) placeholder=(words.search) dir="auto";
+                @for (name, value) in url::form_urlencoded::parse(kept.as_bytes()) {
+                    input type="hidden" name=(name) value=(value);
+                }
+                @if let Some(language) = self.request.chosen_language {
+                    input type="hidden" name="lang" value=(language.subtag());
+                }
+                button { (words.search_button) }
+            }
+        }
+    }
+
+    /// Returns how many posts pass the filters, if there are any.
+    fn passing(&self, loaded: &LoadedFeed) -> Markup {
+        let words = self.request.words();
+        if !self.view.options.looks_back() {
+            return html! {};
+        }
+        let (n, of) = (loaded.feed.entries.len().to_string(), loaded.n_looked_at.to_string());
+        html! {
+            p.passing {
+                (fill(words.passing, &[&n, &of])) " "
+                a href=(self.request.link(&self.path)) { (words.show_all) }
+            }
+        }
+    }
+
+    fn paging(&self, feed: &Feed) -> Markup {
+        let words = self.request.words();
+        let newest = View {
+            options: FeedOptions { before: None, ..self.view.options.clone() },
+            format: self.view.format,
+        };
+        let is_newest = self.view.options.before.is_none();
+        html! {
+            nav.paging {
+                @if !is_newest {
+                    a href=(self.request.link(&newest.path(&self.path))) { (words.newest) }
+                }
+                @if let Some(before) = feed.next_url.as_deref().and_then(before_of) {
+                    @let older = View { options: FeedOptions { before: Some(before), ..newest.options }, ..newest };
+                    a rel="next" href=(self.request.link(&older.path(&self.path))) { (words.older) }
+                }
+            }
+        }
+    }
+
+    /// Returns the channel's photo, title, description and counts; of several channels, their names.
+    fn header(&self, loaded: &LoadedFeed) -> Markup {
+        let (request, words, feed) = (&self.request, self.request.words(), &loaded.feed);
+        let channel = loaded.channel.as_ref();
+        html! {
+            header.about {
+                @if let Some(icon) = &feed.icon { img.photo src=(icon) alt="" width="96" height="96"; }
+                div {
+                    h1 #title dir="auto" {
+                        (feed.title)
+                        @if channel.is_some_and(|channel| channel.verified) {
+                            " " span.verified role="img" aria-label=(words.verified) title=(words.verified) { "✓" }
+                        }
+                    }
+                    p.names {
+                        @for name in &self.names { a href=(request.link(&path_of(name))) { bdi { "@" (name) } } " · " }
+                        @if let Some(channel) = channel {
+                            bdi { "@" (channel.name) } " · "
+                            a href=(feed.home_url) rel="noopener" { (words.open_in_telegram) }
+                        }
+                        a.jump href="#feed" { (words.feed) }
+                    }
+                    @match channel {
+                        Some(channel) => {
+                            @if let Some(warning) = &channel.warning { p.warning { (warning) } }
+                            div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
+                            (counters(request, channel))
+                        }
+                        None => p.description dir="auto" { (feed.description) },
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the post in the `before` of a feed page's URL.
+fn before_of(url: &str) -> Option<Cursor> {
+    let (_, query) = url.split_once('?')?;
+    FeedOptions::parse(query).ok()?.before
+}
+
+fn counters(request: &PageRequest, channel: &Channel) -> Markup {
+    html! {
+        @if !channel.counters.is_empty() {
+            p.counts {
+                @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
+            }
+        }
+    }
+}
+
+/// Returns a count with Telegram's label in the language of the page.
+fn count(request: &PageRequest, what: &str, n: u64) -> String {
+    let words = request.words();
+    let noun = match what.trim_end_matches('s') {
+        "subscriber" => &words.subscribers,
+        "photo" => &words.photos,
+        "video" => &words.videos,
+        "file" => &words.files,
+        "link" => &words.links,
+        _ => return format!("{n} {what}"),
+    };
+    request.language.counted(n, noun)
+}
