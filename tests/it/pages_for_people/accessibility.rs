@@ -24,8 +24,13 @@ const CHANNELS: [(&str, &str); 9] = [
 ];
 
 /// Paths of pages whose words are the service's own: tested in every language.
-const PAGES_OF_WORDS: [&str; 4] =
-    ["/", "/harbour_news?match=harbour&format=atom", "/harbour_news,tidewatch", "/nobody_here"];
+const PAGES_OF_WORDS: [&str; 5] = [
+    "/",
+    "/harbour_news?match=harbour&format=atom",
+    "/harbour_news,tidewatch",
+    "/nobody_here",
+    "/-/token/0123456789abcdef/-/status",
+];
 
 /// Paths of pages with different posts: each tested in one language.
 const PAGES_OF_POSTS: [&str; 11] = [
@@ -55,7 +60,7 @@ fn pages_have_no_accessibility_violations() {
         return;
     };
     let Some(browser) = Browser::shared(TEST) else { return };
-    let (_fake, app) = service(&CHANNELS, &[]);
+    let (_fake, app) = service(&CHANNELS, &["--admin-token", "0123456789abcdef"]);
     let visit = Visit { tab: browser.tab(), app: &app, has_scripts: true };
     visit.tab.ask("Page.addScriptToEvaluateOnNewDocument", &json!({"source": axe}));
     let of_words = PAGES_OF_WORDS.iter().flat_map(|path| LANGUAGES.map(|language| (*path, language)));
