@@ -11,7 +11,7 @@ use super::PageRequest;
 use super::builder::Built;
 use super::frame::{Page, frame};
 use super::post::{path_of, post};
-use crate::feed::options::{Choice, Count, Cursor, EntryIds, FeedOptions, MediaChoice, OptionsError};
+use crate::feed::options::{Choice, Count, Cursor, EntryIds, FeedOptions, MediaChoice, Merge, OptionsError};
 use crate::feed::{Feed, Format, about};
 use crate::language::fill;
 use crate::media::MediaMode;
@@ -21,6 +21,9 @@ use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::feed_cache::{LoadedFeed, Rendering};
 use crate::web::state::AppState;
+
+/// The posts of a page, unless its URL wants another number. A feed has all of the last day, which may be many.
+const POSTS_PER_PAGE: u8 = 20;
 
 /// A page of posts, beside its posts.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ impl View {
         // A page is no feed, whose entries should not change all the time.
         options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
         options.ids = EntryIds::default();
+        if options.merge == Merge::None {
+            options.limit.get_or_insert(POSTS_PER_PAGE);
+        }
         if state.config.media_mode != MediaMode::Proxy {
             options.media = MediaChoice::None;
         }
