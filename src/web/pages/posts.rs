@@ -219,7 +219,10 @@ impl PostsPage {
                         }
                     }
                     p.names {
-                        @for name in &self.names { a href=(request.link(&path_of(name))) { bdi { "@" (name) } } " · " }
+                        @for (n, name) in self.names.iter().enumerate() {
+                            @if n > 0 { " · " }
+                            a href=(request.link(&path_of(name))) { bdi { "@" (name) } }
+                        }
                         @if let Some(channel) = channel {
                             bdi { "@" (channel.name) } " · "
                             a href=(feed.home_url) rel="noopener" { (words.open_in_telegram) }
