@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -271,6 +271,10 @@ impl RenderedFeed {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         self.validators.write(headers, &cached);
+        // A 304 response has these headers too (RFC 9110, section 15.4.5).
+        for (name, value) in self.headers.iter().filter(|(name, _)| [CACHE_CONTROL, VARY].contains(name)) {
+            headers.insert(name, value.clone());
+        }
         if self.validators.match_request(request) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;

@@ -16,7 +16,7 @@ use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::Error;
 use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
-use super::lookback::{self, Start};
+use super::lookback::{self, AtGap, Start};
 use super::middleware::access::BUNDLE_PATH;
 use super::several_channels::{self, Group};
 use super::state::AppState;
@@ -106,7 +106,7 @@ async fn channel_page(
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
-    if let Some(redirect) = pages::with_token_in_path(context, &path, path.trim_start_matches('/')) {
+    if let Some(redirect) = pages::with_token_in_path(context, uri, pages::path_and_query(uri)) {
         return Ok(redirect);
     }
     match names.as_slice() {
@@ -193,7 +193,9 @@ impl FeedRequest<'_> {
             start = Start::Page(Box::new((snapshot, page)));
         }
         let channels = Arc::clone(&self.state.channels);
-        let load = move |context| async move { lookback::feed(&channels, &name, scan, start, context).await };
+        let load = move |context| async move {
+            lookback::feed(&channels, &name, scan, start, AtGap::End, context).await
+        };
         self.respond(options, prev_url, cached, load).await
     }
 

@@ -90,10 +90,11 @@ pub(super) async fn feed(
     name: &ChannelName,
     scan: Scan,
     start: Start,
+    at_gap: AtGap,
     context: FeedContext,
 ) -> io::Result<LoadedFeed> {
     let Selected { mut selection, changed, expires, is_incomplete, .. } =
-        select(channels, name, scan, start, AtGap::End).await?;
+        select(channels, name, scan, start, at_gap).await?;
     if !context.options.show.is_empty() {
         channels.set_counts(name, &mut selection.posts).await;
     }

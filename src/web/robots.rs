@@ -26,7 +26,7 @@ impl Robots {
         match self {
             Self::NoIndex => "User-agent: *\nDisallow: /\n",
             Self::Index => {
-                "User-agent: *\nDisallow: /-/\nDisallow: /*?\nDisallow: /*/rss$\nDisallow: /*/atom$\nDisallow: /*/json$\n"
+                "User-agent: *\nAllow: /-/assets/\nAllow: /-/media/\nDisallow: /-/\nDisallow: /*?\nDisallow: /*/rss$\nDisallow: /*/atom$\nDisallow: /*/json$\n"
             }
         }
     }

@@ -72,11 +72,13 @@ pub(super) struct Output {
     pub(super) rendering: Rendering,
     /// Tells other responses from feeds in the cache.
     pub(super) key: String,
+    /// People look at a page; feed readers, which come again, do not.
+    pub(super) is_page: bool,
 }
 
 impl From<Format> for Output {
     fn from(format: Format) -> Self {
-        Self { format, rendering: format.into(), key: String::new() }
+        Self { format, rendering: format.into(), key: String::new(), is_page: false }
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) async fn feed(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let Output { format, rendering, key } = output.into();
+    let Output { format, rendering, key, is_page } = output.into();
     // Errors come before anything is fetched.
     if let Some(what) = combined::unsupported(&options) {
         return Err(Error::NotForSeveral(what));
@@ -108,6 +110,9 @@ pub(super) async fn feed(
         None => None,
     };
     let Channels { read, to_come, failed } = read(state, &group.names, context.visitor).await?;
+    for (name, _) in read.iter().filter(|_| !is_page) {
+        state.channels.record_visit(name, context.visitor);
+    }
     let note = combined::note(&to_come, &failed, options.language);
     let snapshots: Vec<_> = read.iter().map(|(_, cached)| Arc::clone(&cached.snapshot)).collect();
     let request = RenderRequest {
@@ -191,7 +196,6 @@ async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) ->
         let answer = answer.and_then(|cached| state.check_served(cached.snapshot.channel()).map(|()| cached));
         match answer {
             Ok(cached) => {
-                state.channels.record_visit(&name, visitor);
                 let is_of =
                     |(_, other): &(_, CachedChannel)| other.snapshot.channel() == cached.snapshot.channel();
                 if !channels.read.iter().any(is_of) {

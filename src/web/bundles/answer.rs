@@ -76,9 +76,7 @@ async fn route(
         return Ok(canonical::redirect(uri.path(), &canonical_path, context.query.as_deref()));
     }
     let Some(format) = format else {
-        if let Some(redirect) =
-            pages::with_token_in_path(context, &page_path, page_path.trim_start_matches('/'))
-        {
+        if let Some(redirect) = pages::with_token_in_path(context, uri, pages::path_and_query(uri)) {
             return Ok(redirect);
         }
         let (group, language) = (bundle.group(name, state.config.language), state.config.language);

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::request::PageRequest;
+use super::view::View;
 use crate::feed::Format;
 use crate::feed::options::{FeedOption, FeedOptions, OPTIONS, Values};
 use crate::language::{PageWords, fill};
@@ -53,20 +54,22 @@ pub(super) struct Built<'a> {
     pub(super) path: &'a str,
     /// The base URL of feeds, with the token if the page's URL has it.
     pub(super) base_url: &'a str,
-    /// The options.
-    pub(super) options: &'a FeedOptions,
-    /// The format.
-    pub(super) format: Format,
+    /// What the page shows.
+    pub(super) view: &'a View,
 }
 
 impl Built<'_> {
     /// Returns the path of the feed in a format, without a slash, and its query.
     fn feed_path(&self, format: Format) -> String {
-        let mut options = FeedOptions { before: None, ..self.options.clone() };
+        let mut options = FeedOptions { before: None, ..self.view.options.clone() };
         options.language = self.request.chosen_language.unwrap_or(options.language);
-        let query = options.query();
+        let query = options.query_over(&self.view.defaults);
         let separator = if query.is_empty() { "" } else { "?" };
         format!("{}/{}{separator}{query}", self.path, format.name())
+    }
+
+    fn format(&self) -> Format {
+        self.view.format.unwrap_or(Format::Rss)
     }
 
     /// Returns the relative URL of the feed in a format.
@@ -87,7 +90,7 @@ impl Built<'_> {
     /// Returns the builder.
     pub(super) fn builder(&self) -> Markup {
         let words = self.request.words();
-        let url = format!("{}/{}", self.base_url, self.feed_path(self.format));
+        let url = format!("{}/{}", self.base_url, self.feed_path(self.format()));
         html! {
             aside.builder aria-labelledby="feed" {
                 h2 #feed { (words.feed) }
@@ -112,7 +115,7 @@ impl Built<'_> {
         let is_shown = |option: &&FeedOption| !LEFT_OUT.contains(&option.name);
         let filters = || FILTERS.iter().filter_map(|name| OPTIONS.iter().find(|option| option.name == *name));
         let others = || OPTIONS.iter().filter(is_shown).filter(|option| !FILTERS.contains(&option.name));
-        let is_set = |option: &FeedOption| !option.values_in(self.options).is_empty();
+        let is_set = |option: &FeedOption| !option.values_in(&self.view.options).is_empty();
         html! {
             form.stacked method="get" action=(page) {
                 h3 { (words.options) }
@@ -127,7 +130,7 @@ impl Built<'_> {
                 label for="format" { (words.format) }
                 select id="format" name="format" {
                     @for format in Format::ALL {
-                        option value=(format.name()) selected[format == self.format] { (format.label()) }
+                        option value=(format.name()) selected[format == self.format()] { (format.label()) }
                     }
                 }
                 @if let Some(language) = request.chosen_language {
@@ -145,7 +148,7 @@ impl Built<'_> {
     fn control(&self, words: &PageWords, option: &FeedOption) -> Markup {
         let id = format!("option-{}", option.name);
         let label = words.option(option.name);
-        let values = option.values_in(self.options);
+        let values = option.values_in(&self.view.options);
         let value_label = |value| words.value(option.name, value);
         match option.values {
             Values::OneOf(names) => html! {

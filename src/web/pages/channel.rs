@@ -8,11 +8,13 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 use super::post::path_of;
-use super::posts::{PostsPage, View, canonical_redirect};
+use super::posts::{PostsPage, before_of};
+use super::view::{View, canonical_redirect};
 use super::{PageRequest, path_prefix};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
+use crate::feed::options::{FeedOptions, Merge};
 use crate::feed::select::Scan;
 use crate::model::channel::ChannelName;
 use crate::model::paging::FeedPageRequest;
@@ -20,11 +22,11 @@ use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::feed_cache::{RenderRequest, Variant};
-use crate::web::lookback::{self, Start};
+use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
 
 /// When to retry a page of a channel that is not cached, after too many of them.
-const PAGE_RETRY_AFTER: Duration = Duration::from_secs(10);
+pub(super) const PAGE_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Answers with the page of a channel. Older posts and those that pass filters come from the archive, so that crawlers cost
 /// Telegram nothing.
@@ -42,10 +44,14 @@ pub(in crate::web) async fn answer(
     let request = PageRequest::new(state, headers, uri);
     let query = uri.query().unwrap_or_default();
     let view = View::parse(query, |query| state.feed_options(query))?;
-    let (page, canonical_link) = (path_of(name), request.link(&view.path(&path_of(name))));
-    if let Some(redirect) = canonical_redirect(uri, &canonical_link) {
+    let page = path_of(name);
+    if let Some(redirect) = canonical_redirect(uri, &request, &view.path(&page)) {
         return Ok(redirect);
     }
+    // The page has the errors of its feed.
+    state.chosen_media_linker(view.options.media, &context.base_url)?;
+    let view = View { options: view.options.of_channel(name)?, ..view };
+    let request = request.with_query(view.query());
     let filter = Filter::new(&view.options)?;
     let cached = match state.channels.answer_from_cache(name) {
         Some(cached) => cached,
@@ -64,7 +70,7 @@ pub(in crate::web) async fn answer(
     };
     let prefix = path_prefix(context);
     let path = canonical::path(name, None);
-    let key = format!("{prefix}{path}?{}#{}{canonical_link}", view.query(), request.language.subtag());
+    let key = format!("{prefix}{path}#{}{}", request.language.subtag(), request.link(&view.path(&page)));
     let page = PostsPage {
         request,
         path: page,
@@ -93,14 +99,26 @@ pub(in crate::web) async fn answer(
         _ => None,
     };
     let load = move || async move {
-        match older {
-            Some(page) => lookback::archived(page, feed_context).await,
-            None if options.is_default() => lookback::newest(snapshot, feed_context).await,
-            None => {
-                let scan = Scan::new(options, filter, clock::now()).looking_back();
-                lookback::feed(&channels, &name, scan, Start::Newest(snapshot), feed_context).await
+        if let Some(page) = older {
+            return lookback::archived(page, feed_context).await;
+        }
+        let start = match &options.before {
+            Some(before) => Start::Below(snapshot, before.id),
+            None => Start::Newest(snapshot),
+        };
+        // A digest needs all posts of its day.
+        let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
+        let options = FeedOptions { before: None, ..options };
+        let scan = Scan::new(options, filter, clock::now()).looking_back();
+        let mut loaded = lookback::feed(&channels, &name, scan, start, at_gap, feed_context).await?;
+        if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
+            // Telegram has older posts, but only those that are archived have a page.
+            let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };
+            if !matches!(channels.browse(&name, request).await, Ok(Some(_))) {
+                loaded.feed.next_url = None;
             }
         }
+        Ok(loaded)
     };
     let page = state.feeds.get_or_render(rendering, slice::from_ref(&cached.snapshot), load).await?;
     Ok(page.respond(cached, headers))

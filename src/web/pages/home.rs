@@ -10,7 +10,7 @@ use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
-use super::{PageRequest, path_prefix, respond, with_token_in_path};
+use super::{PageRequest, path_and_query, path_prefix, respond, with_token_in_path};
 use crate::feed::Format;
 use crate::web::canonical;
 use crate::web::compat;
@@ -29,7 +29,9 @@ pub(in crate::web) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let request = PageRequest::new(&state, &headers, &uri);
+    let mut request = PageRequest::new(&state, &headers, &uri);
+    // The page of an administrator is not for others.
+    request.is_private |= context.is_admin;
     let answer = match compat::redirect(&state, &context, &uri) {
         Ok(None) => open_channel(&state, &context, &uri, &headers, &request),
         Ok(Some(redirect)) => Ok(Some(redirect)),
@@ -37,7 +39,7 @@ pub(in crate::web) async fn answer(
     };
     match answer {
         Ok(Some(response)) => response,
-        Ok(None) => with_token_in_path(&context, "/", "").unwrap_or_else(|| {
+        Ok(None) => with_token_in_path(&context, &uri, path_and_query(&uri)).unwrap_or_else(|| {
             let page_headers = super::headers(state.config.robots, None);
             respond(&headers, &request, page_headers, page(&state, &context, &request))
         }),
@@ -68,10 +70,9 @@ fn open_channel(
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
     let names = state.parse_channels(own.unwrap_or(&typed))?;
     let path = canonical::path_of_all(&names, None);
-    let with_token = with_token_in_path(context, "/", path.trim_start_matches('/'));
-    Ok(Some(
-        with_token.unwrap_or_else(|| canonical::see_other("/", &request.link(path.trim_start_matches('/')))),
-    ))
+    let link = request.link(path.trim_start_matches('/'));
+    let with_token = with_token_in_path(context, uri, &link);
+    Ok(Some(with_token.unwrap_or_else(|| canonical::see_other("/", &link))))
 }
 
 /// Returns whether a query has nothing but the page's language.
@@ -126,7 +127,8 @@ fn page(state: &AppState, context: &RequestContext, request: &PageRequest) -> St
 fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
     let words = request.words();
     let home = context.base_url.with_path(&format!("{}/?channel=", path_prefix(context)));
-    let script = format!("javascript:location.href={home:?}+encodeURIComponent(location.href)");
+    let script =
+        format!("javascript:location.href={home:?}+encodeURIComponent(location.href)").replace('%', "%25");
     html! {
         section {
             h2 { (words.bookmarklet) }

@@ -16,6 +16,7 @@ mod frame;
 mod post;
 mod posts;
 mod request;
+mod view;
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -45,16 +47,24 @@ const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 /// How long a browser may use a page that is not a channel's.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
-/// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it.
-pub(super) fn with_token_in_path(context: &RequestContext, from: &str, path: &str) -> Option<Response> {
+/// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it. `to` is
+/// the path and query of the page, without a slash.
+pub(super) fn with_token_in_path(context: &RequestContext, uri: &Uri, to: &str) -> Option<Response> {
     let token = token_in_query(context.query.as_deref()?)?;
-    Some(canonical::see_other(from, &format!("{TOKEN_PREFIX}{token}/{path}")))
+    // The path may have a token already, and the middleware leaves a second one in the query.
+    let is_in_path = context.path_token.is_some() || uri.query().and_then(token_in_query).is_some();
+    (!is_in_path).then(|| canonical::see_other(uri.path(), &format!("{TOKEN_PREFIX}{token}/{to}")))
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.
 fn path_prefix(context: &RequestContext) -> String {
     let token = context.path_token.as_ref().map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC));
     token.map_or_else(String::new, |token| format!("{TOKEN_PREFIX}{token}"))
+}
+
+/// Returns the path and query of a URI, without a slash.
+pub(super) fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", PathAndQuery::as_str).trim_start_matches('/')
 }
 
 /// Returns the response with a page that is rendered for each request, or 304 if the browser has it.

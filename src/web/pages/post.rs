@@ -6,6 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use super::request::PageRequest;
 use crate::feed::Entry;
 use crate::model::channel::ChannelName;
+use crate::model::post::PostId;
 use crate::telegram::url::{hashtag, post_of};
 use crate::web::canonical;
 
@@ -16,7 +17,8 @@ const LINK: &str = "<a href=\"";
 pub(super) fn post(request: &PageRequest, entry: &Entry) -> Markup {
     let words = request.words();
     // A digest leads to Telegram.
-    let local = entry.post.and_then(|_| local_path(&entry.id));
+    let local = entry.post.and_then(|_| post_of(&entry.id));
+    let local = local.map(|(name, id)| format!("{}/{id}", path_of(&name)));
     html! {
         article.post id=[entry.post.filter(|_| entry.source.is_none()).map(|id| format!("p{id}"))] aria-label=[entry.title.as_deref()] {
             header {
@@ -29,7 +31,7 @@ pub(super) fn post(request: &PageRequest, entry: &Entry) -> Markup {
                 @if entry.updated != entry.published { span.edited { (words.edited) } }
                 @if let Some(author) = entry.author.as_ref().filter(|_| entry.source.is_none()) { span.author dir="auto" { (author) } }
             }
-            div.body dir="auto" { (PreEscaped(body(request, &entry.body))) }
+            div.body dir="auto" { (PreEscaped(body(request, &entry.id, &entry.body))) }
             footer { a href=(entry.url) rel="noopener" { (words.open_in_telegram) } }
         }
     }
@@ -57,9 +59,10 @@ fn tag_path(name: &ChannelName, tag: &str) -> String {
     format!("{}?{}", path_of(name), query.finish())
 }
 
-/// Returns the body of an entry for a page: links to posts and hashtags on Telegram lead to their pages here, links without a
-/// text are removed, and pictures are loaded when they are about to be seen.
-pub(super) fn body(request: &PageRequest, body: &str) -> String {
+/// Returns the body of an entry for a page: links to other posts and to hashtags of its channel lead to their pages here, links
+/// without a text are removed, and pictures are loaded when they are about to be seen.
+pub(super) fn body(request: &PageRequest, permalink: &str, body: &str) -> String {
+    let own = post_of(permalink);
     let body = body.replace("<img ", "<img loading=\"lazy\" ");
     let mut out = String::with_capacity(body.len());
     let mut rest = body.as_str();
@@ -72,7 +75,7 @@ pub(super) fn body(request: &PageRequest, body: &str) -> String {
             continue;
         }
         out.push_str(LINK);
-        match local_path(url) {
+        match own.as_ref().and_then(|own| local_path(own, url)) {
             Some(path) => out.push_str(&request.link(&path).replace('&', "&amp;")),
             None => out.push_str(url),
         }
@@ -82,10 +85,13 @@ pub(super) fn body(request: &PageRequest, body: &str) -> String {
     out
 }
 
-/// Returns the path of the page here that shows what a URL on Telegram shows: a post or the posts with a hashtag.
-fn local_path(url: &str) -> Option<String> {
-    let post = post_of(url).map(|(name, id)| format!("{}/{id}", path_of(&name)));
-    post.or_else(|| hashtag(url).map(|(name, tag)| tag_path(&name, &tag)))
+/// Returns the path of the page here that shows what a URL on Telegram shows: another post of the channel, or its posts with
+/// a hashtag. A link to the post itself is there because Telegram shows more of it.
+fn local_path(own: &(ChannelName, PostId), url: &str) -> Option<String> {
+    let post = post_of(url).filter(|post| post.0 == own.0 && post.1 != own.1);
+    let post = post.map(|(name, id)| format!("{}/{id}", path_of(&name)));
+    let tag = || hashtag(url).filter(|(name, _)| *name == own.0);
+    post.or_else(|| tag().map(|(name, tag)| tag_path(&name, &tag)))
 }
 
 #[cfg(test)]
@@ -94,12 +100,12 @@ mod tests {
 
     use super::*;
     use crate::language::Language;
-    use crate::model::post::PostId;
     use crate::telegram::url::{post_url, preview_url};
 
     #[test]
     fn links_to_posts_and_hashtags_stay_on_the_service() {
         let url = post_url("Sample", PostId::new(12).unwrap());
+        let [own, other] = ["Sample", "Others"].map(|name| post_url(name, PostId::new(13).unwrap()));
         let tag = preview_url("Sample", PostId::new(1).unwrap()).replace("/1", "?q=%23low_tide");
         for (from, to) in [
             ("<p>a</p>", "<p>a</p>"),
@@ -107,6 +113,8 @@ mod tests {
                 &format!("<a href=\"{url}?single\" rel=\"x\">b</a> {url}"),
                 &format!("<a href=\"../sample/12?lang=ru\" rel=\"x\">b</a> {url}"),
             ),
+            (&format!("<a href=\"{own}\">b</a>"), &format!("<a href=\"{own}\">b</a>")),
+            (&format!("<a href=\"{other}\">b</a>"), &format!("<a href=\"{other}\">b</a>")),
             (
                 &format!("<a href=\"{tag}\">#low_tide</a>"),
                 "<a href=\"../sample?tag=low_tide&amp;lang=ru\">#low_tide</a>",
@@ -117,7 +125,7 @@ mod tests {
         ] {
             let uri = Uri::from_static("/sample/12?lang=ru");
             let request = PageRequest::with(&HeaderMap::new(), &uri, Language::English, false);
-            assert_eq!(body(&request, from), to);
+            assert_eq!(body(&request, &own, from), to);
         }
     }
 }

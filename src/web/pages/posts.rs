@@ -2,28 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, Uri};
-use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
 use super::PageRequest;
 use super::builder::Built;
 use super::frame::{Page, frame};
 use super::post::{path_of, post};
-use crate::feed::options::{Choice, Count, Cursor, EntryIds, FeedOptions, MediaChoice, Merge, OptionsError};
-use crate::feed::{Feed, Format, about};
+use super::view::{View, media_of_pages};
+use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
+use crate::feed::{Feed, about};
 use crate::language::fill;
-use crate::media::MediaMode;
 use crate::model::channel::{Channel, ChannelName};
-use crate::web::canonical;
 use crate::web::context::RequestContext;
-use crate::web::error::Error;
 use crate::web::feed_cache::{LoadedFeed, Rendering};
+use crate::web::robots::Robots;
 use crate::web::state::AppState;
-
-/// The posts of a page, unless its URL wants another number. A feed has all of the last day, which may be many.
-const POSTS_PER_PAGE: u8 = 20;
 
 /// A page of posts, beside its posts.
 #[derive(Debug)]
@@ -38,71 +33,6 @@ pub(super) struct PostsPage {
     pub(super) base_url: String,
 }
 
-/// What a page shows, by its query.
-#[derive(Debug)]
-pub(super) struct View {
-    pub(super) options: FeedOptions,
-    pub(super) format: Option<Format>,
-}
-
-impl View {
-    /// Parses the query of a page with the parser of its feed's options. A form sends each field, also the empty ones.
-    pub(super) fn parse(
-        query: &str,
-        parse: impl FnOnce(&str) -> Result<FeedOptions, OptionsError>,
-    ) -> Result<Self, Error> {
-        let (mut format, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
-                "lang" => {}
-                _ if value.is_empty() => {}
-                _ => {
-                    others.append_pair(&name, &value);
-                }
-            }
-        }
-        Ok(Self { options: parse(&others.finish())?, format })
-    }
-
-    /// Returns the canonical query, without the language.
-    pub(super) fn query(&self) -> String {
-        let format = self.format.map(|format| format!("format={}", format.name()));
-        let parts = [Some(self.options.query()).filter(|query| !query.is_empty()), format];
-        parts.into_iter().flatten().collect::<Vec<_>>().join("&")
-    }
-
-    /// Returns the relative path of the page that shows this.
-    pub(super) fn path(&self, page: &str) -> String {
-        let query = self.query();
-        if query.is_empty() { page.to_owned() } else { format!("{page}?{query}") }
-    }
-
-    /// Returns the options with which the page's posts are loaded.
-    pub(super) fn options_of_posts(&self, state: &AppState, request: &PageRequest) -> FeedOptions {
-        let mut options = self.options.clone();
-        // Our own words in posts are in the page's language, which the page's links keep apart from the options.
-        (options.language, options.default_language) = (request.language, request.language);
-        // A page is no feed, whose entries should not change all the time.
-        options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
-        options.ids = EntryIds::default();
-        if options.merge == Merge::None {
-            options.limit.get_or_insert(POSTS_PER_PAGE);
-        }
-        if state.config.media_mode != MediaMode::Proxy {
-            options.media = MediaChoice::None;
-        }
-        options
-    }
-}
-
-/// Returns the redirect from the URL that a form has made to the canonical one; `None` if it is not needed.
-pub(super) fn canonical_redirect(uri: &Uri, link: &str) -> Option<Response> {
-    let query = uri.query().unwrap_or_default();
-    let is_of_form = query.contains("=&") || query.ends_with('=') || query.contains("format=rss");
-    is_of_form.then(|| canonical::see_other(uri.path(), link.rsplit("../").next().unwrap_or(link)))
-}
-
 impl PostsPage {
     /// Returns how the page is rendered and answered.
     pub(super) fn rendering(self, state: &AppState, context: &RequestContext) -> Rendering {
@@ -110,32 +40,29 @@ impl PostsPage {
         if self.request.is_private {
             headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
         }
-        Rendering { headers, render: Box::new(move |loaded| self.render(loaded).into_bytes()) }
+        let (media, is_hidden) = (media_of_pages(state), state.config.robots == Robots::NoIndex);
+        let render = move |loaded: &LoadedFeed| self.render(loaded, media, is_hidden).into_bytes();
+        Rendering { headers, render: Box::new(render) }
     }
 
     /// Returns the page as HTML.
-    fn render(&self, loaded: &LoadedFeed) -> String {
+    fn render(&self, loaded: &LoadedFeed, media: MediaChoice, is_hidden: bool) -> String {
         let (request, feed) = (&self.request, &loaded.feed);
-        let built = Built {
-            request,
-            path: &self.path,
-            base_url: &self.base_url,
-            options: &self.view.options,
-            format: self.view.format.unwrap_or(Format::Rss),
-        };
+        let icon = feed.icon.as_ref().filter(|_| media != MediaChoice::None);
+        let built = Built { request, path: &self.path, base_url: &self.base_url, view: &self.view };
         let head = html! {
-            link rel="canonical" href=(feed.home_url);
+            @if is_hidden { link rel="canonical" href=(feed.home_url); }
             meta name="description" content=(feed.description);
             meta property="og:title" content=(feed.title);
             meta property="og:description" content=(feed.description);
             meta property="og:type" content="website";
-            @if let Some(icon) = &feed.icon { meta property="og:image" content=(icon); }
+            @if let Some(icon) = icon { meta property="og:image" content=(icon); }
             (built.alternates(&feed.title))
         };
         let main = html! {
             div.columns {
                 section.channel aria-labelledby="title" {
-                    (self.header(loaded))
+                    (self.header(loaded, icon))
                     (self.search())
                     (self.passing(loaded))
                     @for entry in &feed.entries { (post(request, entry)) }
@@ -152,7 +79,7 @@ impl PostsPage {
     fn search(&self) -> Markup {
         let words = self.request.words();
         let options = FeedOptions { search: BTreeSet::new(), before: None, ..self.view.options.clone() };
-        let kept = View { options, format: self.view.format }.query();
+        let kept = View { options, ..self.view.clone() }.query();
         let typed = self.view.options.search.iter().cloned().collect::<Vec<_>>().join(" ");
         html! {
             form.search role="search" method="get" action=(self.request.link(&self.path)) {
@@ -172,7 +99,8 @@ impl PostsPage {
     /// Returns how many posts pass the filters, if there are any.
     fn passing(&self, loaded: &LoadedFeed) -> Markup {
         let words = self.request.words();
-        if !self.view.options.looks_back() {
+        let is_filtered = self.view.options.looks_back() && self.view.options.merge == Merge::None;
+        if !is_filtered || self.view.options == self.view.defaults {
             return html! {};
         }
         let (n, of) = (loaded.feed.entries.len().to_string(), loaded.n_looked_at.to_string());
@@ -186,10 +114,8 @@ impl PostsPage {
 
     fn paging(&self, feed: &Feed) -> Markup {
         let words = self.request.words();
-        let newest = View {
-            options: FeedOptions { before: None, ..self.view.options.clone() },
-            format: self.view.format,
-        };
+        let options = FeedOptions { before: None, ..self.view.options.clone() };
+        let newest = View { options, ..self.view.clone() };
         let is_newest = self.view.options.before.is_none();
         html! {
             nav.paging {
@@ -205,12 +131,12 @@ impl PostsPage {
     }
 
     /// Returns the channel's photo, title, description and counts; of several channels, their names.
-    fn header(&self, loaded: &LoadedFeed) -> Markup {
+    fn header(&self, loaded: &LoadedFeed, icon: Option<&String>) -> Markup {
         let (request, words, feed) = (&self.request, self.request.words(), &loaded.feed);
         let channel = loaded.channel.as_ref();
         html! {
             header.about {
-                @if let Some(icon) = &feed.icon { img.photo src=(icon) alt="" width="96" height="96"; }
+                @if let Some(icon) = icon { img.photo src=(icon) alt="" width="96" height="96"; }
                 div {
                     h1 #title dir="auto" {
                         (feed.title)
@@ -244,7 +170,7 @@ impl PostsPage {
 }
 
 /// Returns the post in the `before` of a feed page's URL.
-fn before_of(url: &str) -> Option<Cursor> {
+pub(super) fn before_of(url: &str) -> Option<Cursor> {
     let (_, query) = url.split_once('?')?;
     FeedOptions::parse(query).ok()?.before
 }

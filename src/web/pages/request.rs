@@ -10,6 +10,12 @@ use crate::web::state::AppState;
 /// The parameter of a page's URL that names its language.
 const LANGUAGE_PARAMETER: &str = "lang";
 
+/// More levels than any page's path has. The page of an error may have any path.
+const MAX_LEVELS: usize = 8;
+
+/// The longest query that the links of a page repeat.
+const MAX_QUERY_BYTES: usize = 2048;
+
 /// A request for a page.
 #[derive(Clone, Debug)]
 pub(in crate::web) struct PageRequest {
@@ -51,10 +57,16 @@ impl PageRequest {
         Self {
             language: chosen_language.or_else(|| preferred(headers)).unwrap_or(default_language),
             chosen_language,
-            root: "../".repeat(n_up),
+            root: "../".repeat(n_up.min(MAX_LEVELS)),
             is_private,
-            query: others.finish(),
+            query: Some(others.finish()).filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default(),
         }
+    }
+
+    /// Returns the request with the canonical query of the page. A page that is cached for others must not have what they did
+    /// not ask for.
+    pub(super) fn with_query(self, query: String) -> Self {
+        Self { query, ..self }
     }
 
     /// Returns the words of the page.

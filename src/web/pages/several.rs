@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use super::posts::{PostsPage, View, canonical_redirect};
+use super::channel::PAGE_RETRY_AFTER;
+use super::posts::PostsPage;
+use super::view::{View, canonical_redirect};
 use super::{PageRequest, path_prefix};
 use crate::feed::Format;
 use crate::feed::options::{FeedOptions, OptionsError};
+use crate::feed::several_channels::unsupported;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::several_channels::{self, Group, Output};
@@ -23,21 +26,33 @@ pub(in crate::web) async fn answer(
     state: &Arc<AppState>,
     context: &RequestContext,
     group: &Group,
-    parse: impl FnOnce(&str) -> Result<FeedOptions, OptionsError>,
+    parse: impl Fn(&str) -> Result<FeedOptions, OptionsError>,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     let request = PageRequest::new(state, headers, uri);
     let view = View::parse(uri.query().unwrap_or_default(), parse)?;
     let path = group.path.trim_start_matches('/').to_owned();
-    let link = request.link(&view.path(&path));
-    if let Some(redirect) = canonical_redirect(uri, &link) {
+    if let Some(redirect) = canonical_redirect(uri, &request, &view.path(&path)) {
         return Ok(redirect);
     }
+    // The page has the errors of its feed.
+    if let Some(what) = unsupported(&view.options) {
+        return Err(Error::NotForSeveral(what));
+    }
+    state.chosen_media_linker(view.options.media, &context.base_url)?;
+    for name in &group.names {
+        let is_cached = state.channels.answer_from_cache(name).is_some();
+        if !is_cached && state.channels.asks_telegram(name).await && state.page_limit.check().is_err() {
+            return Err(Error::RateLimited(PAGE_RETRY_AFTER));
+        }
+    }
+    let request = request.with_query(view.query());
     let (options, prefix) = (view.options_of_posts(state, &request), path_prefix(context));
-    let key = format!("#{prefix}{}{link}", request.language.subtag());
+    let key = format!("#{prefix}{}{}", request.language.subtag(), request.link(&view.path(&path)));
     let base_url = context.base_url.with_path(&prefix);
     let page = PostsPage { request, path, names: group.names.clone(), view, base_url };
-    let output = Output { format: Format::Rss, rendering: page.rendering(state, context), key };
+    let output =
+        Output { format: Format::Rss, rendering: page.rendering(state, context), key, is_page: true };
     several_channels::feed(state, group, output, options, context, headers).await
 }

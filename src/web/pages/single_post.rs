@@ -9,13 +9,13 @@ use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, frame};
 use super::post::{body, date, path_of, post};
-use super::{PageRequest, respond, with_token_in_path};
+use super::view::media_of_pages;
+use super::{PageRequest, path_and_query, respond, with_token_in_path};
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
 use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
 use crate::feed::{self, Entry};
 use crate::language::fill;
-use crate::media::MediaMode;
 use crate::model::archived_post::{ArchivedPost, PostVersion};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::{Post, PostId, Snapshot};
@@ -49,7 +49,7 @@ pub(in crate::web) async fn answer(
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
-    if let Some(redirect) = with_token_in_path(context, &path, path.trim_start_matches('/')) {
+    if let Some(redirect) = with_token_in_path(context, uri, path_and_query(uri)) {
         return Ok(redirect);
     }
     let not_archived = || Error::PostNotArchived(post_url(name.as_str(), id));
@@ -60,8 +60,7 @@ pub(in crate::web) async fn answer(
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
     let request = PageRequest::new(state, headers, uri);
-    let media =
-        if state.config.media_mode == MediaMode::Proxy { MediaChoice::Auto } else { MediaChoice::None };
+    let media = media_of_pages(state);
     let feed_context = FeedContext {
         media: state.media_linker(&context.base_url),
         options: FeedOptions {
@@ -145,7 +144,7 @@ fn earlier(
                             @let (before, after) = words.until.split_once("{}").unwrap_or((words.until, ""));
                             (before) time datetime=(until) { (date(*until)) } (after)
                         }
-                        div.body dir="auto" { (PreEscaped(body(request, &entry.body))) }
+                        div.body dir="auto" { (PreEscaped(body(request, &entry.id, &entry.body))) }
                     }
                 }
             }

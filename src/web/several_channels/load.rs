@@ -104,7 +104,7 @@ impl Page {
         let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
         let served: Vec<ChannelName> =
             members.iter().map(|member| member.snapshot.channel().clone()).collect();
-        let (mut expires, mut is_incomplete) = (None, false);
+        let (mut expires, mut is_incomplete, mut n_looked_at) = (None, false, 0);
         let mut combined = Combined::new(start, options.clone(), limit);
         for Member { place, name, snapshot } in members {
             let start = match &bounds {
@@ -134,6 +134,7 @@ impl Page {
             let Selected { selection, expires: own_expires, is_incomplete: is_own_incomplete, .. } = selected;
             expires = expires.into_iter().chain(own_expires).min();
             is_incomplete |= is_own_incomplete;
+            n_looked_at += selection.n_looked_at;
             let own = FeedContext {
                 url: base_url.with_path(&canonical::path(&name, Some(format))),
                 options: FeedOptions { before: None, ..options.clone() }
@@ -161,6 +162,6 @@ impl Page {
             None => None,
         };
         let feed = combined.finish(next_url);
-        Ok(LoadedFeed { feed, channel: None, n_looked_at: 0, changed: None, expires, is_incomplete })
+        Ok(LoadedFeed { feed, channel: None, n_looked_at, changed: None, expires, is_incomplete })
     }
 }

@@ -152,3 +152,33 @@ fn browsers_show_a_feed_with_its_stylesheet_and_readers_get_the_same_bytes() {
         (200, Some("text/css; charset=utf-8"))
     );
 }
+
+#[test]
+fn filtered_pages_lead_to_older_posts_that_pass_too() {
+    let (_fake, app) = service(90);
+    assert_eq!(app.get(&format!("/{NAME}/json?limit=90")).status, 200);
+    let (mut seen, mut next) = (Vec::new(), Some(format!("{NAME}?match=post&limit=15")));
+    while let Some(target) = next {
+        let page = app.get(&format!("/{target}"));
+        seen.extend(posts(&page));
+        next = link(&page, "next");
+    }
+    assert_eq!(seen, (1..=90).rev().collect::<Vec<_>>());
+}
+
+#[test]
+fn redirects_of_forms_stay_on_the_service_and_pages_have_nothing_of_other_queries() {
+    let (_fake, app) = service(3);
+    for target in ["/harbour_news?q=../https://evil.example&format=rss", "/harbour_news?match=/a../&tag="] {
+        let answer = app.get(target);
+        let location = answer.header("Location").unwrap_or_default();
+        assert!(answer.status == 303 && location.starts_with("harbour_news?"), "{target}: {location}");
+    }
+    assert!(app.get("/harbour_news?uid=alice").text().contains("harbour_news"));
+    for target in ["/harbour_news?uid=alice", "/harbour_news", "/harbour_news,harbour_news?uid=alice"] {
+        assert!(!app.get(target).text().contains("alice"), "{target}");
+    }
+    let deep = app.ask("GET", &"/x".repeat(5000), &[("Accept", "text/html")]);
+    assert!(deep.status == 400 || deep.status == 404, "{}", deep.status);
+    assert!(deep.body.len() < 20_000, "{}", deep.body.len());
+}

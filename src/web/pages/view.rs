@@ -1,0 +1,87 @@
+//! What a page of posts shows, by its query: the options of its feed, and the format that the builder chooses.
+
+use axum::http::Uri;
+use axum::response::Response;
+
+use super::request::PageRequest;
+use crate::feed::Format;
+use crate::feed::options::{Choice, Count, EntryIds, FeedOptions, MediaChoice, Merge, OptionsError};
+use crate::media::MediaMode;
+use crate::web::canonical;
+use crate::web::error::Error;
+use crate::web::state::AppState;
+
+/// The posts of a page, unless its URL wants another number. A feed has all of the last day, which may be many.
+const POSTS_PER_PAGE: u8 = 20;
+
+/// What a page shows, by its query.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) options: FeedOptions,
+    /// The options of the feed without a query.
+    pub(super) defaults: FeedOptions,
+    pub(super) format: Option<Format>,
+}
+
+impl View {
+    /// Parses the query of a page with the parser of its feed's options. A form sends each field, also the empty ones.
+    pub(super) fn parse(
+        query: &str,
+        parse: impl Fn(&str) -> Result<FeedOptions, OptionsError>,
+    ) -> Result<Self, Error> {
+        let (mut format, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
+                "lang" => {}
+                _ if value.is_empty() => {}
+                _ => {
+                    others.append_pair(&name, &value);
+                }
+            }
+        }
+        Ok(Self { options: parse(&others.finish())?, defaults: parse("")?, format })
+    }
+
+    /// Returns the canonical query, without the language.
+    pub(super) fn query(&self) -> String {
+        let format = self.format.map(|format| format!("format={}", format.name()));
+        let parts = [Some(self.options.query_over(&self.defaults)).filter(|query| !query.is_empty()), format];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+    }
+
+    /// Returns the relative path of the page that shows this.
+    pub(super) fn path(&self, page: &str) -> String {
+        let query = self.query();
+        if query.is_empty() { page.to_owned() } else { format!("{page}?{query}") }
+    }
+
+    /// Returns the options with which the page's posts are loaded.
+    pub(super) fn options_of_posts(&self, state: &AppState, request: &PageRequest) -> FeedOptions {
+        let mut options = self.options.clone();
+        // Our own words in posts are in the page's language, which the page's links keep apart from the options.
+        (options.language, options.default_language) = (request.language, request.language);
+        // A page is no feed, whose entries should not change all the time.
+        options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
+        options.ids = EntryIds::default();
+        if options.merge == Merge::None {
+            options.limit.get_or_insert(POSTS_PER_PAGE);
+        }
+        options.media = media_of_pages(state);
+        options
+    }
+}
+
+/// Returns how pages show media: without `--media proxy` they link them instead of loading them from elsewhere.
+pub(super) fn media_of_pages(state: &AppState) -> MediaChoice {
+    if state.config.media_mode == MediaMode::Proxy { MediaChoice::Auto } else { MediaChoice::None }
+}
+
+/// Returns the redirect from the URL that a form has made to the canonical one, whose path is relative to the home page;
+/// `None` if it is not needed.
+pub(super) fn canonical_redirect(uri: &Uri, request: &PageRequest, path: &str) -> Option<Response> {
+    let query = uri.query().unwrap_or_default();
+    let is_of_form = query.contains("=&") || query.ends_with('=') || query.contains("format=rss");
+    let link = || request.link(path)[request.root.len()..].to_owned();
+    is_of_form.then(|| canonical::see_other(uri.path(), &link()))
+}
