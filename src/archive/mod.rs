@@ -5,6 +5,7 @@
 //! range of ids in which posts may be missing; it is stored until it is closed. If the archive fails or is slow, feeds are
 //! served from memory.
 
+mod articles;
 mod breakers;
 mod codec;
 mod connection;
@@ -47,6 +48,7 @@ use data_dir::{DataDir, LockedFile};
 use database::Database;
 use repair::Watch;
 
+pub use articles::ArchivedArticle;
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, ExportLine};
 pub use merge::merge_without_archive;

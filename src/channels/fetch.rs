@@ -29,12 +29,13 @@ const MAX_LOGGED_CHARS: usize = 200;
 pub async fn fetch_page(
     client: &Client,
     name: &ChannelName,
-    request: PageRequest,
+    request: PageRequest<'_>,
     priority: Priority,
     rejected_pages: Option<&RejectedPages>,
 ) -> Result<PreviewPage, RefreshError> {
-    // A page of older posts may truly be empty.
-    let is_end = |err: &PageError| matches!((request, err), (PageRequest::Before(_), PageError::RateLimited));
+    // A page of older or found posts may truly be empty.
+    let may_be_empty = matches!(request, PageRequest::Before(_) | PageRequest::Search(_));
+    let is_end = |err: &PageError| may_be_empty && *err == PageError::RateLimited;
     // Hostile pages of a few channels must not pause the upstream for all others.
     let is_hostile = |err: &PageError| matches!(err, PageError::DomLimitExceeded | PageError::Unreadable(_));
     let is_valid = |page: &Result<_, PageError>| {

@@ -2,10 +2,11 @@
 //!
 //! [`Channels`] is what a feed is served from. [`refresh`] loads a channel from the archive or fetches it anew;
 //! [`backfill`] fetches older posts; [`failures`] and [`freshness`] decide when Telegram is asked again. [`background`]
-//! refreshes [`followed`] channels before their readers come, and reads the [`backlog`] of new channels. Only this module
-//! writes the snapshot cache.
+//! refreshes [`followed`] channels before their readers come, and reads the [`backlog`] of new channels. [`search`] asks
+//! Telegram's own search, and [`articles`] fetches what posts link to on Telegraph. Only this module writes the snapshot cache.
 
 mod archived;
+mod articles;
 mod backfill;
 mod background;
 mod backlog;
@@ -24,6 +25,7 @@ mod refresh;
 mod rejected_pages;
 #[cfg(test)]
 mod scale_simulation;
+mod search;
 #[cfg(test)]
 mod simulation;
 mod snapshot_cache;
@@ -44,13 +46,16 @@ use crate::resilience::single_flight::SingleFlight;
 use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
 use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
+use articles::ArticleKey;
 use backlog::Backlog;
 use counts::CountsCache;
 use failures::Failures;
 use followed::Followed;
 use refresh::{RefreshOutcome, Refreshed};
+use search::Searches;
 use snapshot_cache::{CacheEntry, SnapshotCache};
 
+pub use articles::Articles;
 pub use backfill::{BackfillError, fetch_gap_page, follow_up};
 pub use error::RefreshError;
 pub use failures::Failure;
@@ -59,6 +64,7 @@ pub use followed::{Followers, Visitor};
 pub use freshness::Freshness;
 pub(crate) use recover::fetch_widget;
 pub use rejected_pages::RejectedPages;
+pub use search::{FetchBudget, FoundPosts};
 pub use snapshot_cache::CompressedSnapshot;
 pub use status::{
     CacheSize, ChannelQuery, ChannelSort, ChannelState, ChannelStatus, ChannelStatuses, LastError, Queues,
@@ -105,6 +111,9 @@ pub struct Channels {
     backfills: Arc<SingleFlight<ChannelName, bool>>,
     followed: Mutex<Followed>,
     backlog: Mutex<Backlog>,
+    searches: Searches,
+    /// The articles that are being fetched.
+    articles: Arc<SingleFlight<ArticleKey, ()>>,
     /// Notified when the backlog has a new name.
     has_new: Notify,
 }
@@ -179,6 +188,8 @@ impl Channels {
             backfills: SingleFlight::new(),
             followed: Mutex::default(),
             backlog: Mutex::default(),
+            searches: Searches::new(),
+            articles: SingleFlight::new(),
             has_new: Notify::new(),
         });
         tokio::spawn(background::run(Arc::downgrade(&channels)));
@@ -341,8 +352,10 @@ impl Channels {
         !self.archive.has(name, Caller::Reader).await.unwrap_or(false)
     }
 
-    /// Logs how many refreshes were refused, once a minute: there may be one for every name that anybody invents.
+    /// Logs how many refreshes were refused, once a minute: there may be one for every name that anybody invents. Forgets
+    /// clients that have not searched for a while.
     pub fn run_upkeep(&self) {
+        self.searches.run_upkeep();
         if let Some(refreshes) = self.refusals.due() {
             tracing::warn!(
                 refreshes,

@@ -63,7 +63,7 @@ pub(crate) async fn fetch_widget(
     Ok(shown.ok().flatten())
 }
 
-async fn fetch(client: &Client, channel: &Channel, request: PageRequest) -> Result<String, FetchError> {
+async fn fetch(client: &Client, channel: &Channel, request: PageRequest<'_>) -> Result<String, FetchError> {
     let mut fetched = client.page(&channel.name, request, Priority::Low).await?;
     let html = std::mem::take(&mut fetched.html);
     fetched.report_validity(true);

@@ -265,7 +265,7 @@ impl Channels {
 
     /// Returns the part of a snapshot that feeds depend on. Telegram changes the rest with almost every page, after which
     /// each feed would be rendered again.
-    fn as_cached(&self, mut snapshot: Snapshot) -> Snapshot {
+    pub(super) fn as_cached(&self, mut snapshot: Snapshot) -> Snapshot {
         let as_cached = |post: Post| {
             let post = post.without_counts();
             if self.config.keeps_media_urls { post } else { media_file::with_url_origins(post) }

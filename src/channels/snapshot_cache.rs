@@ -52,7 +52,7 @@ impl SnapshotCache {
     /// Returns an empty cache of at most `max_bytes`.
     pub(super) fn new(max_bytes: u64) -> Self {
         let weigher = |_: &ChannelName, entry: &CacheEntry| {
-            u32::try_from(ENTRY_OVERHEAD + entry.snapshot.bytes.len()).unwrap_or(u32::MAX)
+            u32::try_from(ENTRY_OVERHEAD + entry.snapshot.compressed_len()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(max_bytes).weigher(weigher).build())
     }
@@ -124,6 +124,11 @@ impl CompressedSnapshot {
     #[must_use]
     pub fn n_posts(&self) -> usize {
         self.n_posts
+    }
+
+    /// Returns the size in bytes.
+    pub(super) fn compressed_len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Returns the size when it is decompressed, in bytes.

@@ -8,6 +8,7 @@ mod healthcheck;
 mod opml;
 mod serve;
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,13 +20,16 @@ use crate::config::{CheckArgs, Cli, Command, GetArgs, Setting, UpstreamArgs, fee
 use crate::feed;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::FeedOptions;
-use crate::feed::select::Scan;
+use crate::feed::options::{FeedOptions, Full};
+use crate::feed::select::{Scan, Selection};
 use crate::media::signed_url::MediaLinker;
+use crate::model::article::LinkedArticle;
 use crate::model::channel::ChannelName;
-use crate::model::post::Snapshot;
+use crate::model::post::{PostId, Snapshot};
 use crate::telegram::client::Client;
+use crate::telegram::error::FetchError;
 use crate::telegram::page::{self, PageSource, PreviewPage};
+use crate::telegram::telegraph::{article_paths, article_url};
 use crate::telegram::typed::{ChannelParseError, parse_channel};
 use crate::telegram::upstream::{Priority, RateLimits};
 use crate::telegram::url::PageRequest;
@@ -93,17 +97,43 @@ async fn get(args: GetArgs) -> Result<(), CliError> {
     let base_url = base_url(args.public_url);
     let Snapshot { channel, posts, has_older } = page.snapshot;
     scan.look_at(&channel, posts, has_older);
+    let mut selection = scan.finish(channel);
+    if options.full == Full::Telegraph {
+        selection.articles = articles(&selection, &args.upstream).await?;
+    }
     let context = FeedContext {
-        url: base_url.with_path(&canonical_path(&channel.name, Some(args.format))),
+        url: base_url.with_path(&canonical_path(&selection.channel.name, Some(args.format))),
         media: MediaLinker { hosts: args.media.media_hosts, proxy: None, redirects: false },
         options,
         ..FeedContext::default()
     };
-    let feed = feed::render(&feed::build(&scan.finish(channel), &context), args.format);
+    let feed = feed::render(&feed::build(&selection, &context), args.format);
     let mut out = io::stdout().lock();
     out.write_all(&feed)?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
+}
+
+/// Fetches the articles on Telegraph that posts link to.
+async fn articles(
+    selection: &Selection,
+    upstream: &UpstreamArgs,
+) -> Result<HashMap<PostId, Vec<LinkedArticle>>, CliError> {
+    let client = client(upstream)?;
+    let mut articles: HashMap<PostId, Vec<LinkedArticle>> = HashMap::new();
+    for post in &selection.posts {
+        for (number, path) in article_paths(post).iter().enumerate() {
+            let failed = |err: FetchError| CliError::Refresh(article_url(path), err.into());
+            let article = client.article(path).await.map_err(failed)?;
+            let linked = article.map(|article| LinkedArticle { number, article });
+            articles.entry(post.id).or_default().extend(linked);
+        }
+    }
+    Ok(articles)
+}
+
+fn client(upstream: &UpstreamArgs) -> Result<Client, CliError> {
+    Client::new(&upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)
 }
 
 /// Returns the base URL, by default that of a service with default settings.
@@ -135,9 +165,7 @@ async fn read_page(
         // Unreachable: clap requires a channel or a page.
         return Err(ChannelParseError::NotAChannel(String::new()).into());
     };
-    let client =
-        Client::new(&upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
-    fetch_page(&client, &name, PageRequest::Newest, Priority::Low, None)
+    fetch_page(&client(upstream)?, &name, PageRequest::Newest, Priority::Low, None)
         .await
         .map_err(|err| CliError::Refresh(name.to_string(), err))
 }

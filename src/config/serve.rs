@@ -24,6 +24,7 @@ use crate::media::hosts::MediaHosts;
 use crate::media::signed_url::MediaKeys;
 use crate::net::http_client::{HttpClientConfig, Proxy, UserAgent};
 use crate::telegram::client::ClientOptions;
+use crate::telegram::telegraph;
 use crate::telegram::upstream::{RateLimits, UpstreamUrl};
 use crate::telegram::url::{MEDIA_HOSTS, UPSTREAMS};
 use crate::web::{
@@ -99,6 +100,9 @@ pub struct UpstreamArgs {
     #[arg(long, env = "TELEWIRE_UPSTREAM", default_value = UPSTREAMS, value_name = "URL,…", value_delimiter = ',',
         value_parser = UpstreamUrl::parse)]
     pub upstream: Vec<UpstreamUrl>,
+    /// API of Telegraph, for articles that posts link to
+    #[arg(long, env = "TELEWIRE_TELEGRAPH", default_value = telegraph::API, value_name = "URL", value_parser = UpstreamUrl::parse)]
+    pub telegraph: UpstreamUrl,
     /// Proxies for all requests to Telegram: http, https, socks5, or socks5h to resolve names on the proxy. With several, each
     /// has its own --rate, --burst and --in-flight, and the others take over when one fails
     #[arg(long, env = "TELEWIRE_PROXY", value_name = "URL,…", value_delimiter = ',', hide_env_values = true)]
@@ -120,7 +124,7 @@ impl UpstreamArgs {
             proxies: self.proxy.clone(),
             dns: self.dns.clone(),
         };
-        ClientOptions { upstreams: self.upstream.clone(), limits, http }
+        ClientOptions { upstreams: self.upstream.clone(), telegraph: self.telegraph.clone(), limits, http }
     }
 }
 

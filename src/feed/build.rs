@@ -6,6 +6,7 @@ use super::options::{FeedOptions, Merge};
 use super::select::{Rest, Selection};
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
 use crate::language::{FeedWords, Language, fill};
+use crate::model::article::LinkedArticle;
 use crate::model::channel::{Channel, TakenName};
 use crate::model::media_file::FileName;
 use crate::model::post::{Post, PostId};
@@ -20,13 +21,14 @@ pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
 pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
-    let Selection { channel, posts, deletions, rest, newest, .. } = selection;
+    let Selection { channel, posts, deletions, articles, rest, newest, .. } = selection;
     let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
     let mut size = 0;
     let mut next = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
     for (n, post) in posts.iter().enumerate() {
-        let entry = entry(post, channel, context);
+        let articles = articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
+        let entry = entry(post, articles, channel, context);
         size += entry.size();
         if n > 0 && size > MAX_FEED_BYTES {
             next = Some(posts[n - 1].id);
@@ -87,12 +89,14 @@ pub(super) fn with_reason(description: &str, words: &FeedWords) -> String {
     format!("{}{}{description}", words.nothing_found, words.full_stop)
 }
 
-fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
+fn entry(post: &Post, articles: &[LinkedArticle], channel: &Channel, context: &FeedContext) -> Entry {
     let FeedContext { media: linker, options, .. } = context;
     let post = shape::with_spoilers(post, options);
     let (title, summary) =
         (shape::title(&post, options, &channel.signature_lines), title::summary(&post, options.language));
-    let post = &*shape::without_hidden(post, options);
+    let post = &*shape::without_previews_of(articles, shape::without_hidden(post, options));
+    let articles: Vec<LinkedArticle> =
+        articles.iter().map(|linked| shape::article(linked, &post.permalink, options)).collect();
     let links = MediaLinks::new(post, &channel.name, linker);
     let is_category = |tag: &String| !tag.contains(',');
     Entry {
@@ -100,7 +104,7 @@ fn entry(post: &Post, channel: &Channel, context: &FeedContext) -> Entry {
         url: shape::url(post, &channel.name, options.link),
         title,
         summary,
-        body: body::body(post, links, options),
+        body: body::body(post, &articles, links, options),
         published: post.published,
         updated: post.updated.unwrap_or(post.published),
         author: post.signature.as_deref().and_then(plain_text::visible_line),

@@ -65,6 +65,11 @@ impl Filter {
     /// Returns whether a post passes all filters. The channel's signature lines are no titles.
     #[must_use]
     pub fn passes(&self, post: &Post, signature_lines: &[String]) -> bool {
+        self.passes_if_found(post, signature_lines) && self.passes_search(post)
+    }
+
+    /// Returns whether a post passes all filters except for the search.
+    pub(super) fn passes_if_found(&self, post: &Post, signature_lines: &[String]) -> bool {
         let is_of = |kinds: &BTreeSet<Kind>| kinds.iter().any(|kind| kinds::is_of(post, *kind));
         (self.only.is_empty() || is_of(&self.only))
             && !is_of(&self.without)
@@ -73,7 +78,6 @@ impl Filter {
                 title::title(post, signature_lines, self.language)
             })
             && self.passes_text(&self.include, &self.exclude, || shown_text(post))
-            && self.passes_search(post)
     }
 
     fn passes_search(&self, post: &Post) -> bool {

@@ -23,7 +23,9 @@ impl<'a> MediaLinks<'a> {
 
     /// Links the files in another slot of the same post.
     pub(super) fn at(self, slot: MediaSlot) -> Self {
-        Self { slot, ..self }
+        // The position of a medium in an article never changes its meaning.
+        let revision = if matches!(slot, MediaSlot::Article { .. }) { 0 } else { self.revision };
+        Self { revision, slot, ..self }
     }
 
     /// Returns the URL under which readers get the file that is at `telegram_url`; `None` if it must not be embedded.

@@ -23,7 +23,8 @@ pub use cursor::Cursor;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use table::{FeedOption, OPTIONS, Values};
 pub use values::{
-    Case, Choice, Count, Dedupe, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+    Case, Choice, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers,
+    TitleStyle,
 };
 
 /// The digests of a channel's feed without a limit.
@@ -79,6 +80,8 @@ pub struct FeedOptions {
     pub media: MediaChoice,
     /// How spoilers are shown.
     pub spoilers: Spoilers,
+    /// What follows a post.
+    pub full: Full,
     /// The ids of entries.
     pub ids: EntryIds,
     /// The language of the service's own words.
@@ -230,6 +233,18 @@ impl FeedOptions {
             || !self.without.is_empty()
             || self.min_age.is_some()
             || self.max_age.is_some()
+    }
+
+    /// Returns the text of `q`, as Telegram searches it. Words are compared with another sigma at their end than they are
+    /// written with.
+    #[must_use]
+    pub fn search_text(&self) -> Option<String> {
+        let written = |word: &String| match word.strip_suffix('σ') {
+            Some(start) => format!("{start}ς"),
+            None => word.clone(),
+        };
+        let words: Vec<String> = self.search.iter().map(written).collect();
+        (!words.is_empty()).then(|| words.join(" "))
     }
 
     /// Brings options that mean the same into one form.

@@ -3,11 +3,16 @@
 //! A [`Scan`] looks at posts from the newest to older ones, as many as its caller loads for it. Pages that follow each
 //! other give together the same posts as one long page.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Period;
 use super::filter::Filter;
 use super::options::{DEFAULT_DIGESTS, FeedOptions, Merge};
+use crate::model::album::is_inside;
+use crate::model::article::LinkedArticle;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Deletion, MIN_POSTS_PER_PAGE};
 use crate::model::post::{Post, PostId, Snapshot};
@@ -25,6 +30,8 @@ pub struct Selection {
     pub posts: Vec<Post>,
     /// Posts that were deleted since; only digests depend on them.
     pub deletions: Vec<Deletion>,
+    /// The articles that posts link to, if the reader wants them.
+    pub articles: HashMap<PostId, Vec<LinkedArticle>>,
     /// What the next feed page has.
     pub rest: Rest,
     /// When the newest post was published that the scan looked at.
@@ -115,6 +122,10 @@ pub struct Scan {
     before_period: (usize, Option<Place>),
     /// The current digest is complete.
     at_period_end: bool,
+    /// Posts from Telegram's search that the scan has not reached, by ascending id.
+    found: Vec<Post>,
+    /// Posts that have what `q` searches for, because Telegram says so.
+    matches: HashSet<PostId>,
 }
 
 impl Scan {
@@ -139,6 +150,8 @@ impl Scan {
             n_periods: 0,
             before_period: (0, None),
             at_period_end: false,
+            found: Vec::new(),
+            matches: HashSet::new(),
         }
     }
 
@@ -168,13 +181,18 @@ impl Scan {
     /// Begins the scan below a post instead of with the newest ones.
     #[must_use]
     pub fn beginning_below(mut self, id: PostId) -> Self {
+        self.found.retain(|post| post.id < id);
         self.lowest = Some(Place { id, at: Timestamp::MAX });
         self.has_older = true;
         self
     }
 
-    /// Goes on below a gap, with posts up to this id; 0 if there are none.
-    pub fn skip_gap(&mut self, highest: u32) {
+    /// Goes on below a gap, with posts up to this id; 0 if there are none. Posts in the gap may have been found.
+    pub fn skip_gap(&mut self, channel: &Channel, highest: u32) {
+        self.look_at_found(channel, highest);
+        if self.is_done() {
+            return;
+        }
         self.has_older = highest > 0;
         if let (Some(lowest), Some(next)) = (&mut self.lowest, PostId::new(highest + 1)) {
             lowest.id = next;
@@ -186,9 +204,37 @@ impl Scan {
         self.has_older = false;
     }
 
-    /// Looks at the next older posts, which are sorted by ascending id. `has_older` tells whether the channel has still
-    /// older ones.
+    /// Adds posts that Telegram's search found for `q` or for a hashtag, sorted by ascending id. Those found for `q` need not
+    /// contain its words: Telegram also finds their other forms.
+    pub fn add_found(&mut self, posts: Vec<Post>) {
+        if !self.options.search.is_empty() {
+            self.matches.extend(posts.iter().map(|post| post.id));
+        }
+        self.found = union(mem::take(&mut self.found), posts);
+    }
+
+    /// Looks at the next older posts, which are sorted by ascending id, and at the found posts among them. `has_older` tells
+    /// whether the channel has still older ones.
     pub fn look_at(&mut self, channel: &Channel, posts: Vec<Post>, has_older: bool) {
+        let n_older = posts
+            .first()
+            .map_or(self.found.len(), |lowest| self.found.partition_point(|post| post.id < lowest.id));
+        let found = self.found.split_off(n_older);
+        self.scan(channel, union(found, posts), has_older);
+    }
+
+    /// Looks at the found posts with higher ids that are older than all others. Digests are made of ranges in which no post is
+    /// missing.
+    pub fn look_at_found(&mut self, channel: &Channel, above: u32) {
+        let n_below = self.found.partition_point(|post| post.id.get() <= above);
+        let mut found = self.found.split_off(n_below);
+        found.retain(|post| self.lowest.is_none_or(|lowest| post.id < lowest.id));
+        if !found.is_empty() && !self.is_done() && !self.is_merging() {
+            self.scan(channel, found, self.has_older);
+        }
+    }
+
+    fn scan(&mut self, channel: &Channel, posts: Vec<Post>, has_older: bool) {
         self.has_older = has_older;
         let is_merging = self.is_merging();
         let wanted = match self.options.limit {
@@ -232,7 +278,7 @@ impl Scan {
             let min_age = self.options.min_age.or(is_merging.then_some(SignedDuration::ZERO));
             if let Some(min_age) = min_age.filter(|min_age| age < *min_age) {
                 self.expire_after(min_age - age);
-            } else if !self.is_forward(&post) && self.filter.passes(&post, &channel.signature_lines) {
+            } else if !self.is_forward(&post) && self.passes(&post, &channel.signature_lines) {
                 if let Some(max_age) = self.options.max_age {
                     self.expire_after(max_age - age);
                 }
@@ -252,6 +298,14 @@ impl Scan {
             && origin(post).is_some_and(|(channel, _)| self.originals.contains(&channel))
     }
 
+    fn passes(&self, post: &Post, signature_lines: &[String]) -> bool {
+        if self.matches.contains(&post.id) {
+            self.filter.passes_if_found(post, signature_lines)
+        } else {
+            self.filter.passes(post, signature_lines)
+        }
+    }
+
     /// Another selection results from the same posts after this time.
     fn expire_after(&mut self, duration: SignedDuration) {
         let at = self.now.saturating_add(duration).unwrap_or(Timestamp::MAX);
@@ -263,6 +317,25 @@ impl Scan {
     pub fn needs_posts_before(&self) -> Option<PostId> {
         let needs_more = self.reach == Reach::Archive && self.has_older && self.progress == Progress::Looking;
         self.lowest.filter(|_| needs_more).map(|lowest| lowest.id)
+    }
+
+    /// Returns whether the scan has as many posts as the feed shows.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.progress != Progress::Looking
+    }
+
+    /// Returns the texts for Telegram's own search: that of `q`, or else those of hashtags, which are searched while the archive
+    /// does not reach back far enough. None for digests, whose posts must not change with what Telegram currently finds.
+    #[must_use]
+    pub fn searches(&self) -> (Option<String>, Vec<String>) {
+        if self.is_merging() {
+            return (None, Vec::new());
+        }
+        let text = self.options.search_text();
+        let tags = self.options.tags.iter().filter(|_| text.is_none());
+        let tags = tags.map(|tag| format!("#{tag}")).collect();
+        (text, tags)
     }
 
     /// Returns whether the posts are merged into digests.
@@ -285,8 +358,21 @@ impl Scan {
             Some(lowest) => Rest::After(lowest),
             None => Rest::Nothing,
         };
-        Selection { channel, posts, deletions: Vec::new(), rest, newest, expires, n_looked_at }
+        let articles = HashMap::new();
+        Selection { channel, posts, deletions: Vec::new(), articles, rest, newest, expires, n_looked_at }
     }
+}
+
+/// Returns all posts by ascending id. Of two with the same id, the latter has its history from the archive. An item of an
+/// album, which a search may have found alone, is left to the whole album.
+fn union(found: Vec<Post>, posts: Vec<Post>) -> Vec<Post> {
+    if found.is_empty() {
+        return posts;
+    }
+    let all: BTreeMap<PostId, Post> = found.into_iter().chain(posts).map(|post| (post.id, post)).collect();
+    let mut all: Vec<Post> = all.into_values().collect();
+    all.dedup_by(|post, before| is_inside(post.id, before));
+    all
 }
 
 #[cfg(test)]

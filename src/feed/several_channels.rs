@@ -260,6 +260,7 @@ mod tests {
             channel: fixtures::channel(),
             posts: minutes.iter().map(post).collect(),
             deletions: Vec::new(),
+            articles: HashMap::new(),
             rest: Rest::Nothing,
             newest: None,
             expires: None,

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use super::options::{EntryIds, FeedOptions, LinkTarget, MediaChoice, Part, Spoilers, TitleStyle};
 use super::title;
+use crate::model::article::LinkedArticle;
 use crate::model::channel::ChannelName;
 use crate::model::post::{Media, Post};
 use crate::model::rich_text::RichText;
+use crate::telegram::telegraph::{article_path, article_url};
 use crate::telegram::url::{app_url, preview_url};
 
 /// Returns the post with its spoilers as the options show them.
@@ -50,24 +52,49 @@ pub(super) fn without_hidden<'a>(mut post: Cow<'a, Post>, options: &FeedOptions)
     post
 }
 
-/// Replaces the URL of each file by the permalink, which is not embedded, and drops additional pictures.
+/// Returns the post without the preview of an article that follows whole.
+pub(super) fn without_previews_of<'a>(articles: &[LinkedArticle], mut post: Cow<'a, Post>) -> Cow<'a, Post> {
+    let path = post.preview.as_ref().and_then(|preview| article_path(&preview.url));
+    let url = path.map(|path| article_url(&path));
+    if articles.iter().any(|linked| Some(&linked.article.url) == url.as_ref()) {
+        post.to_mut().preview = None;
+    }
+    post
+}
+
+/// Returns the article with its media as the options show them.
+pub(super) fn article(linked: &LinkedArticle, permalink: &str, options: &FeedOptions) -> LinkedArticle {
+    let mut linked = linked.clone();
+    if options.hide.contains(&Part::Media) {
+        linked.article.media.clear();
+    }
+    if options.media == MediaChoice::None {
+        link_all(&mut linked.article.media, permalink);
+    }
+    linked
+}
+
 fn link_media(post: &mut Post) {
-    let permalink = &post.permalink;
-    for medium in &mut post.media {
+    link_all(&mut post.media, &post.permalink);
+    if let Some(preview) = &mut post.preview {
+        (preview.image, preview.video) = (None, None);
+    }
+}
+
+/// Replaces the URL of each file by the permalink, which is not embedded, and drops additional pictures.
+fn link_all(media: &mut [Media], permalink: &str) {
+    for medium in media {
         match medium {
-            Media::Photo { url, .. } | Media::Voice { url, .. } => url.clone_from(permalink),
-            Media::Video(video) => (video.url, video.poster) = (Some(permalink.clone()), None),
+            Media::Photo { url, .. } | Media::Voice { url, .. } => permalink.clone_into(url),
+            Media::Video(video) => (video.url, video.poster) = (Some(permalink.to_owned()), None),
             Media::Sticker { url, still, .. } => {
-                url.clone_from(permalink);
+                permalink.clone_into(url);
                 *still = None;
             }
             Media::Location { map, .. } => *map = None,
             Media::Game(offer) | Media::Invoice(offer) => offer.image = None,
             Media::Contact { .. } => {}
         }
-    }
-    if let Some(preview) = &mut post.preview {
-        (preview.image, preview.video) = (None, None);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::channels::{RefreshError, fetch_page, fetch_widget, to_archive};
 use crate::clock;
 use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::media_file::{FileId, MediaUrls};
+use crate::model::media_file::{self, FileId, MediaSlot, MediaUrls};
 use crate::model::post::PostId;
 use crate::resilience::single_flight::SingleFlight;
 use crate::telegram::client::Client;
@@ -152,6 +152,9 @@ impl MediaResolver {
         file: &FileId,
         refused: Option<&str>,
     ) -> Result<MediaLocation, ResolveError> {
+        if let (Some(post), MediaSlot::Article { article, medium }) = (file.post, file.name.slot) {
+            return self.resolve_in_article(file, post, (article, medium), refused).await;
+        }
         let (started, until) = (clock::now(), Instant::now() + RESOLVE_TIMEOUT);
         let owner = (file.channel.clone(), file.post);
         loop {
@@ -197,6 +200,26 @@ impl MediaResolver {
             let left = until.saturating_duration_since(Instant::now());
             drop(tokio::time::timeout(left, fetch).await);
         }
+    }
+
+    /// Returns the URL of a figure of an archived article. These URLs do not expire, and those of earlier versions stay with the
+    /// article.
+    async fn resolve_in_article(
+        &self,
+        file: &FileId,
+        post: PostId,
+        (number, medium): (usize, usize),
+        refused: Option<&str>,
+    ) -> Result<MediaLocation, ResolveError> {
+        let articles = self.archive.articles(&file.channel, &[post], Caller::Refresh).await;
+        let articles = articles.map_err(|_| ResolveError::Busy)?.remove(&post).unwrap_or_default();
+        let linked = articles.iter().filter_map(|article| article.linked.as_ref());
+        let url = linked
+            .filter(|linked| linked.number == number)
+            .find_map(|linked| media_file::url_in_article(&linked.article, medium, file.name.kind))
+            .filter(|url| Some(*url) != refused);
+        let url = url.ok_or(ResolveError::Gone)?.to_owned();
+        Ok(MediaLocation { url, is_current: true })
     }
 
     /// Returns the newest known URLs of a post, from the archive or from preview pages that were fetched for media.

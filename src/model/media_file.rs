@@ -7,6 +7,7 @@ use std::fmt;
 use std::mem;
 use std::str::FromStr;
 
+use crate::model::article::Article;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::{Media, Post, PostId, StickerFormat};
 
@@ -55,7 +56,8 @@ pub fn kind_of(medium: &Media) -> Option<FileKind> {
     }
 }
 
-/// The name of a file within its post: `0.mp4` for a video, `0.jpg` for its poster, `link.jpg` for a preview picture.
+/// The name of a file within its post: `0.mp4` for a video, `0.jpg` for its poster, `link.jpg` for a preview
+/// picture, `article0_3.jpg` for a picture of an article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileName {
     /// The part of the post that shows the file.
@@ -74,6 +76,13 @@ pub enum MediaSlot {
     Medium(usize),
     /// The link preview.
     Preview,
+    /// A figure of an article that the post links to.
+    Article {
+        /// The number of the article among those of the post.
+        article: usize,
+        /// The position of the medium in the article.
+        medium: usize,
+    },
 }
 
 /// The kind of a file, as Telegram uses it. The `Content-Type` of a proxied file is detected from its bytes instead.
@@ -129,6 +138,7 @@ impl fmt::Display for FileName {
         match self.slot {
             MediaSlot::Medium(n) => write!(f, "{n}")?,
             MediaSlot::Preview => f.write_str("link")?,
+            MediaSlot::Article { article, medium } => write!(f, "article{article}_{medium}")?,
         }
         if self.revision > 0 {
             write!(f, "-{}", self.revision)?;
@@ -146,7 +156,14 @@ impl FromStr for FileName {
         let (slot, revision) = stem.split_once('-').unwrap_or((stem, "0"));
         let slot = match slot {
             "link" => MediaSlot::Preview,
-            n => MediaSlot::Medium(n.parse().map_err(drop)?),
+            slot => match slot.strip_prefix("article") {
+                Some(place) => {
+                    let (article, medium) = place.split_once('_').ok_or(())?;
+                    let number = |text: &str| text.parse().map_err(drop);
+                    MediaSlot::Article { article: number(article)?, medium: number(medium)? }
+                }
+                None => MediaSlot::Medium(slot.parse().map_err(drop)?),
+            },
         };
         Ok(Self { slot, kind, revision: revision.parse().map_err(drop)? })
     }
@@ -158,6 +175,17 @@ pub struct MediaUrls {
     all: Vec<(MediaSlot, FileKind, Box<str>)>,
     /// The revision of the post on that preview page.
     revision: u32,
+}
+
+/// Returns the URL of a medium of an article.
+#[must_use]
+pub fn url_in_article(article: &Article, position: usize, kind: FileKind) -> Option<&str> {
+    match article.media.get(position)? {
+        medium if kind_of(medium) != Some(kind) => None,
+        Media::Photo { url, .. } => Some(url),
+        Media::Video(video) => video.url.as_deref(),
+        _ => None,
+    }
 }
 
 impl MediaUrls {
@@ -269,9 +297,14 @@ mod tests {
 
     #[test]
     fn file_ids_are_parsed_as_they_are_displayed() {
-        for text in
-            ["durov/42/0.jpg", "durov/42/12.mp4", "durov/42/link.jpg", "durov/42/3-2.webp", "durov/0/0.jpg"]
-        {
+        for text in [
+            "durov/42/0.jpg",
+            "durov/42/12.mp4",
+            "durov/42/link.jpg",
+            "durov/42/3-2.webp",
+            "durov/0/0.jpg",
+            "durov/42/article1_7.jpg",
+        ] {
             assert_eq!(text.parse::<FileId>().unwrap().to_string(), text);
         }
         for text in [
@@ -283,6 +316,7 @@ mod tests {
             "durov/42/.jpg",
             "d/42/0.jpg",
             "durov/42/0",
+            "durov/42/article1.jpg",
         ] {
             assert!(text.parse::<FileId>().is_err(), "{text}");
         }

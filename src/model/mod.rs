@@ -2,6 +2,7 @@
 
 pub mod album;
 pub mod archived_post;
+pub mod article;
 pub mod channel;
 pub mod media_file;
 pub mod paging;

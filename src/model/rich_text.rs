@@ -193,6 +193,17 @@ impl RichText {
         })
     }
 
+    /// Returns the text with other numbers of its figures.
+    #[must_use]
+    pub fn with_figures(mut self, number: impl Fn(usize) -> usize) -> Self {
+        for entity in &mut self.entities {
+            if let EntityKind::Figure(n) = &mut entity.kind {
+                *n = number(*n);
+            }
+        }
+        self
+    }
+
     /// Appends plain text.
     pub fn push_str(&mut self, text: &str) {
         self.text.push_str(text);

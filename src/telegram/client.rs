@@ -2,6 +2,8 @@
 //!
 //! Nothing is read without a limit: time, bytes after decompression, redirects.
 
+use std::slice;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::url::Url;
@@ -48,7 +50,9 @@ const MAX_REDIRECTS: usize = 2;
 pub struct ClientOptions {
     /// The upstreams, in order of preference.
     pub upstreams: Vec<UpstreamUrl>,
-    /// The limits of each upstream, from each proxy.
+    /// The API of Telegraph.
+    pub telegraph: UpstreamUrl,
+    /// The limits of each of these, from each proxy.
     pub limits: RateLimits,
     /// How connections are made.
     pub http: HttpClientConfig,
@@ -78,6 +82,7 @@ impl FetchedHtml<'_> {
 /// Fetches pages from Telegram.
 pub struct Client {
     routes: Routes,
+    pub(super) telegraph: Routes,
     /// Answers requests in place of the upstreams.
     #[cfg(test)]
     fake: Option<FakePages>,
@@ -102,7 +107,8 @@ impl Client {
             dns: Vec::new(),
         };
         let upstreams = vec![UpstreamUrl::parse(url::UPSTREAMS.split(',').next().unwrap()).unwrap()];
-        let client = Self::new(&ClientOptions { upstreams, limits, http }).unwrap();
+        let telegraph = UpstreamUrl::parse(super::telegraph::API).unwrap();
+        let client = Self::new(&ClientOptions { upstreams, telegraph, limits, http }).unwrap();
         Self { fake: Some(pages), ..client }
     }
 }
@@ -114,13 +120,16 @@ impl Client {
     ///
     /// If TLS or DNS cannot be set up, for example on a machine without root certificates.
     pub fn new(options: &ClientOptions) -> Result<Self, HttpClientError> {
-        let trusted: Vec<_> = options.upstreams.iter().filter_map(UpstreamUrl::loopback_name).collect();
+        let urls = options.upstreams.iter().chain([&options.telegraph]);
+        let trusted: Vec<_> = urls.filter_map(UpstreamUrl::loopback_name).collect();
         let identities = options.http.identities(&trusted, |http| {
             let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
             http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT)
         })?;
+        let identities: Vec<_> = identities.into_iter().map(Arc::new).collect();
         Ok(Self {
-            routes: Routes::new(identities, &options.upstreams, options.limits),
+            routes: Routes::new(&identities, &options.upstreams, options.limits),
+            telegraph: Routes::new(&identities, slice::from_ref(&options.telegraph), options.limits),
             #[cfg(test)]
             fake: None,
         })
@@ -168,6 +177,7 @@ impl Client {
     /// Updates the gauges of the upstreams.
     pub fn report_metrics(&self) {
         self.routes.report_metrics();
+        self.telegraph.report_metrics();
     }
 
     /// Fetches a page of a channel, or whatever page Telegram shows in its place.
@@ -182,7 +192,7 @@ impl Client {
     pub async fn page(
         &self,
         name: &ChannelName,
-        request: PageRequest,
+        request: PageRequest<'_>,
         priority: Priority,
     ) -> Result<FetchedHtml<'_>, FetchError> {
         self.page_from_any(Vec::new(), name, request, priority, TOTAL_TIMEOUT).await
@@ -198,7 +208,7 @@ impl Client {
         &'a self,
         wrong: &FetchedHtml<'a>,
         name: &ChannelName,
-        request: PageRequest,
+        request: PageRequest<'_>,
         priority: Priority,
     ) -> Option<Result<FetchedHtml<'a>, FetchError>> {
         self.routes.choose(&wrong.tried, priority)?;
@@ -209,7 +219,7 @@ impl Client {
         &'a self,
         mut tried: Vec<&'a Upstream>,
         name: &ChannelName,
-        request: PageRequest,
+        request: PageRequest<'_>,
         priority: Priority,
         mut time_left: Duration,
     ) -> Result<FetchedHtml<'a>, FetchError> {
@@ -268,7 +278,7 @@ impl Client {
         &self,
         upstream: &Upstream,
         name: &ChannelName,
-        request: PageRequest,
+        request: PageRequest<'_>,
         head_timeout: Duration,
     ) -> Result<String, FetchError> {
         let (mut path, query) = url::page_path(name, request);
@@ -306,7 +316,7 @@ impl Client {
 
 /// Parses `Retry-After`: seconds, or a date by the upstream's own clock (RFC 9110, section 10.2.3). Invalid values are
 /// ignored.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
     let value = text(RETRY_AFTER)?;
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -342,7 +352,7 @@ fn redirect_path(
     })
 }
 
-async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
+pub(super) async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
     if response.content_length().is_some_and(|length| length > MAX_PAGE_BYTES as u64) {
         return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
     }
@@ -368,7 +378,7 @@ async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> 
     }
 }
 
-fn error_kind(err: &reqwest::Error) -> UpstreamErrorKind {
+pub(super) fn error_kind(err: &reqwest::Error) -> UpstreamErrorKind {
     let cause = root_cause(err);
     if err.is_connect() {
         UpstreamErrorKind::Unreachable(cause)

@@ -1,8 +1,10 @@
 //! The only code that knows t.me: fetches a channel's pages and parses them.
 //!
 //! [`client`] fetches a page from an [`upstream`], which `routes` chooses; the parsers are pure. [`page`] finds the channel and the messages,
-//! `post` parses each message part by part, and `no_posts` classifies pages without messages. [`typed`] parses what people type for a channel.
+//! `post` parses each message part by part, and `no_posts` classifies pages without messages. [`typed`] parses what people type for
+//! a channel. [`telegraph`] parses articles, which `articles` fetches.
 
+mod articles;
 pub mod client;
 mod dom;
 pub mod error;
@@ -14,6 +16,7 @@ mod parser;
 mod post;
 pub mod post_page;
 mod routes;
+pub mod telegraph;
 mod text;
 pub mod typed;
 pub mod upstream;

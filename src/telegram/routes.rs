@@ -21,12 +21,11 @@ pub(super) struct Routes {
 
 impl Routes {
     /// Returns routes to these upstreams, each with these limits from each identity.
-    pub(super) fn new(identities: Vec<Identity>, upstreams: &[UpstreamUrl], limits: RateLimits) -> Self {
-        let routes_of = |identity: Identity| {
-            let identity = Arc::new(identity);
-            upstreams.iter().map(|url| Upstream::new(url.clone(), Arc::clone(&identity), limits)).collect()
+    pub(super) fn new(identities: &[Arc<Identity>], upstreams: &[UpstreamUrl], limits: RateLimits) -> Self {
+        let routes_of = |identity| {
+            upstreams.iter().map(|url| Upstream::new(url.clone(), Arc::clone(identity), limits)).collect()
         };
-        Self { identities: identities.into_iter().map(routes_of).collect(), limits }
+        Self { identities: identities.iter().map(routes_of).collect(), limits }
     }
 
     /// Returns the upstream for a request, after those that were `tried` have failed; `None` if no other may be asked.
@@ -128,7 +127,8 @@ mod tests {
         let upstreams =
             ["https://one.example", "https://two.example"].map(|url| UpstreamUrl::parse(url).unwrap());
         let limits = RateLimits { burst: NonZeroU32::new(2).unwrap(), ..RateLimits::default() };
-        Routes::new(config.identities(&[], |client| client).unwrap(), &upstreams, limits)
+        let identities = config.identities(&[], |client| client).unwrap().into_iter().map(Arc::new);
+        Routes::new(&identities.collect::<Vec<_>>(), &upstreams, limits)
     }
 
     /// Returns an upstream's first letters, such as `a one`.

@@ -9,7 +9,7 @@ use crate::model::post::Media;
 use crate::model::rich_text::{EntityKind, OBJECT, RichText};
 
 /// How deep blocks nest in a rich post of Telegram. The content of deeper blocks becomes lines of the block around them.
-const MAX_BLOCK_DEPTH: usize = 16;
+pub(super) const MAX_BLOCK_DEPTH: usize = 16;
 
 /// The highest number of columns or rows that a cell may span. A table of 500 blocks has fewer.
 const MAX_SPAN: u16 = 500;
@@ -138,14 +138,14 @@ fn lines(n: usize, element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &
 }
 
 /// Appends a block on its own lines.
-fn block(kind: EntityKind, text: &mut RichText, fill: impl FnOnce(&mut RichText)) {
+pub(super) fn block(kind: EntityKind, text: &mut RichText, fill: impl FnOnce(&mut RichText)) {
     text.break_line(1);
     text.entity(kind, fill);
     text.break_line(1);
 }
 
 /// Appends a block without text.
-fn object(kind: EntityKind, text: &mut RichText) {
+pub(super) fn object(kind: EntityKind, text: &mut RichText) {
     block(kind, text, |text| text.push_str(OBJECT.encode_utf8(&mut [0; 4])));
 }
 

@@ -1,6 +1,6 @@
 //! URLs on t.me: builds those of pages and permalinks, and resolves those in pages.
 
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::model::channel::ChannelName;
 use crate::model::post::PostId;
@@ -15,8 +15,9 @@ pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.d
 
 /// The hosts, with their subdomains, from which Telegram serves pictures and videos.
 ///
-/// The CDN's name has changed back and forth between three of these since 2018.
-pub const MEDIA_HOSTS: &str = "telesco.pe,cdn-telegram.org,telegram-cdn.org,telegram.space,telegram.org";
+/// The CDN's name has changed back and forth between three of these since 2018. The last one has the pictures of articles.
+pub const MEDIA_HOSTS: &str =
+    "telesco.pe,cdn-telegram.org,telegram-cdn.org,telegram.space,telegram.org,telegra.ph";
 
 /// Where a URL leads.
 pub(super) enum Target {
@@ -109,11 +110,13 @@ pub fn app_url(name: &str, id: PostId) -> String {
 
 /// A page of a channel to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageRequest {
+pub enum PageRequest<'a> {
     /// The preview page with its newest posts.
     Newest,
     /// The preview page with posts older than this one.
     Before(PostId),
+    /// The preview page with the newest posts that Telegram's search finds for a text.
+    Search(&'a str),
     /// The page of one post, which links to the app.
     Post(PostId),
     /// The widget of one post, for embedding in other sites.
@@ -122,10 +125,14 @@ pub enum PageRequest {
 
 /// Returns the path and query of a page on an upstream.
 #[must_use]
-pub(super) fn page_path(name: &ChannelName, request: PageRequest) -> (String, Option<String>) {
+pub(super) fn page_path(name: &ChannelName, request: PageRequest<'_>) -> (String, Option<String>) {
     match request {
         PageRequest::Newest => (format!("/s/{name}"), None),
         PageRequest::Before(id) => (format!("/s/{name}"), Some(format!("before={id}"))),
+        PageRequest::Search(text) => {
+            let text = form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            (format!("/s/{name}"), Some(format!("q={text}")))
+        }
         PageRequest::Post(id) => (format!("/{name}/{id}"), None),
         PageRequest::Widget(id) => (format!("/{name}/{id}"), Some("embed=1&mode=tme".to_owned())),
     }

@@ -21,12 +21,12 @@ use super::middleware::access::BUNDLE_PATH;
 use super::several_channels::{self, Group};
 use super::state::AppState;
 use super::{bundles, pages, probes};
-use crate::channels::CachedChannel;
+use crate::channels::{CachedChannel, FetchBudget};
 use crate::clock;
 use crate::feed::Format;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::FeedOptions;
+use crate::feed::options::{FeedOptions, Full};
 use crate::feed::select::Scan;
 use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPageRequest, PrevPage};
@@ -193,8 +193,12 @@ impl FeedRequest<'_> {
             start = Start::Page(Box::new((snapshot, page)));
         }
         let channels = Arc::clone(&self.state.channels);
+        let (visitor, is_newest) = (self.context.visitor, options.before.is_none());
         let load = move |context| async move {
-            lookback::feed(&channels, &name, scan, start, AtGap::End, context).await
+            let budget = FetchBudget::new(visitor);
+            // Searches in older posts use what is stored.
+            let mut budget = if is_newest { budget } else { budget.without_searches() };
+            lookback::feed(&channels, &name, scan, start, AtGap::End, context, &mut budget).await
         };
         self.respond(options, prev_url, cached, load).await
     }
@@ -227,8 +231,13 @@ impl FeedRequest<'_> {
             rendering: format.into(),
             variant,
             note: String::new(),
-            // With counts or Telegram's own media URLs, a feed changes whenever they do, and nobody records when.
-            has_last_modified: media.proxy.is_some() && options.show.is_empty(),
+            // With counts or Telegram's own media URLs, a feed changes whenever they do, and nobody records when. What its search
+            // finds, and articles, may come later than posts that are newer.
+            has_last_modified: media.proxy.is_some()
+                && options.show.is_empty()
+                && options.search.is_empty()
+                && options.tags.is_empty()
+                && options.full == Full::None,
         };
         let context = FeedContext { url, prev_url, media, options, ..FeedContext::default() };
         let snapshots = slice::from_ref(&cached.snapshot);

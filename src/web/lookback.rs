@@ -1,18 +1,19 @@
 //! Loads the feed of a channel: its newest posts, or those of its history that pass the feed's filters.
 
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::feed_cache::LoadedFeed;
-use crate::channels::{Channels, CompressedSnapshot, STALE_MAX_AGE};
+use crate::channels::{Channels, CompressedSnapshot, FetchBudget, STALE_MAX_AGE};
 use crate::clock;
 use crate::cpu_pool;
 use crate::feed;
 use crate::feed::context::FeedContext;
-use crate::feed::options::FeedOptions;
+use crate::feed::options::{FeedOptions, Full};
 use crate::feed::select::{Scan, Selection};
 use crate::model::archived_post::ArchivedPage;
 use crate::model::channel::ChannelName;
@@ -75,6 +76,28 @@ pub(super) struct Selected {
     pub(super) is_at_gap: bool,
 }
 
+impl Selected {
+    /// Adds what a feed with these options has beside the posts: articles and counts.
+    pub(super) async fn complete(
+        &mut self,
+        channels: &Arc<Channels>,
+        name: &ChannelName,
+        options: &FeedOptions,
+        budget: &mut FetchBudget,
+    ) {
+        if options.full == Full::Telegraph {
+            let articles = channels.articles(name, &self.selection.posts, budget).await;
+            self.selection.articles = articles.by_post;
+            if !articles.is_complete {
+                self.expires = Some(soonest(self.expires, STALE_MAX_AGE));
+            }
+        }
+        if !options.show.is_empty() {
+            channels.set_counts(name, &mut self.selection.posts).await;
+        }
+    }
+}
+
 /// What a scan does at a gap in the archive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtGap {
@@ -86,32 +109,34 @@ pub(super) enum AtGap {
 
 /// Selects the posts of a feed and builds it.
 pub(super) async fn feed(
-    channels: &Channels,
+    channels: &Arc<Channels>,
     name: &ChannelName,
     scan: Scan,
     start: Start,
     at_gap: AtGap,
     context: FeedContext,
+    budget: &mut FetchBudget,
 ) -> io::Result<LoadedFeed> {
-    let Selected { mut selection, changed, expires, is_incomplete, .. } =
-        select(channels, name, scan, start, at_gap).await?;
-    if !context.options.show.is_empty() {
-        channels.set_counts(name, &mut selection.posts).await;
-    }
+    let mut selected = select(channels, name, scan, start, at_gap, budget).await?;
+    selected.complete(channels, name, &context.options, budget).await;
+    let Selected { selection, changed, expires, is_incomplete, .. } = selected;
     let build = move || Ok((feed::build(&selection, &context), selection));
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
     Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete })
 }
 
 /// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
-/// need many.
+/// need many. Its own search is asked for `q`, and for hashtags while the archive does not reach back far enough.
 pub(super) async fn select(
-    channels: &Channels,
+    channels: &Arc<Channels>,
     name: &ChannelName,
     mut scan: Scan,
     start: Start,
     at_gap: AtGap,
+    budget: &mut FetchBudget,
 ) -> io::Result<Selected> {
+    let (text, mut tags) = scan.searches();
+    let mut is_current = search(channels, name, &mut scan, text, budget).await;
     let (changed, mut is_incomplete) = match &start {
         Start::Newest(snapshot) | Start::Below(snapshot, _) => (snapshot.changed(), false),
         Start::Page(page) => (page.1.changed, page.1.gap.is_some()),
@@ -128,11 +153,11 @@ pub(super) async fn select(
         Ok((scan, channel))
     };
     let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, begin).await?;
-    let mut is_at_gap = false;
+    let (mut is_at_gap, mut is_shallow) = (false, is_incomplete);
     while let Some(before) = scan.needs_posts_before() {
         let request = FeedPageRequest { before: Some(before), limit: Some(MAX_POSTS_PER_PAGE) };
         let Some(FeedPage { snapshot, gap, .. }) = channels.archived_page(name, request).await else {
-            is_incomplete = true;
+            (is_incomplete, is_shallow) = (true, true);
             break;
         };
         if let Some(Snapshot { channel, posts, has_older }) = snapshot {
@@ -142,23 +167,53 @@ pub(super) async fn select(
             };
             scan = cpu_pool::try_run(MAX_PAGE_BYTES, look).await?;
         }
+        is_shallow = gap.is_some() || scan.needs_posts_before() == Some(before);
         match gap {
-            _ if at_gap == AtGap::End && (gap.is_some() || scan.needs_posts_before() == Some(before)) => {
+            _ if at_gap == AtGap::End && is_shallow => {
                 is_at_gap = scan.needs_posts_before().is_some();
                 break;
             }
-            Some(gap) if scan.needs_posts_before().is_some() => scan.skip_gap(gap.above),
-            None if scan.needs_posts_before() == Some(before) => scan.end(),
+            Some(gap) if scan.needs_posts_before().is_some() => {
+                is_current &= search(channels, name, &mut scan, mem::take(&mut tags), budget).await;
+                scan.skip_gap(&channel, gap.above);
+            }
+            None if is_shallow => scan.end(),
             _ => {}
         }
     }
+    if is_shallow && !scan.is_done() {
+        is_current &= search(channels, name, &mut scan, tags, budget).await;
+    }
+    scan.look_at_found(&channel, 0);
     let is_merging = scan.is_merging();
     let mut selection = scan.finish(channel);
     if let Some(oldest) = selection.posts.last().filter(|_| is_merging) {
         selection.deletions = channels.deletions(name, oldest.id).await;
     }
-    let lifetime = if is_incomplete { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
-    let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
-    let expires = Some(selection.expires.map_or(until, |expires| expires.min(until)));
+    let lifetime = if is_incomplete || !is_current { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
+    let expires = Some(soonest(selection.expires, lifetime));
     Ok(Selected { selection, changed, expires, is_incomplete, is_at_gap })
+}
+
+/// Adds what Telegram's own search finds to a scan. Returns whether Telegram was asked recently.
+async fn search(
+    channels: &Arc<Channels>,
+    name: &ChannelName,
+    scan: &mut Scan,
+    texts: impl IntoIterator<Item = String>,
+    budget: &mut FetchBudget,
+) -> bool {
+    let mut is_current = true;
+    for text in texts {
+        let found = channels.search(name, &text, budget).await;
+        is_current &= found.is_current;
+        scan.add_found(found.posts);
+    }
+    is_current
+}
+
+/// Returns the sooner one of a time and the end of a time that begins now.
+fn soonest(expires: Option<Timestamp>, lifetime: Duration) -> Timestamp {
+    let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+    expires.map_or(until, |expires| expires.min(until))
 }

@@ -14,7 +14,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use super::feed_cache::{RenderRequest, Rendering, Variant, feed_path, soonest};
 use super::state::AppState;
-use crate::channels::{CachedChannel, STALE_MAX_AGE, Visitor};
+use crate::channels::{CachedChannel, FetchBudget, STALE_MAX_AGE, Visitor};
 use crate::feed::Format;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
@@ -138,6 +138,11 @@ pub(super) async fn feed(
         defaults: group.defaults.clone(),
     };
     let home_url = base_url.with_path(&group.path);
+    let budget = match bounds {
+        _ if is_page => FetchBudget::none(context.visitor),
+        Some(_) => FetchBudget::new(context.visitor).without_searches(),
+        None => FetchBudget::new(context.visitor),
+    };
     let page = Page {
         channels: Arc::clone(&state.channels),
         names: group.names.clone(),
@@ -155,6 +160,7 @@ pub(super) async fn feed(
         context: own,
         filter,
         bounds,
+        budget,
     };
     let load = move || page.load();
     let feed = state.feeds.get_or_render(request, &snapshots, load).await?;

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use telewire::feed::context::FeedContext;
 use telewire::feed::filter::Filter;
-use telewire::feed::options::FeedOptions;
+use telewire::feed::options::{FeedOptions, Full};
 use telewire::feed::select::Scan;
 use telewire::feed::{self, Feed, Format};
+use telewire::model::article::LinkedArticle;
+use telewire::model::post::Post;
 use telewire::telegram::page::{self, PageSource};
+use telewire::telegram::telegraph;
 
 use crate::support::{assert_no_failures, golden, page, reader, root};
 
@@ -42,7 +45,21 @@ fn feed_of(case: &Case, format: Format) -> Feed {
     scan.look_at(&snapshot.channel, snapshot.posts, snapshot.has_older);
     let url = format!("https://feeds.example.org/{}/{}", snapshot.channel.name, format.name());
     let context = FeedContext { url, media: reader::direct(), options, ..FeedContext::default() };
-    feed::build(&scan.finish(snapshot.channel), &context)
+    let mut selection = scan.finish(snapshot.channel);
+    if context.options.full == Full::Telegraph {
+        selection.articles = selection.posts.iter().map(|post| (post.id, articles_of(post))).collect();
+    }
+    feed::build(&selection, &context)
+}
+
+/// Returns the articles of a post, from Telegraph's answers in `tests/telegraph`.
+fn articles_of(post: &Post) -> Vec<LinkedArticle> {
+    let paths = telegraph::article_paths(post).into_iter().enumerate();
+    let articles = paths.filter_map(|(number, path)| {
+        let json = fs::read_to_string(root().join(format!("tests/telegraph/{path}.json"))).ok()?;
+        Some(LinkedArticle { number, article: telegraph::parse(&json, &path).unwrap()? })
+    });
+    articles.collect()
 }
 
 #[test]

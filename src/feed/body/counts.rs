@@ -59,7 +59,7 @@ mod tests {
         let shown = |post: &Post, query: &str| {
             let (linker, name) = (fixtures::linker(), fixtures::channel().name);
             let links = MediaLinks::new(post, &name, &linker);
-            body(post, links, &FeedOptions::parse(query).unwrap())
+            body(post, &[], links, &FeedOptions::parse(query).unwrap())
         };
         let plain = shown(&post, "");
         assert!(plain.ends_with("<ul><li>answer</li>\n<li>answer</li>\n</ul>"), "{plain}");

@@ -3,6 +3,7 @@
 //! Views, reactions and poll results are left out unless the reader wants them: they change without the author editing
 //! the post, and the same post must always give the same bytes.
 
+mod article;
 mod counts;
 mod html;
 mod media;
@@ -16,6 +17,7 @@ use super::options::FeedOptions;
 use super::plain_text;
 use super::sanitize::sanitize;
 use crate::language::FeedWords;
+use crate::model::article::LinkedArticle;
 use crate::model::media_file::MediaSlot;
 use crate::model::post::{
     Document, Forward, LinkPreview, Media, NamedLink, Post, Reply, UnknownMarkup, Video, VideoKind,
@@ -23,7 +25,12 @@ use crate::model::post::{
 use crate::model::rich_text::RichText;
 
 /// Returns the whole post as sanitized HTML; never empty.
-pub(super) fn body(post: &Post, links: MediaLinks<'_>, options: &FeedOptions) -> String {
+pub(super) fn body(
+    post: &Post,
+    articles: &[LinkedArticle],
+    links: MediaLinks<'_>,
+    options: &FeedOptions,
+) -> String {
     let words = &options.language.words().feed;
     let mut out = String::with_capacity(512 + 2 * post.text.text().len());
     if let Some(source) = &post.forward {
@@ -70,6 +77,9 @@ pub(super) fn body(post: &Post, links: MediaLinks<'_>, options: &FeedOptions) ->
         html::block(&mut out, "p", |out| html::link(out, words.see_post, Some(&post.permalink)));
     }
     counts::write(&mut out, post, options);
+    for linked in articles {
+        article::write(&mut out, linked, links, words);
+    }
     sanitize(out.trim_end())
 }
 
@@ -228,7 +238,7 @@ mod tests {
         let linker = fixtures::linker();
         let name = fixtures::channel().name;
         let links = MediaLinks::new(post, &name, &linker);
-        body(post, links, &FeedOptions::default())
+        body(post, &[], links, &FeedOptions::default())
     }
 
     fn of_media(media: Vec<Media>) -> String {

@@ -63,6 +63,7 @@ impl<'a> Parameters<'a> {
         let number = value.trim().parse::<u32>().ok().filter(|number| *number > 0);
         let option = match becomes {
             Becomes::IfFalse(option, becomes) => is_false.then(|| (option, becomes.to_owned())),
+            Becomes::IfTrue(option, becomes) => (!is_false).then(|| (option, becomes.to_owned())),
             Becomes::Text(option) => text.map(|text| (option, text.to_owned())),
             Becomes::Number(option) => number.map(|number| (option, number.to_string())),
             Becomes::NumberPlusOne(option) => {
@@ -113,7 +114,6 @@ impl<'a> Parameters<'a> {
                 }
             }
             Becomes::LostUnless(harmless) if value != harmless => moved.lose(key),
-            Becomes::LostIfTrue if !is_false(value) => moved.lose(key),
             Becomes::LostIfFalse if is_false(value) => moved.lose(key),
             Becomes::Lost => moved.lose(key),
             Becomes::Token if !value.is_empty() => moved.token = Some(value.to_owned()),

@@ -26,6 +26,8 @@ pub(super) enum Place {
 pub(super) enum Becomes {
     /// This option, if the value is `0` or `false`.
     IfFalse(&'static str, &'static str),
+    /// This option, if the value is neither `0` nor `false`.
+    IfTrue(&'static str, &'static str),
     /// An option with the same text.
     Text(&'static str),
     /// An option with the same number, if it is positive.
@@ -44,8 +46,6 @@ pub(super) enum Becomes {
     Flags(&'static [(&'static str, &'static str, &'static str)]),
     /// No counterpart, unless the value is this one.
     LostUnless(&'static str),
-    /// No counterpart, if the value is neither `0` nor `false`.
-    LostIfTrue,
     /// No counterpart, if the value is `0` or `false`.
     LostIfFalse,
     /// No counterpart.
@@ -77,8 +77,8 @@ const fn rule(
 }
 
 use Becomes::{
-    Flags, IfFalse, Lost, LostIfFalse, LostIfTrue, LostUnless, Nothing, Number, NumberPlusOne, Regex,
-    Seconds, Tags, Text, Token, Words,
+    Flags, IfFalse, IfTrue, Lost, LostIfFalse, LostUnless, Nothing, Number, NumberPlusOne, Regex, Seconds,
+    Tags, Text, Token, Words,
 };
 use Place::{BareName, Filter, Merge, NamePath, RouteParams, RssBridge, Rsshub, Site};
 
@@ -96,7 +96,7 @@ pub(super) const RULES: &[Rule] = &[
     // Titles have words instead.
     rule(RouteParams, "showMediaTagAsEmoji", LostIfFalse, "showMediaTagAsEmoji=0", ""),
     rule(RouteParams, "showHashtagAsHyperlink", LostIfFalse, "showHashtagAsHyperlink=0", ""),
-    rule(RouteParams, "includeTelegraph", LostIfTrue, "includeTelegraph=1", ""),
+    rule(RouteParams, "includeTelegraph", IfTrue("full", "telegraph"), "includeTelegraph=1", "full=telegraph"),
     rule(RouteParams, "includeFwd", IfFalse("without", "forward"), "includeFwd=0", "without=forward"),
     rule(RouteParams, "includeReply", IfFalse("without", "reply"), "includeReply=0", "without=reply"),
     rule(RouteParams, "includeServiceMsg", IfFalse("without", "service"), "includeServiceMsg=0", "without=service"),

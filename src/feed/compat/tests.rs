@@ -38,7 +38,7 @@ fn every_rule_does_what_its_example_says() {
         let options: Vec<&str> = query.split('&').filter(|option| !option.starts_with("ids=")).collect();
         assert!(from.contains(&format!("{}=", rule.parameter)), "{}: {from}", rule.parameter);
         assert_eq!(options.join("&"), to, "{url}");
-        let is_lost = matches!(rule.becomes, Becomes::Lost | Becomes::LostIfFalse | Becomes::LostIfTrue);
+        let is_lost = matches!(rule.becomes, Becomes::Lost | Becomes::LostIfFalse);
         assert_eq!(moved.lost, if is_lost { vec![rule.parameter] } else { vec![] }, "{url}");
         assert_eq!(moved.token.is_some(), matches!(rule.becomes, Becomes::Token), "{url}");
     }

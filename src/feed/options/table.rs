@@ -6,8 +6,9 @@ use super::FeedOptions;
 use super::cursor::Cursor;
 use super::pattern::{Pattern, words};
 use super::values::{
-    Case, Choice, Count, Dedupe, EntryIds, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
-    add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
+    Case, Choice, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers,
+    TitleStyle, add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags,
+    zone,
 };
 use crate::language::Language;
 
@@ -119,7 +120,7 @@ pub const OPTIONS: &[FeedOption] = &[
         name: "q",
         values: Values::Text { placeholder: "TEXT", must_be: "a text of at most 512 bytes", repeated: false },
         default: "all posts",
-        meaning: "A search in the archive: only posts with all of these words, in any order and any case.",
+        meaning: "A search: only posts with all of these words, in any order and any case, or that Telegram's own search finds for them.",
         example: "q=low+tide",
         read: |options, value| set(&mut options.search, words(value)),
         write: |options| joined(options.search.iter().map(String::as_str), " "),
@@ -318,6 +319,15 @@ pub const OPTIONS: &[FeedOption] = &[
             let is_chosen = options.language != options.default_language;
             is_chosen.then(|| options.language.subtag().to_owned()).into_iter().collect()
         },
+    },
+    FeedOption {
+        name: "full",
+        values: Values::OneOf(names::<Full>),
+        default: "none",
+        meaning: "`telegraph`: posts that link to articles on telegra.ph carry them whole, below their own text.",
+        example: "full=telegraph",
+        read: |options, value| set(&mut options.full, Full::from_name(value)),
+        write: |options| choice(options.full),
     },
     FeedOption {
         name: "ids",

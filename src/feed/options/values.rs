@@ -343,6 +343,20 @@ impl Choice for Merge {
         &[("none", Self::None), ("day", Self::Day), ("week", Self::Week)];
 }
 
+/// What follows a post.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Full {
+    /// Nothing.
+    #[default]
+    None,
+    /// The articles on Telegraph that it links to.
+    Telegraph,
+}
+
+impl Choice for Full {
+    const ALL: &'static [(&'static str, Self)] = &[("none", Self::None), ("telegraph", Self::Telegraph)];
+}
+
 /// Returns the name of a time zone in its canonical spelling; empty for UTC.
 pub(super) fn zone(text: &str) -> Option<String> {
     let zone = TimeZone::get(text).ok()?;

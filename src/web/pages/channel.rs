@@ -11,6 +11,7 @@ use super::post::path_of;
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
 use super::{PageRequest, path_prefix};
+use crate::channels::FetchBudget;
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
@@ -87,7 +88,7 @@ pub(in crate::web) async fn answer(
         has_last_modified: false,
     };
     let (channels, name) = (Arc::clone(&state.channels), name.clone());
-    let snapshot = Arc::clone(&cached.snapshot);
+    let (snapshot, visitor) = (Arc::clone(&cached.snapshot), context.visitor);
     let older = match options.before {
         Some(_) if !options.looks_back() => {
             let request = FeedPageRequest {
@@ -110,7 +111,9 @@ pub(in crate::web) async fn answer(
         let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
         let options = FeedOptions { before: None, ..options };
         let scan = Scan::new(options, filter, clock::now()).looking_back();
-        let mut loaded = lookback::feed(&channels, &name, scan, start, at_gap, feed_context).await?;
+        let mut budget = FetchBudget::none(visitor);
+        let mut loaded =
+            lookback::feed(&channels, &name, scan, start, at_gap, feed_context, &mut budget).await?;
         if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
             // Telegram has older posts, but only those that are archived have a page.
             let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };

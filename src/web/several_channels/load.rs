@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Group;
 use crate::archive::ArchiveError;
-use crate::channels::{Channels, CompressedSnapshot};
+use crate::channels::{Channels, CompressedSnapshot, FetchBudget};
 use crate::clock;
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
@@ -47,6 +47,8 @@ pub(super) struct Page {
     /// For each name the post below which the page begins, if it does not begin with the newest ones; `None` if the page has
     /// nothing of the channel.
     pub(super) bounds: Option<Vec<Option<PostId>>>,
+    /// What may be fetched for all channels together.
+    pub(super) budget: FetchBudget,
 }
 
 /// Returns for each channel of a group the post below which the feed page after a post begins; `None` if there are no older
@@ -99,7 +101,8 @@ async fn older(
 impl Page {
     /// Loads the page.
     pub(super) async fn load(self) -> io::Result<LoadedFeed> {
-        let Self { channels, names, members, format, base_url, context, filter, start, bounds } = self;
+        let Self { channels, names, members, format, base_url, context, filter, start, bounds, mut budget } =
+            self;
         let options = context.options.clone();
         let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
         let served: Vec<ChannelName> =
@@ -124,13 +127,11 @@ impl Page {
             };
             // A digest needs all posts of its day.
             let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
-            let mut selected = lookback::select(&channels, &name, scan, start, at_gap).await?;
+            let mut selected = lookback::select(&channels, &name, scan, start, at_gap, &mut budget).await?;
             if selected.is_at_gap {
                 selected.selection.rest = Rest::Nothing;
             }
-            if !options.show.is_empty() {
-                channels.set_counts(&name, &mut selected.selection.posts).await;
-            }
+            selected.complete(&channels, &name, &options, &mut budget).await;
             let Selected { selection, expires: own_expires, is_incomplete: is_own_incomplete, .. } = selected;
             expires = expires.into_iter().chain(own_expires).min();
             is_incomplete |= is_own_incomplete;
@@ -151,15 +152,16 @@ impl Page {
             };
             combined = cpu_pool::try_run(n_bytes, add).await?;
         }
-        let next_url = match combined.end() {
-            Some((place, last)) => {
-                let at = channels.published(&names[place], last.id).await.ok().flatten().unwrap_or(last.at);
-                let older = older(&channels, &names, place, last.id, at, &options).await;
-                let has_older = older.is_ok_and(|bounds| bounds.iter().any(Option::is_some));
-                let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
-                has_older.then(|| context.url_with(&FeedOptions { before: Some(cursor), ..options }))
-            }
-            None => None,
+        // A page cannot begin after a post that a search found below all archived ones.
+        let next_url = if let Some((place, last)) = combined.end()
+            && let Ok(Some(at)) = channels.published(&names[place], last.id).await
+        {
+            let older = older(&channels, &names, place, last.id, at, &options).await;
+            let has_older = older.is_ok_and(|bounds| bounds.iter().any(Option::is_some));
+            let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
+            has_older.then(|| context.url_with(&FeedOptions { before: Some(cursor), ..options }))
+        } else {
+            None
         };
         let feed = combined.finish(next_url);
         Ok(LoadedFeed { feed, channel: None, n_looked_at, changed: None, expires, is_incomplete })

@@ -1,6 +1,7 @@
 //! The archive never loses a published post. The same tests run on SQLite and PostgreSQL.
 
 mod additions;
+mod articles;
 mod commands;
 mod crash;
 mod data_dir;

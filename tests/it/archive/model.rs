@@ -82,6 +82,7 @@ fn play(kind: &Kind) {
     let folder = tempdir(kind.name);
     let fake = FakeTelegram::start();
     let options = ClientOptions {
+        telegraph: UpstreamUrl::parse(&fake.url()).unwrap(),
         upstreams: vec![UpstreamUrl::parse(&fake.url()).unwrap()],
         limits: RateLimits {
             rate: u32::MAX.try_into().unwrap(),

@@ -14,11 +14,13 @@ mod outages;
 mod pages;
 mod proxies;
 mod restarts;
+mod search;
 mod several_channels;
 mod several_pages;
 mod shutdown;
 mod stale;
 mod status;
+mod telegraph;
 mod thundering_herd;
 mod urls;
 

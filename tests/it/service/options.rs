@@ -11,14 +11,14 @@ use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::page;
 
-fn json(app: &App, target: &str) -> Value {
+pub(super) fn json(app: &App, target: &str) -> Value {
     let answer = app.get(target);
     assert_eq!(answer.status, 200, "{target}: {}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// Returns the numbers of the posts in a feed.
-fn numbers(feed: &Value) -> Vec<u32> {
+pub(super) fn numbers(feed: &Value) -> Vec<u32> {
     let number = |item: &Value| item["id"].as_str().unwrap().rsplit_once('/').unwrap().1.parse().unwrap();
     feed["items"].as_array().unwrap().iter().map(number).collect()
 }

@@ -66,6 +66,10 @@ impl App {
     }
 
     fn spawn(mut command: Command, listen: &str, folder: PathBuf, upstream: &str, flags: &[&str]) -> Self {
+        if !flags.contains(&"--telegraph") {
+            // Nothing listens there.
+            command.env("TELEWIRE_TELEGRAPH", "http://127.0.0.1:9");
+        }
         let mut child = command
             .args(["serve", "--listen", listen, "--upstream", upstream])
             .env("TELEWIRE_LOG_FORMAT", "text")

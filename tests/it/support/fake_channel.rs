@@ -87,9 +87,24 @@ impl FakeChannel {
 
     /// Returns the preview page with the newest posts, or with those older than an id.
     pub(crate) fn preview_page(&self, before: Option<u32>) -> String {
-        let items = self.posts.iter().flat_map(|(id, post)| (0..post.n_shown.max(1)).map(|n| (*id, *id + n)));
+        self.page(|_, item| before.is_none_or(|before| item < before))
+    }
+
+    /// Returns the page with the newest posts that contain all words of a search, each in the singular or the plural.
+    pub(crate) fn search_page(&self, search: &str) -> String {
+        let words: Vec<String> =
+            search.to_lowercase().split(' ').map(|word| word.trim_end_matches('s').to_owned()).collect();
+        self.page(|post, _| words.iter().all(|word| post.text.to_lowercase().contains(word)))
+    }
+
+    /// Returns the preview page with the newest items that are shown.
+    fn page(&self, is_shown: impl Fn(&FakePost, u32) -> bool) -> String {
+        let items = self
+            .posts
+            .iter()
+            .flat_map(|(id, post)| (0..post.n_shown.max(1)).map(move |n| (*id, post, *id + n)));
         let mut shown: Vec<(u32, u32)> =
-            items.filter(|(_, item)| before.is_none_or(|before| *item < before)).collect();
+            items.filter(|(_, post, item)| is_shown(post, *item)).map(|(id, _, item)| (id, item)).collect();
         let has_older = shown.len() > self.page_size;
         shown.drain(..shown.len().saturating_sub(self.page_size));
         let mut messages: BTreeMap<u32, Vec<u32>> = BTreeMap::new();

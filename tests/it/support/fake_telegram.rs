@@ -303,12 +303,16 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the page of an added channel: `/s/NAME`, `/s/NAME?before=ID`, `/NAME/ID` or `/NAME/ID?embed=1`.
+/// Returns the page of an added channel: `/s/NAME`, `/s/NAME?before=ID`, `/s/NAME?q=TEXT`, `/NAME/ID` or
+/// `/NAME/ID?embed=1`.
 fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let (first, second) = path.trim_start_matches('/').split_once('/')?;
     let channels = shared.channels.lock().unwrap();
     if first == "s" {
+        if let Some((_, text)) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "q") {
+            return Some(Answer::page(&channels.get(second)?.lock().unwrap().search_page(&text)));
+        }
         let before = query.strip_prefix("before=").and_then(|id| id.parse().ok());
         return Some(Answer::page(&channels.get(second)?.lock().unwrap().preview_page(before)));
     }

@@ -1,0 +1,12 @@
+-- The articles on Telegraph that posts link to, numbered for each post. `path` is the end of the article's URL, `fetched` is in
+-- milliseconds since 1970, and `body` is JSON compressed like that of posts; it is empty if there is no such article.
+CREATE TABLE article (
+    channel BIGINT NOT NULL,
+    post BIGINT NOT NULL,
+    n BIGINT NOT NULL,
+    path TEXT NOT NULL,
+    fetched BIGINT NOT NULL,
+    body BYTEA NOT NULL,
+    PRIMARY KEY (channel, post, n),
+    FOREIGN KEY (channel, post) REFERENCES post ON DELETE CASCADE
+);
