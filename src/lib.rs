@@ -20,7 +20,7 @@
 //! - [`channels`]: the service behind a feed. Serves snapshots from memory, refreshes, backfills and archives them.
 //! - [`media`]: pictures and videos under permanent URLs of the service.
 //! - [`feed`]: a snapshot becomes a feed, a feed becomes bytes. Also URLs of other bridges, and OPML.
-//! - [`web`]: URLs, middleware, responses, errors.
+//! - [`web`]: URLs, middleware, responses, pages for people, errors.
 //! - [`config`]: flags, variables and the settings file become one `Config`.
 //! - [`service`]: a `Config` becomes a running service.
 //! - [`cli`]: the commands.
