@@ -320,7 +320,6 @@ fn same_medium(before: &Media, after: &Media) -> bool {
 mod tests {
     use super::*;
     use crate::model::channel::ChannelName;
-    use crate::model::rich_text::RichText;
 
     #[test]
     fn page_of_another_channel_replaces_the_snapshot() {
@@ -329,19 +328,8 @@ mod tests {
             Post::empty(id, format!("https://example.org/{id}"), Timestamp::UNIX_EPOCH)
         };
         let snapshot = |number, ids: [u32; 2]| {
-            let channel = Channel {
-                name: ChannelName::new("sample").unwrap(),
-                id: number,
-                url: String::new(),
-                title: String::new(),
-                about: RichText::default(),
-                photo: None,
-                counters: Vec::new(),
-                verified: false,
-                warning: None,
-                signature_lines: Vec::new(),
-                taken_over: None,
-            };
+            let name = ChannelName::new("sample").unwrap();
+            let channel = Channel { id: number, ..Channel::new(name, String::new(), String::new()) };
             Snapshot { channel, posts: ids.map(post).into(), has_older: false }
         };
         let ids_after = |before, after| {

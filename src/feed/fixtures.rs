@@ -37,19 +37,9 @@ pub(super) fn snapshot(posts: Vec<Post>) -> Snapshot {
 
 /// Returns a channel with a photo and without a description.
 pub(super) fn channel() -> Channel {
-    Channel {
-        name: ChannelName::new("sample").unwrap(),
-        id: None,
-        url: "https://example.org/sample".into(),
-        title: "Sample & Co".into(),
-        about: RichText::default(),
-        photo: Some("https://media.example.org/photo.jpg".into()),
-        counters: Vec::new(),
-        verified: false,
-        warning: None,
-        signature_lines: Vec::new(),
-        taken_over: None,
-    }
+    let name = ChannelName::new("sample").unwrap();
+    let photo = Some("https://media.example.org/photo.jpg".into());
+    Channel { photo, ..Channel::new(name, "https://example.org/sample".into(), "Sample & Co".into()) }
 }
 
 /// Returns a linker that allows `media.example.org` and does not proxy.

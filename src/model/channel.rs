@@ -120,6 +120,24 @@ pub struct TakenName {
 }
 
 impl Channel {
+    /// Returns a channel of which only the name, the URL and the title are known.
+    #[must_use]
+    pub fn new(name: ChannelName, url: String, title: String) -> Self {
+        Self {
+            name,
+            id: None,
+            url,
+            title,
+            about: RichText::default(),
+            photo: None,
+            counters: Vec::new(),
+            verified: false,
+            warning: None,
+            signature_lines: Vec::new(),
+            taken_over: None,
+        }
+    }
+
     /// Returns the size of the header as JSON, the form in which it is archived and cached.
     #[must_use]
     pub fn json_len(&self) -> usize {

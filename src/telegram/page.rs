@@ -172,11 +172,9 @@ fn channel(document: &Html, newest: &Message) -> Channel {
     let photo = inside(class::CHANNEL_PHOTO).and_then(|photo| dom::first_tag(photo, "img")?.attr("src"));
     let warning = info.into_iter().flat_map(|info| dom::all(info, class::WARNING)).find_map(dom::line);
     let strip = |label: String| label.trim_matches(['[', ']', ' ']).to_owned();
+    let title = title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| name.to_owned());
     Channel {
-        name: newest.channel.clone(),
         id: newest.channel_id,
-        url: url::channel_url(name),
-        title: title.filter(|title| !title.trim().is_empty()).unwrap_or_else(|| name.to_owned()),
         about: inside(class::CHANNEL_ABOUT)
             .map(|about| text::parse(about, name, &mut Vec::new(), None))
             .unwrap_or_default(),
@@ -188,8 +186,7 @@ fn channel(document: &Html, newest: &Message) -> Channel {
             .collect(),
         verified: inside(class::VERIFIED).is_some(),
         warning: warning.map(strip),
-        signature_lines: Vec::new(),
-        taken_over: None,
+        ..Channel::new(newest.channel.clone(), url::channel_url(name), title)
     }
 }
 

@@ -151,7 +151,7 @@ impl FeedCache {
     }
 
     /// Returns the cached feed if it was rendered from these snapshots.
-    fn current(
+    pub(super) fn current(
         &self,
         request: &RenderRequest,
         snapshots: &[Arc<CompressedSnapshot>],
@@ -308,22 +308,10 @@ mod tests {
     use crate::media::signed_url::MediaLinker;
     use crate::model::channel::Channel;
     use crate::model::post::Snapshot;
-    use crate::model::rich_text::RichText;
 
     fn snapshot() -> Arc<CompressedSnapshot> {
-        let channel = Channel {
-            name: ChannelName::new("sample").unwrap(),
-            id: None,
-            url: "https://example.org/sample".into(),
-            title: "Sample".into(),
-            about: RichText::default(),
-            photo: None,
-            counters: Vec::new(),
-            verified: false,
-            warning: None,
-            signature_lines: Vec::new(),
-            taken_over: None,
-        };
+        let name = ChannelName::new("sample").unwrap();
+        let channel = Channel::new(name, "https://example.org/sample".into(), "Sample".into());
         let snapshot = Snapshot { channel, posts: Vec::new(), has_older: false };
         Arc::new(CompressedSnapshot::new(&snapshot, None).unwrap())
     }

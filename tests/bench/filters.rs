@@ -17,7 +17,6 @@ use telewire::feed::select::{MAX_LOOKED_AT, Scan};
 use telewire::feed::{self, Format};
 use telewire::model::channel::{Channel, ChannelName};
 use telewire::model::post::{Post, PostId};
-use telewire::model::rich_text::RichText;
 
 /// Repetitions of each measurement, of which the fastest counts.
 const ROUNDS: usize = 5;
@@ -127,19 +126,8 @@ fn fastest(work: impl Fn()) -> Duration {
 }
 
 fn channel() -> Channel {
-    Channel {
-        name: ChannelName::new("sample").expect("a valid name"),
-        id: None,
-        url: "https://example.org/sample".to_owned(),
-        title: "Sample".to_owned(),
-        about: RichText::default(),
-        photo: None,
-        counters: Vec::new(),
-        verified: false,
-        warning: None,
-        signature_lines: Vec::new(),
-        taken_over: None,
-    }
+    let name = ChannelName::new("sample").expect("a valid name");
+    Channel::new(name, "https://example.org/sample".to_owned(), "Sample".to_owned())
 }
 
 /// Returns posts of about 700 characters in Latin and Cyrillic letters, with runs that slow expressions need.

@@ -12,7 +12,6 @@ use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use telewire::model::channel::{Channel, ChannelName};
 use telewire::model::post::{Post, PostId};
-use telewire::model::rich_text::RichText;
 
 use super::{Kind, kinds};
 use crate::support::app::{self, App};
@@ -90,19 +89,7 @@ fn compressed(value: &impl Serialize) -> Vec<u8> {
 async fn write_old_archive(connection: &mut AnyConnection, tables: &'static str) {
     connection.execute(tables).await.unwrap();
     let url = format!("https://t.me/{NAME}");
-    let channel = Channel {
-        name: ChannelName::new(NAME).unwrap(),
-        id: None,
-        url: url.clone(),
-        title: "Old Quay".to_owned(),
-        about: RichText::default(),
-        photo: None,
-        counters: Vec::new(),
-        verified: false,
-        warning: None,
-        signature_lines: Vec::new(),
-        taken_over: None,
-    };
+    let channel = Channel::new(ChannelName::new(NAME).unwrap(), url.clone(), "Old Quay".to_owned());
     let insert = sqlx::query("INSERT INTO channel (name, record, fetched, fresh_for) VALUES ($1, $2, 0, 0)");
     insert.bind(NAME).bind(compressed(&channel)).execute(&mut *connection).await.unwrap();
     let insert = sqlx::query("INSERT INTO alias (name, channel) SELECT name, key FROM channel");
