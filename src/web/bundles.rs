@@ -1,6 +1,6 @@
 //! Bundles: feeds of several channels that the operator has named in the settings file, `/-/bundle/news/rss`.
 
-pub(super) mod answer;
+mod answer;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,6 +13,8 @@ use crate::feed::filter::Filter;
 use crate::feed::options::FeedOptions;
 use crate::feed::several_channels::unsupported;
 use crate::model::channel::ChannelName;
+
+pub(super) use answer::{answer, feed_key, group};
 
 /// The bundles of a service, by name.
 pub type Bundles = BTreeMap<BundleName, Bundle>;
@@ -38,7 +40,6 @@ impl FromStr for BundleName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BundleOptions {
     query: String,
-    parsed: FeedOptions,
 }
 
 impl FromStr for BundleOptions {
@@ -52,7 +53,7 @@ impl FromStr for BundleOptions {
         match unsupported(&parsed) {
             Some(what) => Err(Error::NotForSeveral(what).to_string()),
             None if parsed.before.is_some() => Err("`before` is a page of a feed: leave it out".to_owned()),
-            None => Ok(Self { query, parsed }),
+            None => Ok(Self { query }),
         }
     }
 }

@@ -24,6 +24,7 @@ use super::{bundles, pages, probes};
 use crate::channels::{CachedChannel, FetchBudget};
 use crate::clock;
 use crate::feed::Format;
+use crate::feed::compat::quoted;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
 use crate::feed::options::{FeedOptions, Full};
@@ -32,10 +33,7 @@ use crate::model::channel::ChannelName;
 use crate::model::paging::{FeedPageRequest, PrevPage};
 use crate::telegram::typed::ChannelParseError;
 
-/// The most characters of an unknown feed name that an error quotes.
-const MAX_QUOTED_CHARS: usize = 32;
-
-/// Answers every URL outside `/-/`: a feed of a channel, or the channel's page.
+/// Answers every URL outside `/-/`, and those of bundles: a feed of one or several channels, or their page.
 pub(super) async fn answer(
     State(state): State<Arc<AppState>>,
     path: Result<Path<String>, PathRejection>,
@@ -60,6 +58,9 @@ async fn route(
 ) -> Result<Response, Error> {
     if let Some(redirect) = compat::redirect(state, context, uri)? {
         return Ok(redirect);
+    }
+    if let Some(path) = path.strip_prefix(BUNDLE_PATH.trim_start_matches('/')) {
+        return bundles::answer(state, path, context, uri, headers).await;
     }
     let typed = path.trim_matches('/');
     if typed.starts_with("-/") || typed == "-" || probes::is_probe(typed) {
@@ -98,7 +99,7 @@ async fn channel_page(
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
         match parts.map(|(typed, feed)| (state.parse_channel(typed), feed)) {
-            Some((Ok(name), feed)) => Error::UnknownFeed(feed.chars().take(MAX_QUOTED_CHARS).collect(), name),
+            Some((Ok(name), feed)) => Error::UnknownFeed(quoted(feed), name),
             _ => err,
         }
     })?;
@@ -133,7 +134,7 @@ pub(super) fn cached_response<B>(
     let feed = match request.uri().query() {
         _ if !is_read => return None,
         query if path.starts_with(BUNDLE_PATH) => {
-            rendered(&bundles::answer::feed_key(state, path, query.unwrap_or_default())?)?
+            rendered(&bundles::feed_key(state, path, query.unwrap_or_default())?)?
         }
         None => rendered(path)?,
         Some(query) => rendered(&feed_path(path, &state.feed_options(query).ok()?))?,

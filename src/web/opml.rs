@@ -71,7 +71,7 @@ async fn subscriptions(
             "combined" => groups.push(Group::of(state.parse_channels(&value)?)),
             "bundles" => {
                 for typed in value.split(',') {
-                    groups.push(bundles::answer::group(&bundles, typed.trim(), state.config.language)?);
+                    groups.push(bundles::group(&bundles, typed.trim(), state.config.language)?);
                 }
             }
             "format" => {

@@ -9,11 +9,11 @@ use axum::routing::get;
 
 use super::error::Error;
 use super::health::{health_routes, metrics_routes};
-use super::middleware::access::{BUNDLE_PATH, OPML_PATH};
+use super::middleware::access::OPML_PATH;
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
-use super::{bundles, compat, feeds, media, opml, pages, probes, status};
+use super::{compat, feeds, media, opml, pages, probes, status};
 use crate::feed::compat::RADAR_RULES_PATH;
 
 /// Returns the routes of the service.
@@ -26,7 +26,6 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     let feeds = Router::new()
         .route("/", get(pages::home::answer))
         .route(OPML_PATH, opml::route())
-        .route(&format!("{BUNDLE_PATH}{{*path}}"), get(bundles::answer::answer))
         .route(RADAR_RULES_PATH, get(compat::radar_rules))
         .route("/{*path}", get(feeds::answer));
     // Media files have their own limits, so that they never take a feed's place.

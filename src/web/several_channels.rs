@@ -56,12 +56,12 @@ impl Group {
     pub(super) fn feed_path(&self, format: Format) -> String {
         format!("{}/{}", self.path, format.name())
     }
+}
 
-    /// Returns the key of a feed in the cache.
-    pub(super) fn feed_key(&self, format: Format, options: &FeedOptions) -> String {
-        let edition = self.edition.map(|edition| format!("#{edition:x}")).unwrap_or_default();
-        feed_path(&self.feed_path(format), options) + &edition
-    }
+/// Returns the key of a feed in the cache. The edition is that of its [`Group`].
+pub(super) fn feed_key(path: &str, options: &FeedOptions, edition: Option<u64>) -> String {
+    let edition = edition.map(|edition| format!("#{edition:x}")).unwrap_or_default();
+    feed_path(path, options) + &edition
 }
 
 /// What the posts of several channels become.
@@ -116,7 +116,7 @@ pub(super) async fn feed(
     let note = combined::note(&to_come, &failed, options.language);
     let snapshots: Vec<_> = read.iter().map(|(_, cached)| Arc::clone(&cached.snapshot)).collect();
     let request = RenderRequest {
-        path: group.feed_key(format, &options) + &key,
+        path: feed_key(&group.feed_path(format), &options, group.edition) + &key,
         channels: group.names.clone(),
         rendering,
         variant: Variant::of(context, headers),

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 use super::{Bundle, BundleName, Bundles};
 use crate::feed::Format;
+use crate::feed::compat::quoted;
 use crate::feed::options::{FeedOptions, OptionsError};
 use crate::language::Language;
 use crate::web::canonical;
@@ -19,9 +17,6 @@ use crate::web::middleware::access::BUNDLE_PATH;
 use crate::web::pages;
 use crate::web::several_channels::{self, Group};
 use crate::web::state::AppState;
-
-/// The most characters of an unknown name that an error quotes.
-const MAX_QUOTED_CHARS: usize = 32;
 
 impl Bundle {
     /// Parses the query of a URL of this bundle.
@@ -41,22 +36,8 @@ impl Bundle {
     }
 }
 
-/// Answers the URLs of bundles.
+/// Answers the URLs of bundles. The path follows [`BUNDLE_PATH`].
 pub(in crate::web) async fn answer(
-    State(state): State<Arc<AppState>>,
-    path: Result<Path<String>, PathRejection>,
-    Extension(context): Extension<RequestContext>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let answer = match path {
-        Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
-        Err(_) => Err(Error::PathEncoding),
-    };
-    answer.unwrap_or_else(|err| err.answer(&headers))
-}
-
-async fn route(
     state: &Arc<AppState>,
     path: &str,
     context: &RequestContext,
@@ -69,35 +50,28 @@ async fn route(
     };
     let bundles = state.bundles();
     let (name, bundle) = find(&bundles, typed)?;
+    let language = state.config.language;
     let page_path = Bundle::path(name);
     let canonical_path =
         format.map_or_else(|| page_path.clone(), |format| format!("{page_path}/{}", format.name()));
     if uri.path() != canonical_path {
         return Ok(canonical::redirect(uri.path(), &canonical_path, context.query.as_deref()));
     }
+    let group = bundle.group(name, language);
     let Some(format) = format else {
         if let Some(redirect) = pages::with_token_in_path(context, uri, pages::path_and_query(uri)) {
             return Ok(redirect);
         }
-        let (group, language) = (bundle.group(name, state.config.language), state.config.language);
         let parse = |query: &str| bundle.parse(query, language);
         return pages::several::answer(state, context, &group, parse, uri, headers).await;
     };
-    let options = bundle.parse(uri.query().unwrap_or_default(), state.config.language)?;
-    several_channels::feed(
-        state,
-        &bundle.group(name, state.config.language),
-        format,
-        options,
-        context,
-        headers,
-    )
-    .await
+    let options = bundle.parse(uri.query().unwrap_or_default(), language)?;
+    several_channels::feed(state, &group, format, options, context, headers).await
 }
 
 fn find<'a>(bundles: &'a Bundles, typed: &str) -> Result<(&'a BundleName, &'a Bundle), Error> {
     let known = typed.to_ascii_lowercase().parse().ok().and_then(|name| bundles.get_key_value(&name));
-    known.ok_or_else(|| Error::UnknownBundle(typed.chars().take(MAX_QUOTED_CHARS).collect()))
+    known.ok_or_else(|| Error::UnknownBundle(quoted(typed)))
 }
 
 /// Returns what a feed of a bundle consists of.
@@ -108,9 +82,9 @@ pub(in crate::web) fn group(bundles: &Bundles, typed: &str, language: Language) 
 /// Returns the key of a bundle's feed in the cache by its canonical path; `None` if there is no such feed.
 pub(in crate::web) fn feed_key(state: &AppState, path: &str, query: &str) -> Option<String> {
     let (name, format) = path.strip_prefix(BUNDLE_PATH)?.split_once('/')?;
-    let (name, format) = (name.parse().ok()?, Format::from_name(format)?);
-    let bundles = state.bundles();
+    Format::from_name(format)?;
+    let (name, bundles) = (name.parse().ok()?, state.bundles());
     let bundle = bundles.get(&name)?;
-    let language = state.config.language;
-    Some(bundle.group(&name, language).feed_key(format, &bundle.parse(query, language).ok()?))
+    let options = bundle.parse(query, state.config.language).ok()?;
+    Some(several_channels::feed_key(path, &options, Some(bundle.edition())))
 }

@@ -2,7 +2,6 @@
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -10,7 +9,7 @@ use axum::response::Response;
 use super::post::path_of;
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
-use super::{PageRequest, path_prefix};
+use super::{PageRequest, check_may_fetch};
 use crate::channels::FetchBudget;
 use crate::clock;
 use crate::feed::context::FeedContext;
@@ -25,9 +24,6 @@ use crate::web::error::Error;
 use crate::web::feed_cache::{RenderRequest, Variant};
 use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
-
-/// When to retry a page of a channel that is not cached, after too many of them.
-pub(super) const PAGE_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Answers with the page of a channel. Older posts and those that pass filters come from the archive, so that crawlers cost
 /// Telegram nothing.
@@ -52,14 +48,12 @@ pub(in crate::web) async fn answer(
     // The page has the errors of its feed.
     state.chosen_media_linker(view.options.media, &context.base_url)?;
     let view = View { options: view.options.of_channel(name)?, ..view };
-    let request = request.with_query(view.query());
     let filter = Filter::new(&view.options)?;
-    let cached = match state.channels.answer_from_cache(name) {
-        Some(cached) => cached,
-        None if state.channels.asks_telegram(name).await && state.page_limit.check().is_err() => {
-            return Err(Error::RateLimited(PAGE_RETRY_AFTER));
-        }
-        None => state.channels.get(name, context.visitor).await?,
+    let cached = if let Some(cached) = state.channels.answer_from_cache(name) {
+        cached
+    } else {
+        check_may_fetch(state, name).await?;
+        state.channels.get(name, context.visitor).await?
     };
     state.check_served(cached.snapshot.channel())?;
     let options = view.options_of_posts(state, &request);
@@ -69,24 +63,19 @@ pub(in crate::web) async fn answer(
         options: options.clone(),
         ..FeedContext::default()
     };
-    let prefix = path_prefix(context);
-    let path = canonical::path(name, None);
-    let key = format!("{prefix}{path}#{}{}", request.language.subtag(), request.link(&view.path(&page)));
-    let page = PostsPage {
-        request,
-        path: page,
-        names: Vec::new(),
-        view,
-        base_url: context.base_url.with_path(&prefix),
-    };
+    let page = PostsPage::new(request, page, Vec::new(), view, context);
     let rendering = RenderRequest {
-        path: key,
+        path: canonical::path(name, None) + &page.key(),
         channels: vec![name.clone()],
         rendering: page.rendering(state, context),
         variant: Variant::of(context, headers),
         note: String::new(),
         has_last_modified: false,
     };
+    let snapshots = slice::from_ref(&cached.snapshot);
+    if let Some(page) = state.feeds.current(&rendering, snapshots) {
+        return Ok(page.respond(cached, headers));
+    }
     let (channels, name) = (Arc::clone(&state.channels), name.clone());
     let (snapshot, visitor) = (Arc::clone(&cached.snapshot), context.visitor);
     let older = match options.before {
@@ -123,6 +112,6 @@ pub(in crate::web) async fn answer(
         }
         Ok(loaded)
     };
-    let page = state.feeds.get_or_render(rendering, slice::from_ref(&cached.snapshot), load).await?;
+    let page = state.feeds.get_or_render(rendering, snapshots, load).await?;
     Ok(page.respond(cached, headers))
 }

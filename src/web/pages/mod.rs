@@ -38,11 +38,16 @@ use super::encoding::Encoding;
 use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::robots::Robots;
+use super::state::AppState;
 use crate::clock;
+use crate::model::channel::ChannelName;
 
 pub(super) use request::PageRequest;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// When to retry a page of a channel that is not cached, after too many of them.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a browser may use a page that is not a channel's.
 const MAX_AGE: Duration = Duration::from_mins(5);
@@ -54,6 +59,13 @@ pub(super) fn with_token_in_path(context: &RequestContext, uri: &Uri, to: &str) 
     // The path may have a token already, and the middleware leaves a second one in the query.
     let is_in_path = context.path_token.is_some() || uri.query().and_then(token_in_query).is_some();
     (!is_in_path).then(|| canonical::see_other(uri.path(), &format!("{TOKEN_PREFIX}{token}/{to}")))
+}
+
+/// Checks that a channel that is not cached may be read for a page, if Telegram has to be asked: crawlers must not use up the
+/// requests to Telegram.
+async fn check_may_fetch(state: &AppState, name: &ChannelName) -> Result<(), Error> {
+    let is_limited = state.channels.asks_telegram(name).await && state.page_limit.check().is_err();
+    if is_limited { Err(Error::RateLimited(RETRY_AFTER)) } else { Ok(()) }
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.

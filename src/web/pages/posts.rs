@@ -6,11 +6,11 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use maud::{Markup, PreEscaped, html};
 
-use super::PageRequest;
 use super::builder::Built;
 use super::frame::{Page, frame};
 use super::post::{path_of, post};
 use super::view::{View, media_of_pages};
+use super::{PageRequest, path_prefix};
 use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
 use crate::feed::{Feed, about};
 use crate::language::fill;
@@ -30,10 +30,28 @@ pub(super) struct PostsPage {
     pub(super) names: Vec<ChannelName>,
     pub(super) view: View,
     /// The base URL of feeds, with the token if the page's URL has it.
-    pub(super) base_url: String,
+    base_url: String,
 }
 
 impl PostsPage {
+    /// Returns the page at a path relative to the home page.
+    pub(super) fn new(
+        request: PageRequest,
+        path: String,
+        names: Vec<ChannelName>,
+        view: View,
+        context: &RequestContext,
+    ) -> Self {
+        let base_url = context.base_url.with_path(&path_prefix(context));
+        Self { request: request.with_query(view.query()), path, names, view, base_url }
+    }
+
+    /// Returns what tells the page from others of the same channels in the cache.
+    pub(super) fn key(&self) -> String {
+        let link = self.request.link(&self.view.path(&self.path));
+        format!("#{}{}{link}", self.base_url, self.request.language.subtag())
+    }
+
     /// Returns how the page is rendered and answered.
     pub(super) fn rendering(self, state: &AppState, context: &RequestContext) -> Rendering {
         let mut headers = super::headers(state.config.robots, Some(state.media_base_url(context)));

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use super::channel::PAGE_RETRY_AFTER;
 use super::posts::PostsPage;
 use super::view::{View, canonical_redirect};
-use super::{PageRequest, path_prefix};
+use super::{PageRequest, check_may_fetch};
 use crate::feed::Format;
 use crate::feed::options::{FeedOptions, OptionsError};
 use crate::feed::several_channels::unsupported;
@@ -42,17 +41,13 @@ pub(in crate::web) async fn answer(
     }
     state.chosen_media_linker(view.options.media, &context.base_url)?;
     for name in &group.names {
-        let is_cached = state.channels.answer_from_cache(name).is_some();
-        if !is_cached && state.channels.asks_telegram(name).await && state.page_limit.check().is_err() {
-            return Err(Error::RateLimited(PAGE_RETRY_AFTER));
+        if state.channels.answer_from_cache(name).is_none() {
+            check_may_fetch(state, name).await?;
         }
     }
-    let request = request.with_query(view.query());
-    let (options, prefix) = (view.options_of_posts(state, &request), path_prefix(context));
-    let key = format!("#{prefix}{}{}", request.language.subtag(), request.link(&view.path(&path)));
-    let base_url = context.base_url.with_path(&prefix);
-    let page = PostsPage { request, path, names: group.names.clone(), view, base_url };
-    let output =
-        Output { format: Format::Rss, rendering: page.rendering(state, context), key, is_page: true };
+    let options = view.options_of_posts(state, &request);
+    let page = PostsPage::new(request, path, group.names.clone(), view, context);
+    let (key, rendering) = (page.key(), page.rendering(state, context));
+    let output = Output { format: Format::Rss, rendering, key, is_page: true };
     several_channels::feed(state, group, output, options, context, headers).await
 }

@@ -9,11 +9,11 @@ use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, frame};
 use super::post::{body, date, path_of, post};
-use super::view::media_of_pages;
+use super::view::for_people;
 use super::{PageRequest, path_and_query, respond, with_token_in_path};
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
-use crate::feed::options::{Choice, Count, FeedOptions, MediaChoice};
+use crate::feed::options::{FeedOptions, MediaChoice};
 use crate::feed::{self, Entry};
 use crate::language::fill;
 use crate::model::archived_post::{ArchivedPost, PostVersion};
@@ -60,15 +60,9 @@ pub(in crate::web) async fn answer(
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
     let request = PageRequest::new(state, headers, uri);
-    let media = media_of_pages(state);
     let feed_context = FeedContext {
         media: state.media_linker(&context.base_url),
-        options: FeedOptions {
-            media,
-            language: request.language,
-            show: Count::ALL.iter().map(|(_, count)| *count).collect(),
-            ..FeedOptions::default()
-        },
+        options: for_people(FeedOptions::default(), state, &request),
         ..FeedContext::default()
     };
     let n_bytes = archived.post.json_len();

@@ -58,17 +58,25 @@ impl View {
 
     /// Returns the options with which the page's posts are loaded.
     pub(super) fn options_of_posts(&self, state: &AppState, request: &PageRequest) -> FeedOptions {
-        let mut options = self.options.clone();
-        // Our own words in posts are in the page's language, which the page's links keep apart from the options.
-        (options.language, options.default_language) = (request.language, request.language);
-        // A page is no feed, whose entries should not change all the time.
-        options.show = Count::ALL.iter().map(|(_, count)| *count).collect();
-        options.ids = EntryIds::default();
+        let mut options = for_people(self.options.clone(), state, request);
         if options.merge == Merge::None {
             options.limit.get_or_insert(POSTS_PER_PAGE);
         }
-        options.media = media_of_pages(state);
         options
+    }
+}
+
+/// Returns the options of a feed as its posts are shown on a page.
+pub(super) fn for_people(options: FeedOptions, state: &AppState, request: &PageRequest) -> FeedOptions {
+    FeedOptions {
+        // Our own words in posts are in the page's language, which the page's links keep apart from the options.
+        language: request.language,
+        default_language: request.language,
+        // A page is no feed, whose entries should not change all the time.
+        show: Count::ALL.iter().map(|(_, count)| *count).collect(),
+        ids: EntryIds::default(),
+        media: media_of_pages(state),
+        ..options
     }
 }
 

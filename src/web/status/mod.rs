@@ -7,16 +7,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
-use super::middleware::access::{STATUS_JSON_PATH, STATUS_PATH, TOKEN_PREFIX, token_in_query};
+use super::middleware::access::{STATUS_JSON_PATH, STATUS_PATH};
 use super::pages::{self, PageRequest};
 use super::state::AppState;
 
@@ -44,15 +42,10 @@ async fn for_admin(
         let err = if state.access.has_admin_tokens() { Error::NotAdmin } else { Error::NotFound };
         return err.answer(&headers);
     }
-    // A token that the middleware has left in the query is a second one, beside that in the path.
-    let is_in_path = uri.query().and_then(token_in_query).is_some();
-    let token = context.query.as_deref().and_then(token_in_query);
-    match token.filter(|_| !is_in_path && !wants_json(&uri, &headers)) {
-        // The links of the page keep a token in the path.
-        Some(token) => {
-            let target = uri.path_and_query().map_or(STATUS_PATH, PathAndQuery::as_str);
-            canonical::see_other(uri.path(), &format!("{TOKEN_PREFIX}{token}{target}"))
-        }
+    let is_page = !wants_json(&uri, &headers);
+    let target = pages::path_and_query(&uri);
+    match is_page.then(|| pages::with_token_in_path(&context, &uri, target)).flatten() {
+        Some(redirect) => redirect,
         None => answer(&state, &uri, &headers, true).await,
     }
 }
