@@ -4,6 +4,7 @@
 
 mod args;
 mod bundles;
+mod example;
 mod explain;
 mod feed_options;
 mod file;
@@ -27,8 +28,9 @@ pub use args::{
     ArchiveCommand, BackfillArgs, CheckArgs, Cli, Command, ConfigCommand, ForgetArgs, GetArgs,
     HealthcheckArgs, OpmlArgs, OpmlCommand, PruneArgs,
 };
+pub use example::example;
 pub use feed_options::feed_options;
-pub use file::{Setting, SettingSource, SettingsFileError, check, example, from_arguments, read_bundles};
+pub use file::{Setting, SettingSource, SettingsFileError, check, from_arguments, read_bundles};
 pub use serve::{
     AccessArgs, LogArgs, LogFormat, MediaArgs, MediaHostArgs, RetentionArgs, ServeArgs, StorageArgs,
     UpstreamArgs,

@@ -4,6 +4,7 @@
 //! canonical one: queries that mean the same have one canonical form, and with it one cache entry, one `ETag` and one
 //! `rel="self"`.
 
+mod choices;
 mod cursor;
 mod pattern;
 mod table;
@@ -19,13 +20,13 @@ use crate::language::Language;
 use crate::model::channel::ChannelName;
 pub(crate) use pattern::{Term, searchable};
 
+pub use choices::{
+    Case, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+};
 pub use cursor::Cursor;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use table::{FeedOption, OPTIONS, Values};
-pub use values::{
-    Case, Choice, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers,
-    TitleStyle,
-};
+pub use values::Choice;
 
 /// The digests of a channel's feed without a limit.
 pub(crate) const DEFAULT_DIGESTS: usize = 7;
@@ -33,7 +34,7 @@ pub(crate) const DEFAULT_DIGESTS: usize = 7;
 /// The most patterns of one feed.
 const MAX_PATTERNS: usize = 20;
 
-/// What a reader asks for. The default is the plain feed.
+/// The options of a feed. The default is the plain feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedOptions {
     /// Only posts older than this one.
@@ -80,7 +81,7 @@ pub struct FeedOptions {
     pub media: MediaChoice,
     /// How spoilers are shown.
     pub spoilers: Spoilers,
-    /// What follows a post.
+    /// The content that is added after a post.
     pub full: Full,
     /// The ids of entries.
     pub ids: EntryIds,
@@ -106,7 +107,7 @@ pub enum OptionsError {
     Value {
         /// The option.
         name: &'static str,
-        /// What its value must be.
+        /// The requirement on its value.
         must_be: String,
     },
     /// A regular expression cannot be compiled.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::values::Case;
+use super::choices::Case;
 
 /// The longest value in its canonical form, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 512;

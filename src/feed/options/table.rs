@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::FeedOptions;
+use super::choices::{
+    Case, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers, TitleStyle,
+};
 use super::cursor::Cursor;
 use super::pattern::{Pattern, words};
 use super::values::{
-    Case, Choice, Count, Dedupe, EntryIds, Full, Kind, LinkTarget, MediaChoice, Merge, Part, Spoilers,
-    TitleStyle, add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags,
-    zone,
+    Choice, add_choices, add_tags, choice, choices, duration, duration_text, joined, limit, names, tags, zone,
 };
 use crate::language::Language;
 
@@ -18,7 +19,7 @@ pub struct FeedOption {
     pub name: &'static str,
     /// The possible values.
     pub values: Values,
-    /// What holds without the option.
+    /// The default.
     pub default: &'static str,
     /// One sentence that says what the option does.
     pub meaning: &'static str,
@@ -47,9 +48,9 @@ pub enum Values {
     ListOf(fn() -> Vec<&'static str>),
     /// A text. The parameter may be repeated if `repeated`.
     Text {
-        /// What stands for the value in documentation.
+        /// The placeholder of the value in documentation.
         placeholder: &'static str,
-        /// What the value must be, as in "must be a number".
+        /// The requirement on the value, as in "must be a number".
         must_be: &'static str,
         /// The parameter may be repeated.
         repeated: bool,

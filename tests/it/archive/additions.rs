@@ -1,4 +1,4 @@
-//! What the archive adds to the pages: signature lines of channels, sizes of files.
+//! The additions of the archive to the pages: signature lines of channels, sizes of files.
 
 use std::fmt::Write;
 

@@ -42,7 +42,7 @@ const SQLITE_TABLES: &str = "
     ALTER TABLE post ADD COLUMN seen BIGINT NOT NULL DEFAULT 0;
     PRAGMA user_version = 2;";
 
-/// The same on PostgreSQL.
+/// Repeats the test on PostgreSQL.
 const POSTGRES_TABLES: &str = "
     CREATE TABLE telewire_schema (version BIGINT NOT NULL);
     CREATE TABLE channel (

@@ -2,6 +2,7 @@
 
 mod additions;
 mod articles;
+mod changes;
 mod commands;
 mod crash;
 mod data_dir;

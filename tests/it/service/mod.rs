@@ -9,6 +9,7 @@ mod feeds;
 mod limits;
 mod metrics;
 mod moved;
+mod opml;
 mod options;
 mod outages;
 mod pages;
