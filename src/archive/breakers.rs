@@ -7,7 +7,7 @@ use super::Caller;
 /// How long an archive that failed is not used.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The same for an archive with a health check, which closes the circuit earlier.
+/// The pause of an archive with a health check, which closes the circuit earlier.
 const MONITORED_PAUSE: Duration = Duration::from_mins(1);
 
 /// The breakers of an archive. Each is `None` while it is closed, else the end of its pause: requests are admitted again

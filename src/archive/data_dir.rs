@@ -156,7 +156,7 @@ impl LockedFile {
 pub(super) struct FileId(u64, u64);
 
 impl FileId {
-    /// Returns the id of the file at a path; `None` if there is none.
+    /// Returns the id of the file at a path; `None` if there is no file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(Self::from)
     }

@@ -301,7 +301,7 @@ pub(super) async fn probe_schema(file: &Path) -> Result<SchemaProbe, ArchiveErro
 mod tests {
     use super::*;
 
-    /// As after an I/O error, which ends a transaction in SQLite but not for the driver.
+    /// After an I/O error, which ends a transaction in SQLite but not for the driver.
     #[tokio::test]
     async fn connection_whose_transaction_ended_on_its_own_is_replaced() {
         DRIVERS.call_once(sqlx::any::install_default_drivers);

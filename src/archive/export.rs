@@ -49,7 +49,7 @@ pub enum ExportLine {
         post: Box<Post>,
         /// When the post was found to be deleted in Telegram.
         gone: Option<Timestamp>,
-        /// What the post showed before its author edited it, the newest version first.
+        /// The versions of the post before its author's edits, newest first.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         versions: Vec<PostVersion>,
     },

@@ -121,7 +121,7 @@ fn shows_media(post: &Post) -> bool {
 pub(super) struct Changes {
     /// Records that are new or changed.
     pub(super) put: Vec<Record>,
-    /// What posts showed before their authors edited them, as feeds show it.
+    /// The versions of posts before their authors' edits.
     pub(super) replaced: Vec<Post>,
     /// A reader can see a difference.
     pub(super) is_visible: bool,

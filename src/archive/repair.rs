@@ -18,7 +18,7 @@ use super::database::{Database, OpenFiles, Place};
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, Caller};
 use crate::clock;
 
-/// What is known about the files of an archive.
+/// The state of an archive's files.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// Why the file could not be opened the last time.

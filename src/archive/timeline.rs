@@ -10,7 +10,7 @@ use crate::model::post::PostId;
 
 impl Archive {
     /// Returns when a post was published, also if it is deleted; of a post that is not archived, the date of the next older
-    /// one. `None` if there is none.
+    /// one. `None` if no older post is archived.
     ///
     /// # Errors
     ///
@@ -33,7 +33,8 @@ impl Archive {
         Ok(time(self.read(caller, read).await?))
     }
 
-    /// Returns the newest post of each channel that was published before a time and has a lower id; `None` if there is none.
+    /// Returns the newest post of each channel that was published before a time and has a lower id; `None` for a channel
+    /// without such a post.
     ///
     /// # Errors
     ///

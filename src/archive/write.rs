@@ -128,7 +128,7 @@ pub(super) struct MergeContext<'a> {
     pub(super) scope: PageScope,
     /// When the page was fetched.
     pub(super) seen: Timestamp,
-    /// The same in whole seconds, the resolution of posts.
+    /// [`Self::seen`] in whole seconds, the resolution of posts.
     pub(super) now: Timestamp,
     pub(super) fresh_for: Duration,
 }

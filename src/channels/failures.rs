@@ -42,7 +42,7 @@ const MIN_GONE_TIME: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug, Error)]
 #[error("{error}")]
 pub struct Failure {
-    /// What went wrong.
+    /// The error of the last attempt.
     pub error: RefreshError,
     /// When the next attempt is due.
     pub(super) until: Instant,

@@ -118,7 +118,7 @@ pub struct Channels {
     has_new: Notify,
 }
 
-/// What a request for a cached channel does.
+/// The next step of a request for a cached channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// It gets the cached posts: they are fresh, or the channel is not to be refreshed now.

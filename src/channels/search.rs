@@ -48,7 +48,7 @@ const MAX_CACHE_BYTES: u64 = 8 << 20;
 /// Approximate size of an entry beside its compressed posts, in bytes.
 const ENTRY_OVERHEAD: usize = 512;
 
-/// What one request may fetch besides the pages of its channels.
+/// The searches and articles that one request may fetch besides the pages of its channels.
 #[derive(Debug)]
 pub struct FetchBudget {
     visitor: Visitor,
@@ -72,14 +72,14 @@ impl FetchBudget {
         Self { n_searches: 0, ..self }
     }
 
-    /// Returns an empty budget: only what is stored is used. For pages that crawlers visit.
+    /// Returns an empty budget: the request is answered from the archive. Pages that crawlers visit have it.
     #[must_use]
     pub fn none(visitor: Visitor) -> Self {
         Self { articles: (0, Duration::ZERO), ..Self::new(visitor).without_searches() }
     }
 }
 
-/// What is known of the result of a search.
+/// The known part of a search's result.
 #[derive(Debug, Default)]
 pub struct FoundPosts {
     /// The posts, by ascending id.

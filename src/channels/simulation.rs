@@ -44,7 +44,7 @@ pub(super) struct Simulation {
     pub(super) duration: Duration,
 }
 
-/// What the readers got.
+/// The posts that the readers received.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) polls: u32,
@@ -52,7 +52,7 @@ pub(super) struct Figures {
     /// Posts that a reader has not polled before, and those of them that its first poll delivered.
     posts: u32,
     delivered: u32,
-    /// The same for posts that were published at least five minutes before the poll.
+    /// [`Self::posts`] and [`Self::delivered`] of the posts that were published at least five minutes before the poll.
     older_posts: u32,
     older_delivered: u32,
     pub(super) longest_wait: Duration,

@@ -29,7 +29,7 @@ pub use reason::Reason;
 pub struct LastError {
     /// When it failed.
     pub at: Timestamp,
-    /// What went wrong.
+    /// The error.
     pub sentence: String,
     /// The code, as in metrics.
     pub code: String,
@@ -39,7 +39,7 @@ pub struct LastError {
     pub next_attempt: Timestamp,
 }
 
-/// What is known about a channel now.
+/// The status of a channel.
 #[derive(Clone, Debug, Serialize)]
 pub struct ChannelStatus {
     /// The canonical name, or the requested one if no page of it was read.
@@ -103,7 +103,7 @@ pub struct Queues {
     pub new_channels: usize,
 }
 
-/// What this process knows about a channel.
+/// The part of a channel's status that is in memory.
 #[derive(Default)]
 struct Known {
     /// The last refresh, if it failed, and when.

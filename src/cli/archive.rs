@@ -193,7 +193,7 @@ enum End {
     FirstPost,
     /// Telegram has repeatedly shown no posts older than this one, though it links to some: they were probably deleted.
     NoneOlder(PostId),
-    /// As many posts as requested are archived.
+    /// The requested number of posts is archived.
     Limit,
     /// The process received a shutdown signal.
     Interrupted,

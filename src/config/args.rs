@@ -97,7 +97,7 @@ pub enum ConfigCommand {
 /// The flags of `opml`.
 #[derive(Debug, Args)]
 pub struct OpmlArgs {
-    /// What to do instead of writing a list.
+    /// The action instead of writing a list.
     #[command(subcommand)]
     pub command: Option<OpmlCommand>,
     /// List these channels instead of those that were read in the last 30 days

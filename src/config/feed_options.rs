@@ -2,7 +2,7 @@
 
 use crate::feed::options::{FeedOption, OPTIONS};
 
-/// What stands above the list.
+/// The text above the list.
 const INTRODUCTION: &str = "\
 The options of a feed are parameters of its URL, the same for RSS, Atom and JSON: /durov/rss?match=rust&limit=50. \
 `telewire get --query 'match=rust&limit=50'` takes them too. All filters must be passed; `limit` counts what is left.";

@@ -12,9 +12,9 @@ pub struct FeedContext {
     pub prev_url: Option<String>,
     /// Turns media files into URLs.
     pub media: MediaLinker,
-    /// What the reader asked for.
+    /// The options that the reader asked for.
     pub options: FeedOptions,
-    /// What the feed has without a query.
+    /// The options of the feed without a query.
     pub defaults: FeedOptions,
 }
 

@@ -32,7 +32,7 @@ pub struct Selection {
     pub deletions: Vec<Deletion>,
     /// The articles that posts link to, if the reader wants them.
     pub articles: HashMap<PostId, Vec<LinkedArticle>>,
-    /// What the next feed page has.
+    /// The posts for the next feed page.
     pub rest: Rest,
     /// When the newest post was published that the scan looked at.
     pub newest: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub struct Place {
     pub at: Timestamp,
 }
 
-/// What a selection leaves to the next feed page.
+/// The posts that a selection leaves to the next feed page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// There are no older posts.
@@ -76,7 +76,7 @@ pub enum Rest {
 enum Reach {
     /// To the end of the posts that it begins with.
     Page,
-    /// Until it has enough posts.
+    /// The scan continues until it has enough posts.
     Archive,
 }
 

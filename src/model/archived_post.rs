@@ -15,7 +15,7 @@ pub struct ArchivedPost {
     pub channel: Channel,
     /// The post as Telegram showed it last.
     pub post: Post,
-    /// What the post showed before its author edited it, the newest version first.
+    /// The versions of the post before its author's edits, newest first.
     pub versions: Vec<PostVersion>,
     /// When the post was found to be deleted on Telegram.
     pub gone_since: Option<Timestamp>,
@@ -25,7 +25,7 @@ pub struct ArchivedPost {
     pub newer: Option<PostId>,
 }
 
-/// What a post showed before its author edited it.
+/// The content of a post before an edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostVersion {
     /// The post, without counts and with empty file URLs, because Telegram's expire. [`Post::updated`] is when this

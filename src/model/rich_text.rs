@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What stands for a spoiler where it cannot be hidden, such as in a title.
+/// The placeholder of a spoiler where it cannot be hidden, such as in a title.
 pub const SPOILER_MASK: &str = "▒▒▒";
 
-/// What stands for a figure or rule in the plain text: the object replacement character.
+/// The placeholder of a figure or rule in the plain text: the object replacement character.
 pub const OBJECT: char = '\u{fffc}';
 
 /// A text with its formatting.

@@ -20,7 +20,7 @@ const ARTICLE_TIMEOUT: Duration = Duration::from_secs(8);
 const MAX_TRIES: usize = 3;
 
 impl Client {
-    /// Fetches the article with this path; `None` if there is none. If it cannot be fetched through one proxy, another is tried.
+    /// Fetches the article with this path; `None` if Telegraph has no such article. If one proxy fails, another is tried.
     ///
     /// # Errors
     ///

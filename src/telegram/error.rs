@@ -21,13 +21,13 @@ pub enum FetchError {
 pub struct UpstreamError {
     /// The upstream's host and port.
     pub host: String,
-    /// What went wrong.
+    /// The kind of failure.
     pub kind: UpstreamErrorKind,
     /// The hosts of the upstreams that were asked before this one and failed too.
     pub failed_before: Box<[String]>,
 }
 
-/// What went wrong with a request to an upstream.
+/// The kind of failure of a request to an upstream.
 #[derive(Clone, Debug)]
 pub enum UpstreamErrorKind {
     /// No connection: the name does not resolve, nothing listens there, or the certificate is invalid. Holds the cause.

@@ -34,7 +34,7 @@ pub struct PreviewPage {
 /// A message that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// What is wrong with it.
+    /// The reason why it could not be parsed.
     pub error: PostError,
     /// The first 80 characters of its text, to find it on the page.
     pub text: String,

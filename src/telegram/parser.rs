@@ -82,7 +82,7 @@ fn parse_metered(html: &str) -> (Result<Html, LimitExceeded>, u64) {
     (if is_exceeded { Err(LimitExceeded) } else { Ok(sink.finish()) }, work)
 }
 
-/// What a page has taken so far.
+/// The work and the memory that a page has taken so far.
 #[derive(Default)]
 struct Meter {
     work: Cell<u64>,

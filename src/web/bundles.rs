@@ -67,7 +67,7 @@ impl BundleChannels {
     ///
     /// # Errors
     ///
-    /// What is wrong with their number.
+    /// The problem with their number.
     pub fn new(names: Vec<ChannelName>) -> Result<Self, String> {
         let names = canonical::sorted(names);
         match names.len() {
@@ -85,7 +85,7 @@ pub struct Bundle {
     pub channels: BundleChannels,
     /// The title of the feed; the names of the channels if absent.
     pub title: Option<String>,
-    /// What the feed has without a query.
+    /// The options of the feed without a query.
     pub options: BundleOptions,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn network_of(client: IpAddr) -> IpAddr {
     }
 }
 
-/// The same number of permits for each client.
+/// A fixed number of permits for each client.
 pub(super) struct ClientPermits {
     per_client: usize,
     /// Permits by client, for as long as the client has one.

@@ -33,7 +33,7 @@ struct Open {
     shared: Arc<Shared>,
 }
 
-/// What a connection's task shares with the list of open connections.
+/// The state that a connection's task shares with the list of open connections.
 #[derive(Default)]
 struct Shared {
     requested: SetOnce<()>,

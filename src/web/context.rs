@@ -1,11 +1,11 @@
-//! What the middleware knows about a request, for its handler.
+//! The facts about a request that the middleware passes to its handler.
 
 use std::net::IpAddr;
 
 use super::base_url::BaseUrl;
 use crate::channels::Visitor;
 
-/// What the middleware knows about a request.
+/// The facts about a request that the middleware passes to its handler.
 #[derive(Clone, Debug)]
 pub(super) struct RequestContext {
     /// The client's IP address, behind trusted proxies.

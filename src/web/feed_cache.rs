@@ -33,7 +33,7 @@ const ENTRY_OVERHEAD: usize = 1024;
 /// Renderings of one feed. Without `--public-url` the client chooses the host.
 const MAX_VARIANTS: usize = 6;
 
-/// What the bytes of a feed depend on, besides its path, its options and its posts. Most feeds are only requested in one variant.
+/// The inputs of a feed's bytes besides its path, options and posts. Most feeds are only requested in one variant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Variant {
     pub(super) base_url: BaseUrl,
@@ -207,7 +207,7 @@ pub(super) struct RenderRequest {
     pub(super) channels: Vec<ChannelName>,
     pub(super) rendering: Rendering,
     pub(super) variant: Variant,
-    /// What the feed says about channels that it has no posts of, besides what it has of the others.
+    /// The feed's notes about channels that have no posts in it, added to the posts of the others.
     pub(super) note: String,
     /// The times in the feed tell when its bytes changed.
     pub(super) has_last_modified: bool,

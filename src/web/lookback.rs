@@ -98,7 +98,7 @@ impl Selected {
     }
 }
 
-/// What a scan does at a gap in the archive.
+/// The behaviour of a scan at a gap in the archive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtGap {
     /// It ends: the next feed page begins there, and closes the gap.

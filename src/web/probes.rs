@@ -1,4 +1,4 @@
-//! What browsers, crawlers and readers ask for on every site, which must not be taken for a channel.
+//! Paths that browsers, crawlers and readers request on every site. They are not names of channels.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What search engines may list.
+//! The pages that search engines may list.
 
 /// Whether search engines may list the home page and the pages of channels. Feeds, pages of single posts and the service's own
 /// URLs are never listed.

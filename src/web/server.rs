@@ -30,7 +30,7 @@ use super::state::AppState;
 /// Time to receive a request head, from the moment the connection is idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same for a connection that is accepted when the limit of connections is near.
+/// [`HEADER_READ_TIMEOUT`] of a connection that is accepted when the limit of connections is near.
 const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a client may stop reading a response.

@@ -27,7 +27,7 @@ use load::{Member, Page};
 /// How long a request waits for channels that are not read yet. The rest of its time is for rendering.
 const READ_TIME: Duration = Duration::from_secs(8);
 
-/// What a feed of several channels consists of, and how it is named.
+/// The channels, options and title of a feed of several channels.
 pub(super) struct Group {
     /// The canonical path of the group's page, to which the path of a feed adds its format.
     pub(super) path: String,
@@ -35,7 +35,7 @@ pub(super) struct Group {
     pub(super) names: Vec<ChannelName>,
     /// The title; the names of the channels if absent.
     pub(super) title: Option<String>,
-    /// What the feed has without a query.
+    /// The options of the feed without a query.
     pub(super) defaults: FeedOptions,
     /// Tells groups with the same path apart.
     pub(super) edition: Option<u64>,
@@ -64,7 +64,7 @@ pub(super) fn feed_key(path: &str, options: &FeedOptions, edition: Option<u64>) 
     feed_path(path, options) + &edition
 }
 
-/// What the posts of several channels become.
+/// The form in which the posts of several channels are returned.
 pub(super) struct Output {
     /// The format of the feeds that entries name as their sources.
     pub(super) format: Format,
@@ -82,7 +82,7 @@ impl From<Format> for Output {
     }
 }
 
-/// What could be read of the channels.
+/// The channels that could be read, and the errors of the others.
 struct Channels {
     read: Vec<(ChannelName, CachedChannel)>,
     to_come: Vec<ChannelName>,

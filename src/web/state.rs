@@ -43,7 +43,7 @@ pub(super) const MAX_REQUESTS_PER_CLIENT: usize = 64;
 /// Lists of subscriptions that are received and converted at a time, each of some megabytes.
 const MAX_CONVERSIONS: usize = 8;
 
-/// What the web service is configured with.
+/// The configuration of the web service.
 #[derive(Clone, Debug)]
 pub struct WebConfig {
     /// The socket address that the service listens on: the base URL of last resort.

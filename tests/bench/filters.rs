@@ -1,4 +1,4 @@
-//! What filters cost: 2,000 posts with a plain word, and 200 posts with regular expressions that are made to be slow.
+//! The cost of filters: 2,000 posts with a plain word, and 200 posts with regular expressions that are made to be slow.
 //!
 //! The whole answer is the time from the selection of 200 posts to the rendered feed, without the archive and compression.
 //!

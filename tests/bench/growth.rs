@@ -1,4 +1,4 @@
-//! What a refresh, a feed and the scheduler cost with 100, 10,000 and 100,000 archived and followed channels of ten posts: a
+//! The cost of a refresh, a feed and the scheduler with 100, 10,000 and 100,000 archived and followed channels of ten posts: a
 //! cost per channel or request that grows with their number is a fault.
 //!
 //! It fills an archive through the library and runs the real binary on it. Every channel has a reader that is expected
@@ -72,7 +72,7 @@ fn main() {
     }
 }
 
-/// What was measured: CPU time in seconds, memory in KiB.
+/// A measurement: CPU time in seconds, memory in KiB.
 struct Measured {
     scheduler: f64,
     refresh: f64,

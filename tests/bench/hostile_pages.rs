@@ -1,5 +1,5 @@
-//! What hostile pages at the byte cap cost: the CPU time and memory of reading each one and of its feed, and how long other
-//! channels wait while six of the worst are refreshed without pause.
+//! The cost of hostile pages at the byte cap: the CPU time and memory of reading each one and of its feed, and the time that
+//! other channels wait while six of the worst are refreshed without pause.
 //!
 //! Each page is read in its own process, whose peak memory is the page's. Linux only: CPU time and memory are read from
 //! `/proc`.

@@ -40,7 +40,7 @@ impl ChannelState {
     }
 }
 
-/// What channels are ordered by. A channel that has no such value is last.
+/// The column that channels are ordered by. A channel that has no such value is last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelSort {
     /// The name.
@@ -102,7 +102,7 @@ impl ChannelSort {
 /// Which channels are shown, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelQuery {
-    /// What they are ordered by.
+    /// The column that they are ordered by.
     pub sort: ChannelSort,
     /// The order is from Z to A, and from late to early.
     pub is_descending: bool,

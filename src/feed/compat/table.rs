@@ -1,4 +1,4 @@
-//! What each parameter of another bridge becomes, with an example beside it.
+//! The counterparts of the parameters of other bridges, each with an example beside it.
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Place {
     Site,
 }
 
-/// What a parameter becomes.
+/// The counterpart of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Becomes {
     /// This option, if the value is `0` or `false`.

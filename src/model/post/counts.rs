@@ -1,4 +1,4 @@
-//! What changes about a post without its author: views, reactions and votes.
+//! Views, reactions and votes: the numbers of a post that change without its author.
 
 use serde::{Deserialize, Serialize};
 

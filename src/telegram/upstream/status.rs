@@ -1,4 +1,4 @@
-//! What is known about an upstream, for the operator.
+//! The status of an upstream, for the operator.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -121,7 +121,7 @@ pub(in crate::web) struct Access {
     rate_limit: Option<RateLimit>,
 }
 
-/// What a client that may read has shown.
+/// The proof of a client that may read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Authorized {
     /// The token in the path, if the service needs one and it is not an administrator's.

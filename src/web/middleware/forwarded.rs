@@ -1,4 +1,4 @@
-//! What proxies say about a request: `X-Forwarded-*` headers, or `Forwarded` (RFC 7239).
+//! The headers of proxies about a request: `X-Forwarded-*`, or `Forwarded` (RFC 7239).
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -54,7 +54,7 @@ pub(super) struct Built<'a> {
     pub(super) path: &'a str,
     /// The base URL of feeds, with the token if the page's URL has it.
     pub(super) base_url: &'a str,
-    /// What the page shows.
+    /// The query of the page.
     pub(super) view: &'a View,
 }
 

@@ -1,4 +1,4 @@
-//! What all pages share: the head, the header with the field for a channel, and the footer.
+//! The common part of all pages: the head, the header with the field for a channel, and the footer.
 
 use maud::{DOCTYPE, Markup, html};
 

@@ -1,4 +1,4 @@
-//! What the pages of one and of several channels share: the posts, and the builder of their feed.
+//! The common part of the pages of one and of several channels: the posts, and the builder of their feed.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a page depends on besides its content: the language, and where it is.
+//! The inputs of a page besides its content: the language, and its place among the URLs.
 
 use axum::http::header::ACCEPT_LANGUAGE;
 use axum::http::{HeaderMap, Request, Uri};

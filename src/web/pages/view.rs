@@ -1,4 +1,4 @@
-//! What a page of posts shows, by its query: the options of its feed, and the format that the builder chooses.
+//! The query of a page of posts: the options of its feed, and the format that the builder chooses.
 
 use axum::http::Uri;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::web::state::AppState;
 /// The posts of a page, unless its URL wants another number. A feed has all of the last day, which may be many.
 const POSTS_PER_PAGE: u8 = 20;
 
-/// What a page shows, by its query.
+/// The query of a page of posts.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) options: FeedOptions,

@@ -44,15 +44,14 @@ pub(super) struct Page {
     pub(super) filter: Filter,
     /// The feed without entries.
     pub(super) start: Feed,
-    /// For each name the post below which the page begins, if it does not begin with the newest ones; `None` if the page has
-    /// nothing of the channel.
+    /// The post of each channel below which the page begins, if it does not begin with the newest ones; `None` for a channel
+    /// without posts on the page.
     pub(super) bounds: Option<Vec<Option<PostId>>>,
-    /// What may be fetched for all channels together.
+    /// The requests to Telegram that are left for all channels together.
     pub(super) budget: FetchBudget,
 }
 
-/// Returns for each channel of a group the post below which the feed page after a post begins; `None` if there are no older
-/// posts of the channel.
+/// Returns the post of each channel below which the feed page after a post begins; `None` for a channel without older posts.
 ///
 /// # Errors
 ///

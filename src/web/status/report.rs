@@ -9,7 +9,7 @@ use crate::clock;
 use crate::telegram::upstream::UpstreamStatus;
 use crate::web::state::AppState;
 
-/// What the operator needs to see. With replicas: what this one knows, and the shared archive.
+/// The report for the operator. With replicas, it covers the shared archive and this replica.
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Status {
     pub(in crate::web) version: &'static str,
@@ -20,7 +20,7 @@ pub(in crate::web) struct Status {
     pub(in crate::web) upstreams: Vec<UpstreamStatus>,
     pub(in crate::web) queues: Queues,
     pub(in crate::web) archive: ArchiveStatus,
-    /// What happened to the data directory and was repaired.
+    /// The damage to the data directory that was repaired.
     pub(in crate::web) incidents: Vec<Incident>,
     pub(in crate::web) snapshot_cache: CacheSize,
     pub(in crate::web) feed_cache: CacheSize,

@@ -1,4 +1,4 @@
-//! What people do on the pages, each with and without JavaScript.
+//! The steps of people on the pages, each with and without JavaScript.
 
 use std::iter;
 

@@ -37,7 +37,7 @@ pub(crate) struct Browser {
     next_id: AtomicU64,
 }
 
-/// What the browser has sent.
+/// The messages that the browser has sent.
 #[derive(Default)]
 struct Received {
     /// The answers to commands, by the command's id.
