@@ -1,5 +1,5 @@
-//! The languages of the service's own words, in feeds and on pages. Each language is one file, which the compiler holds
-//! to be complete.
+//! The languages of the service's own words, in feeds and on pages. Each language is one file, with its words for
+//! problems beside it, which the compiler holds to be complete.
 
 mod en;
 mod fa;
@@ -7,7 +7,7 @@ mod ru;
 mod words;
 mod zh;
 
-pub use words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
+pub use words::{CountedNoun, FeedWords, PageWords, Problem, ProblemWords, StatusWords, Words};
 
 /// A language of the service's own words. Posts stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

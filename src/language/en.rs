@@ -1,5 +1,7 @@
 //! English.
 
+mod problems;
+
 use super::words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 pub(super) const WORDS: Words = Words { feed: FEED, page: PAGE };
@@ -94,37 +96,19 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "Feed of this channel",
     status_page: STATUS,
     status: "Status",
-    not_a_channel: "This is not a channel",
-    not_a_channel_advice: &[
-        "Paste the channel's link from Telegram, or its name.",
-        "A name has at least four letters, digits or underscores.",
-    ],
-    no_channel: "No public channel here",
-    no_channel_advice: &[
-        "Check the spelling of the name.",
-        "The name may belong to a person, a bot or a group; only channels have public posts.",
-        "The owner may have switched off the preview on the web. Then nobody can read the channel without Telegram.",
-    ],
-    no_answer: "No answer right now",
-    no_answer_advice: &[
-        "Wait a moment and load the page again.",
-        "Your feed reader tries again by itself. No post is lost.",
-    ],
-    token_needed: "A token is needed",
-    token_needed_advice: &[
-        "Ask the operator of this server for a token.",
-        "Give it as the password, with any user name.",
-    ],
-    not_allowed: "Not allowed on this server",
-    not_allowed_advice: &["Ask the operator of this server, or run your own."],
-    no_page: "Nothing at this address",
-    no_page_advice: &["Check the address, or type the name of a channel."],
-    wrong_url: "A mistake in the address",
-    wrong_url_advice: &["Correct the part of the address that is named above."],
-    internal_error: "Something went wrong here",
-    internal_error_advice: &[
-        "Load the page again. If it fails again, tell the operator; the log has the cause.",
-    ],
+    problem: problems::problem,
+    technical_detail: "Technical detail",
+    none_of_several: "None of these channels can be read now. This is why one of them cannot:",
+    wait_seconds: CountedNoun {
+        one: "Wait {} second, and load the page again.",
+        few: "",
+        many: "Wait {} seconds, and load the page again.",
+    },
+    wait_minutes: CountedNoun {
+        one: "Wait {} minute, and load the page again.",
+        few: "",
+        many: "Wait {} minutes, and load the page again.",
+    },
     posts: CountedNoun { one: "{} post", few: "{} posts", many: "{} posts" },
     channels: CountedNoun { one: "{} channel", few: "{} channels", many: "{} channels" },
     subscribers: CountedNoun { one: "{} subscriber", few: "{} subscribers", many: "{} subscribers" },
@@ -145,10 +129,6 @@ const PAGE: PageWords = PageWords {
     gone: "This post is gone from Telegram. It was last seen here on {}.",
     versions: "Earlier versions",
     until: "until {}",
-    not_stored: "This post is not stored here",
-    not_stored_advice: &[
-        "Pages of posts are answered from the archive of this server, which does not have this post.",
-    ],
     newer_post: "Newer post",
     older_post: "Older post",
     feed: "Feed",
@@ -253,6 +233,7 @@ const PAGE: PageWords = PageWords {
 const STATUS: StatusWords = StatusWords {
     running_since: "Running since {}",
     telegram: "Telegram",
+    telegraph: "Telegraph",
     answers: "answers",
     refuses: "refuses requests",
     does_not_answer: "does not answer",
@@ -303,6 +284,8 @@ const STATUS: StatusWords = StatusWords {
     refreshing: "In the queue or being refreshed since {}.",
     in_backlog: "Never read yet. It is read in the background when it is its turn.",
     no_longer_shown: "Telegram no longer shows this channel. The next request asks again.",
+    paused: "No request is sent until {}.",
+    tries_again: "The next request tries again.",
     days: "{} d",
     hours: "{} h",
     minutes: "{} min",

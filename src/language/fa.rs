@@ -1,5 +1,7 @@
 //! Persian.
 
+mod problems;
+
 use super::words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 pub(super) const WORDS: Words = Words { feed: FEED, page: PAGE };
@@ -96,37 +98,19 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "خوراک این کانال",
     status_page: STATUS,
     status: "وضعیت",
-    not_a_channel: "این کانال نیست",
-    not_a_channel_advice: &[
-        "پیوند کانال را از تلگرام یا نام آن را بچسبانید.",
-        "نام دست‌کم چهار حرف لاتین، رقم یا زیرخط دارد.",
-    ],
-    no_channel: "کانال عمومی‌ای اینجا نیست",
-    no_channel_advice: &[
-        "املای نام را بررسی کنید.",
-        "شاید نام از آنِ یک شخص، ربات یا گروه باشد؛ فقط کانال‌ها پست عمومی دارند.",
-        "شاید مالک پیش‌نمایش وب را خاموش کرده باشد. در این حال کانال را بدون تلگرام نمی‌توان خواند.",
-    ],
-    no_answer: "اکنون پاسخی نیست",
-    no_answer_advice: &[
-        "کمی صبر کنید و صفحه را دوباره بار کنید.",
-        "خوراک‌خوان خودش دوباره تلاش می‌کند. هیچ پستی از دست نمی‌رود.",
-    ],
-    token_needed: "توکن لازم است",
-    token_needed_advice: &[
-        "از گردانندهٔ این سرور توکن بخواهید.",
-        "آن را به‌عنوان گذرواژه با هر نام کاربری وارد کنید.",
-    ],
-    not_allowed: "در این سرور مجاز نیست",
-    not_allowed_advice: &["از گردانندهٔ این سرور بپرسید یا سرور خودتان را راه بیندازید."],
-    no_page: "چیزی در این نشانی نیست",
-    no_page_advice: &["نشانی را بررسی کنید یا نام کانالی را بنویسید."],
-    wrong_url: "نشانی اشتباه است",
-    wrong_url_advice: &["بخشی از نشانی را که بالا آمده درست کنید."],
-    internal_error: "اینجا مشکلی پیش آمد",
-    internal_error_advice: &[
-        "صفحه را دوباره بار کنید. اگر باز نشد به گرداننده بگویید؛ علت در گزارش ثبت شده است.",
-    ],
+    problem: problems::problem,
+    technical_detail: "جزئیات فنی (به انگلیسی)",
+    none_of_several: "هیچ‌یک از این کانال‌ها اکنون خوانده نمی‌شود. دلیل یکی از آن‌ها این است:",
+    wait_seconds: CountedNoun {
+        one: "{} ثانیه صبر کنید و صفحه را دوباره بار کنید.",
+        few: "{} ثانیه صبر کنید و صفحه را دوباره بار کنید.",
+        many: "{} ثانیه صبر کنید و صفحه را دوباره بار کنید.",
+    },
+    wait_minutes: CountedNoun {
+        one: "{} دقیقه صبر کنید و صفحه را دوباره بار کنید.",
+        few: "{} دقیقه صبر کنید و صفحه را دوباره بار کنید.",
+        many: "{} دقیقه صبر کنید و صفحه را دوباره بار کنید.",
+    },
     posts: CountedNoun { one: "{} پست", few: "{} پست", many: "{} پست" },
     channels: CountedNoun { one: "{} کانال", few: "{} کانال", many: "{} کانال" },
     subscribers: CountedNoun { one: "{} مشترک", few: "{} مشترک", many: "{} مشترک" },
@@ -147,8 +131,6 @@ const PAGE: PageWords = PageWords {
     gone: "این پست از تلگرام حذف شده است. آخرین بار در {} اینجا دیده شد.",
     versions: "نسخه‌های پیشین",
     until: "تا {}",
-    not_stored: "این پست اینجا ذخیره نشده است",
-    not_stored_advice: &["صفحهٔ پست‌ها از بایگانی این سرور ساخته می‌شود که این پست را ندارد."],
     newer_post: "پست تازه‌تر",
     older_post: "پست قدیمی‌تر",
     feed: "خوراک",
@@ -253,6 +235,7 @@ const PAGE: PageWords = PageWords {
 const STATUS: StatusWords = StatusWords {
     running_since: "در حال کار از {}",
     telegram: "تلگرام",
+    telegraph: "Telegraph",
     answers: "پاسخ می‌دهد",
     refuses: "درخواست‌ها را رد می‌کند",
     does_not_answer: "پاسخ نمی‌دهد",
@@ -309,6 +292,8 @@ const STATUS: StatusWords = StatusWords {
     refreshing: "از {} در صف یا در حال به‌روزرسانی است.",
     in_backlog: "هنوز خوانده نشده است. در نوبت خود در پس‌زمینه خوانده می‌شود.",
     no_longer_shown: "تلگرام دیگر این کانال را نشان نمی‌دهد. با درخواست بعدی دوباره پرسیده می‌شود.",
+    paused: "تا {} درخواستی فرستاده نمی‌شود.",
+    tries_again: "درخواست بعدی دوباره تلاش می‌کند.",
     days: "{} روز",
     hours: "{} ساعت",
     minutes: "{} دقیقه",

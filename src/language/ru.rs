@@ -1,5 +1,7 @@
 //! Russian.
 
+mod problems;
+
 use super::words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 pub(super) const WORDS: Words = Words { feed: FEED, page: PAGE };
@@ -98,37 +100,19 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "Лента этого канала",
     status_page: STATUS,
     status: "Состояние",
-    not_a_channel: "Это не канал",
-    not_a_channel_advice: &[
-        "Вставьте ссылку на канал из Telegram или его имя.",
-        "Имя состоит не менее чем из четырёх латинских букв, цифр и подчёркиваний.",
-    ],
-    no_channel: "Здесь нет публичного канала",
-    no_channel_advice: &[
-        "Проверьте, правильно ли написано имя.",
-        "Имя может принадлежать человеку, боту или группе; публичные посты есть только у каналов.",
-        "Владелец мог отключить предпросмотр в вебе. Тогда канал нельзя читать без Telegram.",
-    ],
-    no_answer: "Сейчас ответа нет",
-    no_answer_advice: &[
-        "Подождите немного и обновите страницу.",
-        "Читалка повторит запрос сама. Посты не потеряются.",
-    ],
-    token_needed: "Нужен токен",
-    token_needed_advice: &[
-        "Попросите токен у администратора сервера.",
-        "Введите его как пароль, имя пользователя любое.",
-    ],
-    not_allowed: "На этом сервере не разрешено",
-    not_allowed_advice: &["Обратитесь к администратору сервера или запустите свой."],
-    no_page: "По этому адресу ничего нет",
-    no_page_advice: &["Проверьте адрес или введите имя канала."],
-    wrong_url: "Ошибка в адресе",
-    wrong_url_advice: &["Исправьте названную выше часть адреса."],
-    internal_error: "Здесь что-то сломалось",
-    internal_error_advice: &[
-        "Обновите страницу. Если не поможет, сообщите администратору: причина есть в журнале.",
-    ],
+    problem: problems::problem,
+    technical_detail: "Технические подробности (на английском)",
+    none_of_several: "Ни один из этих каналов сейчас нельзя прочитать. Вот почему не читается один из них:",
+    wait_seconds: CountedNoun {
+        one: "Подождите {} секунду и обновите страницу.",
+        few: "Подождите {} секунды и обновите страницу.",
+        many: "Подождите {} секунд и обновите страницу.",
+    },
+    wait_minutes: CountedNoun {
+        one: "Подождите {} минуту и обновите страницу.",
+        few: "Подождите {} минуты и обновите страницу.",
+        many: "Подождите {} минут и обновите страницу.",
+    },
     posts: CountedNoun { one: "{} пост", few: "{} поста", many: "{} постов" },
     channels: CountedNoun { one: "{} канал", few: "{} канала", many: "{} каналов" },
     subscribers: CountedNoun {
@@ -151,8 +135,6 @@ const PAGE: PageWords = PageWords {
     gone: "Этот пост удалён из Telegram. Последний раз он был здесь {}.",
     versions: "Прежние версии",
     until: "до {}",
-    not_stored: "Этот пост здесь не сохранён",
-    not_stored_advice: &["Страницы постов берутся из архива сервера, а в нём этого поста нет."],
     newer_post: "Следующий пост",
     older_post: "Предыдущий пост",
     feed: "Лента",
@@ -257,6 +239,7 @@ const PAGE: PageWords = PageWords {
 const STATUS: StatusWords = StatusWords {
     running_since: "Работает с {}",
     telegram: "Telegram",
+    telegraph: "Telegraph",
     answers: "отвечает",
     refuses: "отклоняет запросы",
     does_not_answer: "не отвечает",
@@ -315,6 +298,8 @@ const STATUS: StatusWords = StatusWords {
     refreshing: "В очереди или обновляется с {}.",
     in_backlog: "Ещё не прочитан. Будет прочитан в фоне, когда подойдёт очередь.",
     no_longer_shown: "Telegram больше не показывает этот канал. При следующем запросе telewire спросит снова.",
+    paused: "До {} запросов не будет.",
+    tries_again: "Следующий запрос будет новой попыткой.",
     days: "{} д",
     hours: "{} ч",
     minutes: "{} мин",

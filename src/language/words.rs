@@ -1,7 +1,9 @@
 //! The words that every language has. `{}` stands for what is filled in.
 
+mod problem;
 mod status;
 
+pub use problem::{Problem, ProblemWords};
 pub use status::StatusWords;
 
 /// The words of a language.
@@ -116,22 +118,11 @@ pub struct PageWords {
     pub bookmarklet_name: &'static str,
     pub status_page: StatusWords,
     pub status: &'static str,
-    pub not_a_channel: &'static str,
-    pub not_a_channel_advice: &'static [&'static str],
-    pub no_channel: &'static str,
-    pub no_channel_advice: &'static [&'static str],
-    pub no_answer: &'static str,
-    pub no_answer_advice: &'static [&'static str],
-    pub token_needed: &'static str,
-    pub token_needed_advice: &'static [&'static str],
-    pub not_allowed: &'static str,
-    pub not_allowed_advice: &'static [&'static str],
-    pub no_page: &'static str,
-    pub no_page_advice: &'static [&'static str],
-    pub wrong_url: &'static str,
-    pub wrong_url_advice: &'static [&'static str],
-    pub internal_error: &'static str,
-    pub internal_error_advice: &'static [&'static str],
+    pub problem: fn(Problem) -> ProblemWords,
+    pub technical_detail: &'static str,
+    pub none_of_several: &'static str,
+    pub wait_seconds: CountedNoun,
+    pub wait_minutes: CountedNoun,
     pub posts: CountedNoun,
     pub channels: CountedNoun,
     pub subscribers: CountedNoun,
@@ -152,8 +143,6 @@ pub struct PageWords {
     pub gone: &'static str,
     pub versions: &'static str,
     pub until: &'static str,
-    pub not_stored: &'static str,
-    pub not_stored_advice: &'static [&'static str],
     pub newer_post: &'static str,
     pub older_post: &'static str,
     pub feed: &'static str,

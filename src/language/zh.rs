@@ -1,5 +1,7 @@
 //! Simplified Chinese.
 
+mod problems;
+
 use super::words::{CountedNoun, FeedWords, PageWords, StatusWords, Words};
 
 pub(super) const WORDS: Words = Words { feed: FEED, page: PAGE };
@@ -81,26 +83,19 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "此频道的订阅源",
     status_page: STATUS,
     status: "状态",
-    not_a_channel: "这不是频道",
-    not_a_channel_advice: &["请粘贴 Telegram 中的频道链接或名称。", "名称至少包含四个字母、数字或下划线。"],
-    no_channel: "没有这个公开频道",
-    no_channel_advice: &[
-        "请检查名称的拼写。",
-        "该名称可能属于个人、机器人或群组；只有频道有公开内容。",
-        "频道主可能关闭了网页预览，这样不用 Telegram 就无法阅读。",
-    ],
-    no_answer: "暂时没有响应",
-    no_answer_advice: &["请稍候，然后重新加载页面。", "阅读器会自动重试，不会丢失任何消息。"],
-    token_needed: "需要令牌",
-    token_needed_advice: &["请向服务器管理员索取令牌。", "将其填作密码，用户名任意。"],
-    not_allowed: "此服务器不允许",
-    not_allowed_advice: &["请联系服务器管理员，或自行部署。"],
-    no_page: "此地址没有内容",
-    no_page_advice: &["请检查地址，或输入频道名称。"],
-    wrong_url: "地址有误",
-    wrong_url_advice: &["请更正上面提到的部分。"],
-    internal_error: "服务器出错了",
-    internal_error_advice: &["请重新加载页面。若仍然出错，请告知管理员，日志中有原因。"],
+    problem: problems::problem,
+    technical_detail: "技术细节（英文）",
+    none_of_several: "这些频道目前都无法读取。其中一个的原因如下：",
+    wait_seconds: CountedNoun {
+        one: "请等待 {} 秒，然后重新加载页面。",
+        few: "请等待 {} 秒，然后重新加载页面。",
+        many: "请等待 {} 秒，然后重新加载页面。",
+    },
+    wait_minutes: CountedNoun {
+        one: "请等待 {} 分钟，然后重新加载页面。",
+        few: "请等待 {} 分钟，然后重新加载页面。",
+        many: "请等待 {} 分钟，然后重新加载页面。",
+    },
     posts: CountedNoun { one: "{} 条消息", few: "{} 条消息", many: "{} 条消息" },
     channels: CountedNoun { one: "{} 个频道", few: "{} 个频道", many: "{} 个频道" },
     subscribers: CountedNoun { one: "{} 位订阅者", few: "{} 位订阅者", many: "{} 位订阅者" },
@@ -121,8 +116,6 @@ const PAGE: PageWords = PageWords {
     gone: "此消息已从 Telegram 删除，最后一次出现于 {}。",
     versions: "历史版本",
     until: "截至 {}",
-    not_stored: "此消息未保存在这里",
-    not_stored_advice: &["消息页面来自本服务器的存档，而存档中没有这条消息。"],
     newer_post: "较新的消息",
     older_post: "较早的消息",
     feed: "订阅源",
@@ -227,6 +220,7 @@ const PAGE: PageWords = PageWords {
 const STATUS: StatusWords = StatusWords {
     running_since: "自 {} 起运行",
     telegram: "Telegram",
+    telegraph: "Telegraph",
     answers: "正常响应",
     refuses: "拒绝请求",
     does_not_answer: "没有响应",
@@ -279,6 +273,8 @@ const STATUS: StatusWords = StatusWords {
     refreshing: "自 {} 起在排队或正在刷新。",
     in_backlog: "尚未读取，轮到时会在后台读取。",
     no_longer_shown: "Telegram 不再显示此频道，下次请求时会再次查询。",
+    paused: "在 {} 之前不发送请求。",
+    tries_again: "下次请求时会重试。",
     days: "{} 天",
     hours: "{} 小时",
     minutes: "{} 分钟",

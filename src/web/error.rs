@@ -1,5 +1,7 @@
 //! Errors as responses: the one place that chooses a status code.
 
+pub(super) mod problem;
+
 use std::time::Duration;
 
 use axum::Extension;
@@ -15,6 +17,7 @@ use crate::channels::{Failure, RefreshError};
 use crate::feed::compat::CompatError;
 use crate::feed::opml::OpmlError;
 use crate::feed::options::OptionsError;
+use crate::language::Problem;
 use crate::media::error::{MediaError, ResolveError};
 use crate::model::channel::ChannelName;
 use crate::telegram::error::{PageError, UpstreamErrorKind};
@@ -110,6 +113,9 @@ pub(super) enum Error {
     /// The client has sent too many requests; holds the time until the next one is allowed.
     #[error("too many requests from this client: wait {} seconds", .0.as_secs() + 1)]
     RateLimited(Duration),
+    /// Pages of too many channels were asked for that had not been read before; holds the time until the next one is allowed.
+    #[error("too many channels that were not read before were opened: wait {} seconds, or subscribe to the feed", .0.as_secs() + 1)]
+    TooManyNewChannels(Duration),
     /// The operator does not allow this channel.
     #[error("this channel is not allowed on this server")]
     ChannelNotServed,
@@ -130,36 +136,19 @@ pub(super) enum Error {
     Internal,
 }
 
-/// What a person can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Advice {
-    /// What was typed names no channel.
-    CheckSpelling,
-    /// Telegram has no public channel with this name.
-    NoChannel,
-    /// Telegram, or the service, cannot answer now.
-    TryLater,
-    /// A token is needed.
-    Token,
-    /// The operator does not allow this.
-    NotAllowed,
-    /// The archive does not have the post.
-    NotStored,
-    /// There is no such page.
-    NoPage,
-    /// The URL has a mistake.
-    CheckUrl,
-    /// The cause is in the log.
-    Report,
-}
-
 /// An error that a browser gets as a page.
 #[derive(Clone, Debug)]
 pub(super) struct ErrorPage {
-    /// What a person can do.
-    pub(super) advice: Advice,
+    /// What happened.
+    pub(super) problem: Problem,
+    /// What the words for it quote.
+    pub(super) quoted: Vec<String>,
     /// The error, a sentence in English.
     pub(super) sentence: String,
+    /// When a retry makes sense.
+    pub(super) retry_after: Option<Duration>,
+    /// What to type instead for a channel.
+    pub(super) suggestion: Option<String>,
     /// What was asked for, on Telegram.
     pub(super) link: Option<String>,
 }
@@ -187,7 +176,7 @@ impl Error {
             Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::MissingToken | Self::InvalidToken | Self::NotAdmin => StatusCode::UNAUTHORIZED,
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) | Self::TooManyNewChannels(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
             Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
             | Self::UnknownFeed(..)
@@ -216,7 +205,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Channel(failure) if !failure.error.is_authoritative() => Some(failure.retry_after()),
-            Self::RateLimited(left) => Some(*left),
+            Self::RateLimited(left) | Self::TooManyNewChannels(left) => Some(*left),
             Self::Media(MediaError::Unresolved(ResolveError::Page(error))) if error.is_authoritative() => {
                 None
             }
@@ -256,26 +245,13 @@ impl Error {
         if is_browser(request) {
             // The middleware knows where the page is.
             let link = if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None };
-            let page = ErrorPage { advice: self.advice(), sentence, link };
+            let (problem, quoted) = self.problem();
+            let (retry_after, suggestion) = (self.retry_after(), self.suggestion());
+            let page = ErrorPage { problem, quoted, sentence, retry_after, suggestion, link };
             (status, headers, Extension(page)).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()
-        }
-    }
-
-    /// Returns what a person can do about the error.
-    fn advice(&self) -> Advice {
-        match self {
-            Self::ChannelName(_) => Advice::CheckSpelling,
-            Self::Channel(failure) if failure.error.is_authoritative() => Advice::NoChannel,
-            Self::PostNotArchived(_) => Advice::NotStored,
-            Self::MissingToken | Self::InvalidToken | Self::NotAdmin => Advice::Token,
-            Self::ChannelNotServed | Self::Signature | Self::MediaNotAllowed => Advice::NotAllowed,
-            Self::Internal => Advice::Report,
-            error if error.retry_after().is_some() => Advice::TryLater,
-            error if error.status() == StatusCode::NOT_FOUND => Advice::NoPage,
-            _ => Advice::CheckUrl,
         }
     }
 }

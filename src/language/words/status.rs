@@ -8,6 +8,7 @@ use super::CountedNoun;
 pub struct StatusWords {
     pub running_since: &'static str,
     pub telegram: &'static str,
+    pub telegraph: &'static str,
     pub answers: &'static str,
     pub refuses: &'static str,
     pub does_not_answer: &'static str,
@@ -58,6 +59,8 @@ pub struct StatusWords {
     pub refreshing: &'static str,
     pub in_backlog: &'static str,
     pub no_longer_shown: &'static str,
+    pub paused: &'static str,
+    pub tries_again: &'static str,
     pub days: &'static str,
     pub hours: &'static str,
     pub minutes: &'static str,

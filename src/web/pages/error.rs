@@ -1,14 +1,20 @@
-//! The page of an error: what happened, why, what to do, and the field to try again.
+//! The page of an error: what happened, why, what to do, and the form to try again.
+
+use std::time::Duration;
 
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
-use maud::html;
+use maud::{Markup, html};
 
-use super::frame::{Page, channel_field, frame};
+use super::frame::{Page, channel_field, frame, technical_detail};
+use super::home::moving_in;
 use super::request::PageRequest;
-use crate::language::PageWords;
-use crate::web::error::{Advice, ErrorPage};
+use crate::language::Problem;
+use crate::web::error::ErrorPage;
 use crate::web::robots::Robots;
+
+/// The longest wait that is given in seconds.
+const MAX_SECONDS: u64 = 120;
 
 /// Returns the response with a page if it is an error that a browser gets.
 pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Response {
@@ -24,31 +30,84 @@ pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Res
 
 /// Returns the page of an error.
 fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
-    let (title, advice) = texts(error.advice, request.words());
+    let words = request.words();
+    let problem = (words.problem)(error.problem);
+    let typed = error.suggestion.clone().or_else(|| request.typed()).unwrap_or_default();
     let main = html! {
         div.message {
             p.code { (status) }
-            h1 { (title) }
-            p lang="en" dir="auto" { (error.sentence) }
-            @if let Some(url) = &error.link { p { a href=(url) rel="noopener" { (request.words().open_in_telegram) } } }
-            ul { @for line in advice { li { (line) } } }
-            (channel_field(request, "", "channel"))
+            h1 { (problem.title) }
+            @if is_of_a_channel(error.problem) && typed.contains(',') { p { (words.none_of_several) } }
+            p { (quoting(problem.why, &error.quoted)) }
+            @if let Some(url) = &error.link { p { a href=(url) rel="noopener" { (words.open_in_telegram) } } }
+            ul {
+                @if let Some(wait) = error.retry_after { li { (waiting(wait, request)) } }
+                @for line in problem.advice { li { (line) } }
+            }
+            (technical_detail(request, &error.sentence, needs_detail(error.problem)))
+            @if is_of_opml(error.problem) {
+                (moving_in(request))
+            } @else {
+                (channel_field(request, &typed, "channel"))
+            }
         }
     };
-    frame(request, &Page { title, head: html! {}, main, has_field: false })
+    frame(request, &Page { title: problem.title, head: html! {}, main, has_field: false })
 }
 
-/// Returns the title of the page and what to do.
-fn texts(advice: Advice, words: &'static PageWords) -> (&'static str, &'static [&'static str]) {
-    match advice {
-        Advice::CheckSpelling => (words.not_a_channel, words.not_a_channel_advice),
-        Advice::NoChannel => (words.no_channel, words.no_channel_advice),
-        Advice::TryLater => (words.no_answer, words.no_answer_advice),
-        Advice::Token => (words.token_needed, words.token_needed_advice),
-        Advice::NotAllowed => (words.not_allowed, words.not_allowed_advice),
-        Advice::NotStored => (words.not_stored, words.not_stored_advice),
-        Advice::NoPage => (words.no_page, words.no_page_advice),
-        Advice::CheckUrl => (words.wrong_url, words.wrong_url_advice),
-        Advice::Report => (words.internal_error, words.internal_error_advice),
+fn waiting(wait: Duration, request: &PageRequest) -> String {
+    let (words, seconds) = (request.words(), wait.as_secs() + 1);
+    if seconds > MAX_SECONDS {
+        request.language.counted(seconds.div_ceil(60), &words.wait_minutes)
+    } else {
+        request.language.counted(seconds, &words.wait_seconds)
     }
+}
+
+/// Returns a text with its `{}` replaced by what it quotes, which may have another direction.
+fn quoting(text: &str, quoted: &[String]) -> Markup {
+    let mut parts = text.split("{}");
+    html! {
+        (parts.next().unwrap_or_default())
+        @for (part, value) in parts.zip(quoted) { bdi { (value) } (part) }
+    }
+}
+
+/// Returns whether a problem is one channel's. A page of several has it only if none of them can be read.
+fn is_of_a_channel(problem: Problem) -> bool {
+    matches!(
+        problem,
+        Problem::NoChannel
+            | Problem::Person
+            | Problem::Bot
+            | Problem::Group
+            | Problem::PreviewOff
+            | Problem::Blocked
+            | Problem::EmptyChannel
+            | Problem::TelegramLimits
+            | Problem::TelegramDown
+            | Problem::TelegramUnreadable
+            | Problem::ChannelNotServed
+    )
+}
+
+/// Returns whether the advice refers to the exact error.
+fn needs_detail(problem: Problem) -> bool {
+    matches!(
+        problem,
+        Problem::OptionValue | Problem::UnknownBridge | Problem::NotForSeveral | Problem::Blocked
+    )
+}
+
+/// Returns whether a problem is that of an uploaded list of subscriptions.
+fn is_of_opml(problem: Problem) -> bool {
+    matches!(
+        problem,
+        Problem::NotOpml
+            | Problem::OpmlDamaged
+            | Problem::OpmlTooLarge
+            | Problem::NoFile
+            | Problem::UnknownBridge
+            | Problem::NoChannels
+    )
 }

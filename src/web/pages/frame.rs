@@ -89,6 +89,18 @@ pub(super) fn channel_field(request: &PageRequest, typed: &str, id: &str) -> Mar
     }
 }
 
+/// Returns an exact error for those who can do something with it. It is in English, so it is folded in other languages.
+pub(super) fn technical_detail(request: &PageRequest, sentence: &str, is_open: bool) -> Markup {
+    let sentence = html! { p.note lang="en" dir="ltr" { (sentence) } };
+    html! {
+        @if request.language == Language::English {
+            (sentence)
+        } @else {
+            details open[is_open] { summary { (request.words().technical_detail) } (sentence) }
+        }
+    }
+}
+
 /// Returns the name of a language in that language.
 fn name(language: Language) -> &'static str {
     match language {

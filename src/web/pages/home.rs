@@ -137,14 +137,15 @@ fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
     }
 }
 
-/// Returns the form that converts a list of subscriptions. Its URL is relative, so that a token in the path is kept.
-fn moving_in(request: &PageRequest) -> Markup {
+/// Returns the form that converts a list of subscriptions. Its URL is relative, so that a token in the path is kept, and has
+/// the language for the pages of errors.
+pub(super) fn moving_in(request: &PageRequest) -> Markup {
     let words = request.words();
     html! {
         section {
             h2 { (words.moving_in) }
             p { (words.moving_in_text) }
-            form.stacked method="post" action={ (request.root) "-/opml" } enctype="multipart/form-data" {
+            form.stacked method="post" action=(request.link("-/opml")) enctype="multipart/form-data" {
                 label for="opml" { (words.opml_file) }
                 input id="opml" type="file" name="opml" accept=".opml,.xml" required;
                 label for="moved-from" { (words.moved_from) }

@@ -65,7 +65,7 @@ pub(super) fn with_token_in_path(context: &RequestContext, uri: &Uri, to: &str) 
 /// requests to Telegram.
 async fn check_may_fetch(state: &AppState, name: &ChannelName) -> Result<(), Error> {
     let is_limited = state.channels.asks_telegram(name).await && state.page_limit.check().is_err();
-    if is_limited { Err(Error::RateLimited(RETRY_AFTER)) } else { Ok(()) }
+    if is_limited { Err(Error::TooManyNewChannels(RETRY_AFTER)) } else { Ok(()) }
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.

@@ -2,6 +2,7 @@
 
 use axum::http::header::ACCEPT_LANGUAGE;
 use axum::http::{HeaderMap, Request, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::language::{Language, PageWords};
 use crate::web::canonical;
@@ -30,6 +31,8 @@ pub(in crate::web) struct PageRequest {
     pub(in crate::web) is_private: bool,
     /// The other parameters of the URL, encoded.
     query: String,
+    /// The URL.
+    uri: Uri,
 }
 
 impl PageRequest {
@@ -60,6 +63,7 @@ impl PageRequest {
             root: "../".repeat(n_up.min(MAX_LEVELS)),
             is_private,
             query: Some(others.finish()).filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default(),
+            uri: uri.clone(),
         }
     }
 
@@ -67,6 +71,23 @@ impl PageRequest {
     /// not ask for.
     pub(super) fn with_query(self, query: String) -> Self {
         Self { query, ..self }
+    }
+
+    /// Returns what was typed for a channel or several: in the form, or as the path of a page or feed of them.
+    pub(super) fn typed(&self) -> Option<String> {
+        let query = self.uri.query().unwrap_or_default();
+        let mut in_form = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "channel");
+        let in_path = || {
+            let path = self.uri.path().trim_matches('/');
+            let path = canonical::split_format(path).map_or(path, |(channels, _)| channels);
+            let is_post = |post: &str| post.bytes().all(|byte| byte.is_ascii_digit());
+            let path =
+                path.rsplit_once('/').filter(|(_, post)| is_post(post)).map_or(path, |(channel, _)| channel);
+            let is_service = path.is_empty() || path.starts_with('-') || path.contains('/');
+            (!is_service).then(|| percent_decode_str(path).decode_utf8_lossy())
+        };
+        let typed = in_form.next().map(|(_, typed)| typed).or_else(in_path)?;
+        (typed.len() <= MAX_QUERY_BYTES).then(|| typed.into_owned())
     }
 
     /// Returns the words of the page.
