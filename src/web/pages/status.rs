@@ -7,13 +7,14 @@ use axum::response::Response;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::frame::{Page, frame};
+use super::frame::{Page, frame, technical_detail};
 use super::request::PageRequest;
 use crate::channels::{
-    ChannelQuery, ChannelSort, ChannelState, ChannelStatus, Followers, Reason, UnknownMarkup,
+    ChannelQuery, ChannelSort, ChannelState, ChannelStatus, Followers, Reason, RefreshError, UnknownMarkup,
 };
 use crate::language::{StatusWords, fill};
 use crate::web::canonical;
+use crate::web::error::problem::of_refresh;
 use crate::web::robots::Robots;
 use crate::web::status::query;
 use crate::web::status::report::Status;
@@ -190,6 +191,7 @@ impl StatusPage<'_> {
                                 " · " (self.request.language.counted(error.attempts.into(), &words.attempts))
                             }
                         }
+                        (technical_detail(self.request, &error.sentence, false))
                     }
                 }
                 (cell(words.newest_post, channel.newest.map(time)))
@@ -217,9 +219,10 @@ impl StatusPage<'_> {
         }
     }
 
-    /// Returns why a feed does or does not move. Errors are in English, as everywhere.
+    /// Returns why a feed does or does not move.
     fn reason(&self, reason: &Reason) -> Markup {
         let words = self.words;
+        let why = |error: &RefreshError| (self.request.words().problem)(of_refresh(error)).why;
         match reason {
             Reason::UpToDate(until) => with_time(words.up_to_date, *until),
             Reason::NotRequested(since) => with_time(words.not_requested, *since),
@@ -227,7 +230,11 @@ impl StatusPage<'_> {
             Reason::Refreshing(since) => with_time(words.refreshing, *since),
             Reason::InBacklog => html! { (words.in_backlog) },
             Reason::Gone(None) => html! { (words.no_longer_shown) },
-            Reason::Failing { .. } | Reason::Gone(Some(_)) => html! { span lang="en" dir="ltr" { (reason) } },
+            Reason::Gone(Some(error)) => html! { (why(error)) },
+            Reason::Failing { error, next_attempt, is_paused: true } => {
+                html! { (why(error)) " " (with_time(words.paused, *next_attempt)) }
+            }
+            Reason::Failing { error, .. } => html! { (why(error)) " " (words.tries_again) },
         }
     }
 
