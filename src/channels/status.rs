@@ -239,6 +239,12 @@ impl Channels {
     pub fn upstream_statuses(&self) -> Vec<UpstreamStatus> {
         self.client.upstream_statuses()
     }
+
+    /// Returns what is known about Telegraph.
+    #[must_use]
+    pub fn telegraph_statuses(&self) -> Vec<UpstreamStatus> {
+        self.client.telegraph_statuses()
+    }
 }
 
 /// Joins what the archive and this process know, and selects the channels that a query asks for.

@@ -174,6 +174,12 @@ impl Client {
         self.routes.statuses()
     }
 
+    /// Returns what is known about Telegraph now, as asked by each identity.
+    #[must_use]
+    pub fn telegraph_statuses(&self) -> Vec<UpstreamStatus> {
+        self.telegraph.statuses()
+    }
+
     /// Updates the gauges of the upstreams.
     pub fn report_metrics(&self) {
         self.routes.report_metrics();

@@ -18,6 +18,8 @@ pub(in crate::web) struct Status {
     pub(in crate::web) uptime_s: i64,
     /// In order of preference.
     pub(in crate::web) upstreams: Vec<UpstreamStatus>,
+    /// Telegraph, which has the articles that posts link to; through each proxy.
+    pub(in crate::web) telegraph: Vec<UpstreamStatus>,
     pub(in crate::web) queues: Queues,
     pub(in crate::web) archive: ArchiveStatus,
     /// The damage to the data directory that was repaired.
@@ -54,6 +56,7 @@ pub(in crate::web) async fn status(state: &AppState, query: ChannelQuery) -> Sta
         started: state.started,
         uptime_s: clock::now().duration_since(state.started).as_secs(),
         upstreams: channels.upstream_statuses(),
+        telegraph: channels.telegraph_statuses(),
         queues: channels.queues(),
         incidents: incidents.collect(),
         snapshot_cache: channels.cache_size(),

@@ -14,7 +14,8 @@ impl StatusPage<'_> {
         let media = of_max(&status.media.streams.to_string(), &status.media.max_streams.to_string());
         html! {
             div.cards {
-                @for upstream in &status.upstreams { (self.upstream(upstream)) }
+                @for upstream in &status.upstreams { (self.upstream(words.telegram, upstream)) }
+                @for upstream in &status.telegraph { (self.upstream(words.telegraph, upstream)) }
                 section.card {
                     h2 { (words.refreshes) }
                     dl {
@@ -60,7 +61,7 @@ impl StatusPage<'_> {
         }
     }
 
-    fn upstream(&self, upstream: &UpstreamStatus) -> Markup {
+    fn upstream(&self, service: &str, upstream: &UpstreamStatus) -> Markup {
         let words = self.words;
         let (class, state) = match upstream.breaker.state {
             BreakerState::Closed => ("ok", words.answers),
@@ -70,7 +71,7 @@ impl StatusPage<'_> {
         };
         html! {
             section.card {
-                h2 { (words.telegram) ": " bdi { (upstream.host) } }
+                h2 { (service) ": " bdi { (upstream.host) } }
                 @if let Some(proxy) = &upstream.proxy { p.note { bdi { (proxy) } } }
                 p {
                     span class={ "state " (class) } { (state) }
