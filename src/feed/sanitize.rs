@@ -89,7 +89,16 @@ pub(super) const LINK_REL: &str = "noopener noreferrer";
 /// elements nest when they are parsed again; two or three rounds suffice for all known inputs.
 const MAX_ROUNDS: usize = 8;
 
-static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
+static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(builder);
+
+/// For what the operator wrote for a page: it loads nothing from elsewhere, has one `h1`, and its links may be relative.
+static OPERATORS_SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
+    let mut builder = builder();
+    builder.rm_tags(["audio", "h1", "img", "video"]).url_relative(UrlRelative::Custom(Box::new(from_root)));
+    builder
+});
+
+fn builder() -> Builder<'static> {
     let dir_auto = HashMap::from([("dir", HashSet::from(["auto"]))]);
     let mut builder = Builder::default();
     builder
@@ -101,16 +110,36 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .url_relative(UrlRelative::Deny)
         .link_rel(Some(LINK_REL));
     builder
-});
+}
+
+/// Makes a URL relative to the page at the root of the service, because that root may have a path: `/durov` becomes
+/// `./durov`.
+fn from_root(url: &str) -> Option<Cow<'_, str>> {
+    match url.strip_prefix('/') {
+        Some(rest) if !rest.starts_with('/') => Some(format!("./{rest}").into()),
+        _ => Some(url.into()),
+    }
+}
 
 /// Returns the allowed part of `html`, serialized so that sanitizing it again does not change it.
 ///
 /// HTML that needs no change, such as the output of `body`, is parsed only once.
 #[must_use]
 pub fn sanitize(html: &str) -> String {
+    clean(html, &SANITIZER)
+}
+
+/// Returns the allowed part of what the operator wrote for the home page: the same as of a post, but relative links stay, and
+/// no pictures, videos or audio files.
+#[must_use]
+pub fn sanitize_operators(html: &str) -> String {
+    clean(html, &OPERATORS_SANITIZER)
+}
+
+fn clean(html: &str, sanitizer: &Builder<'_>) -> String {
     let mut html = Cow::Borrowed(html);
     for _ in 0..MAX_ROUNDS {
-        let cleaned = SANITIZER.clean(&xml::legal(&html)).to_string();
+        let cleaned = sanitizer.clean(&xml::legal(&html)).to_string();
         if cleaned == *html {
             return cleaned;
         }
