@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 
 use super::CliError;
-use crate::config::{self, ConfigCommand, Setting};
+use crate::config::{self, ConfigCommand, Setting, SettingsFile};
 
 /// Runs one of the commands. `settings` are the settings in effect.
 pub(super) fn run(command: ConfigCommand, settings: &[Setting]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match command {
         ConfigCommand::Check { file } => {
-            let (n_settings, n_bundles) = config::check(&file)?;
+            let settings = SettingsFile::read(&file)?;
+            let (n_settings, n_bundles) = (settings.n_settings(), settings.bundles.len());
             writeln!(out, "{}: {n_settings} settings and {n_bundles} bundles, all valid", file.display())?;
         }
         ConfigCommand::Show(_) => {

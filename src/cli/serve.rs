@@ -7,16 +7,17 @@ use futures_util::{Stream, StreamExt};
 use sd_notify::NotifyState;
 
 use super::CliError;
-use crate::config::{self, Config, ServeArgs, SettingsFileError};
+use crate::config::{Config, ServeArgs, SettingsFile, SettingsFileError};
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::shutdown::{reload_signals, shutdown_signals};
-use crate::web::{AppState, Bundles};
+use crate::web::AppState;
 
 /// Runs the service with the flags and the bundles of the settings file.
 pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliError> {
     let mut config = Config::try_from(args)?;
-    config.web.bundles = bundles(file)?;
+    let settings = read(file)?;
+    config.web.bundles = settings.bundles.clone();
     // Before anything else: the start can take a while, for example if the database is unreachable.
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?.inspect(|()| {
         tracing::info!("received a shutdown signal");
@@ -28,33 +29,39 @@ pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliE
         service = Service::start(config, metrics) => service.map_err(CliError::cannot_start)?,
         _ = shutdown.next() => return Ok(()),
     };
-    tokio::spawn(reload_bundles(service.state(), file.map(Path::to_owned), reloads));
+    tokio::spawn(reload_bundles(service.state(), file.map(Path::to_owned), settings, reloads));
     tracing::info!(url = format!("http://{}", service.address()), "serving feeds");
     notify_systemd(NotifyState::Ready);
     service.serve(shutdown).await.map_err(CliError::cannot_start)
 }
 
-fn bundles(file: Option<&Path>) -> Result<Bundles, SettingsFileError> {
-    file.map_or_else(|| Ok(Bundles::new()), config::read_bundles)
+fn read(file: Option<&Path>) -> Result<SettingsFile, SettingsFileError> {
+    file.map_or_else(|| Ok(SettingsFile::default()), SettingsFile::read)
 }
 
-/// Reads the bundles again at each signal. Other settings need a restart.
+/// Reads the bundles again at each signal. Other settings need a restart, and are compared with those at the start.
 async fn reload_bundles(
     state: Arc<AppState>,
     file: Option<PathBuf>,
+    at_start: SettingsFile,
     mut signals: impl Stream<Item = ()> + Unpin,
 ) {
     while signals.next().await.is_some() {
-        match bundles(file.as_deref()) {
-            Ok(bundles) => {
-                tracing::info!(bundles = bundles.len(), "reloaded the bundles");
-                state.replace_bundles(bundles);
-            }
+        let settings = match read(file.as_deref()) {
+            Ok(settings) => settings,
             Err(err) => {
                 let error = err.to_string().replace('\n', "; ");
                 tracing::error!(error, "cannot reload the bundles; keeping the old ones");
+                continue;
             }
+        };
+        let changed = settings.changed_settings(&at_start);
+        if !changed.is_empty() {
+            let settings = changed.into_iter().collect::<Vec<_>>().join(", ");
+            tracing::warn!(settings, "only bundles are reloaded; other changed settings need a restart");
         }
+        tracing::info!(bundles = settings.bundles.len(), "reloaded the bundles");
+        state.replace_bundles(settings.bundles);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The settings file: its values replace the defaults of flags, so flags and variables override them and every value is
 //! validated by the same parser.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt;
 use std::fs;
@@ -86,11 +86,42 @@ impl fmt::Display for SettingSource {
 /// The values of a settings file by flag name.
 type Values = BTreeMap<String, String>;
 
-/// The content of a settings file.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
+/// What a settings file has.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsFile {
     pub(super) values: Values,
-    pub(super) bundles: Bundles,
+    /// The bundles.
+    pub bundles: Bundles,
+}
+
+impl SettingsFile {
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    ///
+    /// See [`SettingsFileError`].
+    pub fn read(file: &Path) -> Result<Self, SettingsFileError> {
+        let text = fs::read_to_string(file)
+            .map_err(|err| SettingsFileError::Unreadable { file: file.to_owned(), err })?;
+        parse(&text).map_err(|mistakes| {
+            let line = |at| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+            let mistakes = mistakes.into_iter().map(|(at, what)| (line(at), what)).collect();
+            SettingsFileError::Invalid { file: file.to_owned(), mistakes }
+        })
+    }
+
+    /// Returns the number of settings that are not bundles.
+    #[must_use]
+    pub fn n_settings(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Returns the names of the settings, bundles aside, that differ from those of another state of the file.
+    #[must_use]
+    pub fn changed_settings(&self, other: &Self) -> BTreeSet<String> {
+        let names = self.values.keys().chain(other.values.keys());
+        names.filter(|name| self.values.get(*name) != other.values.get(*name)).cloned().collect()
+    }
 }
 
 /// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`.
@@ -106,7 +137,8 @@ pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
         err.exit();
     }
     let file = config_of(&matches);
-    let Contents { values, .. } = file.map(|file| read(&file)).transpose()?.unwrap_or_default();
+    let SettingsFile { values, .. } =
+        file.map(|file| SettingsFile::read(&file)).transpose()?.unwrap_or_default();
     let matches = with_defaults(command, &values).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
@@ -133,40 +165,12 @@ fn config_of(matches: &ArgMatches) -> Option<PathBuf> {
     own.or_else(|| matches.subcommand().and_then(|(_, matches)| config_of(matches)))
 }
 
-/// Checks a settings file. Returns the number of its settings and of its bundles.
-///
-/// # Errors
-///
-/// See [`SettingsFileError`].
-pub fn check(file: &Path) -> Result<(usize, usize), SettingsFileError> {
-    read(file).map(|contents| (contents.values.len(), contents.bundles.len()))
-}
-
-/// Returns the bundles of a settings file.
-///
-/// # Errors
-///
-/// See [`SettingsFileError`]; also if something else in the file is invalid.
-pub fn read_bundles(file: &Path) -> Result<Bundles, SettingsFileError> {
-    read(file).map(|contents| contents.bundles)
-}
-
-fn read(file: &Path) -> Result<Contents, SettingsFileError> {
-    let text = fs::read_to_string(file)
-        .map_err(|err| SettingsFileError::Unreadable { file: file.to_owned(), err })?;
-    parse(&text).map_err(|mistakes| {
-        let line = |at| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        let mistakes = mistakes.into_iter().map(|(at, what)| (line(at), what)).collect();
-        SettingsFileError::Invalid { file: file.to_owned(), mistakes }
-    })
-}
-
 /// Parses a settings file.
-pub(super) fn parse(text: &str) -> Result<Contents, Vec<Mistake>> {
+pub(super) fn parse(text: &str) -> Result<SettingsFile, Vec<Mistake>> {
     let table = DeTable::parse(text)
         .map_err(|err| vec![(err.span().map_or(0, |span| span.start), err.message().to_owned())])?;
     let flags = flags();
-    let (mut contents, mut mistakes) = (Contents::default(), Vec::new());
+    let (mut contents, mut mistakes) = (SettingsFile::default(), Vec::new());
     for (key, value) in table.get_ref() {
         let name = key.get_ref().to_string();
         if name == bundles::KEY {

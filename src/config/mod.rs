@@ -30,7 +30,7 @@ pub use args::{
 };
 pub use example::example;
 pub use feed_options::feed_options;
-pub use file::{Setting, SettingSource, SettingsFileError, check, from_arguments, read_bundles};
+pub use file::{Setting, SettingSource, SettingsFile, SettingsFileError, from_arguments};
 pub use serve::{
     AccessArgs, LogArgs, LogFormat, MediaArgs, MediaHostArgs, RetentionArgs, ServeArgs, StorageArgs,
     UpstreamArgs,

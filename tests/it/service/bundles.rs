@@ -160,6 +160,17 @@ fn bundles_are_reloaded() {
     wait_until("the mistake is logged", || app.log().iter().any(|line| line.contains("telewire.toml:2: ")));
     assert_eq!(title(app.get(news)), "Otters");
     assert_eq!(app.get("/-/bundle/more/json").status, 200);
-    reload("");
+    // The settings of the service itself are those of the start.
+    reload("rate = 7\nfresh-min = \"1h\"\n");
     wait_until("the bundle is gone", || app.get(news).status == 404);
+    let named = |line: &String| line.contains("fresh-min, rate");
+    wait_until("the other settings are named", || app.log().iter().any(named));
+    let n_named = app.log().iter().filter(|line| named(line)).count();
+    reload(NEWS);
+    wait_until("the bundle is back", || app.get(news).status == 200);
+    assert_eq!(
+        app.log().iter().filter(|line| named(line)).count(),
+        n_named,
+        "nothing differs from the start"
+    );
 }
