@@ -60,7 +60,7 @@ impl Archive {
     }
 }
 
-async fn articles(
+pub(super) async fn articles(
     connection: &mut AnyConnection,
     name: &ChannelName,
     posts: &[PostId],

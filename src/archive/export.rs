@@ -1,5 +1,6 @@
 //! Export of a channel as JSON lines, and backup and restore of the whole archive.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use super::connection::Location;
 use super::data_dir::{self, DataDir};
 use super::database::{self, Database};
 use super::open::{ARCHIVE_FILE, absolute};
-use super::{Archive, ArchiveError, codec, single_post};
+use super::{Archive, ArchiveError, ArchivedArticle, articles, codec, single_post};
 use crate::model::archived_post::PostVersion;
+use crate::model::article::{Article, LinkedArticle};
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::post::Post;
 
@@ -52,7 +54,28 @@ pub enum ExportLine {
         /// The versions of the post before its author's edits, newest first.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         versions: Vec<PostVersion>,
+        /// The articles on Telegraph that the post links to or once did, by their numbers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        articles: Vec<ExportedArticle>,
     },
+}
+
+/// An article in an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedArticle {
+    /// Its number among those of the post, which is a part of the URLs of its files in feeds.
+    pub number: usize,
+    /// When Telegraph last answered.
+    pub fetched: Timestamp,
+    /// The article as it was last seen.
+    pub article: Article,
+}
+
+impl ExportedArticle {
+    /// Returns an archived article; `None` if there has never been one.
+    fn new(ArchivedArticle { linked, fetched, .. }: ArchivedArticle) -> Option<Self> {
+        linked.map(|LinkedArticle { number, article }| Self { number, fetched, article })
+    }
 }
 
 impl Archive {
@@ -86,7 +109,8 @@ impl Archive {
         loop {
             let batch = sqlx::query(
                 "SELECT id, body, gone,
-                     (SELECT count(*) FROM post_version WHERE post_version.channel = post.channel AND post_version.id = post.id)
+                     (SELECT count(*) FROM post_version WHERE post_version.channel = post.channel AND post_version.id = post.id),
+                     (SELECT count(*) FROM article WHERE article.channel = post.channel AND article.post = post.id)
                  FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
             );
             let batch = batch.bind(key).bind(last).bind(EXPORT_BATCH_SIZE);
@@ -100,6 +124,7 @@ impl Archive {
                 let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
                 let gone = codec::time(gone);
                 let is_edited = row.try_get::<i64, _>(3).map_err(failed)? > 0;
+                let has_articles = row.try_get::<i64, _>(4).map_err(failed)? > 0;
                 match codec::decode::<Box<Post>>(&body) {
                     Ok(post) => {
                         n_posts += 1;
@@ -108,7 +133,14 @@ impl Archive {
                         } else {
                             Vec::new()
                         };
-                        write(&ExportLine::Post { post, gone, versions })?;
+                        let articles = if has_articles {
+                            articles::articles(&mut connection, name, &[post.id]).await?
+                        } else {
+                            HashMap::new()
+                        };
+                        let articles = articles.into_values().flatten();
+                        let articles = articles.filter_map(ExportedArticle::new).collect();
+                        write(&ExportLine::Post { post, gone, versions, articles })?;
                     }
                     Err(err) => {
                         tracing::error!(channel = %name, post = last, error = %err, "an archived post is damaged");

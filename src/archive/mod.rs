@@ -50,7 +50,7 @@ use repair::Watch;
 
 pub use articles::ArchivedArticle;
 pub use error::ArchiveError;
-pub use export::{EXPORT_VERSION, ExportLine};
+pub use export::{EXPORT_VERSION, ExportLine, ExportedArticle};
 pub use merge::merge_without_archive;
 pub use overview::{ArchiveStatus, ArchivedChannelStatus, ChannelOverview, GapsStatus, Overview};
 pub use read::SeenMediaUrls;

@@ -1,13 +1,15 @@
 //! Articles on Telegraph: what was archived of them stays readable, whatever Telegraph says later.
 
 use std::cell::Cell;
+use std::path::Path;
 
 use jiff::SignedDuration;
 use serde_json::Value;
 use sqlx::Executor;
+use telewire::archive::{ExportLine, ExportedArticle};
 
-use super::kinds;
 use super::migrations::with_connection;
+use super::{Kind, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram, picture};
@@ -26,6 +28,12 @@ fn article(fake: &FakeTelegram, word: &str, pictures: &[u32]) -> Answer {
         r#"{{"ok":true,"result":{{"title":"Pictures","content":[{}]}}}}"#,
         content.join(",")
     ))
+}
+
+/// Returns the lines of the channel's export.
+fn export(folder: &Path, kind: &Kind) -> Vec<ExportLine> {
+    let export = app::run_in(folder, &[&["archive", "export", NAME][..], &kind.flags()].concat());
+    export.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Returns the body of the entry with the article.
@@ -108,7 +116,7 @@ fn pictures_of_an_article_load_after_it_changed() {
 }
 
 #[test]
-fn articles_of_a_pruned_post_are_deleted_with_it() {
+fn articles_are_exported_and_pruned_with_their_post() {
     for kind in kinds() {
         let fake = FakeTelegram::start();
         let start: jiff::Timestamp = "2026-06-01T08:00:00Z".parse().unwrap();
@@ -127,6 +135,17 @@ fn articles_of_a_pruned_post_are_deleted_with_it() {
         let answer = app.get(&format!("/{NAME}/json?full=telegraph&limit=40"));
         assert!(answer.text().contains("before"), "{}: {}", kind.name, answer.text());
         let folder = app.stop();
+        let exported = export(&folder, &kind);
+        let articles = exported.iter().filter_map(|line| match line {
+            ExportLine::Post { post, articles, .. } => Some((post.id.get(), articles)),
+            _ => None,
+        });
+        let articles: Vec<_> = articles.filter(|(_, articles)| !articles.is_empty()).collect();
+        let [(1, found)] = &articles[..] else { panic!("{}: {articles:?}", kind.name) };
+        let [ExportedArticle { number: 0, article, .. }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((article.title.as_str(), article.text.text()), ("Pictures", "before"), "{}", kind.name);
+        let written = serde_json::to_string(&exported).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<ExportLine>>(&written).unwrap(), exported, "{}", kind.name);
         let prune = ["archive", "prune", "--keep-posts", "20"];
         let pruned = app::run_in(&folder, &[&prune[..], &kind.flags()].concat());
         assert_eq!(pruned.code, 0, "{}: {pruned:?}", kind.name);
