@@ -172,6 +172,27 @@ mod tests {
     }
 
     #[test]
+    fn problems_have_their_own_words_in_every_language() {
+        let english = Language::English.words().page.problem;
+        let n_quoted = |text: &str| text.matches("{}").count();
+        for (n, problem) in Problem::ALL.into_iter().enumerate() {
+            assert_eq!(problem as usize, n, "the list has each problem once");
+            let original = english(problem);
+            assert!(!original.advice.is_empty(), "{problem:?}");
+            for language in [Language::Russian, Language::Persian, Language::Chinese] {
+                let words = (language.words().page.problem)(problem);
+                assert_eq!(n_quoted(words.why), n_quoted(original.why), "{language:?} {problem:?}");
+                assert_eq!(words.advice.len(), original.advice.len(), "{language:?} {problem:?}");
+                assert!(
+                    words.title != original.title && words.why != original.why,
+                    "{language:?} {problem:?}"
+                );
+                assert!(words.advice.iter().all(|line| !original.advice.contains(line)), "{problem:?}");
+            }
+        }
+    }
+
+    #[test]
     fn languages_are_found_by_their_subtag() {
         assert_eq!(Language::from_subtag("RU"), Some(Language::Russian));
         assert_eq!(Language::from_subtag("de"), None);

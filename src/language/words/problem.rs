@@ -99,6 +99,59 @@ pub enum Problem {
     MediaNotSent,
 }
 
+impl Problem {
+    /// Every problem, in the order of their declaration.
+    pub const ALL: [Self; Self::MediaNotSent as usize + 1] = [
+        Self::NotAChannel,
+        Self::PrivateChat,
+        Self::ChatNumber,
+        Self::SearchLink,
+        Self::OtherService,
+        Self::NoPage,
+        Self::UnknownFormat,
+        Self::BadRequest,
+        Self::NotOpml,
+        Self::OpmlDamaged,
+        Self::OpmlTooLarge,
+        Self::NoFile,
+        Self::UnknownBridge,
+        Self::NoChannels,
+        Self::MisspelledOption,
+        Self::OptionValue,
+        Self::Pattern,
+        Self::MediaNotAllowed,
+        Self::NotForSeveral,
+        Self::TooManyChannels,
+        Self::UnknownBundle,
+        Self::NoOlderPosts,
+        Self::NotStored,
+        Self::NoChannel,
+        Self::Person,
+        Self::Bot,
+        Self::Group,
+        Self::PreviewOff,
+        Self::Blocked,
+        Self::EmptyChannel,
+        Self::TelegramLimits,
+        Self::TelegramDown,
+        Self::TelegramUnreadable,
+        Self::Busy,
+        Self::TimedOut,
+        Self::OlderUnavailable,
+        Self::Internal,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::ForOperator,
+        Self::TooManyRequests,
+        Self::TooManyNewChannels,
+        Self::ChannelNotServed,
+        Self::MediaLink,
+        Self::MediaGone,
+        Self::MediaUnavailable,
+        Self::MediaNotSent,
+    ];
+}
+
 /// The words for a problem.
 #[derive(Clone, Copy, Debug)]
 pub struct ProblemWords {

@@ -24,6 +24,7 @@ mod status;
 mod telegraph;
 mod thundering_herd;
 mod urls;
+mod words;
 
 use crate::support::app::App;
 use crate::support::fake_telegram::{Answer, FakeTelegram};

@@ -85,6 +85,16 @@ fn named_bridges_keep_their_ids_in_converted_lists() {
 
 /// Sends a form as a browser does.
 fn post(app: &App, target: &str, fields: &[(&str, &str)]) -> Response {
+    post_with(app, target, fields, &[])
+}
+
+/// Sends a form as a browser does, with these headers.
+pub(super) fn post_with(
+    app: &App,
+    target: &str,
+    fields: &[(&str, &str)],
+    headers: &[(&str, &str)],
+) -> Response {
     let field = |(name, value): &(&str, &str)| {
         format!(
             "--limit\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n{value}\r\n"
@@ -92,8 +102,8 @@ fn post(app: &App, target: &str, fields: &[(&str, &str)]) -> Response {
     };
     let body = fields.iter().map(field).collect::<String>() + "--limit--\r\n";
     let length = body.len().to_string();
-    let headers = [("Content-Type", "multipart/form-data; boundary=limit"), ("Content-Length", &length)];
-    let mut stream = http::send(app.address, "POST", target, &headers);
+    let form = [("Content-Type", "multipart/form-data; boundary=limit"), ("Content-Length", &length)];
+    let mut stream = http::send(app.address, "POST", target, &[&form, headers].concat());
     // The service may answer before it has read everything.
     drop(stream.write_all(body.as_bytes()));
     http::receive(stream, "POST")
