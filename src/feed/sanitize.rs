@@ -114,6 +114,7 @@ fn builder() -> Builder<'static> {
 
 /// Makes a URL relative to the page at the root of the service, because that root may have a path: `/durov` becomes
 /// `./durov`.
+#[expect(clippy::unnecessary_wraps, reason = "the type of the sanitizer's callback")]
 fn from_root(url: &str) -> Option<Cow<'_, str>> {
     match url.strip_prefix('/') {
         Some(rest) if !rest.starts_with('/') => Some(format!("./{rest}").into()),
