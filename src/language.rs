@@ -7,7 +7,7 @@ mod ru;
 mod words;
 mod zh;
 
-pub use words::{CountedNoun, FeedWords, PageWords, Problem, ProblemWords, StatusWords, Words};
+pub use words::{CountedNoun, FeedWords, PageWords, Problem, ProblemWords, Problems, StatusWords, Words};
 
 /// A language of the service's own words. Posts stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,14 +173,13 @@ mod tests {
 
     #[test]
     fn problems_have_their_own_words_in_every_language() {
-        let english = Language::English.words().page.problem;
+        let english = &Language::English.words().page.problems;
         let n_quoted = |text: &str| text.matches("{}").count();
-        for (n, problem) in Problem::ALL.into_iter().enumerate() {
-            assert_eq!(problem as usize, n, "the list has each problem once");
-            let original = english(problem);
+        for problem in Problem::ALL {
+            let original = english.get(problem);
             assert!(!original.advice.is_empty(), "{problem:?}");
             for language in [Language::Russian, Language::Persian, Language::Chinese] {
-                let words = (language.words().page.problem)(problem);
+                let words = language.words().page.problems.get(problem);
                 assert_eq!(n_quoted(words.why), n_quoted(original.why), "{language:?} {problem:?}");
                 assert_eq!(words.advice.len(), original.advice.len(), "{language:?} {problem:?}");
                 assert!(

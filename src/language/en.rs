@@ -96,7 +96,7 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "Feed of this channel",
     status_page: STATUS,
     status: "Status",
-    problem: problems::problem,
+    problems: problems::PROBLEMS,
     technical_detail: "Technical detail",
     none_of_several: "None of these channels can be read now. This is why one of them cannot:",
     wait_seconds: CountedNoun {

@@ -98,7 +98,7 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "خوراک این کانال",
     status_page: STATUS,
     status: "وضعیت",
-    problem: problems::problem,
+    problems: problems::PROBLEMS,
     technical_detail: "جزئیات فنی (به انگلیسی)",
     none_of_several: "هیچ‌یک از این کانال‌ها اکنون خوانده نمی‌شود. دلیل یکی از آن‌ها این است:",
     wait_seconds: CountedNoun {

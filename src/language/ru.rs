@@ -100,7 +100,7 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "Лента этого канала",
     status_page: STATUS,
     status: "Состояние",
-    problem: problems::problem,
+    problems: problems::PROBLEMS,
     technical_detail: "Технические подробности (на английском)",
     none_of_several: "Ни один из этих каналов сейчас нельзя прочитать. Вот почему не читается один из них:",
     wait_seconds: CountedNoun {

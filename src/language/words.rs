@@ -3,7 +3,7 @@
 mod problem;
 mod status;
 
-pub use problem::{Problem, ProblemWords};
+pub use problem::{Problem, ProblemWords, Problems};
 pub use status::StatusWords;
 
 /// The words of a language.
@@ -118,7 +118,7 @@ pub struct PageWords {
     pub bookmarklet_name: &'static str,
     pub status_page: StatusWords,
     pub status: &'static str,
-    pub problem: fn(Problem) -> ProblemWords,
+    pub problems: Problems,
     pub technical_detail: &'static str,
     pub none_of_several: &'static str,
     pub wait_seconds: CountedNoun,

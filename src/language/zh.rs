@@ -83,7 +83,7 @@ const PAGE: PageWords = PageWords {
     bookmarklet_name: "此频道的订阅源",
     status_page: STATUS,
     status: "状态",
-    problem: problems::problem,
+    problems: problems::PROBLEMS,
     technical_detail: "技术细节（英文）",
     none_of_several: "这些频道目前都无法读取。其中一个的原因如下：",
     wait_seconds: CountedNoun {

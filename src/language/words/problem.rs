@@ -155,6 +155,7 @@ impl Problem {
 /// The words for a problem.
 #[derive(Clone, Copy, Debug)]
 pub struct ProblemWords {
+    problem: Problem,
     /// What happened.
     pub title: &'static str,
     /// Why, as whole sentences; `{}` stands for what is quoted.
@@ -165,10 +166,33 @@ pub struct ProblemWords {
 
 impl ProblemWords {
     pub(in crate::language) const fn new(
+        problem: Problem,
         title: &'static str,
         why: &'static str,
         advice: &'static [&'static str],
     ) -> Self {
-        Self { title, why, advice }
+        Self { problem, title, why, advice }
+    }
+}
+
+/// The words for every problem, in the order of [`Problem::ALL`].
+#[derive(Debug)]
+pub struct Problems(&'static [ProblemWords; Problem::ALL.len()]);
+
+impl Problems {
+    /// Takes the words. One that is missing or at another place does not compile.
+    pub(in crate::language) const fn new(words: &'static [ProblemWords; Problem::ALL.len()]) -> Self {
+        let mut n = 0;
+        while n < words.len() {
+            assert!(words[n].problem as usize == n && Problem::ALL[n] as usize == n);
+            n += 1;
+        }
+        Self(words)
+    }
+
+    /// Returns the words for a problem.
+    #[must_use]
+    pub const fn get(&self, problem: Problem) -> &'static ProblemWords {
+        &self.0[problem as usize]
     }
 }

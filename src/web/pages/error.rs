@@ -31,7 +31,7 @@ pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Res
 /// Returns the page of an error.
 fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
     let words = request.words();
-    let problem = (words.problem)(error.problem);
+    let problem = words.problems.get(error.problem);
     let typed = error.suggestion.clone().or_else(|| request.typed()).unwrap_or_default();
     let main = html! {
         div.message {

@@ -222,7 +222,7 @@ impl StatusPage<'_> {
     /// Returns why a feed does or does not move.
     fn reason(&self, reason: &Reason) -> Markup {
         let words = self.words;
-        let why = |error: &RefreshError| (self.request.words().problem)(of_refresh(error)).why;
+        let why = |error: &RefreshError| self.request.words().problems.get(of_refresh(error)).why;
         match reason {
             Reason::UpToDate(until) => with_time(words.up_to_date, *until),
             Reason::NotRequested(since) => with_time(words.not_requested, *since),

@@ -89,9 +89,7 @@ fn without_english(html: &str) -> String {
 
 /// Returns the pieces of three words and more in the table of a language.
 fn phrases(language: Language) -> Vec<String> {
-    let words = &language.words().page;
-    let problems = Problem::ALL.map(|problem| (words.problem)(problem));
-    let table = format!("{words:?} {problems:?}");
+    let table = format!("{:?}", language.words().page);
     let texts = table.split('"').skip(1).step_by(2).flat_map(|text| text.split("{}"));
     let texts = texts.map(|text| text.trim().trim_end_matches('.').to_owned());
     texts.filter(|text| text.split_whitespace().count() > 2).collect()
@@ -107,7 +105,7 @@ fn english_in(html: &str, language: Language) -> Vec<String> {
 /// Returns what is wrong with the page of a problem.
 fn mistake(answer: &Response, language: Language, problem: Problem, typed: &str) -> Option<String> {
     let html = answer.text();
-    let words = (language.words().page.problem)(problem);
+    let words = language.words().page.problems.get(problem);
     let parts = words.why.split("{}").chain(words.advice.iter().copied()).chain([words.title]);
     let missing: Vec<_> = parts.filter(|part| !html.contains(part)).collect();
     let english = if language == Language::English { Vec::new() } else { english_in(html, language) };
@@ -137,6 +135,10 @@ fn error_page_says_what_happened_why_and_what_to_do_in_every_language() {
             let mistake = mistake(&answer, language, problem, typed);
             failures.extend(mistake.map(|mistake| format!("{target}: {mistake}")));
         }
+        let several = open(&app, "/landing_bot,landing_user", language);
+        let one = open(&app, "/landing_bot", language);
+        let says_so = |page: &Response| page.text().contains(language.words().page.none_of_several);
+        assert!(says_so(&several) && !says_so(&one), "{language:?}");
         let many = (0..51).map(|n| format!("name_{n}")).collect::<Vec<_>>().join(",");
         let answer = open(&app, &format!("/{many}"), language);
         failures.extend(mistake(&answer, language, Problem::TooManyChannels, &many));
@@ -154,6 +156,10 @@ fn error_page_says_what_happened_why_and_what_to_do_in_every_language() {
         }
     }
     assert_no_failures(&failures);
+    let failing = open(&app, "/status_500", Language::English);
+    let wait: u64 = failing.header("Retry-After").unwrap().parse().unwrap();
+    let seconds = failing.text().split("<li>Wait ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(seconds.parse::<u64>().unwrap().abs_diff(wait) <= 1, "{seconds} {wait}");
 }
 
 /// Feed readers and scripts get the error in English, on one line.
@@ -182,7 +188,7 @@ fn status_page_says_in_every_language_why_feeds_do_not_move() {
         let html = answer.text();
         let words = &language.words().page;
         for problem in [Problem::Bot, Problem::PreviewOff, Problem::TelegramDown] {
-            let why = (words.problem)(problem).why;
+            let why = words.problems.get(problem).why;
             assert!(html.contains(why), "{language:?}: {why}: {html}");
         }
         let paused = words.status_page.paused.split("{}").next().unwrap();
