@@ -207,7 +207,7 @@ fn home_page_has_no_english_in_other_languages() {
     for language in [Language::Russian, Language::Persian, Language::Chinese] {
         let answer = open(&app, "/", language);
         assert_eq!(english_in(answer.text(), language), [""; 0], "{language:?}");
-        let in_english = open(&app, "/", Language::English);
-        assert!(!english_in(in_english.text(), language).is_empty(), "English is noticed");
+        let in_english = open(&app, "/", Language::English).text().replace("<html lang=\"en\"", "<html");
+        assert!(!english_in(&in_english, language).is_empty(), "English is noticed");
     }
 }
