@@ -21,7 +21,7 @@ use crate::model::paging::FeedPageRequest;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::feed_cache::{RenderRequest, Variant};
+use crate::web::feed_cache::{LoadedFeed, RenderRequest, Variant};
 use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
 
@@ -88,9 +88,14 @@ pub(in crate::web) async fn answer(
         }
         _ => None,
     };
+    let counters = state.channels.counters(&name);
     let load = move || async move {
+        let with_counters = |mut loaded: LoadedFeed| {
+            loaded.channel.iter_mut().for_each(|channel| channel.counters.clone_from(&counters));
+            loaded
+        };
         if let Some(page) = older {
-            return lookback::archived(page, feed_context).await;
+            return lookback::archived(page, feed_context).await.map(with_counters);
         }
         let start = match &options.before {
             Some(before) => Start::Below(snapshot, before.id),
@@ -110,7 +115,7 @@ pub(in crate::web) async fn answer(
                 loaded.feed.next_url = None;
             }
         }
-        Ok(loaded)
+        Ok(with_counters(loaded))
     };
     let page = state.feeds.get_or_render(rendering, snapshots, load).await?;
     Ok(page.respond(cached, headers))

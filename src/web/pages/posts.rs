@@ -13,7 +13,7 @@ use super::view::{View, media_of_pages};
 use super::{PageRequest, path_prefix};
 use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
 use crate::feed::{Feed, about};
-use crate::language::fill;
+use crate::language::{brief, fill};
 use crate::model::channel::{Channel, ChannelName};
 use crate::web::context::RequestContext;
 use crate::web::feed_cache::{LoadedFeed, Rendering};
@@ -212,7 +212,7 @@ fn count(request: &PageRequest, what: &str, n: u64) -> String {
         "video" => &words.videos,
         "file" => &words.files,
         "link" => &words.links,
-        _ => return format!("{n} {what}"),
+        _ => return format!("{} {what}", brief(n)),
     };
-    request.language.counted(n, noun)
+    request.language.briefly_counted(n, noun)
 }
