@@ -73,6 +73,8 @@ pub struct FeedOptions {
     pub hide: BTreeSet<Part>,
     /// Counts that are added to bodies.
     pub show: BTreeSet<Count>,
+    /// The results of polls are also bars, which only pages have: feed readers remove them.
+    pub has_bars: bool,
     /// How titles are made.
     pub title: TitleStyle,
     /// Where entries lead.

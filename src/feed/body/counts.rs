@@ -15,7 +15,7 @@ pub(super) fn write(out: &mut String, post: &Post, options: &FeedOptions) {
     let lines = [(Count::Reactions, reactions), (Count::Views, views)];
     let lines = lines.into_iter().filter(|(count, _)| options.show.contains(count));
     let lines: Vec<String> = lines.filter_map(|(_, line)| line).collect();
-    html::block(out, "p", |out| html::lines(out, &lines.join("\n")));
+    html::own_words(out, options.language, &lines.join("\n"));
 }
 
 /// Returns the reactions on one line. All custom emoji are one reaction, the last one.
@@ -56,11 +56,11 @@ mod tests {
             views: Some(12_300),
             ..fixtures::post()
         };
-        let shown = |post: &Post, query: &str| {
+        let with = |post: &Post, options: &FeedOptions| {
             let (linker, name) = (fixtures::linker(), fixtures::channel().name);
-            let links = MediaLinks::new(post, &name, &linker);
-            body(post, &[], links, &FeedOptions::parse(query).unwrap())
+            body(post, &[], MediaLinks::new(post, &name, &linker), options)
         };
+        let shown = |post: &Post, query: &str| with(post, &FeedOptions::parse(query).unwrap());
         let plain = shown(&post, "");
         assert!(plain.ends_with("<ul><li>answer</li>\n<li>answer</li>\n</ul>"), "{plain}");
         assert_eq!(shown(&post, "show=views"), format!("{plain}\n<p>12.3K views</p>"));
@@ -68,11 +68,18 @@ mod tests {
             shown(&post, "show=views,reactions"),
             format!("{plain}\n<p>⭐ 5 · 👍 1.23K · ◻ 34<br>12.3K views</p>")
         );
+        let persian = shown(&post, "show=views,reactions&lang=fa");
+        let end = "\n<p dir=\"auto\">\u{200f}⭐ 5 · 👍 1.23K · ◻ 34<br>12.3K بازدید</p>";
+        assert!(persian.ends_with(end), "{persian}");
         let results = shown(&post, "show=poll-results&lang=zh");
         assert!(
             results.ends_with("<ul><li>answer — 75%</li>\n<li>answer</li>\n</ul>\n<p>1.2K 人投票</p>"),
             "{results}"
         );
+        let for_page =
+            FeedOptions { has_bars: true, ..FeedOptions::parse("show=poll-results&lang=zh").unwrap() };
+        let bar = "<meter value=\"75\" max=\"100\" aria-hidden=\"true\"></meter>";
+        assert_eq!(with(&post, &for_page), results.replace("75%", &format!("75%{bar}")));
         let uncounted = post.clone().without_counts();
         assert_eq!(shown(&uncounted, "show=views,reactions,poll-results"), plain);
     }

@@ -22,14 +22,26 @@ pub(super) fn write(out: &mut String, poll: &Poll, options: &FeedOptions) {
                 html::text(out, &option.text);
                 if let Some(percent) = option.percent.filter(|_| shows_results) {
                     html::text(out, &format!(" — {percent}%"));
+                    if options.has_bars {
+                        bar(out, percent);
+                    }
                 }
             });
         }
     });
     if let Some(voters) = poll.voters.filter(|_| shows_results) {
         let voters = options.language.briefly_counted(voters, &words.voters);
-        html::block(out, "p", |out| html::text(out, &voters));
+        html::own_words(out, options.language, &voters);
     }
+}
+
+/// Writes a percentage as a bar. Screen readers skip it, because it repeats the text before it.
+fn bar(out: &mut String, percent: u8) {
+    out.push_str("<meter");
+    for (name, value) in [("value", percent.to_string().as_str()), ("max", "100"), ("aria-hidden", "true")] {
+        html::attribute(out, name, value);
+    }
+    out.push_str("></meter>");
 }
 
 /// Returns the kind of a poll, which is English on the preview page.
