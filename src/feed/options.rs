@@ -125,7 +125,7 @@ pub enum OptionsError {
 impl FeedOptions {
     /// Parses a query. Unknown parameters are ignored, because readers and trackers add their own and some readers stop
     /// polling after a 400; only a misspelled option is an error. Of several values of an option that takes one, the last
-    /// counts. Regular expressions are not compiled: that is slow, and [`Filter::new`](super::filter::Filter::new) does it.
+    /// counts, and an empty value is the default. Regular expressions are not compiled: that is slow, and [`Filter::new`](super::filter::Filter::new) does it.
     ///
     /// # Errors
     ///
@@ -147,7 +147,9 @@ impl FeedOptions {
             .filter(|(name, _)| own().all(|(replacing, _)| replacing != *name));
         for (name, value) in kept.chain(own()) {
             if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
-                (option.read)(&mut options, &value).ok_or_else(|| option.invalid())?;
+                if !value.is_empty() {
+                    (option.read)(&mut options, &value).ok_or_else(|| option.invalid())?;
+                }
             } else if let Some(option) = OPTIONS.iter().find(|option| is_misspelled(&name, option.name)) {
                 return Err(OptionsError::Misspelled { typed: name.into_owned(), meant: option.name });
             }
@@ -172,7 +174,11 @@ impl FeedOptions {
                 continue;
             }
             if values.is_empty() {
-                values.push(option.default.to_owned());
+                // An empty value is the default of an option whose default has no name.
+                values.push(match option.values {
+                    Values::OneOf(_) => option.default.to_owned(),
+                    Values::ListOf(_) | Values::Text { .. } => String::new(),
+                });
             }
             for value in values {
                 if !query.is_empty() {

@@ -54,21 +54,37 @@ fn the_servers_language_is_left_out_and_others_are_kept() {
 }
 
 #[test]
+fn empty_value_is_the_default_and_replaces_other_defaults() {
+    let defaults = "limit=5&match=a&hide=preview&title=kind&tag=x&ids=preview";
+    let over = |query: &str| FeedOptions::parse_over(defaults, query, Language::English).unwrap();
+    for (query, canonical) in [
+        ("", ""),
+        ("limit=&match=&hide=&title=&tag=&ids=", "limit=&match=&tag=&hide=&title=auto&ids="),
+        ("hide=&hide=media&match=&match=b", "match=b&hide=media"),
+        ("limit=&limit=5", ""),
+        ("q=&without=", ""),
+    ] {
+        assert_eq!(over(query).query_over(&over("")), canonical, "{query}");
+        assert_eq!(over(canonical), over(query), "{query}");
+    }
+    assert!(over("limit=&match=&hide=&title=&tag=&ids=").is_default());
+}
+
+#[test]
 fn invalid_values_are_errors_that_say_what_is_possible() {
     for (query, part) in [
         ("limit=0", "`limit`: must be a number of posts"),
         ("limit=x", "must be a number"),
-        ("limit=", "must be a number"),
         ("limit=-1", "must be a number"),
         ("before=0", "the number of a post"),
         ("before=x", "the number of a post"),
         ("title=long", "`title`: must be one of auto, line, kind, none"),
         ("only=photo,films", "`only`: must be a comma-separated list of text, photo, video"),
-        ("hide=", "must be a comma-separated list of preview"),
+        ("hide=,", "must be a comma-separated list of preview"),
         ("max-age=7", "a duration with one unit"),
         ("max-age=0d", "a duration with one unit"),
         ("tag=,", "list of at most 32 hashtags"),
-        ("match=", "words"),
+        ("match=%20", "words"),
         ("match=/a", "a /regular expression/"),
         ("ids=numbers", "permalink, preview, number, bare"),
         ("ids=ftp://example.org/", "permalink, preview"),

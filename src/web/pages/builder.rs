@@ -164,6 +164,8 @@ impl Built<'_> {
             Values::ListOf(names) => html! {
                 fieldset {
                     legend { (label) }
+                    // Without it, a list that is left empty would be that of the bundle.
+                    @if !option.values_in(&self.view.defaults).is_empty() { input type="hidden" name=(option.name); }
                     @for name in names() {
                         label.check {
                             input type="checkbox" name=(option.name) value=(name)

@@ -3,6 +3,7 @@
 use axum::http::Uri;
 use axum::response::Response;
 
+use super::path_and_query;
 use super::request::PageRequest;
 use crate::feed::Format;
 use crate::feed::options::{Choice, Count, EntryIds, FeedOptions, MediaChoice, Merge, OptionsError};
@@ -24,7 +25,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Parses the query of a page with the parser of its feed's options. A form sends each field, also the empty ones.
+    /// Parses the query of a page with the parser of its feed's options.
     pub(super) fn parse(
         query: &str,
         parse: impl Fn(&str) -> Result<FeedOptions, OptionsError>,
@@ -34,7 +35,6 @@ impl View {
             match &*name {
                 "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
                 "lang" => {}
-                _ if value.is_empty() => {}
                 _ => {
                     others.append_pair(&name, &value);
                 }
@@ -91,6 +91,7 @@ pub(super) fn media_of_pages(state: &AppState) -> MediaChoice {
 pub(super) fn canonical_redirect(uri: &Uri, request: &PageRequest, path: &str) -> Option<Response> {
     let query = uri.query().unwrap_or_default();
     let is_of_form = query.contains("=&") || query.ends_with('=') || query.contains("format=rss");
-    let link = || request.link(path)[request.root.len()..].to_owned();
-    is_of_form.then(|| canonical::see_other(uri.path(), &link()))
+    let link = &request.link(path)[request.root.len()..];
+    // The canonical query may have empty values too: those that replace the options of a bundle.
+    (is_of_form && link != path_and_query(uri)).then(|| canonical::see_other(uri.path(), link))
 }

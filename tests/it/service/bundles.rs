@@ -83,6 +83,28 @@ fn options_of_a_bundle_hold_unless_the_url_has_others() {
 }
 
 #[test]
+fn form_of_a_bundle_can_choose_the_default_of_every_option() {
+    let options = "options = \"match=post&limit=2&title=kind&hide=preview,buttons\"\n";
+    let (_fake, app) = service_with(&format!("{NEWS}{options}"), &[]);
+    let page = app.get("/-/bundle/news");
+    assert!(page.text().contains("<input type=\"hidden\" name=\"hide\">"), "{}", page.text());
+    // What a browser sends for empty fields, cleared boxes and the first choices.
+    let sent = app.get("/-/bundle/news?match=&limit=&title=&hide=&only=&format=rss");
+    let canonical = "?limit=&match=&hide=&title=auto";
+    let page = format!("-/bundle/news{canonical}");
+    assert_eq!((sent.status, sent.header("Location")), (303, Some(&*format!("../../{page}"))));
+    let page = app.get(&format!("/{page}"));
+    assert_eq!(page.status, 200);
+    let feed = format!("/-/bundle/news/rss{}", canonical.replace('&', "&amp;"));
+    assert!(page.text().contains(&feed), "{}", page.text());
+    let feed = parsed(&app.get(&format!("/-/bundle/news/json{canonical}")));
+    let others = parsed(&app.get("/heron,kettle/json"));
+    assert_eq!((&feed["items"], ids(&feed).len()), (&others["items"], 6));
+    let kept = app.get("/-/bundle/news?match=&limit=&title=kind&hide=&hide=buttons");
+    assert_eq!(kept.header("Location"), Some("../../-/bundle/news?limit=&match=&hide=buttons"));
+}
+
+#[test]
 fn access_rules_reach_bundles() {
     const TOKEN: &str = "0123456789abcdef";
     let settings = format!("{NEWS}[bundle.denied]\nchannels = [\"otters\"]\n");
