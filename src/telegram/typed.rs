@@ -1,5 +1,7 @@
 //! Parses what people type or paste for a channel.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 use url::Url;
 
@@ -52,11 +54,11 @@ pub enum ChannelParseError {
          profile; without a name it is private and has no public page"
     )]
     Number(String),
-    /// A search for posts of a channel; also holds the channel.
+    /// A search for posts of a channel; also holds the channel and the words.
     #[error(
         "{0:?} is a search, but a feed has all posts of a channel: use {1}, and a filter in your feed reader"
     )]
-    Search(String, ChannelName),
+    Search(String, ChannelName, String),
 }
 
 /// Parses what a person types for a channel: `durov`, `@durov`, `durov.t.me`, `tg://resolve?domain=durov`, or the URL of
@@ -90,7 +92,7 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
     };
     match target.ok_or_else(not_a_channel)? {
         Target::Channel(name) => parse_name(&name),
-        Target::Search(name) => Err(ChannelParseError::Search(quoted(), parse_name(&name)?)),
+        Target::Search(name, words) => Err(ChannelParseError::Search(quoted(), parse_name(&name)?, words)),
         Target::Private => Err(ChannelParseError::Private(quoted())),
         Target::Number => Err(ChannelParseError::Number(quoted())),
     }
@@ -115,9 +117,8 @@ fn target_of_web_url(typed: &str) -> Option<Target> {
     let segments: Vec<&str> = url.path_segments()?.filter(|segment| !segment.is_empty()).collect();
     if let ["telegram", "channel", name, parameters @ ..] = segments.as_slice() {
         // RSSHub, on any host.
-        let is_search = parameters.iter().any(|parameter| parameter.contains("searchQuery="));
-        let name = (*name).to_owned();
-        return Some(if is_search { Target::Search(name) } else { Target::Channel(name) });
+        let pairs = parameters.iter().flat_map(|pairs| url::form_urlencoded::parse(pairs.as_bytes()));
+        return Some(in_channel((*name).to_owned(), pairs, "searchQuery"));
     }
     if !PREVIEW_HOSTS.contains(&host) {
         return None;
@@ -130,8 +131,19 @@ fn target_of_web_url(typed: &str) -> Option<Target> {
         return Some(Target::Private);
     }
     let name = first.trim_start_matches('@').to_owned();
-    let is_search = url.query_pairs().any(|(key, value)| key == "q" && !value.is_empty());
-    Some(if is_search { Target::Search(name) } else { Target::Channel(name) })
+    Some(in_channel(name, url.query_pairs(), "q"))
+}
+
+/// Returns a channel, or a search in it if a parameter has words.
+fn in_channel<'a>(
+    name: String,
+    mut pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+    parameter: &str,
+) -> Target {
+    match pairs.find(|(key, words)| key == parameter && !words.is_empty()) {
+        Some((_, words)) => Target::Search(name, words.into_owned()),
+        None => Target::Channel(name),
+    }
 }
 
 /// Returns where a fragment of the web app leads: `@durov`, `-1001234567890`, `/im?p=@durov` in old versions, or
@@ -244,13 +256,16 @@ mod tests {
 
     #[test]
     fn parse_channel_reports_searches() {
-        for typed in [
-            "t.me/s/durov?q=%23news",
-            "https://t.me/s/durov/?before=5&q=news",
-            "https://rsshub.app/telegram/channel/durov/searchQuery=news&showViaBot=0",
+        for (typed, words) in [
+            ("t.me/s/durov?q=%23news", "#news"),
+            ("https://t.me/s/durov/?before=5&q=low+tide", "low tide"),
+            ("https://rsshub.app/telegram/channel/durov/searchQuery=news&showViaBot=0", "news"),
+            ("https://rsshub.app/telegram/channel/durov/showViaBot=0&searchQuery=%23news", "#news"),
         ] {
-            let Err(ChannelParseError::Search(_, name)) = parse_channel(typed) else { panic!("{typed}") };
-            assert_eq!(name.as_str(), "durov", "{typed}");
+            let Err(ChannelParseError::Search(_, name, found)) = parse_channel(typed) else {
+                panic!("{typed}")
+            };
+            assert_eq!((name.as_str(), found.as_str()), ("durov", words), "{typed}");
         }
     }
 

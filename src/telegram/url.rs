@@ -22,8 +22,8 @@ pub const MEDIA_HOSTS: &str =
 /// Where a URL leads.
 pub(super) enum Target {
     Channel(String),
-    /// Posts of this channel with certain words.
-    Search(String),
+    /// Posts of this channel with these words.
+    Search(String, String),
     Private,
     Number,
 }

@@ -18,6 +18,7 @@ use super::error::Error;
 use super::feed_cache::{LoadedFeed, RenderRequest, Variant, feed_path, soonest};
 use super::lookback::{self, AtGap, Start};
 use super::middleware::access::BUNDLE_PATH;
+use super::pages::search_option;
 use super::several_channels::{self, Group};
 use super::state::AppState;
 use super::{bundles, pages, probes};
@@ -66,6 +67,9 @@ async fn route(
     if typed.starts_with("-/") || typed == "-" || probes::is_probe(typed) {
         return Err(Error::NotFound);
     }
+    if let Some(redirect) = preview_redirect(typed, context, uri) {
+        return Ok(redirect);
+    }
     let Some((name, format)) = canonical::split_format(typed) else {
         return channel_page(state, typed, context, uri, headers).await;
     };
@@ -84,6 +88,20 @@ async fn route(
     if options.is_default() { request.first_page(options).await } else { request.page_with(options).await }
 }
 
+/// Redirects the path of a channel or post on Telegram's preview, as in `/s/NAME`, to its page. A search in the query becomes that of the page.
+fn preview_redirect(typed: &str, context: &RequestContext, uri: &Uri) -> Option<Response> {
+    let is_page = |path: &&str| ChannelName::new(path).is_some() || pages::single_post::split(path).is_some();
+    let path = typed.strip_prefix("s/").filter(is_page)?;
+    let pairs = url::form_urlencoded::parse(context.query.as_deref().unwrap_or_default().as_bytes());
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        let (name, value) = if name == "q" { search_option(&value) } else { (&*name, &*value) };
+        query.append_pair(name, value);
+    }
+    let query = Some(query.finish()).filter(|query| !query.is_empty());
+    Some(canonical::redirect(uri.path(), path, query.as_deref()))
+}
+
 /// Returns the page of a channel, or an error that tells an unknown feed name from an invalid channel.
 async fn channel_page(
     state: &Arc<AppState>,
@@ -99,6 +117,8 @@ async fn channel_page(
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
         match parts.map(|(typed, feed)| (state.parse_channel(typed), feed)) {
+            // The number of no post: they begin with 1, and end with `PostId::MAX`.
+            Some((Ok(_), number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => Error::NotFound,
             Some((Ok(name), feed)) => Error::UnknownFeed(quoted(feed), name),
             _ => err,
         }

@@ -60,11 +60,11 @@ impl Error {
     /// Returns what to type instead for a channel, if the error knows that better than the request.
     pub(super) fn suggestion(&self) -> Option<String> {
         match self {
-            Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search(_, name)) => {
+            Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search(_, name, _)) => {
                 Some(name.to_string())
             }
             Self::Compat(CompatError::Channel(err)) => Some(match err {
-                ChannelParseError::Search(_, name) => name.to_string(),
+                ChannelParseError::Search(_, name, _) => name.to_string(),
                 ChannelParseError::NotAChannel(typed)
                 | ChannelParseError::Private(typed)
                 | ChannelParseError::Number(typed) => typed.clone(),
@@ -79,7 +79,7 @@ fn of_typed(err: &ChannelParseError) -> (Problem, Vec<String>) {
         ChannelParseError::NotAChannel(typed) => (Problem::NotAChannel, vec![typed.clone()]),
         ChannelParseError::Private(_) => (Problem::PrivateChat, Vec::new()),
         ChannelParseError::Number(typed) => (Problem::ChatNumber, vec![typed.clone()]),
-        ChannelParseError::Search(typed, _) => (Problem::SearchLink, vec![typed.clone()]),
+        ChannelParseError::Search(typed, ..) => (Problem::SearchLink, vec![typed.clone()]),
     }
 }
 

@@ -10,8 +10,10 @@ use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
+use super::post::search_path;
 use super::{PageRequest, path_and_query, path_prefix, respond, with_token_in_path};
 use crate::feed::Format;
+use crate::telegram::typed::{ChannelParseError, parse_channel};
 use crate::web::canonical;
 use crate::web::compat;
 use crate::web::context::RequestContext;
@@ -68,8 +70,11 @@ fn open_channel(
     let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
-    let names = state.parse_channels(own.unwrap_or(&typed))?;
-    let path = canonical::path_of_all(&names, None);
+    let typed = own.unwrap_or(&typed);
+    let path = match parse_channel(typed) {
+        Err(ChannelParseError::Search(_, name, words)) => search_path(&name, &words),
+        _ => canonical::path_of_all(&state.parse_channels(typed)?, None),
+    };
     let link = request.link(path.trim_start_matches('/'));
     let with_token = with_token_in_path(context, uri, &link);
     Ok(Some(with_token.unwrap_or_else(|| canonical::see_other("/", &link))))

@@ -42,6 +42,7 @@ use super::state::AppState;
 use crate::clock;
 use crate::model::channel::ChannelName;
 
+pub(super) use post::search_option;
 pub(super) use request::PageRequest;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");

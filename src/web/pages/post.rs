@@ -53,9 +53,19 @@ pub(super) fn path_of(name: &ChannelName) -> String {
     canonical::path(name, None).trim_start_matches('/').to_owned()
 }
 
-fn tag_path(name: &ChannelName, tag: &str) -> String {
+/// Returns the option of a channel's page that has what a search on Telegram finds: a hashtag or words.
+pub(in crate::web) fn search_option(words: &str) -> (&'static str, &str) {
+    match words.strip_prefix('#') {
+        Some(tag) if !tag.is_empty() && !tag.contains([' ', ',']) => ("tag", tag),
+        _ => ("q", words),
+    }
+}
+
+/// Returns the relative path of the page with what a search in a channel on Telegram finds.
+pub(super) fn search_path(name: &ChannelName, words: &str) -> String {
+    let (option, value) = search_option(words);
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("tag", tag);
+    query.append_pair(option, value);
     format!("{}?{}", path_of(name), query.finish())
 }
 
@@ -91,7 +101,7 @@ fn local_path(own: &(ChannelName, PostId), url: &str) -> Option<String> {
     let post = post_of(url).filter(|post| post.0 == own.0 && post.1 != own.1);
     let post = post.map(|(name, id)| format!("{}/{id}", path_of(&name)));
     let tag = || hashtag(url).filter(|(name, _)| *name == own.0);
-    post.or_else(|| tag().map(|(name, tag)| tag_path(&name, &tag)))
+    post.or_else(|| tag().map(|(name, tag)| search_path(&name, &format!("#{tag}"))))
 }
 
 #[cfg(test)]

@@ -53,6 +53,10 @@ fn every_pasted_spelling_redirects_to_the_canonical_url() {
         ("/@harbour_news", "/harbour_news"),
         ("/harbour_news/", "/harbour_news"),
         ("/t.me/s/harbour_news", "/harbour_news"),
+        ("/s/Harbour_News", "/Harbour_News"),
+        ("/s/harbour_news/112?before=5&lang=ru", "/harbour_news/112?before=5&lang=ru"),
+        ("/s/harbour_news?q=low+tide", "/harbour_news?q=low+tide"),
+        ("/s/harbour_news?q=%23fog", "/harbour_news?tag=fog"),
     ] {
         let answer = app.get(target);
         assert_eq!(answer.status, 301, "{target}: {}", answer.text());
@@ -282,6 +286,17 @@ fn parameters_of_other_sites_do_not_hide_the_home_page() {
 }
 
 #[test]
+fn number_of_no_post_is_not_found() {
+    let (fake, app) = service(&[]);
+    for number in ["0", "4294967296", "99999999999999999999"] {
+        let answer = app.get(&format!("/harbour_news/{number}"));
+        assert_eq!(answer.status, 404, "{number}");
+        assert!(!answer.text().contains("feed"), "{number}: {}", answer.text());
+    }
+    assert_eq!(fake.count(PREVIEW), 0);
+}
+
+#[test]
 fn home_page_accepts_what_people_paste() {
     let (fake, app) = service(&["--public-url", "http://telewire.internal:8080"]);
     let own = format!("http://{}/harbour_news/rss", app.address);
@@ -296,12 +311,19 @@ fn home_page_accepts_what_people_paste() {
         let answer = app.get(&format!("/?channel={query}"));
         assert_eq!((answer.status, answer.header("Location")), (303, Some("harbour_news")), "{pasted}");
     }
+    for (pasted, page) in [
+        ("t.me/s/harbour_news?q=%23news", "harbour_news?tag=news"),
+        ("https://t.me/s/harbour_news?q=low+tide%2C+fog", "harbour_news?q=low+tide%2C+fog"),
+        ("https://t.me/s/harbour_news?q=%23", "harbour_news?q=%23"),
+        ("https://rsshub.app/telegram/channel/harbour_news/searchQuery=%23fog", "harbour_news?tag=fog"),
+    ] {
+        let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();
+        let answer = app.get(&format!("/?channel={query}&lang=ru"));
+        let page = format!("{page}&lang=ru");
+        assert_eq!((answer.status, answer.header("Location")), (303, Some(page.as_str())), "{pasted}");
+    }
     for (pasted, sentence) in [
         ("https://web.telegram.org/a/#-1001234567890", "is the number of a chat"),
-        (
-            "t.me/s/harbour_news?q=%23news",
-            "is a search, but a feed has all posts of a channel: use harbour_news",
-        ),
         ("http://telewire.internal:8080/", "is not a channel"),
     ] {
         let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();

@@ -32,11 +32,7 @@ const URLS: [(&str, Problem, &str); 24] = [
     ("/?channel=harbour_news,no!", Problem::NotAChannel, "harbour_news,no!"),
     ("/?channel=https://t.me/%2Babcdefgh", Problem::PrivateChat, "https://t.me/+abcdefgh"),
     ("/?channel=-1001234567890", Problem::ChatNumber, "-1001234567890"),
-    (
-        "/?channel=https://rsshub.app/telegram/channel/harbour_news/searchQuery=otter",
-        Problem::SearchLink,
-        "harbour_news",
-    ),
+    ("/https:%2F%2Ft.me%2Fs%2Fharbour_news%3Fq=otter", Problem::SearchLink, "harbour_news"),
     ("/?channel=a&channel=b", Problem::BadRequest, "a"),
     ("/-/nothing", Problem::NoPage, ""),
     ("/?action=display&bridge=GithubTrending&format=Atom", Problem::OtherService, ""),
