@@ -121,6 +121,7 @@ const PAGE: PageWords = PageWords {
     search: "Search in this channel",
     search_button: "Search",
     no_posts: "No posts here.",
+    search_several: "Search in these channels",
     passing: "{} of the last {} posts pass the filters.",
     show_all: "Show all posts",
     older: "Older posts",

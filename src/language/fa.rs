@@ -123,6 +123,7 @@ const PAGE: PageWords = PageWords {
     search: "جستجو در این کانال",
     search_button: "جستجو",
     no_posts: "پستی اینجا نیست.",
+    search_several: "جستجو در این کانال‌ها",
     passing: "{} پست از {} پست آخر از صافی‌ها می‌گذرد.",
     show_all: "نمایش همهٔ پست‌ها",
     older: "پست‌های قدیمی‌تر",

@@ -127,6 +127,7 @@ const PAGE: PageWords = PageWords {
     search: "Поиск по каналу",
     search_button: "Найти",
     no_posts: "Здесь нет постов.",
+    search_several: "Поиск по этим каналам",
     passing: "Фильтры проходят {} из {} последних постов.",
     show_all: "Показать все посты",
     older: "Старее",

@@ -135,6 +135,7 @@ pub struct PageWords {
     pub search: &'static str,
     pub search_button: &'static str,
     pub no_posts: &'static str,
+    pub search_several: &'static str,
     pub passing: &'static str,
     pub show_all: &'static str,
     pub older: &'static str,

@@ -108,6 +108,7 @@ const PAGE: PageWords = PageWords {
     search: "在此频道中搜索",
     search_button: "搜索",
     no_posts: "没有消息。",
+    search_several: "在这些频道中搜索",
     passing: "筛选后剩 {} 条（共查看最近 {} 条）。",
     show_all: "显示全部消息",
     older: "更早的消息",

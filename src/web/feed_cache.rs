@@ -56,8 +56,8 @@ type RenderKey = (FeedPath, Variant, Vec<usize>, String);
 /// A feed before it is rendered.
 pub(super) struct LoadedFeed {
     pub(super) feed: Feed,
-    /// The channel; `None` for several channels.
-    pub(super) channel: Option<Channel>,
+    /// Whose posts these are.
+    pub(super) origin: Origin,
     /// The number of posts that were looked at for the feed.
     pub(super) n_looked_at: usize,
     /// The last visible change that no post's own timestamp shows.
@@ -66,6 +66,14 @@ pub(super) struct LoadedFeed {
     pub(super) expires: Option<Timestamp>,
     /// A later selection may have more posts at any time, so the feed is not cached.
     pub(super) is_incomplete: bool,
+}
+
+/// Whose posts a feed has.
+pub(super) enum Origin {
+    /// A channel's.
+    Channel(Box<Channel>),
+    /// Those of several channels. Holds what the feed says about channels that it has no posts of.
+    Several(String),
 }
 
 /// Rendered feeds.
@@ -343,7 +351,7 @@ mod tests {
             let load = || async {
                 Ok(LoadedFeed {
                     feed,
-                    channel: None,
+                    origin: Origin::Several(String::new()),
                     n_looked_at: 0,
                     changed: None,
                     expires: None,

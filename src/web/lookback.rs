@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::feed_cache::LoadedFeed;
+use super::feed_cache::{LoadedFeed, Origin};
 use crate::channels::{Channels, CompressedSnapshot, FetchBudget, STALE_MAX_AGE};
 use crate::clock;
 use crate::cpu_pool;
@@ -45,7 +45,8 @@ pub(super) async fn newest(
         Ok((feed::build(&selection, &context), selection))
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(n_bytes, build).await?;
-    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires: None, is_incomplete: false })
+    let origin = Origin::Channel(Box::new(channel));
+    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires: None, is_incomplete: false })
 }
 
 /// Builds a page of archived posts without filters. Its [`next_url`](feed::Feed::next_url) leads on across
@@ -60,7 +61,8 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
     let expires = Some(clock::now().saturating_add(MAX_SELECTION_AGE).unwrap_or(Timestamp::MAX));
-    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete: false })
+    let origin = Origin::Channel(Box::new(channel));
+    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires, is_incomplete: false })
 }
 
 /// The selected posts of a feed.
@@ -122,7 +124,8 @@ pub(super) async fn feed(
     let Selected { selection, changed, expires, is_incomplete, .. } = selected;
     let build = move || Ok((feed::build(&selection, &context), selection));
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
-    Ok(LoadedFeed { feed, channel: Some(channel), n_looked_at, changed, expires, is_incomplete })
+    let origin = Origin::Channel(Box::new(channel));
+    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires, is_incomplete })
 }
 
 /// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may

@@ -157,6 +157,7 @@ pub(super) async fn feed(
             &note,
             language,
         ),
+        note,
         context: own,
         filter,
         bounds,

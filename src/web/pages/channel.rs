@@ -21,7 +21,7 @@ use crate::model::paging::FeedPageRequest;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::feed_cache::{LoadedFeed, RenderRequest, Variant};
+use crate::web::feed_cache::{LoadedFeed, Origin, RenderRequest, Variant};
 use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
 
@@ -91,7 +91,9 @@ pub(in crate::web) async fn answer(
     let counters = state.channels.counters(&name);
     let load = move || async move {
         let with_counters = |mut loaded: LoadedFeed| {
-            loaded.channel.iter_mut().for_each(|channel| channel.counters.clone_from(&counters));
+            if let Origin::Channel(channel) = &mut loaded.origin {
+                channel.counters.clone_from(&counters);
+            }
             loaded
         };
         if let Some(page) = older {

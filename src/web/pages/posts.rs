@@ -16,7 +16,7 @@ use crate::feed::{Feed, about};
 use crate::language::{brief, fill};
 use crate::model::channel::{Channel, ChannelName};
 use crate::web::context::RequestContext;
-use crate::web::feed_cache::{LoadedFeed, Rendering};
+use crate::web::feed_cache::{LoadedFeed, Origin, Rendering};
 use crate::web::robots::Robots;
 use crate::web::state::AppState;
 
@@ -96,13 +96,14 @@ impl PostsPage {
     /// Returns the field for a search, which keeps the other options.
     fn search(&self) -> Markup {
         let words = self.request.words();
+        let label = if self.names.is_empty() { words.search } else { words.search_several };
         let options = FeedOptions { search: BTreeSet::new(), before: None, ..self.view.options.clone() };
         let kept = View { options, ..self.view.clone() }.query();
         let typed = self.view.options.search.iter().cloned().collect::<Vec<_>>().join(" ");
         html! {
             form.search role="search" method="get" action=(self.request.link(&self.path)) {
-                label.hidden for="search" { (words.search) }
-                input id="search" type="search" name="q" value=(typed) placeholder=(words.search) dir="auto";
+                label.hidden for="search" { (label) }
+                input id="search" type="search" name="q" value=(typed) placeholder=(label) dir="auto";
                 @for (name, value) in url::form_urlencoded::parse(kept.as_bytes()) {
                     input type="hidden" name=(name) value=(value);
                 }
@@ -151,7 +152,10 @@ impl PostsPage {
     /// Returns the channel's photo, title, description and counts; of several channels, their names.
     fn header(&self, loaded: &LoadedFeed, icon: Option<&String>) -> Markup {
         let (request, words, feed) = (&self.request, self.request.words(), &loaded.feed);
-        let channel = loaded.channel.as_ref();
+        let channel = match &loaded.origin {
+            Origin::Channel(channel) => Some(channel),
+            Origin::Several(_) => None,
+        };
         html! {
             header.about {
                 @if let Some(icon) = icon { img.photo src=(icon) alt="" width="96" height="96"; }
@@ -173,13 +177,14 @@ impl PostsPage {
                         }
                         a.jump href="#feed" { (words.feed) }
                     }
-                    @match channel {
-                        Some(channel) => {
+                    @match &loaded.origin {
+                        Origin::Channel(channel) => {
                             @if let Some(warning) = &channel.warning { p.warning { (warning) } }
                             div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
                             (counters(request, channel))
                         }
-                        None => p.description dir="auto" { (feed.description) },
+                        // The names are above.
+                        Origin::Several(note) => @if !note.is_empty() { p.note { (note) } },
                     }
                 }
             }

@@ -21,7 +21,7 @@ use crate::model::post::PostId;
 use crate::web::base_url::BaseUrl;
 use crate::web::canonical;
 use crate::web::error::Error;
-use crate::web::feed_cache::LoadedFeed;
+use crate::web::feed_cache::{LoadedFeed, Origin};
 use crate::web::lookback::{self, AtGap, Selected, Start};
 
 /// A channel of a feed page.
@@ -44,6 +44,8 @@ pub(super) struct Page {
     pub(super) filter: Filter,
     /// The feed without entries.
     pub(super) start: Feed,
+    /// See [`Origin::Several`].
+    pub(super) note: String,
     /// The post of each channel below which the page begins, if it does not begin with the newest ones; `None` for a channel
     /// without posts on the page.
     pub(super) bounds: Option<Vec<Option<PostId>>>,
@@ -100,8 +102,19 @@ async fn older(
 impl Page {
     /// Loads the page.
     pub(super) async fn load(self) -> io::Result<LoadedFeed> {
-        let Self { channels, names, members, format, base_url, context, filter, start, bounds, mut budget } =
-            self;
+        let Self {
+            channels,
+            names,
+            members,
+            format,
+            base_url,
+            context,
+            filter,
+            start,
+            note,
+            bounds,
+            mut budget,
+        } = self;
         let options = context.options.clone();
         let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
         let served: Vec<ChannelName> =
@@ -163,6 +176,7 @@ impl Page {
             None
         };
         let feed = combined.finish(next_url);
-        Ok(LoadedFeed { feed, channel: None, n_looked_at, changed: None, expires, is_incomplete })
+        let origin = Origin::Several(note);
+        Ok(LoadedFeed { feed, origin, n_looked_at, changed: None, expires, is_incomplete })
     }
 }
