@@ -18,6 +18,13 @@ impl ChannelFilter {
         let is_allowed = self.allow.as_ref().is_none_or(|allow| allow.matches(name));
         is_allowed && !self.deny.as_ref().is_some_and(|deny| deny.matches(name))
     }
+
+    /// Returns the first channel of the allow-list that is served; `None` if the list has only patterns.
+    pub(super) fn first_allowed(&self) -> Option<ChannelName> {
+        let mut names =
+            self.allow.iter().flat_map(|allow| &allow.0).filter_map(|name| ChannelName::new(name));
+        names.find(|name| self.serves(name))
+    }
 }
 
 /// Channel names in which `*` stands for any characters.
@@ -64,6 +71,20 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_allowed_channel_is_one_that_is_served() {
+        for (allow, deny, first) in [
+            (None, None, None),
+            (Some("news_*"), None, None),
+            (Some("news_*,Durov,telegram"), None, Some("durov")),
+            (Some("durov,telegram"), Some("durov"), Some("telegram")),
+        ] {
+            let parse = |list: Option<&str>| list.map(|list| list.parse().unwrap());
+            let filter = ChannelFilter { allow: parse(allow), deny: parse(deny) };
+            assert_eq!(filter.first_allowed(), first.and_then(ChannelName::new), "{allow:?} {deny:?}");
+        }
+    }
 
     #[test]
     fn an_asterisk_matches_any_characters() {

@@ -10,9 +10,12 @@ use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
-use super::post::search_path;
+use super::post::{date, path_of, search_path};
 use super::{PageRequest, path_and_query, path_prefix, respond, with_token_in_path};
+use crate::channels::ChannelStatuses;
 use crate::feed::Format;
+use crate::language::fill;
+use crate::model::channel::ChannelName;
 use crate::telegram::typed::{ChannelParseError, parse_channel};
 use crate::web::canonical;
 use crate::web::compat;
@@ -20,9 +23,13 @@ use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::middleware::access::TOKEN_PREFIX;
 use crate::web::state::AppState;
+use crate::web::status::report::newest_channels;
 
-/// The channel of the example.
+/// The channel of the example, if it is served.
 const EXAMPLE_CHANNEL: &str = "telegram";
+
+/// The channels that an administrator's page lists.
+const MAX_CHANNELS: usize = 50;
 
 /// Answers `/`: the home page, or with `?channel=` a redirect to the channel's page.
 pub(in crate::web) async fn answer(
@@ -41,10 +48,15 @@ pub(in crate::web) async fn answer(
     };
     match answer {
         Ok(Some(response)) => response,
-        Ok(None) => with_token_in_path(&context, &uri, path_and_query(&uri)).unwrap_or_else(|| {
+        Ok(None) => {
+            if let Some(redirect) = with_token_in_path(&context, &uri, path_and_query(&uri)) {
+                return redirect;
+            }
+            let channels =
+                if context.is_admin { Some(newest_channels(&state, MAX_CHANNELS).await) } else { None };
             let page_headers = super::headers(state.config.robots, None);
-            respond(&headers, &request, page_headers, page(&state, &context, &request))
-        }),
+            respond(&headers, &request, page_headers, page(&state, &context, &request, channels.as_ref()))
+        }
         Err(err) => err.answer(&headers),
     }
 }
@@ -100,32 +112,69 @@ fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
     Some(after_token.map_or(path, |(_, path)| path))
 }
 
-fn page(state: &AppState, context: &RequestContext, request: &PageRequest) -> String {
+/// Returns the channel of the example; `None` if no channel is known to be served.
+fn example(state: &AppState) -> Option<ChannelName> {
+    let served = &state.config.channels;
+    ChannelName::new(EXAMPLE_CHANNEL).filter(|name| served.serves(name)).or_else(|| served.first_allowed())
+}
+
+fn page(
+    state: &AppState,
+    context: &RequestContext,
+    request: &PageRequest,
+    channels: Option<&ChannelStatuses>,
+) -> String {
     let words = request.words();
     let main = html! {
         div.home {
             h1 { (words.tagline) }
             (channel_field(request, "", "channel"))
             p { (words.introduction) }
-            p {
-                (words.example) " "
-                bdi dir="ltr" {
-                    a href=(request.link(EXAMPLE_CHANNEL)) { "@" (EXAMPLE_CHANNEL) }
-                    " → "
-                    @for (n, format) in Format::ALL.into_iter().enumerate() {
-                        @if n > 0 { ", " }
-                        a href={ (request.root) (EXAMPLE_CHANNEL) "/" (format.name()) } { (format.label()) }
+            @if let Some(name) = example(state) {
+                p {
+                    (words.example) " "
+                    bdi dir="ltr" {
+                        a href=(request.link(&path_of(&name))) { "@" (name) }
+                        " → "
+                        @for (n, format) in Format::ALL.into_iter().enumerate() {
+                            @if n > 0 { ", " }
+                            a href={ (request.root) (path_of(&name)) "/" (format.name()) } { (format.label()) }
+                        }
                     }
                 }
             }
-            @if request.is_private { p { (words.with_token) } }
-            @if context.is_admin { p { a href=(request.link("-/status")) { (words.status) } } }
+            @if state.access.has_tokens() { p { (words.with_token) } }
+            @if let Some(channels) = channels { (newest(request, channels)) }
             @if let Some(text) = &state.config.home_text { section dir="auto" { (PreEscaped(text.html())) } }
             (bookmarklet(context, request))
             (moving_in(request))
         }
     };
     frame(request, &Page { title: "telewire", head: html! {}, main, has_field: false })
+}
+
+/// Returns the section with the channels of this service, for administrators.
+fn newest(request: &PageRequest, channels: &ChannelStatuses) -> Markup {
+    let words = request.words();
+    html! {
+        section aria-labelledby="channels" {
+            h2 #channels { (words.newest_channels) }
+            ul.channels {
+                @for channel in &channels.shown {
+                    li {
+                        span {
+                            a href=(request.link(&path_of(&channel.name))) {
+                                bdi { (channel.title.as_deref().unwrap_or(channel.name.as_str())) }
+                            }
+                            " " bdi.note { "@" (channel.name) }
+                        }
+                        @if let Some(newest) = channel.newest { " " time.note datetime=(newest) { (date(newest)) } }
+                    }
+                }
+            }
+            p { a href=(request.link("-/status")) { (fill(words.all_channels, &[&channels.total.to_string()])) } }
+        }
+    }
 }
 
 /// Returns the section with the bookmarklet. A page of this site must not run it, but a browser can keep it.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::archive::ArchiveStatus;
-use crate::channels::{CacheSize, ChannelQuery, ChannelStatuses, Queues, UnknownMarkup, unknown_markup_seen};
+use crate::channels::{
+    CacheSize, ChannelQuery, ChannelSort, ChannelStatuses, Queues, UnknownMarkup, unknown_markup_seen,
+};
 use crate::clock;
 use crate::telegram::upstream::UpstreamStatus;
 use crate::web::state::AppState;
@@ -42,6 +44,16 @@ pub(in crate::web) struct Incident {
 pub(in crate::web) struct MediaStatus {
     pub(in crate::web) streams: usize,
     pub(in crate::web) max_streams: usize,
+}
+
+/// Returns the channels with the newest posts, at most `limit` of them.
+pub(in crate::web) async fn newest_channels(state: &AppState, limit: usize) -> ChannelStatuses {
+    let _alone = state.status_lock.lock().await;
+    let (sort, is_descending) = (ChannelSort::Newest, true);
+    let mut channels =
+        state.channels.statuses(ChannelQuery { sort, is_descending, limit, ..ChannelQuery::default() }).await;
+    channels.shown.retain(|channel| channel.newest.is_some());
+    channels
 }
 
 /// Builds the report.

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::several_channels::{FAST, three_channels};
 use crate::support::app::App;
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::FakeTelegram;
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::http::Response;
+use crate::support::page;
 
 const NAME: &str = "harbour_news";
 
@@ -181,4 +183,68 @@ fn redirects_of_forms_stay_on_the_service_and_pages_have_nothing_of_other_querie
     let deep = app.ask("GET", &"/x".repeat(5000), &[("Accept", "text/html")]);
     assert!(deep.status == 400 || deep.status == 404, "{}", deep.status);
     assert!(deep.body.len() < 20_000, "{}", deep.body.len());
+}
+
+#[test]
+fn channel_page_has_the_counts_of_the_newest_page_and_its_feed_does_not() {
+    // Nothing else tells the bytes of the two services apart.
+    let flags = ["--public-url", "http://telewire.internal", "--media", "direct"];
+    let feeds = ["4.12K", "5.3K"].map(|subscribers| {
+        let (fake, app) = super::service(&flags);
+        fake.on(super::PREVIEW, Answer::page(&page("text").replace(">4.12K<", &format!(">{subscribers}<"))));
+        let shown = app.get("/harbour_news");
+        let counts = format!("<span>{subscribers} subscribers</span> <span>310 photos</span>");
+        assert!(shown.text().contains(&counts), "{}", shown.text());
+        let older = app.get("/harbour_news?before=110&lang=ru");
+        assert!(older.text().contains("<span>310 фото</span>"), "{}", older.text());
+        app.get(super::RSS).header("ETag").map(str::to_owned)
+    });
+    assert_eq!(feeds[0], feeds[1]);
+}
+
+#[test]
+fn example_of_the_home_page_is_a_channel_that_is_served() {
+    for (flags, example) in [
+        (&[][..], Some("telegram")),
+        (&["--allow-channels", "news_*,Harbour_News"], Some("harbour_news")),
+        (&["--allow-channels", "news_*"], None),
+        (&["--deny-channels", "telegram"], None),
+    ] {
+        let (_fake, app) = super::service(flags);
+        let home = app.get("/");
+        let link = home.text().split("<bdi dir=\"ltr\"><a href=\"").nth(1);
+        assert_eq!(link.map(|rest| rest.split('"').next().unwrap()), example, "{flags:?}");
+    }
+}
+
+#[test]
+fn home_page_lists_the_channels_for_administrators_alone() {
+    const TOKEN: &str = "0123456789abcdef";
+    let (_fake, app) = three_channels(&[&FAST[..], &["--admin-token", TOKEN]].concat());
+    for name in ["otters", "heron", "kettle"] {
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    }
+    let home = app.get(&format!("/-/token/{TOKEN}/?lang=en"));
+    assert_eq!(home.header("Cache-Control"), Some("no-store"));
+    let (_, list) = home.text().split_once("<ul class=\"channels\">").unwrap();
+    let (list, rest) = list.split_once("</ul>").unwrap();
+    let links: Vec<&str> =
+        list.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(links, ["otters?lang=en", "kettle?lang=en", "heron?lang=en"]);
+    assert!(list.contains("datetime=\"2026-05-01T08:12:00Z\""), "{list}");
+    assert!(rest.contains("<a href=\"-/status?lang=en\">All 3 channels"), "{rest}");
+    assert!(!app.get("/?lang=en").text().contains("otters"));
+}
+
+#[test]
+fn page_of_several_channels_names_each_once_and_says_what_is_missing() {
+    let (fake, app) = three_channels(&FAST);
+    fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
+    fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
+    let shown = app.get("/heron,kettle,nobody_here?lang=en");
+    let (_, header) = shown.text().split_once("<header class=\"about\">").unwrap();
+    let (header, rest) = header.split_once("</header>").unwrap();
+    assert_eq!(header.matches("@kettle").count(), 1, "{header}");
+    assert!(header.contains("<p class=\"note\">Cannot be read: @nobody_here. </p>"), "{header}");
+    assert!(rest.contains("placeholder=\"Search in these channels\""), "{rest}");
 }
