@@ -37,6 +37,13 @@ impl FeedOption {
     pub fn values_in(&self, options: &FeedOptions) -> Vec<String> {
         (self.write)(options)
     }
+
+    /// Returns the value of the option in its example.
+    #[must_use]
+    pub fn example_value(&self) -> Option<String> {
+        let mut pairs = url::form_urlencoded::parse(self.example.as_bytes());
+        pairs.find(|(name, _)| name == self.name).map(|(_, value)| value.into_owned())
+    }
 }
 
 /// The possible values of an option.

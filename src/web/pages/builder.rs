@@ -175,9 +175,9 @@ impl Built<'_> {
                     }
                 }
             },
-            Values::Text { placeholder, .. } => html! {
+            Values::Text { .. } => html! {
                 label for=(id) { (label) }
-                input id=(id) name=(option.name) dir="auto" value=[values.first()] placeholder=(placeholder);
+                input id=(id) name=(option.name) dir="auto" value=[values.first()] placeholder=[option.example_value()];
                 @for value in values.iter().skip(1) {
                     input name=(option.name) aria-label=(label) dir="auto" value=(value);
                 }
