@@ -5,13 +5,14 @@ use std::fs;
 use serde_json::json;
 
 use super::{Visit, service};
+use crate::support::app::new_folder;
 use crate::support::browser::Browser;
 use crate::support::{assert_no_failures, print_note, root};
 
 /// Where `.ci/test` installs axe-core.
 const AXE: &str = "target/axe/node_modules/axe-core/axe.min.js";
 
-const CHANNELS: [(&str, &str); 9] = [
+const CHANNELS: [(&str, &str); 10] = [
     ("harbour_news", "text"),
     ("tidewatch", "photo"),
     ("lantern_walks", "album"),
@@ -21,19 +22,25 @@ const CHANNELS: [(&str, &str); 9] = [
     ("wreckers_lane", "hostile"),
     ("tide_tables", "rich_tables"),
     ("gold_tide_promo", "channel_scam"),
+    ("quay_polls", "poll"),
 ];
 
+const SETTINGS: &str = "[bundle.news]\nchannels = [\"harbour_news\", \"saffron_gazette\"]\n\
+    title = \"Morning papers\"\noptions = \"limit=5&hide=preview\"\n";
+
 /// Paths of pages whose words are the service's own: tested in every language.
-const PAGES_OF_WORDS: [&str; 5] = [
+const PAGES_OF_WORDS: [&str; 7] = [
     "/",
     "/harbour_news?match=harbour&format=atom",
     "/harbour_news,tidewatch",
+    "/-/bundle/news",
     "/nobody_here",
+    "/-/token/0123456789abcdef/",
     "/-/token/0123456789abcdef/-/status",
 ];
 
 /// Paths of pages with different posts: each tested in one language.
-const PAGES_OF_POSTS: [&str; 11] = [
+const PAGES_OF_POSTS: [&str; 12] = [
     "/harbour_news",
     "/harbour_news/112",
     "/harbour_news?match=no-such-word",
@@ -45,6 +52,7 @@ const PAGES_OF_POSTS: [&str; 11] = [
     "/wreckers_lane",
     "/tide_tables",
     "/gold_tide_promo",
+    "/quay_polls",
 ];
 
 const LANGUAGES: [&str; 4] = ["en", "ru", "fa", "zh"];
@@ -60,7 +68,15 @@ fn pages_have_no_accessibility_violations() {
         return;
     };
     let Some(browser) = Browser::shared(TEST) else { return };
-    let (_fake, app) = service(&CHANNELS, &["--admin-token", "0123456789abcdef"]);
+    let folder = new_folder();
+    let settings = folder.join("telewire.toml");
+    fs::write(&settings, SETTINGS).unwrap();
+    let flags = ["--admin-token", "0123456789abcdef", "--config", settings.to_str().unwrap()];
+    let (_fake, app) = service(&CHANNELS, &flags);
+    fs::remove_dir_all(folder).unwrap();
+    for (name, _) in CHANNELS {
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200, "{name}");
+    }
     let visit = Visit { tab: browser.tab(), app: &app, has_scripts: true };
     visit.tab.ask("Page.addScriptToEvaluateOnNewDocument", &json!({"source": axe}));
     let of_words = PAGES_OF_WORDS.iter().flat_map(|path| LANGUAGES.map(|language| (*path, language)));
