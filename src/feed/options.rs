@@ -73,8 +73,9 @@ pub struct FeedOptions {
     pub hide: BTreeSet<Part>,
     /// Counts that are added to bodies.
     pub show: BTreeSet<Count>,
-    /// The results of polls are also bars, which only pages have: feed readers remove them.
-    pub has_bars: bool,
+    /// The counts are written for a page: the results of polls also as bars, the others in small print. Feed readers remove
+    /// both.
+    pub has_page_counts: bool,
     /// How titles are made.
     pub title: TitleStyle,
     /// Where entries lead.

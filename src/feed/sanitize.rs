@@ -10,7 +10,7 @@ use ammonia::{Builder, UrlRelative};
 use super::xml;
 
 /// Elements that Miniflux, FreshRSS, NetNewsWire, yarr and feedparser keep, or remove without losing their text.
-const ELEMENTS: [&str; 38] = [
+const ELEMENTS: [&str; 39] = [
     "a",
     "audio",
     "b",
@@ -37,6 +37,7 @@ const ELEMENTS: [&str; 38] = [
     "p",
     "pre",
     "s",
+    "small",
     "strong",
     "sub",
     "summary",
@@ -163,7 +164,7 @@ mod tests {
             r#"<p><a href="tg://user?id=1" rel="noopener noreferrer">x</a></p>"#,
             r#"<figure><img src="https://example.org/a.jpg" alt="Photo" width="4" height="3"></figure>"#,
             r#"<video src="https://example.org/a" poster="https://example.org/b" controls="" preload="none" width="1" height="2"></video>"#,
-            r#"<ul><li>a — 75%<meter value="75" max="100" aria-hidden="true"></meter></li></ul>"#,
+            r#"<ul><li>a — 75%<meter value="75" max="100" aria-hidden="true"></meter></li></ul><p><small>b</small></p>"#,
             "<details><summary>Spoiler:</summary><pre>a\n\n b</pre></details><ul><li>x</li></ul>",
             r#"<h1 dir="auto">a</h1><h6>b</h6><hr><ol start="3"><li>x<ul><li>y</li></ul></li></ol>"#,
             r#"<table><tbody><tr><th colspan="2">a</th><td rowspan="3" dir="auto">b</td></tr></tbody></table>"#,

@@ -15,7 +15,22 @@ pub(super) fn write(out: &mut String, post: &Post, options: &FeedOptions) {
     let lines = [(Count::Reactions, reactions), (Count::Views, views)];
     let lines = lines.into_iter().filter(|(count, _)| options.show.contains(count));
     let lines: Vec<String> = lines.filter_map(|(_, line)| line).collect();
-    html::own_words(out, options.language, &lines.join("\n"));
+    write_lines(out, &lines.join("\n"), options);
+}
+
+/// Writes lines of counts. They begin with a mark of the language's direction, because the first letter, which would decide it,
+/// may be the unit of a number: `1.2K`.
+pub(super) fn write_lines(out: &mut String, lines: &str, options: &FeedOptions) {
+    const RIGHT_TO_LEFT_MARK: char = '\u{200f}';
+    let write = |out: &mut String| {
+        if options.language.is_right_to_left() && !lines.is_empty() {
+            out.push(RIGHT_TO_LEFT_MARK);
+        }
+        html::lines(out, lines);
+    };
+    html::block(out, "p", |out| {
+        if options.has_page_counts { html::element(out, "small", write) } else { write(out) }
+    });
 }
 
 /// Returns the reactions on one line. All custom emoji are one reaction, the last one.
@@ -77,9 +92,11 @@ mod tests {
             "{results}"
         );
         let for_page =
-            FeedOptions { has_bars: true, ..FeedOptions::parse("show=poll-results&lang=zh").unwrap() };
+            FeedOptions { has_page_counts: true, ..FeedOptions::parse("show=poll-results&lang=zh").unwrap() };
         let bar = "<meter value=\"75\" max=\"100\" aria-hidden=\"true\"></meter>";
-        assert_eq!(with(&post, &for_page), results.replace("75%", &format!("75%{bar}")));
+        let expected = results.replace("75%", &format!("75%{bar}"));
+        let expected = expected.replace("1.2K 人投票", "<small>1.2K 人投票</small>");
+        assert_eq!(with(&post, &for_page), expected);
         let uncounted = post.clone().without_counts();
         assert_eq!(shown(&uncounted, "show=views,reactions,poll-results"), plain);
     }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use url::Url;
 
 use crate::feed::sanitize::{LINK_REL, SCHEMES};
-use crate::language::Language;
 use crate::model::post::PostId;
 use crate::telegram::url as telegram_url;
 
@@ -125,18 +124,6 @@ pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String))
     if out.len() > start {
         direct(out, start + 1 + tag.len());
     }
-}
-
-/// Writes lines in the service's own words. They begin with a mark of the language's direction, because the first letter, which
-/// would decide it, may be the unit of a number: `1.2K`.
-pub(super) fn own_words(out: &mut String, language: Language, words: &str) {
-    const RIGHT_TO_LEFT_MARK: char = '\u{200f}';
-    block(out, "p", |out| {
-        if language.is_right_to_left() && !words.is_empty() {
-            out.push(RIGHT_TO_LEFT_MARK);
-        }
-        lines(out, words);
-    });
 }
 
 /// Adds `dir="auto"` to the start tag that ends at `tag_end`, if right-to-left text follows. Browsers then align the

@@ -1,6 +1,6 @@
 //! Polls and quizzes.
 
-use super::html;
+use super::{counts, html};
 use crate::feed::options::{Count, FeedOptions};
 use crate::language::FeedWords;
 use crate::model::post::Poll;
@@ -22,7 +22,7 @@ pub(super) fn write(out: &mut String, poll: &Poll, options: &FeedOptions) {
                 html::text(out, &option.text);
                 if let Some(percent) = option.percent.filter(|_| shows_results) {
                     html::text(out, &format!(" — {percent}%"));
-                    if options.has_bars {
+                    if options.has_page_counts {
                         bar(out, percent);
                     }
                 }
@@ -30,8 +30,7 @@ pub(super) fn write(out: &mut String, poll: &Poll, options: &FeedOptions) {
         }
     });
     if let Some(voters) = poll.voters.filter(|_| shows_results) {
-        let voters = options.language.briefly_counted(voters, &words.voters);
-        html::own_words(out, options.language, &voters);
+        counts::write_lines(out, &options.language.briefly_counted(voters, &words.voters), options);
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn for_people(options: FeedOptions, state: &AppState, request: &PageR
         default_language: request.language,
         // A page is no feed, whose entries should not change all the time.
         show: Count::ALL.iter().map(|(_, count)| *count).collect(),
-        has_bars: true,
+        has_page_counts: true,
         ids: EntryIds::default(),
         media: media_of_pages(state),
         ..options
