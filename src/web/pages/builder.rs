@@ -115,7 +115,9 @@ impl Built<'_> {
         let is_shown = |option: &&FeedOption| !LEFT_OUT.contains(&option.name);
         let filters = || FILTERS.iter().filter_map(|name| OPTIONS.iter().find(|option| option.name == *name));
         let others = || OPTIONS.iter().filter(is_shown).filter(|option| !FILTERS.contains(&option.name));
-        let is_set = |option: &FeedOption| !option.values_in(&self.view.options).is_empty();
+        let is_set = |option: &FeedOption| {
+            option.values_in(&self.view.options) != option.values_in(&self.view.defaults)
+        };
         html! {
             form.stacked method="get" action=(page) {
                 h3 { (words.options) }

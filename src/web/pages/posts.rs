@@ -212,7 +212,7 @@ fn counters(request: &PageRequest, channel: &Channel) -> Markup {
 fn count(request: &PageRequest, what: &str, n: u64) -> String {
     let words = request.words();
     let noun = match what.trim_end_matches('s') {
-        "subscriber" => &words.subscribers,
+        "subscriber" | "member" => &words.subscribers,
         "photo" => &words.photos,
         "video" => &words.videos,
         "file" => &words.files,
