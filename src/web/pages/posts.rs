@@ -29,7 +29,7 @@ pub(super) struct PostsPage {
     /// The channels, if there are several.
     pub(super) names: Vec<ChannelName>,
     pub(super) view: View,
-    /// The base URL of feeds, with the token if the page's URL has it.
+    /// The base URL of feeds, with the token if feeds need one and the page's URL has it.
     base_url: String,
 }
 
@@ -42,7 +42,9 @@ impl PostsPage {
         view: View,
         context: &RequestContext,
     ) -> Self {
-        let base_url = context.base_url.with_path(&path_prefix(context));
+        // A feed that needs no token does not get an administrator's.
+        let prefix = if request.is_private { path_prefix(context) } else { String::new() };
+        let base_url = context.base_url.with_path(&prefix);
         Self { request: request.with_query(view.query()), path, names, view, base_url }
     }
 

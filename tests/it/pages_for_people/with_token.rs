@@ -80,6 +80,7 @@ fn administrator_finds_a_channel_and_why_it_moves() {
         assert_eq!(names(), ["lantern_walks"]);
         tab.follow(".channels tbody th a");
         visit.assert_at(&path("lantern_walks?lang=en"));
+        assert_eq!(visit.feed_url(), visit.url_of("/lantern_walks/rss"));
         tab.follow(".brand");
         tab.follow(".channels a[href^=tidewatch]");
         visit.assert_at(&path("tidewatch?lang=en"));
