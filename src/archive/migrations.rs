@@ -15,7 +15,7 @@ use super::connection::{Location, back_up, integer};
 const NEWEST_BASELINE: i64 = 2;
 
 /// Each migration: its version, its name, and its SQL for SQLite and for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
     (
         1,
         "create tables",
@@ -45,6 +45,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 5] = [
         "add article",
         include_str!("migrations/sqlite/0005_add_articles.sql"),
         include_str!("migrations/postgres/0005_add_articles.sql"),
+    ),
+    (
+        6,
+        "index alias.channel",
+        include_str!("migrations/sqlite/0006_index_alias_channel.sql"),
+        include_str!("migrations/postgres/0006_index_alias_channel.sql"),
     ),
 ];
 
@@ -222,13 +228,13 @@ mod tests {
         let broken = migrate(&mut connection, &location, broken).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
-        assert!(folder.join("archive.before-version-7.sqlite").exists());
+        assert!(folder.join("archive.before-version-8.sqlite").exists());
         migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
         assert!(
-            has(&mut connection, "more").await && folder.join("archive.before-version-6.sqlite").exists()
+            has(&mut connection, "more").await && folder.join("archive.before-version-7.sqlite").exists()
         );
         let newer = migrate(&mut connection, &location, migrations(false)).await;
-        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 6, newest: 5 })), "{newer:?}");
+        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 7, newest: 6 })), "{newer:?}");
         drop(connection);
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
@@ -243,6 +249,7 @@ mod tests {
             let mut connection = database.writes.acquire().await.unwrap();
             let forget = format!(
                 "DROP TABLE _sqlx_migrations; DROP TABLE expected_visit; DROP TABLE post_version; DROP TABLE article;
+                 DROP INDEX alias_channel;
                  PRAGMA user_version = {version}"
             );
             connection.execute(AssertSqlSafe(forget)).await.unwrap();
@@ -251,9 +258,9 @@ mod tests {
             }
             migrate(&mut connection, &location, migrations(false)).await.unwrap();
             let applied = integer(&mut connection, "SELECT count(*) FROM _sqlx_migrations").await.unwrap();
-            assert_eq!(applied, 5, "from version {version}");
+            assert_eq!(applied, 6, "from version {version}");
             connection.execute("SELECT seen FROM post").await.unwrap();
-            assert!(folder.join("archive.before-version-5.sqlite").exists());
+            assert!(folder.join("archive.before-version-6.sqlite").exists());
             drop(connection);
             database.close().await;
             std::fs::remove_dir_all(&folder).unwrap();
