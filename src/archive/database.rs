@@ -29,9 +29,12 @@ const CHECK_TIME_LIMIT: Duration = Duration::from_millis(500);
 /// Installs the database drivers, which may happen only once.
 static DRIVERS: Once = Once::new();
 
-/// Settings of each SQLite connection: other processes may read and write too, a killed process loses nothing that was
-/// committed, and deleted rows free disk space.
-const SQLITE_PRAGMAS: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+/// Setting of a new SQLite file: deleted rows free disk space.
+const NEW_FILE_PRAGMA: &str = "PRAGMA auto_vacuum = INCREMENTAL";
+
+/// Settings of each SQLite connection: other processes may read and write too, and a killed process loses nothing that was
+/// committed.
+const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 1048576; PRAGMA wal_autocheckpoint = 200; \
     PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY";
 
@@ -63,25 +66,12 @@ impl Database {
                 Self { reads: only.clone(), writes: only, is_postgres: false, files: None }
             }
             Location::File(file) => {
-                let url = file_url(file);
-                // Before the pool, whose pragmas change the file, and which retries for seconds if it cannot be opened.
-                if file.exists() && probe_schema(file).await?.is_foreign() {
-                    return Err(ArchiveError::Foreign(file.clone()));
-                }
-                check_integrity(file).await?;
-                let mut probe = connect_options(&url)?.connect().await?;
-                check_version(&mut probe).await?;
-                probe.close().await?;
-                let main = FileId::of(file);
-                let (reads, writes) =
-                    (sqlite_pool(&url, SQLITE_READ_CONNECTIONS).await?, sqlite_pool(&url, 1).await?);
-                // Every connection is opened now: later, another file may have the name.
-                drop(try_join_all((0..SQLITE_READ_CONNECTIONS).map(|_| reads.acquire())).await?);
-                let files = Some(OpenFiles::of(file)).filter(|files| files.main == main);
-                if files.is_none() {
-                    return Err(ArchiveError::Replaced(file.clone()));
-                }
-                Self { reads, writes, is_postgres: false, files }
+                // The last connection to be closed writes the WAL back and waits for the disk, so this one stays open until
+                // others are.
+                let mut first = connect_options(&file_url(file, "rwc"))?.connect().await?;
+                let opened = Self::open_file(&mut first, file).await;
+                first.close().await?;
+                opened?
             }
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
@@ -101,6 +91,27 @@ impl Database {
         migrate(&mut connection, location, migrations(database.is_postgres)).await?;
         drop(connection);
         Ok(database)
+    }
+
+    /// Checks a file through its `first` connection, and opens it.
+    async fn open_file(first: &mut AnyConnection, file: &Path) -> Result<Self, ArchiveError> {
+        // Before the pools, whose pragmas change the file, and which retry for seconds if it cannot be opened.
+        if let (1.., 0) = count_tables(first).await? {
+            return Err(ArchiveError::Foreign(file.to_owned()));
+        }
+        check_integrity(file).await?;
+        check_version(first).await?;
+        let main = FileId::of(file);
+        let url = file_url(file, "rw");
+        let (reads, writes) =
+            (sqlite_pool(&url, SQLITE_READ_CONNECTIONS).await?, sqlite_pool(&url, 1).await?);
+        // Every connection is opened now: later, another file may have the name.
+        drop(try_join_all((0..SQLITE_READ_CONNECTIONS).map(|_| reads.acquire())).await?);
+        let files = Some(OpenFiles::of(file)).filter(|files| files.main == main);
+        if files.is_none() {
+            return Err(ArchiveError::Replaced(file.to_owned()));
+        }
+        Ok(Self { reads, writes, is_postgres: false, files })
     }
 
     /// Begins a transaction for writing. On SQLite it excludes other writers from its start.
@@ -220,7 +231,13 @@ async fn sqlite_pool(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(SQLITE_PRAGMAS).await.map(drop) })
+            Box::pin(async move {
+                // Even the same value would be written, and the disk waited for.
+                if integer(connection, "PRAGMA auto_vacuum").await? == 0 {
+                    connection.execute(NEW_FILE_PRAGMA).await?;
+                }
+                connection.execute(SQLITE_PRAGMAS).await.map(drop)
+            })
         })
         // SQLite ends a transaction by itself after an I/O error. The driver then fails to roll it back, counts it as open,
         // and refuses every later one: such a connection is replaced.
@@ -235,15 +252,16 @@ fn connect_options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
     Ok(options.disable_statement_logging())
 }
 
-fn file_url(file: &Path) -> String {
+/// Returns the URL of a SQLite file. The mode is `rw`, or `rwc` to create the file if it does not exist.
+fn file_url(file: &Path, mode: &str) -> String {
     let path: String = url::form_urlencoded::byte_serialize(file.as_os_str().as_encoded_bytes()).collect();
     // In the path of a URL, a space is not `+`.
-    format!("sqlite://{}?mode=rw", path.replace('+', "%20"))
+    format!("sqlite://{}?mode={mode}", path.replace('+', "%20"))
 }
 
-/// Checks a file for damage for at most [`CHECK_TIME_LIMIT`]. Creates the file if it does not exist.
+/// Checks a file for damage for at most [`CHECK_TIME_LIMIT`].
 pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let options = SqliteConnectOptions::new().filename(file);
     let mut connection = options.disable_statement_logging().connect().await?;
     let begun = Instant::now();
     connection.lock_handle().await?.set_progress_handler(1000, move || begun.elapsed() < CHECK_TIME_LIMIT);
@@ -260,41 +278,24 @@ pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     verdict
 }
 
-/// The number of tables in a SQLite file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SchemaProbe {
-    n_tables: i64,
-    /// Tables that every version of the archive has.
-    n_ours: i64,
-}
-
-impl SchemaProbe {
-    const OURS: i64 = 3;
-
-    /// Returns whether the file is an archive.
-    pub(super) fn is_archive(self) -> bool {
-        self.n_ours == Self::OURS
-    }
-
-    /// Returns whether the file has tables but none of ours: it belongs to another program.
-    fn is_foreign(self) -> bool {
-        self.n_tables > 0 && self.n_ours == 0
-    }
-}
-
-/// Counts the tables of a SQLite file, which must exist.
+/// Returns whether a SQLite file has the tables that every version of the archive has.
 ///
 /// # Errors
 ///
 /// [`ArchiveError::Damaged`] also if it is not a SQLite file.
-pub(super) async fn probe_schema(file: &Path) -> Result<SchemaProbe, ArchiveError> {
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut connection = options.disable_statement_logging().connect().await?;
+pub(super) async fn is_archive(file: &Path) -> Result<bool, ArchiveError> {
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
+    let mut connection = connect_options(&file_url(file, "rw"))?.connect().await?;
+    let counted = count_tables(&mut connection).await;
+    connection.close().await?;
+    counted.map(|(_, n_ours)| n_ours == 3)
+}
+
+/// Returns the number of tables in a SQLite file, and of those among them that every version of the archive has.
+async fn count_tables(connection: &mut AnyConnection) -> Result<(i64, i64), ArchiveError> {
     let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
         FROM sqlite_schema WHERE type = 'table'";
-    let (n_tables, n_ours) = sqlx::query_as(tables).fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(SchemaProbe { n_tables, n_ours })
+    Ok(sqlx::query_as(tables).fetch_one(connection).await?)
 }
 
 #[cfg(test)]
@@ -307,7 +308,7 @@ mod tests {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let file = std::env::temp_dir().join(format!("telewire-transaction-{}.sqlite", std::process::id()));
         std::fs::write(&file, "").unwrap();
-        let pool = sqlite_pool(&file_url(&file), 1).await.unwrap();
+        let pool = sqlite_pool(&file_url(&file, "rw"), 1).await.unwrap();
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
         transaction.execute("ROLLBACK").await.unwrap();
         assert!(transaction.commit().await.is_err());

@@ -168,7 +168,7 @@ impl Archive {
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {
-            if !database::probe_schema(&part).await?.is_archive() {
+            if !database::is_archive(&part).await? {
                 return Err(ArchiveError::Damaged("it has no tables of an archive".to_owned()));
             }
             Database::open(&Location::File(part.clone())).await
