@@ -22,7 +22,7 @@ use crate::media::keys::{self, StoredKeys};
 use crate::media::resolver::MediaResolver;
 use crate::media::signed_url::MediaKeys;
 use crate::metrics::Metrics;
-use crate::net::http_client::HttpClientError;
+use crate::net::http_client::{self, HttpClientError};
 use crate::telegram::client::Client;
 use crate::web::{self, AppState};
 
@@ -88,7 +88,10 @@ impl Service {
                 "feeds link to the host that the trusted proxies pass on; set --public-url, so that no client can choose it"
             );
         }
+        // Both take some milliseconds. The clients report a failure.
+        let tls = tokio::task::spawn_blocking(|| drop(http_client::tls_config()));
         let archive = open_archive(&config).await?;
+        drop(tls.await);
         let (media_keys, stored_keys) = media_keys(&config).map_err(StartError::MediaKey)?;
         let state = build_state(&config, Arc::clone(&archive), media_keys, metrics)?;
         let watch = tokio::spawn(watch_data_dir(Arc::clone(&archive), stored_keys));

@@ -142,20 +142,20 @@ impl HttpClientConfig {
 
 /// Returns the TLS configuration of every client. Reading the system's root certificates is a large part of the start-up
 /// time, so it happens once.
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
-    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier::new(Arc::clone(&provider))?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(CONFIG.get_or_init(|| config).clone())
+pub(crate) fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    static CONFIG: OnceLock<Result<ClientConfig, rustls::Error>> = OnceLock::new();
+    let read = || {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(Arc::clone(&provider))?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    };
+    CONFIG.get_or_init(read).clone()
 }
 
 /// Returns the message of the innermost cause of an error; reqwest's own message repeats the URL.
