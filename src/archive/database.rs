@@ -70,8 +70,10 @@ impl Database {
                 // others are.
                 let mut first = connect_options(&file_url(file, "rwc"))?.connect().await?;
                 let opened = Self::open_file(&mut first, file).await;
-                first.close().await?;
-                opened?
+                let closed = first.close().await;
+                let database = opened?;
+                closed?;
+                database
             }
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
@@ -232,14 +234,14 @@ async fn sqlite_pool(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
         .max_lifetime(None)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // Even the same value would be written, and the disk waited for.
+                // SQLite writes this setting even if the value is the same, and waits for the disk.
                 if integer(connection, "PRAGMA auto_vacuum").await? == 0 {
                     connection.execute(NEW_FILE_PRAGMA).await?;
                 }
                 connection.execute(SQLITE_PRAGMAS).await.map(drop)
             })
         })
-        // SQLite ends a transaction by itself after an I/O error. The driver then fails to roll it back, counts it as open,
+        // SQLite ends a transaction automatically after an I/O error. The driver then fails to roll it back, counts it as open,
         // and refuses every later one: such a connection is replaced.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(connect_options(url)?);
@@ -287,8 +289,10 @@ pub(super) async fn is_archive(file: &Path) -> Result<bool, ArchiveError> {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
     let mut connection = connect_options(&file_url(file, "rw"))?.connect().await?;
     let counted = count_tables(&mut connection).await;
-    connection.close().await?;
-    counted.map(|(_, n_ours)| n_ours == 3)
+    let closed = connection.close().await;
+    let (_, n_ours) = counted?;
+    closed?;
+    Ok(n_ours == 3)
 }
 
 /// Returns the number of tables in a SQLite file, and of those among them that every version of the archive has.
@@ -315,5 +319,26 @@ mod tests {
         pool.begin_with("BEGIN IMMEDIATE").await.unwrap().commit().await.unwrap();
         pool.close().await;
         std::fs::remove_file(&file).unwrap();
+    }
+
+    /// Each byte of the header, except the version of the schema: a greater one is a newer archive's.
+    #[tokio::test]
+    async fn damage_to_the_header_is_found_or_harmless() {
+        let folder = std::env::temp_dir().join(format!("telewire-header-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("archive.sqlite");
+        let location = Location::File(file.clone());
+        Database::open(&location).await.unwrap().close().await;
+        let good = std::fs::read(&file).unwrap();
+        for (at, value) in (0..60).chain(64..100).flat_map(|at| [(at, 0), (at, 0xff)]) {
+            let mut bad = good.clone();
+            bad[at] = value;
+            std::fs::write(&file, bad).unwrap();
+            match Database::open(&location).await {
+                Ok(database) => database.close().await,
+                Err(err) => assert!(matches!(err, ArchiveError::Damaged(_)), "byte {at} is {value}: {err}"),
+            }
+        }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

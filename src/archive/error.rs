@@ -137,6 +137,8 @@ impl From<sqlx::Error> for ArchiveError {
         let class = if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) };
         match (class, &*code) {
             (Some(11 | 26), _) => Self::Damaged(message(&err)),
+            // A damaged format number in the header is a general error to SQLite.
+            (Some(1), _) if message(&err) == "unsupported file format" => Self::Damaged(message(&err)),
             (Some(13), _) | (None, "53100") => Self::Full,
             // PostgreSQL's lock_not_available.
             (None, "55P03") => Self::Busy,
