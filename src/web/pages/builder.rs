@@ -54,6 +54,8 @@ pub(super) struct Built<'a> {
     pub(super) path: &'a str,
     /// The base URL of feeds, with the token if the page's URL has it.
     pub(super) base_url: &'a str,
+    /// The start of links to feeds.
+    pub(super) root: String,
     /// The query of the page.
     pub(super) view: &'a View,
 }
@@ -72,9 +74,9 @@ impl Built<'_> {
         self.view.format.unwrap_or(Format::Rss)
     }
 
-    /// Returns the relative URL of the feed in a format.
+    /// Returns the link to the feed in a format.
     fn feed_link(&self, format: Format) -> String {
-        format!("{}{}", self.request.root, self.feed_path(format))
+        format!("{}{}", self.root, self.feed_path(format))
     }
 
     /// Returns the links to the feeds for the page's head.
@@ -166,7 +168,7 @@ impl Built<'_> {
             Values::ListOf(names) => html! {
                 fieldset {
                     legend { (label) }
-                    // Without it, a list that is left empty would be that of the bundle.
+                    // A browser sends nothing for a list without a checked box, so this field replaces the list of the bundle.
                     @if !option.values_in(&self.view.defaults).is_empty() { input type="hidden" name=(option.name); }
                     @for name in names() {
                         label.check {

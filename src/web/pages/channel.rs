@@ -21,7 +21,7 @@ use crate::model::paging::FeedPageRequest;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::feed_cache::{LoadedFeed, Origin, RenderRequest, Variant};
+use crate::web::feed_cache::{RenderRequest, Variant};
 use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
 
@@ -63,7 +63,8 @@ pub(in crate::web) async fn answer(
         options: options.clone(),
         ..FeedContext::default()
     };
-    let page = PostsPage::new(request, page, Vec::new(), view, context);
+    let page =
+        PostsPage::new(request, page, Vec::new(), view, context).with_counters(state.channels.counters(name));
     let rendering = RenderRequest {
         path: canonical::path(name, None) + &page.key(),
         channels: vec![name.clone()],
@@ -88,16 +89,9 @@ pub(in crate::web) async fn answer(
         }
         _ => None,
     };
-    let counters = state.channels.counters(&name);
     let load = move || async move {
-        let with_counters = |mut loaded: LoadedFeed| {
-            if let Origin::Channel(channel) = &mut loaded.origin {
-                channel.counters.clone_from(&counters);
-            }
-            loaded
-        };
         if let Some(page) = older {
-            return lookback::archived(page, feed_context).await.map(with_counters);
+            return lookback::archived(page, feed_context).await;
         }
         let start = match &options.before {
             Some(before) => Start::Below(snapshot, before.id),
@@ -117,7 +111,7 @@ pub(in crate::web) async fn answer(
                 loaded.feed.next_url = None;
             }
         }
-        Ok(with_counters(loaded))
+        Ok(loaded)
     };
     let page = state.feeds.get_or_render(rendering, snapshots, load).await?;
     Ok(page.respond(cached, headers))

@@ -1,6 +1,7 @@
 //! The common part of the pages of one and of several channels: the posts, and the builder of their feed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
@@ -14,7 +15,7 @@ use super::{PageRequest, path_prefix};
 use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
 use crate::feed::{Feed, about};
 use crate::language::{brief, fill};
-use crate::model::channel::{Channel, ChannelName};
+use crate::model::channel::{ChannelName, Counter};
 use crate::web::context::RequestContext;
 use crate::web::feed_cache::{LoadedFeed, Origin, Rendering};
 use crate::web::robots::Robots;
@@ -29,8 +30,14 @@ pub(super) struct PostsPage {
     /// The channels, if there are several.
     pub(super) names: Vec<ChannelName>,
     pub(super) view: View,
-    /// The base URL of feeds, with the token if feeds need one and the page's URL has it.
+    /// The counters of the channel, if it is one and they are known.
+    counters: Arc<[Counter]>,
+    /// The token of the path, with its prefix, if feeds need it.
+    prefix: String,
+    /// The base URL of feeds, with the token.
     base_url: String,
+    /// Feeds need another token than the one in the page's path, or none.
+    is_admin: bool,
 }
 
 impl PostsPage {
@@ -42,16 +49,22 @@ impl PostsPage {
         view: View,
         context: &RequestContext,
     ) -> Self {
-        // A feed that needs no token does not get an administrator's.
-        let prefix = if request.is_private { path_prefix(context) } else { String::new() };
-        let base_url = context.base_url.with_path(&prefix);
-        Self { request: request.with_query(view.query()), path, names, view, base_url }
+        let (prefix, is_admin) = (path_prefix(context), context.is_admin);
+        let (base_url, counters) = (context.base_url.with_path(&prefix), Arc::default());
+        let request = request.with_query(view.query());
+        Self { request, path, names, view, counters, prefix, base_url, is_admin }
     }
 
-    /// Returns what tells the page from others of the same channels in the cache.
+    /// Adds the counters of the channel.
+    pub(super) fn with_counters(self, counters: Arc<[Counter]>) -> Self {
+        Self { counters, ..self }
+    }
+
+    /// Returns the part of the key in the cache that is specific to this page.
     pub(super) fn key(&self) -> String {
         let link = self.request.link(&self.view.path(&self.path));
-        format!("#{}{}{link}", self.base_url, self.request.language.subtag())
+        let Self { prefix, is_admin, .. } = self;
+        format!("#{prefix}{}{}{link}", if *is_admin { "#" } else { "" }, self.request.language.subtag())
     }
 
     /// Returns how the page is rendered and answered.
@@ -69,7 +82,9 @@ impl PostsPage {
     fn render(&self, loaded: &LoadedFeed, media: MediaChoice, is_hidden: bool) -> String {
         let (request, feed) = (&self.request, &loaded.feed);
         let icon = feed.icon.as_ref().filter(|_| media != MediaChoice::None);
-        let built = Built { request, path: &self.path, base_url: &self.base_url, view: &self.view };
+        // Readers find feeds by these links, and must not find an administrator's token.
+        let root = if self.is_admin { format!("{}/", self.base_url) } else { request.root.clone() };
+        let built = Built { request, path: &self.path, base_url: &self.base_url, root, view: &self.view };
         let head = html! {
             @if is_hidden { link rel="canonical" href=(feed.home_url); }
             meta name="description" content=(feed.description);
@@ -183,7 +198,11 @@ impl PostsPage {
                         Origin::Channel(channel) => {
                             @if let Some(warning) = &channel.warning { p.warning { (warning) } }
                             div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
-                            (counters(request, channel))
+                            @if !self.counters.is_empty() {
+                                p.counts {
+                                    @for counter in self.counters.iter() { span { (count(request, &counter.what, counter.n)) } " " }
+                                }
+                            }
                         }
                         // The names are above.
                         Origin::Several(note) => @if !note.is_empty() { p.note { (note) } },
@@ -198,16 +217,6 @@ impl PostsPage {
 pub(super) fn before_of(url: &str) -> Option<Cursor> {
     let (_, query) = url.split_once('?')?;
     FeedOptions::parse(query).ok()?.before
-}
-
-fn counters(request: &PageRequest, channel: &Channel) -> Markup {
-    html! {
-        @if !channel.counters.is_empty() {
-            p.counts {
-                @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
-            }
-        }
-    }
 }
 
 /// Returns a count with Telegram's label in the language of the page.

@@ -81,6 +81,9 @@ fn administrator_finds_a_channel_and_why_it_moves() {
         tab.follow(".channels tbody th a");
         visit.assert_at(&path("lantern_walks?lang=en"));
         assert_eq!(visit.feed_url(), visit.url_of("/lantern_walks/rss"));
+        let feeds = "[...document.querySelectorAll('[rel=alternate], .formats a')].map(link => link.href)";
+        let with_token = tab.eval(&format!("{feeds}.filter(url => url.includes('/token/'))"));
+        assert_eq!(with_token, Value::Array(Vec::new()), "feeds that a reader finds");
         tab.follow(".brand");
         tab.follow(".channels a[href^=tidewatch]");
         visit.assert_at(&path("tidewatch?lang=en"));

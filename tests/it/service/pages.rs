@@ -1,6 +1,7 @@
 //! Pages for people: the channel with its history, single posts, languages, caching.
 
 use serde_json::Value;
+use telewire::language::{Language, Problem};
 
 use super::several_channels::{FAST, three_channels};
 use crate::support::app::App;
@@ -186,7 +187,7 @@ fn redirects_of_forms_stay_on_the_service_and_pages_have_nothing_of_other_querie
 }
 
 #[test]
-fn channel_page_has_the_counts_of_the_newest_page_and_its_feed_does_not() {
+fn subscriber_counts_are_on_the_page_but_not_in_the_feed() {
     // Nothing else tells the bytes of the two services apart.
     let flags = ["--public-url", "http://telewire.internal", "--media", "direct"];
     let feeds = ["4.12K", "5.3K"].map(|subscribers| {
@@ -199,7 +200,33 @@ fn channel_page_has_the_counts_of_the_newest_page_and_its_feed_does_not() {
         assert!(older.text().contains("<span>310 фото</span>"), "{}", older.text());
         app.get(super::RSS).header("ETag").map(str::to_owned)
     });
-    assert_eq!(feeds[0], feeds[1]);
+    assert!(feeds[0].is_some() && feeds[0] == feeds[1], "{feeds:?}");
+}
+
+/// Crawlers must not spend the requests to Telegram that readers need.
+#[test]
+fn pages_of_too_many_new_channels_are_refused_for_a_while() {
+    let (_fake, app) = super::service(&["--burst", "200", "--client-rate", "0"]);
+    let mut answers = (0..100).map(|n| app.ask("GET", &format!("/unknown_{n}"), &[("Accept", "text/html")]));
+    let refused = answers.find(|answer| answer.status == 429).unwrap();
+    assert!(refused.header("Retry-After").is_some());
+    let words = Language::English.words().page.problems.get(Problem::TooManyNewChannels);
+    assert!(refused.text().contains(words.title), "{}", refused.text());
+    assert_eq!(app.get(super::RSS).status, 200, "feeds have no such limit");
+}
+
+/// A client chooses the host, so it must not fill the cache with one page.
+#[test]
+fn page_for_many_hosts_is_one_entry_of_the_cache() {
+    const TOKEN: &str = "0123456789abcdef";
+    let (_fake, app) = super::service(&["--admin-token", TOKEN]);
+    for n in 0..20 {
+        let headers = [("Accept", "text/html"), ("Host", &format!("host{n}.example"))];
+        assert_eq!(app.ask("GET", "/harbour_news", &headers).status, 200);
+    }
+    let report = app.get(&format!("/-/token/{TOKEN}/-/status.json"));
+    let report: Value = serde_json::from_slice(&report.body).unwrap();
+    assert_eq!(report["feed_cache"]["entries"], 1);
 }
 
 #[test]
@@ -237,7 +264,7 @@ fn home_page_lists_the_channels_for_administrators_alone() {
 }
 
 #[test]
-fn page_of_several_channels_names_each_once_and_says_what_is_missing() {
+fn page_of_several_channels_lists_unreadable_ones() {
     let (fake, app) = three_channels(&FAST);
     fake.on("/s/nobody_here", Answer::redirect("/nobody_here"));
     fake.on("/nobody_here", Answer::page(&page("landing_nobody")));
