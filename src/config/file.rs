@@ -86,7 +86,7 @@ impl fmt::Display for SettingSource {
 /// The values of a settings file by flag name.
 type Values = BTreeMap<String, String>;
 
-/// What a settings file has.
+/// The content of a settings file.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsFile {
     pub(super) values: Values,
@@ -116,11 +116,11 @@ impl SettingsFile {
         self.values.len()
     }
 
-    /// Returns the names of the settings, bundles aside, that differ from those of another state of the file.
+    /// Returns the names of the settings that differ from an earlier version of the file. Bundles are not among them.
     #[must_use]
-    pub fn changed_settings(&self, other: &Self) -> BTreeSet<String> {
-        let names = self.values.keys().chain(other.values.keys());
-        names.filter(|name| self.values.get(*name) != other.values.get(*name)).cloned().collect()
+    pub fn changed_settings(&self, earlier: &Self) -> BTreeSet<String> {
+        let names = self.values.keys().chain(earlier.values.keys());
+        names.filter(|name| self.values.get(*name) != earlier.values.get(*name)).cloned().collect()
     }
 }
 

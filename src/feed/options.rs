@@ -126,7 +126,8 @@ pub enum OptionsError {
 impl FeedOptions {
     /// Parses a query. Unknown parameters are ignored, because readers and trackers add their own and some readers stop
     /// polling after a 400; only a misspelled option is an error. Of several values of an option that takes one, the last
-    /// counts, and an empty value is the default. Regular expressions are not compiled: that is slow, and [`Filter::new`](super::filter::Filter::new) does it.
+    /// counts; empty values are skipped. Regular expressions are not compiled: that is slow, and
+    /// [`Filter::new`](super::filter::Filter::new) does it.
     ///
     /// # Errors
     ///
@@ -136,7 +137,7 @@ impl FeedOptions {
     }
 
     /// Parses a query over one with other defaults, on a server whose feeds are in this language by default: an option of
-    /// `query` replaces that of `defaults`.
+    /// `query`, even with an empty value, replaces that of `defaults`.
     ///
     /// # Errors
     ///

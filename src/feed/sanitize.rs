@@ -94,7 +94,8 @@ const MAX_ROUNDS: usize = 8;
 
 static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(builder);
 
-/// For what the operator wrote for a page: it loads nothing from elsewhere, has one `h1`, and its links may be relative.
+/// The sanitizer of the operator's text on the home page. The text loads nothing from other hosts, has no `h1`, and may have
+/// relative links.
 static OPERATORS_SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = builder();
     builder.rm_tags(["audio", "h1", "img", "video"]).url_relative(UrlRelative::Custom(Box::new(from_root)));
@@ -133,8 +134,8 @@ pub fn sanitize(html: &str) -> String {
     clean(html, &SANITIZER)
 }
 
-/// Returns the allowed part of what the operator wrote for the home page: the same as of a post, but relative links stay, and
-/// no pictures, videos or audio files.
+/// Returns the allowed part of the operator's text on the home page. Unlike in posts, relative links are kept, and pictures,
+/// videos and audio files are removed.
 #[must_use]
 pub fn sanitize_operators(html: &str) -> String {
     clean(html, &OPERATORS_SANITIZER)

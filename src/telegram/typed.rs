@@ -54,11 +54,18 @@ pub enum ChannelParseError {
          profile; without a name it is private and has no public page"
     )]
     Number(String),
-    /// A search for posts of a channel; also holds the channel and the words.
+    /// A search in a channel.
     #[error(
-        "{0:?} is a search, but a feed has all posts of a channel: use {1}, and a filter in your feed reader"
+        "{typed:?} is a search: the feed of a search is /{name}/rss?q=WORDS, and the feed of all posts /{name}/rss"
     )]
-    Search(String, ChannelName, String),
+    Search {
+        /// The text.
+        typed: String,
+        /// The channel.
+        name: ChannelName,
+        /// The words, or a hashtag with its `#`.
+        words: String,
+    },
 }
 
 /// Parses what a person types for a channel: `durov`, `@durov`, `durov.t.me`, `tg://resolve?domain=durov`, or the URL of
@@ -92,7 +99,9 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
     };
     match target.ok_or_else(not_a_channel)? {
         Target::Channel(name) => parse_name(&name),
-        Target::Search(name, words) => Err(ChannelParseError::Search(quoted(), parse_name(&name)?, words)),
+        Target::Search(name, words) => {
+            Err(ChannelParseError::Search { typed: quoted(), name: parse_name(&name)?, words })
+        }
         Target::Private => Err(ChannelParseError::Private(quoted())),
         Target::Number => Err(ChannelParseError::Number(quoted())),
     }
@@ -262,7 +271,7 @@ mod tests {
             ("https://rsshub.app/telegram/channel/durov/searchQuery=news&showViaBot=0", "news"),
             ("https://rsshub.app/telegram/channel/durov/showViaBot=0&searchQuery=%23news", "#news"),
         ] {
-            let Err(ChannelParseError::Search(_, name, found)) = parse_channel(typed) else {
+            let Err(ChannelParseError::Search { name, words: found, .. }) = parse_channel(typed) else {
                 panic!("{typed}")
             };
             assert_eq!((name.as_str(), found.as_str()), ("durov", words), "{typed}");

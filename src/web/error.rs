@@ -139,17 +139,17 @@ pub(super) enum Error {
 /// An error that a browser gets as a page.
 #[derive(Clone, Debug)]
 pub(super) struct ErrorPage {
-    /// What happened.
+    /// The problem that the page explains.
     pub(super) problem: Problem,
-    /// What the words for it quote.
+    /// The values for the `{}` of its words.
     pub(super) quoted: Vec<String>,
     /// The error, a sentence in English.
     pub(super) sentence: String,
     /// When a retry makes sense.
     pub(super) retry_after: Option<Duration>,
-    /// What to type instead for a channel.
+    /// The text for the channel field, if it differs from what was requested.
     pub(super) suggestion: Option<String>,
-    /// What was asked for, on Telegram.
+    /// The URL on Telegram of the requested post.
     pub(super) link: Option<String>,
 }
 

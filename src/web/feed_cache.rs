@@ -56,7 +56,7 @@ type RenderKey = (FeedPath, Variant, Vec<usize>, String);
 /// A feed before it is rendered.
 pub(super) struct LoadedFeed {
     pub(super) feed: Feed,
-    /// Whose posts these are.
+    /// The source of the posts.
     pub(super) origin: Origin,
     /// The number of posts that were looked at for the feed.
     pub(super) n_looked_at: usize,
@@ -68,11 +68,11 @@ pub(super) struct LoadedFeed {
     pub(super) is_incomplete: bool,
 }
 
-/// Whose posts a feed has.
+/// The source of a feed's posts.
 pub(super) enum Origin {
-    /// A channel's.
+    /// One channel.
     Channel(Box<Channel>),
-    /// Those of several channels. Holds what the feed says about channels that it has no posts of.
+    /// Several channels. Holds the note about those that have no posts in the feed.
     Several(String),
 }
 

@@ -88,10 +88,14 @@ async fn route(
     if options.is_default() { request.first_page(options).await } else { request.page_with(options).await }
 }
 
-/// Redirects the path of a channel or post on Telegram's preview, as in `/s/NAME`, to its page. A search in the query becomes that of the page.
+/// Redirects the path of a channel or post on Telegram's preview, as in `/s/NAME`, to its page, with a search in the query.
 fn preview_redirect(typed: &str, context: &RequestContext, uri: &Uri) -> Option<Response> {
-    let is_page = |path: &&str| ChannelName::new(path).is_some() || pages::single_post::split(path).is_some();
-    let path = typed.strip_prefix("s/").filter(is_page)?;
+    let path = typed.strip_prefix("s/")?;
+    let path = if let Some((name, id)) = pages::single_post::split(path) {
+        format!("{}/{id}", canonical::path(&name, None))
+    } else {
+        canonical::path(&ChannelName::new(path)?, None)
+    };
     let pairs = url::form_urlencoded::parse(context.query.as_deref().unwrap_or_default().as_bytes());
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in pairs {
@@ -99,7 +103,7 @@ fn preview_redirect(typed: &str, context: &RequestContext, uri: &Uri) -> Option<
         query.append_pair(name, value);
     }
     let query = Some(query.finish()).filter(|query| !query.is_empty());
-    Some(canonical::redirect(uri.path(), path, query.as_deref()))
+    Some(canonical::redirect(uri.path(), &path, query.as_deref()))
 }
 
 /// Returns the page of a channel, or an error that tells an unknown feed name from an invalid channel.
@@ -117,7 +121,7 @@ async fn channel_page(
         let is_invalid = matches!(err, Error::ChannelName(ChannelParseError::NotAChannel(_)));
         let parts = typed.rsplit_once('/').filter(|_| is_invalid);
         match parts.map(|(typed, feed)| (state.parse_channel(typed), feed)) {
-            // The number of no post: they begin with 1, and end with `PostId::MAX`.
+            // No post has this number: ids are 1 to 4294967295.
             Some((Ok(_), number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => Error::NotFound,
             Some((Ok(name), feed)) => Error::UnknownFeed(quoted(feed), name),
             _ => err,

@@ -32,7 +32,7 @@ impl HomeText {
     }
 }
 
-/// Returns an event as the page has it. A picture inside a link is its text.
+/// Adapts an event to the home page: lowers headings, and turns pictures into links, or into text inside of links.
 fn adapted(event: Event<'_>, is_in_link: bool) -> Event<'_> {
     match event {
         Event::Start(Tag::Heading { level, id, classes, attrs }) => {

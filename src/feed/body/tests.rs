@@ -1,4 +1,4 @@
-//! Bodies of posts that need no page: each part of a post, by itself.
+//! Bodies of posts with one part each.
 
 use super::*;
 use crate::feed::fixtures;

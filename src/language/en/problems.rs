@@ -4,7 +4,7 @@ use crate::language::words::{Problem, ProblemWords, Problems};
 
 const CHECK_SPELLING: &str = "Check the spelling of the name.";
 const OPEN_IN_TELEGRAM: &str = "Open the post in Telegram.";
-const READER_RETRIES: &str = "Your feed reader tries again by itself. No post is lost.";
+const READER_RETRIES: &str = "Your feed reader tries again automatically. No post is lost.";
 const TELL_OPERATOR: &str = "If it lasts, tell the operator of this server.";
 
 pub(super) const PROBLEMS: Problems = Problems::new(&[

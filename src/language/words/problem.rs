@@ -1,15 +1,15 @@
-//! What a person can meet instead of a page, and the words that every language has for it.
+//! The problems that error pages explain, and their words.
 
-/// Why a person does not get a page.
+/// The reason for an error page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// What was typed is neither a name nor a link. Quotes it.
+    /// The typed text is neither a name nor a link. Quotes it.
     NotAChannel,
     /// The link leads to a private chat.
     PrivateChat,
-    /// What was typed is the number of a chat. Quotes it.
+    /// The typed text is the number of a chat. Quotes it.
     ChatNumber,
-    /// What was typed is a search in a channel. Quotes it.
+    /// The typed text is a search in a channel. Quotes it.
     SearchLink,
     /// The URL is another service's, and not of Telegram. Quotes the service.
     OtherService,
@@ -156,11 +156,11 @@ impl Problem {
 #[derive(Clone, Copy, Debug)]
 pub struct ProblemWords {
     problem: Problem,
-    /// What happened.
+    /// The problem in a few words.
     pub title: &'static str,
     /// Why, as whole sentences; `{}` stands for what is quoted.
     pub why: &'static str,
-    /// What to do.
+    /// The steps that may solve it.
     pub advice: &'static [&'static str],
 }
 

@@ -1,4 +1,4 @@
-//! Errors as problems that people know, with what their words quote.
+//! Errors as problems that the pages explain, with the values that their words quote.
 
 use super::Error;
 use crate::channels::RefreshError;
@@ -11,7 +11,7 @@ use crate::telegram::error::{PageError, UpstreamErrorKind};
 use crate::telegram::typed::ChannelParseError;
 
 impl Error {
-    /// Returns the problem, and what its words quote in their order.
+    /// Returns the problem, and the values for the `{}` of its words.
     pub(super) fn problem(&self) -> (Problem, Vec<String>) {
         let problem = match self {
             Self::ChannelName(err) | Self::Compat(CompatError::Channel(err)) => return of_typed(err),
@@ -57,14 +57,14 @@ impl Error {
         (problem, Vec::new())
     }
 
-    /// Returns what to type instead for a channel, if the error knows that better than the request.
+    /// Returns the text for the channel field, if it differs from what was requested.
     pub(super) fn suggestion(&self) -> Option<String> {
         match self {
-            Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search(_, name, _)) => {
+            Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search { name, .. }) => {
                 Some(name.to_string())
             }
             Self::Compat(CompatError::Channel(err)) => Some(match err {
-                ChannelParseError::Search(_, name, _) => name.to_string(),
+                ChannelParseError::Search { name, .. } => name.to_string(),
                 ChannelParseError::NotAChannel(typed)
                 | ChannelParseError::Private(typed)
                 | ChannelParseError::Number(typed) => typed.clone(),
@@ -79,7 +79,7 @@ fn of_typed(err: &ChannelParseError) -> (Problem, Vec<String>) {
         ChannelParseError::NotAChannel(typed) => (Problem::NotAChannel, vec![typed.clone()]),
         ChannelParseError::Private(_) => (Problem::PrivateChat, Vec::new()),
         ChannelParseError::Number(typed) => (Problem::ChatNumber, vec![typed.clone()]),
-        ChannelParseError::Search(typed, ..) => (Problem::SearchLink, vec![typed.clone()]),
+        ChannelParseError::Search { typed, .. } => (Problem::SearchLink, vec![typed.clone()]),
     }
 }
 

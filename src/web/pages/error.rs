@@ -87,7 +87,6 @@ fn is_of_a_channel(problem: Problem) -> bool {
             | Problem::TelegramLimits
             | Problem::TelegramDown
             | Problem::TelegramUnreadable
-            | Problem::ChannelNotServed
     )
 }
 

@@ -89,7 +89,7 @@ pub(super) fn channel_field(request: &PageRequest, typed: &str, id: &str) -> Mar
     }
 }
 
-/// Returns an exact error for those who can do something with it. It is in English, so it is folded in other languages.
+/// Returns the exact text of an error, which is in English. In other languages it is folded.
 pub(super) fn technical_detail(request: &PageRequest, sentence: &str, is_open: bool) -> Markup {
     let sentence = html! { p.note lang="en" dir="ltr" { (sentence) } };
     html! {

@@ -84,7 +84,7 @@ fn open_channel(
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
     let typed = own.unwrap_or(&typed);
     let path = match parse_channel(typed) {
-        Err(ChannelParseError::Search(_, name, words)) => search_path(&name, &words),
+        Err(ChannelParseError::Search { name, words, .. }) => search_path(&name, &words),
         _ => canonical::path_of_all(&state.parse_channels(typed)?, None),
     };
     let link = request.link(path.trim_start_matches('/'));

@@ -47,8 +47,8 @@ pub(super) use request::PageRequest;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
-/// When to retry a page of a channel that is not cached, after too many of them.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// The time until another channel that is not cached may be opened, after too many of them.
+const NEW_CHANNEL_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a browser may use a page that is not a channel's.
 const MAX_AGE: Duration = Duration::from_mins(5);
@@ -66,7 +66,7 @@ pub(super) fn with_token_in_path(context: &RequestContext, uri: &Uri, to: &str) 
 /// requests to Telegram.
 async fn check_may_fetch(state: &AppState, name: &ChannelName) -> Result<(), Error> {
     let is_limited = state.channels.asks_telegram(name).await && state.page_limit.check().is_err();
-    if is_limited { Err(Error::TooManyNewChannels(RETRY_AFTER)) } else { Ok(()) }
+    if is_limited { Err(Error::TooManyNewChannels(NEW_CHANNEL_RETRY_AFTER)) } else { Ok(()) }
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.

@@ -73,7 +73,7 @@ impl PageRequest {
         Self { query, ..self }
     }
 
-    /// Returns what was typed for a channel or several: in the form, or as the path of a page or feed of them.
+    /// Returns the channel names that were requested, from the form or from the path.
     pub(super) fn typed(&self) -> Option<String> {
         let query = self.uri.query().unwrap_or_default();
         let mut in_form = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "channel");

@@ -53,7 +53,7 @@ fn every_pasted_spelling_redirects_to_the_canonical_url() {
         ("/@harbour_news", "/harbour_news"),
         ("/harbour_news/", "/harbour_news"),
         ("/t.me/s/harbour_news", "/harbour_news"),
-        ("/s/Harbour_News", "/Harbour_News"),
+        ("/s/Harbour_News", "/harbour_news"),
         ("/s/harbour_news/112?before=5&lang=ru", "/harbour_news/112?before=5&lang=ru"),
         ("/s/harbour_news?q=low+tide", "/harbour_news?q=low+tide"),
         ("/s/harbour_news?q=%23fog", "/harbour_news?tag=fog"),

@@ -83,6 +83,18 @@ fn without_english(html: &str) -> String {
     rest
 }
 
+/// Stands for a file over the limit.
+const LARGE: &str = "large";
+
+/// Forms with a list of subscriptions, each with its problem.
+const UPLOADS: [(Problem, &[(&str, &str)]); 5] = [
+    (Problem::NotOpml, &[("opml", "not a list")]),
+    (Problem::OpmlDamaged, &[("opml", "<opml><outline xmlUrl=\"rsshub://tele")]),
+    (Problem::OpmlTooLarge, &[("opml", LARGE)]),
+    (Problem::UnknownBridge, &[("opml", "<opml/>"), ("moved-from", "nobody")]),
+    (Problem::NoFile, &[("other", "")]),
+];
+
 /// Returns the pieces of three words and more in the table of a language.
 fn phrases(language: Language) -> Vec<String> {
     let table = format!("{:?}", language.words().page);
@@ -105,9 +117,11 @@ fn mistake(answer: &Response, language: Language, problem: Problem, typed: &str)
     let parts = words.why.split("{}").chain(words.advice.iter().copied()).chain([words.title]);
     let missing: Vec<_> = parts.filter(|part| !html.contains(part)).collect();
     let english = if language == Language::English { Vec::new() } else { english_in(html, language) };
-    let has_typed =
-        html.contains("type=\"file\"") || html.contains(&format!("type=\"text\" value=\"{typed}\""));
-    let is_right = missing.is_empty() && english.is_empty() && has_typed && !html.contains("{}");
+    let is_of_opml = UPLOADS.iter().any(|(of_opml, _)| *of_opml == problem) || problem == Problem::NoChannels;
+    let has_upload = html.contains("type=\"file\"");
+    let has_typed = html.contains(&format!("type=\"text\" value=\"{typed}\""));
+    let has_form = has_upload == is_of_opml && has_typed != is_of_opml;
+    let is_right = missing.is_empty() && english.is_empty() && has_form && !html.contains("{}");
     (!is_right).then(|| {
         format!(
             "{language:?} {problem:?} {}: missing {missing:?}, English {english:?}\n{html}",
@@ -117,7 +131,7 @@ fn mistake(answer: &Response, language: Language, problem: Problem, typed: &str)
 }
 
 #[test]
-fn error_page_says_what_happened_why_and_what_to_do_in_every_language() {
+fn error_pages_explain_each_problem_in_every_language() {
     let (_fake, app) = start();
     assert_eq!(open(&app, "/harbour_news", Language::English).status, 200);
     let mut failures = Vec::new();
@@ -139,13 +153,11 @@ fn error_page_says_what_happened_why_and_what_to_do_in_every_language() {
         let answer = open(&app, &format!("/{many}"), language);
         failures.extend(mistake(&answer, language, Problem::TooManyChannels, &many));
         let large = "<opml>".to_owned() + &" ".repeat(5 << 20);
-        for (fields, problem) in [
-            (vec![("opml", "not a list")], Problem::NotOpml),
-            (vec![("opml", "<opml><outline xmlUrl=\"rsshub://tele")], Problem::OpmlDamaged),
-            (vec![("opml", large.as_str())], Problem::OpmlTooLarge),
-            (vec![("opml", "<opml/>"), ("moved-from", "nobody")], Problem::UnknownBridge),
-            (vec![("other", "")], Problem::NoFile),
-        ] {
+        for (problem, fields) in UPLOADS {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, if *value == LARGE { large.as_str() } else { value }))
+                .collect();
             let headers = [("Accept", "text/html"), ("Accept-Language", language.subtag())];
             let answer = post_with(&app, "/-/opml", &fields, &headers);
             failures.extend(mistake(&answer, language, problem, ""));
@@ -166,6 +178,8 @@ fn error_for_a_feed_reader_is_plain_english() {
         let answer = app.ask("GET", target, &[("Accept-Language", "ru")]);
         assert_eq!(answer.header("Content-Type"), Some("text/plain; charset=utf-8"), "{target}");
         assert_eq!(answer.text().lines().count(), 1, "{target}: {}", answer.text());
+        let russian = answer.text().chars().find(|c| ('а'..='я').contains(c));
+        assert_eq!(russian, None, "{target}: {}", answer.text());
     }
 }
 

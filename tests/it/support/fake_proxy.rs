@@ -1,6 +1,6 @@
 //! A SOCKS5 proxy (RFC 1928) on a real socket.
 //!
-//! It connects to one server of the test whatever a client asks for, so that this server knows by itself which proxy asks. It accepts
+//! It connects to one server of the test whatever a client asks for, so that this server knows which proxy asks. It accepts
 //! any user name and password (RFC 1929). The threads end with the test program.
 
 use std::io::{self, Read, Write};
