@@ -207,12 +207,13 @@ fn subscriber_counts_are_on_the_page_but_not_in_the_feed() {
 #[test]
 fn pages_of_too_many_new_channels_are_refused_for_a_while() {
     let (_fake, app) = super::service(&["--burst", "200", "--client-rate", "0"]);
+    assert_eq!(app.get(super::RSS).status, 200);
     let mut answers = (0..100).map(|n| app.ask("GET", &format!("/unknown_{n}"), &[("Accept", "text/html")]));
     let refused = answers.find(|answer| answer.status == 429).unwrap();
     assert!(refused.header("Retry-After").is_some());
     let words = Language::English.words().page.problems.get(Problem::TooManyNewChannels);
     assert!(refused.text().contains(words.title), "{}", refused.text());
-    assert_eq!(app.get(super::RSS).status, 200, "feeds have no such limit");
+    assert_eq!(app.get("/harbour_news").status, 200, "the page of a channel that is cached");
 }
 
 /// A client chooses the host, so it must not fill the cache with one page.
