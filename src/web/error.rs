@@ -117,8 +117,8 @@ pub(super) enum Error {
     #[error("too many channels that were not read before were opened: wait {} seconds, or subscribe to the feed", .0.as_secs() + 1)]
     TooManyNewChannels(Duration),
     /// The operator does not allow this channel.
-    #[error("this channel is not allowed on this server")]
-    ChannelNotServed,
+    #[error("the channel {0} is not allowed on this server")]
+    ChannelNotServed(ChannelName),
     /// A media URL without a valid signature.
     #[error("invalid or missing signature in the media URL")]
     Signature,
@@ -177,7 +177,7 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::MissingToken | Self::InvalidToken | Self::NotAdmin => StatusCode::UNAUTHORIZED,
             Self::RateLimited(_) | Self::TooManyNewChannels(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Signature | Self::ChannelNotServed => StatusCode::FORBIDDEN,
+            Self::Signature | Self::ChannelNotServed(_) => StatusCode::FORBIDDEN,
             Self::Compat(CompatError::OtherBridge(_) | CompatError::Path(_))
             | Self::UnknownFeed(..)
             | Self::UnknownBundle(_)

@@ -158,7 +158,8 @@ async fn converted(state: &AppState, context: &RequestContext, request: Request)
             _ => {}
         }
     }
-    let file = file.ok_or_else(|| Error::Form("missing file".to_owned()))?;
+    // A browser sends an empty file if none was chosen.
+    let file = file.filter(|file| !file.is_empty()).ok_or_else(|| Error::Form("missing file".to_owned()))?;
     let base_url = base_url(context);
     let n_bytes = file.len();
     let converted =

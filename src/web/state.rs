@@ -193,7 +193,7 @@ impl AppState {
 
     /// Checks that a channel is served under this name.
     pub(super) fn check_served(&self, name: &ChannelName) -> Result<(), Error> {
-        if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed) }
+        if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed(name.clone())) }
     }
 
     /// Returns the base URL of media.

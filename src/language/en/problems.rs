@@ -269,7 +269,7 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::ChannelNotServed,
         "Not allowed on this server",
-        "The operator does not allow this channel.",
+        "The operator does not allow the channel “{}”.",
         &["Ask the operator of this server, or run your own."],
     ),
     ProblemWords::new(

@@ -269,7 +269,7 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::ChannelNotServed,
         "در این سرور مجاز نیست",
-        "گرداننده این کانال را مجاز نمی‌داند.",
+        "گرداننده کانال «{}» را مجاز نمی‌داند.",
         &["از گردانندهٔ این سرور بپرسید یا سرور خودتان را راه بیندازید."],
     ),
     ProblemWords::new(

@@ -267,7 +267,7 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::ChannelNotServed,
         "На этом сервере не разрешено",
-        "Администратор не разрешает этот канал.",
+        "Администратор не разрешает канал «{}».",
         &["Обратитесь к администратору сервера или запустите свой."],
     ),
     ProblemWords::new(

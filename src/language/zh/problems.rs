@@ -261,7 +261,7 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::ChannelNotServed,
         "此服务器不允许",
-        "管理员不允许此频道。",
+        "管理员不允许频道“{}”。",
         &["请联系服务器管理员，或自行部署。"],
     ),
     ProblemWords::new(

@@ -23,6 +23,7 @@ impl Error {
                 return (Problem::OtherService, vec![name.clone()]);
             }
             Self::StatusQuery(name, _) => return (Problem::OptionValue, vec![(*name).to_owned()]),
+            Self::ChannelNotServed(name) => return (Problem::ChannelNotServed, vec![name.to_string()]),
             Self::TooManyChannels(n) => return (Problem::TooManyChannels, vec![n.to_string()]),
             Self::UnknownBundle(name) => return (Problem::UnknownBundle, vec![name.clone()]),
             Self::Host
@@ -47,7 +48,6 @@ impl Error {
             Self::NotAdmin => Problem::ForOperator,
             Self::RateLimited(_) => Problem::TooManyRequests,
             Self::TooManyNewChannels(_) => Problem::TooManyNewChannels,
-            Self::ChannelNotServed => Problem::ChannelNotServed,
             Self::Signature => Problem::MediaLink,
             Self::Media(err) => of_media(err),
             Self::Overloaded => Problem::Busy,

@@ -11,7 +11,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
 use super::post::{date, path_of, search_path};
-use super::{PageRequest, path_and_query, path_prefix, respond, with_token_in_path};
+use super::{PageRequest, path_and_query, path_prefix, respond, single_post, with_token_in_path};
 use crate::channels::ChannelStatuses;
 use crate::feed::Format;
 use crate::language::fill;
@@ -21,7 +21,7 @@ use crate::web::canonical;
 use crate::web::compat;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::middleware::access::TOKEN_PREFIX;
+use crate::web::middleware::access::{BUNDLE_PATH, TOKEN_PREFIX};
 use crate::web::state::AppState;
 use crate::web::status::report::newest_channels;
 
@@ -83,9 +83,11 @@ fn open_channel(
     let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
     let typed = own.unwrap_or(&typed);
-    let path = match parse_channel(typed) {
-        Err(ChannelParseError::Search { name, words, .. }) => search_path(&name, &words),
-        _ => canonical::path_of_all(&state.parse_channels(typed)?, None),
+    let has_page = |path: &&str| single_post::split(path).is_some() || path.starts_with(&BUNDLE_PATH[1..]);
+    let path = match (own.filter(has_page), parse_channel(typed)) {
+        (Some(path), _) => path.to_owned(),
+        (None, Err(ChannelParseError::Search { name, words, .. })) => search_path(&name, &words),
+        (None, _) => canonical::path_of_all(&state.parse_channels(typed)?, None),
     };
     let link = request.link(path.trim_start_matches('/'));
     let with_token = with_token_in_path(context, uri, &link);

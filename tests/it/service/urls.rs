@@ -347,6 +347,10 @@ fn home_page_links_to_channel_page_and_feeds() {
         let answer = app.get(&format!("/?channel={typed}"));
         assert_eq!((answer.status, answer.header("Location")), (303, Some("harbour_news")), "{typed}");
     }
+    for path in ["harbour_news/112", "-/bundle/news"] {
+        let answer = app.get(&format!("/?channel=http://{}/{path}", app.address));
+        assert_eq!((answer.status, answer.header("Location")), (303, Some(path)), "{path}");
+    }
     for target in ["/harbour_news", "/harbour_news?utm_source=x"] {
         let page = app.get(target);
         assert_eq!(

@@ -87,12 +87,13 @@ fn without_english(html: &str) -> String {
 const LARGE: &str = "large";
 
 /// Forms with a list of subscriptions, each with its problem.
-const UPLOADS: [(Problem, &[(&str, &str)]); 5] = [
+const UPLOADS: [(Problem, &[(&str, &str)]); 6] = [
     (Problem::NotOpml, &[("opml", "not a list")]),
     (Problem::OpmlDamaged, &[("opml", "<opml><outline xmlUrl=\"rsshub://tele")]),
     (Problem::OpmlTooLarge, &[("opml", LARGE)]),
     (Problem::UnknownBridge, &[("opml", "<opml/>"), ("moved-from", "nobody")]),
     (Problem::NoFile, &[("other", "")]),
+    (Problem::NoFile, &[("opml", "")]),
 ];
 
 /// Returns the pieces of three words and more in the table of a language.
