@@ -297,9 +297,12 @@ fn media_status(err: &MediaError) -> StatusCode {
     }
 }
 
-/// Capitalizes an error message and adds a full stop, unless it ends like a sentence.
+/// Capitalizes an error message, unless it begins with a host name, and adds a full stop, unless it ends like a sentence.
 fn to_sentence(message: &str) -> String {
     let end = if message.ends_with(['.', '?', '!', '…']) { "" } else { "." };
+    if message.split(' ').next().is_some_and(|word| word.contains('.')) {
+        return format!("{message}{end}");
+    }
     let mut letters = message.chars();
     letters
         .next()
