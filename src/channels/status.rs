@@ -234,13 +234,13 @@ impl Channels {
         CacheSize { entries, bytes, max_bytes: self.config.cache_size }
     }
 
-    /// Returns what is known about each upstream.
+    /// Returns the status of each upstream.
     #[must_use]
     pub fn upstream_statuses(&self) -> Vec<UpstreamStatus> {
         self.client.upstream_statuses()
     }
 
-    /// Returns what is known about Telegraph.
+    /// Returns the status of Telegraph through each proxy.
     #[must_use]
     pub fn telegraph_statuses(&self) -> Vec<UpstreamStatus> {
         self.client.telegraph_statuses()

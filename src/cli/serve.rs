@@ -1,5 +1,6 @@
 //! `telewire serve`: runs the service until a shutdown signal.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::web::AppState;
 /// Runs the service with the flags and the bundles of the settings file.
 pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliError> {
     let mut config = Config::try_from(args)?;
-    let settings = read(file)?;
-    config.web.bundles = settings.bundles.clone();
+    let mut settings = read(file)?;
+    config.web.bundles = mem::take(&mut settings.bundles);
     // Before anything else: the start can take a while, for example if the database is unreachable.
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?.inspect(|()| {
         tracing::info!("received a shutdown signal");

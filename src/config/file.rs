@@ -87,7 +87,7 @@ impl fmt::Display for SettingSource {
 type Values = BTreeMap<String, String>;
 
 /// The content of a settings file.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct SettingsFile {
     pub(super) values: Values,
     /// The bundles.

@@ -168,13 +168,13 @@ impl Client {
         self.routes.busy()
     }
 
-    /// Returns what is known about each upstream now: those of each identity, in order of preference.
+    /// Returns the current status of each upstream: those of each identity, in order of preference.
     #[must_use]
     pub fn upstream_statuses(&self) -> Vec<UpstreamStatus> {
         self.routes.statuses()
     }
 
-    /// Returns what is known about Telegraph now, as asked by each identity.
+    /// Returns the current status of Telegraph for each identity.
     #[must_use]
     pub fn telegraph_statuses(&self) -> Vec<UpstreamStatus> {
         self.telegraph.statuses()

@@ -79,7 +79,7 @@ impl Routes {
         }
     }
 
-    /// Returns what is known about each upstream now: those of each identity, in order of preference.
+    /// Returns the current status of each upstream: those of each identity, in order of preference.
     pub(super) fn statuses(&self) -> Vec<UpstreamStatus> {
         self.identities.iter().flatten().map(Upstream::status).collect()
     }

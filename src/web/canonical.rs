@@ -12,9 +12,15 @@ use axum::response::Response;
 
 use crate::feed::Format;
 use crate::model::channel::ChannelName;
+use crate::model::post::PostId;
 
 /// The most channels of one feed.
 pub(super) const MAX_CHANNELS: usize = 50;
+
+/// Returns the path of a post's page.
+pub(super) fn path_of_post(name: &ChannelName, id: PostId) -> String {
+    format!("{}/{id}", path(name, None))
+}
 
 /// Splits a decoded path into what stands for the channel and the format of a feed: `durov/rss`, `durov.rss`, `rss/durov`.
 /// `None` if the path does not end or start with a format.

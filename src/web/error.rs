@@ -147,7 +147,7 @@ pub(super) struct ErrorPage {
     pub(super) sentence: String,
     /// When a retry makes sense.
     pub(super) retry_after: Option<Duration>,
-    /// The text for the channel field, if it differs from what was requested.
+    /// The text for the channel field, if it differs from the request.
     pub(super) suggestion: Option<String>,
     /// The URL on Telegram of the requested post.
     pub(super) link: Option<String>,

@@ -92,7 +92,7 @@ async fn route(
 fn preview_redirect(typed: &str, context: &RequestContext, uri: &Uri) -> Option<Response> {
     let path = typed.strip_prefix("s/")?;
     let path = if let Some((name, id)) = pages::single_post::split(path) {
-        format!("{}/{id}", canonical::path(&name, None))
+        canonical::path_of_post(&name, id)
     } else {
         canonical::path(&ChannelName::new(path)?, None)
     };

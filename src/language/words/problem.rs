@@ -158,7 +158,7 @@ pub struct ProblemWords {
     problem: Problem,
     /// The problem in a few words.
     pub title: &'static str,
-    /// Why, as whole sentences; `{}` stands for what is quoted.
+    /// The explanation, in whole sentences. Quoted values replace `{}`.
     pub why: &'static str,
     /// The steps that may solve it.
     pub advice: &'static [&'static str],

@@ -71,7 +71,7 @@ impl BreakerStatus {
 }
 
 impl Upstream {
-    /// Returns what is known about the upstream now.
+    /// Returns the current status of the upstream.
     pub(in crate::telegram) fn status(&self) -> UpstreamStatus {
         let max_in_flight = self.limits.in_flight.get() as usize;
         UpstreamStatus {

@@ -57,7 +57,7 @@ impl Error {
         (problem, Vec::new())
     }
 
-    /// Returns the text for the channel field, if it differs from what was requested.
+    /// Returns the text for the channel field, if it differs from the request.
     pub(super) fn suggestion(&self) -> Option<String> {
         match self {
             Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search { name, .. }) => {

@@ -18,7 +18,7 @@ pub(super) fn post(request: &PageRequest, entry: &Entry) -> Markup {
     let words = request.words();
     // A digest leads to Telegram.
     let local = entry.post.and_then(|_| post_of(&entry.id));
-    let local = local.map(|(name, id)| format!("{}/{id}", path_of(&name)));
+    let local = local.map(|(name, id)| path_of_post(&name, id));
     html! {
         article.post id=[entry.post.filter(|_| entry.source.is_none()).map(|id| format!("p{id}"))] aria-label=[entry.title.as_deref()] {
             header {
@@ -51,6 +51,11 @@ pub(super) fn date(time: Timestamp) -> String {
 /// Returns the relative path of a channel's page.
 pub(super) fn path_of(name: &ChannelName) -> String {
     canonical::path(name, None).trim_start_matches('/').to_owned()
+}
+
+/// Returns the relative path of a post's page.
+pub(super) fn path_of_post(name: &ChannelName, id: PostId) -> String {
+    canonical::path_of_post(name, id).trim_start_matches('/').to_owned()
 }
 
 /// Returns the option of a channel's page that has what a search on Telegram finds: a hashtag or words.
@@ -99,7 +104,7 @@ pub(super) fn body(request: &PageRequest, permalink: &str, body: &str) -> String
 /// a hashtag. A link to the post itself is there because Telegram shows more of it.
 fn local_path(own: &(ChannelName, PostId), url: &str) -> Option<String> {
     let post = post_of(url).filter(|post| post.0 == own.0 && post.1 != own.1);
-    let post = post.map(|(name, id)| format!("{}/{id}", path_of(&name)));
+    let post = post.map(|(name, id)| path_of_post(&name, id));
     let tag = || hashtag(url).filter(|(name, _)| *name == own.0);
     post.or_else(|| tag().map(|(name, tag)| search_path(&name, &format!("#{tag}"))))
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, frame};
-use super::post::{body, date, path_of, post};
+use super::post::{body, date, path_of, path_of_post, post};
 use super::view::for_people;
 use super::{PageRequest, path_and_query, respond, with_token_in_path};
 use crate::cpu_pool;
@@ -45,7 +45,7 @@ pub(in crate::web) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
     state.check_served(&name)?;
-    let path = format!("{}/{id}", canonical::path(&name, None));
+    let path = canonical::path_of_post(&name, id);
     if uri.path() != path {
         return Ok(canonical::redirect(uri.path(), &path, context.query.as_deref()));
     }
@@ -86,7 +86,7 @@ fn render(
     let permalink = current.permalink.clone();
     let shown = entry(&channel, current, context);
     let title = shown.as_ref().and_then(|entry| entry.title.clone()).unwrap_or_default();
-    let neighbour = |id: PostId| request.link(&format!("{}/{id}", path_of(name)));
+    let neighbour = |id: PostId| request.link(&path_of_post(name, id));
     let main = html! {
         div.single {
             p.names {

@@ -12,7 +12,7 @@ use crate::support::assert_no_failures;
 use crate::support::fake_telegram::FakeTelegram;
 use crate::support::http::{self, Response};
 
-/// Returns a list of subscriptions as a reader exports it, with attributes of its own.
+/// Returns a list of subscriptions as a feed reader exports it, with the reader's own attributes.
 fn list(urls: impl IntoIterator<Item = String>) -> String {
     let outline = |(n, url): (usize, String)| {
         let url = url.replace('&', "&amp;").replace('"', "&quot;");

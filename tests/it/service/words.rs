@@ -104,14 +104,14 @@ fn phrases(language: Language) -> Vec<String> {
     texts.filter(|text| text.split_whitespace().count() > 2).collect()
 }
 
-/// Returns what of a page is English by mistake.
+/// Returns the English phrases on a page of another language.
 fn english_in(html: &str, language: Language) -> Vec<String> {
     let (html, own) = (without_english(html).replace("&quot;", "\""), phrases(language));
     let english = phrases(Language::English).into_iter();
     english.filter(|phrase| !own.contains(phrase) && html.contains(phrase.as_str())).collect()
 }
 
-/// Returns what is wrong with the page of a problem.
+/// Describes the mistakes of a problem's page, if it has any.
 fn mistake(answer: &Response, language: Language, problem: Problem, typed: &str) -> Option<String> {
     let html = answer.text();
     let words = language.words().page.problems.get(problem);
