@@ -27,7 +27,7 @@ use crate::media::error::MediaError;
 use crate::media::range::Range;
 use crate::media::resolver::MediaLocation;
 use crate::media::signed_url::REDIRECT_QUERY;
-use crate::model::media_file::FileId;
+use crate::model::media_file::{FileId, FileKind};
 
 /// Time until the response head, including pages that may have to be fetched before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -135,9 +135,12 @@ async fn serve(
     Ok(response)
 }
 
-/// Stores the size of a file that its post still shows, for the enclosures of feeds.
+/// Stores the size of a video or audio file that its post still shows, for podcast players. The size of a picture is of no
+/// use to a reader, and pictures are loaded when a post is read: the feed would change each time, and with it the post for
+/// readers that compare enclosures.
 fn store_size(state: &AppState, file: &FileId, info: MediaInfo, is_current: bool) {
-    if let (true, Some(bytes)) = (is_current, info.total) {
+    let is_played = matches!(file.name.kind, FileKind::Mp4 | FileKind::Webm | FileKind::Ogg);
+    if let (true, Some(bytes)) = (is_current && is_played, info.total) {
         state.media_resolver.store_size(file, bytes);
     }
 }

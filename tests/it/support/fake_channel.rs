@@ -29,6 +29,8 @@ pub(crate) struct FakePost {
     pub(crate) n_pictures: u32,
     /// The number of pictures that the page shows, for an album that is still being published.
     pub(crate) n_shown: u32,
+    /// The post is a voice message.
+    pub(crate) is_voice: bool,
     /// The preview page shows only a notice to open the post in Telegram.
     pub(crate) is_hidden: bool,
     /// The widget shows a post that the preview page hides.
@@ -70,6 +72,7 @@ impl FakeChannel {
             at,
             n_pictures,
             n_shown: n_pictures,
+            is_voice: false,
             is_hidden: false,
             has_widget: false,
             forwarded: None,
@@ -161,6 +164,14 @@ impl FakeChannel {
             )
         };
         out.extend(items.iter().filter(|_| post.n_pictures > 0 && !post.is_hidden).map(picture));
+        if post.is_voice {
+            let url = format!("{}/file/{name}-{first}.ogg?token={}", self.media_base_url, self.token);
+            write!(
+                out,
+                "<a class=\"tgme_widget_message_voice_player\"><audio class=\"tgme_widget_message_voice\" src=\"{url}\"></audio></a>"
+            )
+            .unwrap();
+        }
         if first == id && !post.is_hidden {
             write!(out, "<div class=\"tgme_widget_message_text js-message_text\">{}</div>", post.text)
                 .unwrap();

@@ -320,21 +320,33 @@ fn page_of_channel(shared: &Shared, path: &str) -> Option<Answer> {
     Some(Answer::page(&if query.starts_with("embed") { channel.widget(id) } else { channel.post_page(id) }))
 }
 
-/// Returns a picture of an added channel, or a range of it: `/file/NAME-ITEM.jpg?token=N`. An expired token gets status
-/// 404.
+/// Returns a picture or voice message of an added channel, or a range of it: `/file/NAME-ITEM.jpg?token=N`, or `.ogg`. An
+/// expired token gets status 404.
 fn file_of_channel(shared: &Shared, request: &Request) -> Option<Answer> {
     let (name, rest) = request.path.strip_prefix("/file/")?.split_once('-')?;
-    let (item, token) = rest.split_once(".jpg?token=")?;
+    let (item, rest) = rest.split_once('.')?;
+    let (kind, token) = rest.split_once("?token=")?;
     let token_now = shared.channels.lock().unwrap().get(name)?.lock().unwrap().token;
     if token.parse() != Ok(token_now) {
         return Some(Answer::status(404));
     }
-    Some(Answer::file(&picture(name, item.parse().ok()?), &request.head))
+    let item = item.parse().ok()?;
+    let file = if kind == "ogg" { voice(name, item) } else { picture(name, item) };
+    Some(Answer::file(&file, &request.head))
 }
 
 /// Returns the bytes of an item's picture: a JPEG signature and content that differs between items.
 pub(crate) fn picture(channel: &str, item: u32) -> Vec<u8> {
-    let mut bytes = b"\xff\xd8\xff\xe0".to_vec();
+    file(b"\xff\xd8\xff\xe0", channel, item)
+}
+
+/// Returns the bytes of a voice message, in the same way.
+pub(crate) fn voice(channel: &str, item: u32) -> Vec<u8> {
+    file(b"OggS\0", channel, item)
+}
+
+fn file(signature: &[u8], channel: &str, item: u32) -> Vec<u8> {
+    let mut bytes = signature.to_vec();
     bytes.extend(format!("{channel} {item} ").bytes().cycle().take(1000 + usize::try_from(item).unwrap()));
     bytes
 }
