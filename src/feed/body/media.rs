@@ -90,6 +90,9 @@ pub(super) fn video(
 }
 
 /// Writes a `<video>` element. `source` is the final URL; `poster` is Telegram's, and is embedded only if allowed.
+///
+/// Readers that do not know the element show the poster, with a link to the file. Tiny Tiny RSS adds enclosures to every body
+/// that has no `<img>`, which would show the video and its poster again.
 fn player(
     out: &mut String,
     label: &str,
@@ -108,7 +111,14 @@ fn player(
     out.push_str(" controls=\"\" preload=\"none\"");
     dimensions(out, size);
     out.push('>');
-    html::link(out, label, Some(source));
+    match &still {
+        Some(still) => {
+            html::open_link(out, source);
+            img(out, label, still, size);
+            html::close(out, "a");
+        }
+        None => html::link(out, label, Some(source)),
+    }
     out.push_str("</video>");
     if let (None, Some(poster)) = (still, poster) {
         out.push('\n');

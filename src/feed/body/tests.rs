@@ -117,7 +117,7 @@ fn videos_have_a_player_or_a_link() {
     assert_eq!(
         of_media(vec![video(Some(source), VideoKind::Plain)]),
         format!(
-            r#"<figure><video src="{source}" poster="https://media.example.org/poster" controls="" preload="none" width="4" height="3"><a href="{source}" rel="noopener noreferrer">Video</a></video>
+            r#"<figure><video src="{source}" poster="https://media.example.org/poster" controls="" preload="none" width="4" height="3"><a href="{source}" rel="noopener noreferrer"><img src="https://media.example.org/poster" alt="Video" width="4" height="3"></a></video>
 <figcaption>Video, 0:27</figcaption>
 </figure>"#
         )
