@@ -56,10 +56,11 @@ pub(super) fn is_linkable(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| SCHEMES.contains(&url.scheme()))
 }
 
-/// Writes the start tag of a link.
+/// Writes the start tag of a link. A URL with characters beyond ASCII is encoded, because Tiny Tiny RSS drops it otherwise.
 pub(super) fn open_link(out: &mut String, url: &str) {
     out.push_str("<a");
-    attribute(out, "href", url);
+    let encoded = Url::parse(url).ok().filter(|_| !url.is_ascii());
+    attribute(out, "href", encoded.as_ref().map_or(url, Url::as_str));
     attribute(out, "rel", LINK_REL);
     out.push('>');
 }
@@ -170,6 +171,14 @@ mod tests {
             out,
             "a&amp;b<a href=\"https://example.org/?a=&quot;&amp;b\" rel=\"noopener noreferrer\">c</a>"
         );
+    }
+
+    #[test]
+    fn characters_beyond_ascii_are_encoded_in_links() {
+        let mut out = String::new();
+        open_link(&mut out, "https://пример.example/?q=ы#я");
+        let encoded = "https://xn--e1afmkfd.example/?q=%D1%8B#%D1%8F";
+        assert_eq!(out, format!("<a href=\"{encoded}\" rel=\"noopener noreferrer\">"));
     }
 
     #[test]
