@@ -12,7 +12,7 @@
 //!
 //! - [`clock`], `compressed_json`, `cpu_pool`, [`language`], [`metrics`], [`shutdown`]: the process's time, encoding, cores,
 //!   words, counters and signals.
-//! - `resilience`: backoff, circuit breaker, single flight, tally.
+//! - `resilience`: backoff, circuit breaker, recent cache, single flight, tally.
 //! - [`model`]: channels, posts, rich text, media files, feed pages. Plain data.
 //! - [`net`]: the HTTP client and its SSRF protection.
 //! - [`telegram`]: the only code that knows t.me. Fetches pages and parses them.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use moka::sync::Cache;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::RefreshError;
 use crate::model::channel::ChannelName;
 use crate::resilience::backoff::{exponential, with_jitter};
+use crate::resilience::recent_cache::RecentCache;
 use crate::telegram::error::{PageError, UpstreamErrorKind};
 
 /// How long a name without posts is cached.
@@ -27,10 +27,11 @@ const MIN_CIRCUIT_OPEN_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_mins(15);
 
 /// The number of names whose failures are remembered.
-const MAX_FAILURES: u64 = 10_000;
+const MAX_FAILURES: usize = 10_000;
 
-/// A failure that nobody has met for this time is forgotten, with the number of attempts.
-const TIME_TO_IDLE: Duration = Duration::from_hours(2);
+/// A failure is forgotten after this time, with the number of attempts. While the channel is asked for, another attempt is made
+/// long before.
+const TTL: Duration = Duration::from_hours(2);
 
 /// How often Telegram has to say that a cached channel is gone before it is believed.
 const MIN_GONE_ANSWERS: u32 = 3;
@@ -84,17 +85,17 @@ pub(super) enum PriorState {
     ArchiveUnavailable,
 }
 
-/// The remembered failures, by channel, each with its time.
-pub(super) struct Failures(Cache<ChannelName, (Failure, Instant)>);
+/// The remembered failures, by channel.
+pub(super) struct Failures(RecentCache<ChannelName, Failure>);
 
 impl Failures {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(MAX_FAILURES).time_to_idle(TIME_TO_IDLE).build())
+        Self(RecentCache::new(MAX_FAILURES, TTL))
     }
 
     /// Returns the last failure of a channel, also if the next attempt is due.
     pub(super) fn get(&self, name: &ChannelName) -> Option<Failure> {
-        self.0.get(name).map(|(failure, _)| failure)
+        self.0.get(name)
     }
 
     /// Returns the last failure of a channel if the next attempt is not due yet.
@@ -103,13 +104,13 @@ impl Failures {
     }
 
     /// Returns the last failure of every channel, with its time. It does not count as meeting them.
-    pub(super) fn all(&self) -> impl Iterator<Item = (ChannelName, (Failure, Instant))> {
-        self.0.iter().map(|(name, failure)| ((*name).clone(), failure))
+    pub(super) fn all(&self) -> Vec<(ChannelName, Failure, Instant)> {
+        self.0.all()
     }
 
     /// Forgets the failures of a channel after a successful refresh.
     pub(super) fn clear(&self, name: &ChannelName) {
-        self.0.invalidate(name);
+        self.0.remove(name);
     }
 
     /// Records a failure, and decides whether a cached channel is gone. Until that is confirmed, the error is replaced by
@@ -160,7 +161,7 @@ impl Failures {
         };
         let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
         let failure = Failure { error, until: now + delay, attempts, gone, may_be_archived };
-        self.0.insert(name.clone(), (failure.clone(), now));
+        self.0.insert(name.clone(), failure.clone());
         failure
     }
 }

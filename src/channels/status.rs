@@ -195,8 +195,8 @@ impl Channels {
     fn known(&self) -> HashMap<ChannelName, Known> {
         let now = self.now();
         let mut known: HashMap<ChannelName, Known> = HashMap::new();
-        for (name, failure) in self.failures.all() {
-            known.entry(name).or_default().failure = Some(failure);
+        for (name, failure, at) in self.failures.all() {
+            known.entry(name).or_default().failure = Some((failure, at));
         }
         for (name, since) in self.refreshes.running() {
             known.entry(name).or_default().refreshing = Some(since);

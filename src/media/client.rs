@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use moka::sync::Cache;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
@@ -21,6 +20,7 @@ use super::sniff;
 use crate::metrics;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, Identity, root_cause};
 use crate::resilience::breaker::{Breaker, OpenReason, Policy};
+use crate::resilience::recent_cache::RecentCache;
 
 /// Timeout for a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -63,7 +63,7 @@ const SNIFF_RANGE: Range = Range::From(0, Some(511));
 const MAX_IDLE_CONNECTIONS: usize = 16;
 
 /// The maximum number of cached file types, and of circuit breakers.
-const MAX_ENTRIES: u64 = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// The type and size of a file.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +91,9 @@ pub struct MediaClient {
     turn: AtomicUsize,
     hosts: MediaHosts,
     max_size: u64,
-    infos: Cache<String, MediaInfo>,
+    infos: RecentCache<String, MediaInfo>,
     /// By the identity's index and the host.
-    breakers: Cache<(usize, String), Breaker>,
+    breakers: RecentCache<(usize, String), Breaker>,
 }
 
 impl MediaClient {
@@ -106,9 +106,8 @@ impl MediaClient {
         let identities = config.identities(&hosts.loopback_names(), |http| {
             http.connect_timeout(CONNECT_TIMEOUT).pool_max_idle_per_host(MAX_IDLE_CONNECTIONS).no_gzip()
         })?;
-        let infos = Cache::builder().max_capacity(MAX_ENTRIES).build();
-        let breakers =
-            Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(BREAKER_POLICY.max_requested).build();
+        let infos = RecentCache::new(MAX_ENTRIES, Duration::MAX);
+        let breakers = RecentCache::new(MAX_ENTRIES, BREAKER_POLICY.max_requested);
         Ok(Self { identities, turn: AtomicUsize::new(0), hosts, max_size, infos, breakers })
     }
 
@@ -271,10 +270,11 @@ impl MediaClient {
     }
 
     fn update_breaker(&self, index: usize, host: &str, update: impl FnOnce(&mut Breaker)) {
-        let key = (index, host.to_owned());
-        let mut breaker = self.breakers.get(&key).unwrap_or_else(|| Breaker::new(BREAKER_POLICY));
-        update(&mut breaker);
-        self.breakers.insert(key, breaker);
+        self.breakers.update((index, host.to_owned()), |before| {
+            let mut breaker = before.unwrap_or_else(|| Breaker::new(BREAKER_POLICY));
+            update(&mut breaker);
+            breaker
+        });
     }
 }
 

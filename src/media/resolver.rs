@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::error::{MediaError, ResolveError};
@@ -15,6 +14,7 @@ use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::media_file::{self, FileId, MediaSlot, MediaUrls};
 use crate::model::post::PostId;
+use crate::resilience::recent_cache::RecentCache;
 use crate::resilience::single_flight::SingleFlight;
 use crate::telegram::client::Client;
 use crate::telegram::page::PreviewPage;
@@ -28,7 +28,7 @@ const MAX_FETCHES: usize = 2;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The maximum number of entries in each cache.
-const MAX_ENTRIES: u64 = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// How long it is cached that a post or channel does not exist.
 const MISSING_TTL: Duration = Duration::from_mins(10);
@@ -69,13 +69,13 @@ pub struct MediaResolver {
     url_ttl: Duration,
     fetches: Arc<SingleFlight<ChannelName, ()>>,
     fetch_permits: Semaphore,
-    lookups: Cache<(ChannelName, Option<PostId>), PageLookup>,
+    lookups: RecentCache<(ChannelName, Option<PostId>), PageLookup>,
     /// Channels whose preview page could not be fetched.
-    failed_channels: Cache<ChannelName, (Instant, RefreshError)>,
+    failed_channels: RecentCache<ChannelName, (Instant, RefreshError)>,
     /// The newest URL of each file that was refused again after it was resolved anew.
-    dead_urls: Cache<FileId, String>,
+    dead_urls: RecentCache<FileId, String>,
     /// The sizes that have been stored with their posts.
-    stored_sizes: Cache<FileId, u64>,
+    stored_sizes: RecentCache<FileId, u64>,
 }
 
 impl MediaResolver {
@@ -88,13 +88,10 @@ impl MediaResolver {
             url_ttl,
             fetches: SingleFlight::new(),
             fetch_permits: Semaphore::new(MAX_FETCHES),
-            lookups: Cache::builder()
-                .max_capacity(MAX_ENTRIES)
-                .time_to_live(url_ttl.max(MISSING_TTL))
-                .build(),
-            failed_channels: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(MISSING_TTL).build(),
-            dead_urls: Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(MISSING_TTL).build(),
-            stored_sizes: Cache::builder().max_capacity(MAX_ENTRIES).build(),
+            lookups: RecentCache::new(MAX_ENTRIES, url_ttl.max(MISSING_TTL)),
+            failed_channels: RecentCache::new(MAX_ENTRIES, MISSING_TTL),
+            dead_urls: RecentCache::new(MAX_ENTRIES, MISSING_TTL),
+            stored_sizes: RecentCache::new(MAX_ENTRIES, Duration::MAX),
         })
     }
 
@@ -126,17 +123,17 @@ impl MediaResolver {
     }
 
     /// Stores the size of a served file with its post, in the background. Needs a Tokio runtime.
-    pub fn store_size(&self, file: &FileId, bytes: u64) {
+    pub fn store_size(self: &Arc<Self>, file: &FileId, bytes: u64) {
         if self.stored_sizes.get(file) == Some(bytes) {
             return;
         }
         // Inserted at once: players request a file in many parts.
         self.stored_sizes.insert(file.clone(), bytes);
-        let (archive, sizes, file) = (Arc::clone(&self.archive), self.stored_sizes.clone(), file.clone());
+        let (resolver, file) = (Arc::clone(self), file.clone());
         tokio::spawn(async move {
-            if let Err(err) = archive.store_file_size(&file, bytes, clock::now()).await {
+            if let Err(err) = resolver.archive.store_file_size(&file, bytes, clock::now()).await {
                 tracing::debug!(%file, error = %err, "cannot store the size of a media file");
-                sizes.invalidate(&file);
+                resolver.stored_sizes.remove(&file);
             }
         });
     }
