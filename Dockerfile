@@ -8,6 +8,7 @@ WORKDIR /src
 # Build the dependencies in their own layer, which is cached until they change. The manifest names tests and benchmarks, so
 # create a placeholder for each.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN set -eu; \
     mkdir -p src; \
     touch src/lib.rs; \
