@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderValue, Request};
+use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
 use hyper::body::Incoming;
 use tower::Service;
@@ -94,8 +94,10 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
 /// Calls the router. A browser gets an error as a page.
 pub(super) async fn call(state: &AppState, mut router: Router, request: Request<Incoming>) -> Response {
     let page = PageRequest::of(state, &request);
-    match router.call(request).await {
-        Ok(response) => pages::error::show(response, &page),
-        Err(infallible) => match infallible {},
+    let Ok(mut response) = router.call(request).await;
+    if response.status() == StatusCode::NOT_MODIFIED {
+        // axum adds the length of the empty body; only that of the 200 response may be here (RFC 9110, section 8.6).
+        response.headers_mut().remove(CONTENT_LENGTH);
     }
+    pages::error::show(response, &page)
 }

@@ -1,6 +1,8 @@
 //! Conditional requests (RFC 9110, section 13).
 
 use super::{RSS, service};
+use crate::support::fake_telegram::Answer;
+use crate::support::page;
 
 #[test]
 fn conditional_get_of_an_unchanged_feed_returns_304() {
@@ -50,5 +52,24 @@ fn etag_differs_between_formats() {
     let etag = app.get(RSS).header("ETag").unwrap().to_owned();
     for other in ["/harbour_news/atom", "/harbour_news/json"] {
         assert_eq!(app.ask("GET", other, &[("If-None-Match", &etag)]).status, 200, "{other}");
+    }
+}
+
+/// The length of a 304 response would be that of the 200 response (RFC 9110, section 8.6).
+#[test]
+fn response_without_a_body_has_no_length_of_zero() {
+    let (fake, app) = service(&[]);
+    fake.on("/s/tidewatch", Answer::page(&page("photo")));
+    let feed = app.get("/tidewatch/rss");
+    let is_of_a_post = |link: &&str| !link.contains("/0/");
+    let picture = feed.text().split("/-/media/").skip(1).find(is_of_a_post).unwrap();
+    let picture = format!("/-/media/{}", picture.split(['"', '<']).next().unwrap());
+    for target in
+        [RSS, "/harbour_news/json?limit=2", "/", "/harbour_news", "/tidewatch", "/harbour_news/101", &picture]
+    {
+        for method in ["GET", "HEAD"] {
+            let answer = app.ask(method, target, &[("If-None-Match", "*")]);
+            assert_eq!((answer.status, answer.header("Content-Length")), (304, None), "{method} {target}");
+        }
     }
 }
