@@ -11,8 +11,9 @@ use crate::web::state::AppState;
 /// The parameter of a page's URL that names its language.
 const LANGUAGE_PARAMETER: &str = "lang";
 
-/// More levels than any page's path has. The page of an error may have any path.
-const MAX_LEVELS: usize = 8;
+/// The most levels of a path whose page finds its files. The page of an error may have any path, and its links repeat `../` for
+/// each level, so a longer path would make a page of megabytes.
+const MAX_LEVELS: usize = 512;
 
 /// The longest query that the links of a page repeat.
 const MAX_QUERY_BYTES: usize = 2048;

@@ -181,9 +181,19 @@ fn redirects_of_forms_stay_on_the_service_and_pages_have_nothing_of_other_querie
     for target in ["/harbour_news?uid=alice", "/harbour_news", "/harbour_news,harbour_news?uid=alice"] {
         assert!(!app.get(target).text().contains("alice"), "{target}");
     }
-    let deep = app.ask("GET", &"/x".repeat(5000), &[("Accept", "text/html")]);
-    assert!(deep.status == 400 || deep.status == 404, "{}", deep.status);
-    assert!(deep.body.len() < 20_000, "{}", deep.body.len());
+}
+
+#[test]
+fn page_of_an_error_finds_its_stylesheet_from_any_depth_and_stays_small() {
+    let (_fake, app) = service(0);
+    for n in [1, 2, 8, 20, 200, 5000] {
+        let deep = app.ask("GET", &"/x".repeat(n), &[("Accept", "text/html")]);
+        assert!(deep.status == 400 || deep.status == 404, "{}", deep.status);
+        assert!(deep.body.len() < 20_000, "{}", deep.body.len());
+        let (before, _) = deep.text().split_once("-/assets/style").unwrap();
+        let (_, root) = before.rsplit_once('"').unwrap();
+        assert!(n == 5000 || root == "../".repeat(n - 1), "{n}: {root}");
+    }
 }
 
 #[test]
