@@ -100,7 +100,7 @@ const PAGE: PageWords = PageWords {
     status: "Status",
     problems: problems::PROBLEMS,
     technical_detail: "Technical detail",
-    none_of_several: "None of these channels can be read now. This is why one of them cannot:",
+    none_of_several: "None of these channels can be read now:",
     wait_seconds: CountedNoun {
         one: "Wait {} second, and load the page again.",
         few: "",

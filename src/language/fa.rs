@@ -102,7 +102,7 @@ const PAGE: PageWords = PageWords {
     status: "وضعیت",
     problems: problems::PROBLEMS,
     technical_detail: "جزئیات فنی (به انگلیسی)",
-    none_of_several: "هیچ‌یک از این کانال‌ها اکنون خوانده نمی‌شود. دلیل یکی از آن‌ها این است:",
+    none_of_several: "هیچ‌یک از این کانال‌ها اکنون خوانده نمی‌شود:",
     wait_seconds: CountedNoun {
         one: "{} ثانیه صبر کنید و صفحه را دوباره بار کنید.",
         few: "{} ثانیه صبر کنید و صفحه را دوباره بار کنید.",

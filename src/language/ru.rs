@@ -104,7 +104,7 @@ const PAGE: PageWords = PageWords {
     status: "Состояние",
     problems: problems::PROBLEMS,
     technical_detail: "Технические подробности (на английском)",
-    none_of_several: "Ни один из этих каналов сейчас нельзя прочитать. Вот почему не читается один из них:",
+    none_of_several: "Ни один из этих каналов сейчас нельзя прочитать:",
     wait_seconds: CountedNoun {
         one: "Подождите {} секунду и обновите страницу.",
         few: "Подождите {} секунды и обновите страницу.",

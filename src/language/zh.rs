@@ -87,7 +87,7 @@ const PAGE: PageWords = PageWords {
     status: "状态",
     problems: problems::PROBLEMS,
     technical_detail: "技术细节（英文）",
-    none_of_several: "这些频道目前都无法读取。其中一个的原因如下：",
+    none_of_several: "这些频道目前都无法读取：",
     wait_seconds: CountedNoun {
         one: "请等待 {} 秒，然后重新加载页面。",
         few: "请等待 {} 秒，然后重新加载页面。",

@@ -107,6 +107,22 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
     }
 }
 
+/// Splits what a person types for several channels: at commas, and at white space before a URL or an `@name`, since browsers
+/// paste lines as words.
+#[must_use]
+pub fn split_channels(typed: &str) -> Vec<String> {
+    let mut channels: Vec<String> = Vec::new();
+    for part in typed.split(',') {
+        for (n, word) in part.split_whitespace().enumerate() {
+            match channels.last_mut().filter(|_| n > 0 && !word.starts_with('@') && !word.contains('/')) {
+                Some(channel) => *channel = format!("{channel} {word}"),
+                None => channels.push(word.to_owned()),
+            }
+        }
+    }
+    channels
+}
+
 /// Returns where a web URL leads.
 fn target_of_web_url(typed: &str) -> Option<Target> {
     // Proxies that merge slashes turn a URL inside a path into `https:/t.me/…`.
@@ -189,6 +205,21 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn typed_channels_are_split_at_commas_and_before_urls() {
+        for (typed, channels) in [
+            ("durov", &["durov"][..]),
+            ("durov,, @telegram ,", &["durov", "@telegram"]),
+            ("t.me/durov\nhttps://t.me/s/telegram?q=a", &["t.me/durov", "https://t.me/s/telegram?q=a"]),
+            ("durov @telegram", &["durov", "@telegram"]),
+            ("Pavel Durov", &["Pavel Durov"]),
+            ("t.me/s/durov?q=low tide", &["t.me/s/durov?q=low tide"]),
+            (" , ", &[]),
+        ] {
+            assert_eq!(split_channels(typed), channels, "{typed}");
+        }
+    }
 
     #[test]
     fn parse_channel_accepts_every_spelling() {

@@ -32,7 +32,7 @@ pub(super) fn redirect(
     uri: &Uri,
 ) -> Result<Option<Response>, Error> {
     let Some(moved) = compat::parse(uri.path(), uri.query().unwrap_or_default())? else { return Ok(None) };
-    moved.channels.iter().try_for_each(|name| state.check_served(name))?;
+    state.check_any_served(&moved.channels)?;
     let own = moved.token.as_ref().filter(|token| state.access.is_token(token));
     let own = own.map(|token| utf8_percent_encode(token, NON_ALPHANUMERIC).to_string());
     // A token in the path is kept, because the redirect is relative.

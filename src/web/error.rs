@@ -32,6 +32,9 @@ pub(super) enum Error {
     /// The path does not name a channel.
     #[error(transparent)]
     ChannelName(#[from] ChannelParseError),
+    /// One of several channels is a search. Holds the list without searches.
+    #[error("{0}")]
+    SearchAmongSeveral(ChannelParseError, String),
     /// The path names a feed that does not exist.
     #[error("unknown feed {:?}: the feeds of a channel are rss, atom and json, as in /{}/rss", .0, .1)]
     UnknownFeed(String, ChannelName),
@@ -96,6 +99,9 @@ pub(super) enum Error {
     /// The channel cannot be served.
     #[error("{0}")]
     Channel(#[from] Failure),
+    /// None of several channels can be read. Holds why.
+    #[error("none of these channels can be read: {}", listed(.0))]
+    NoneOfSeveral(Vec<(ChannelName, Error)>),
     /// The request has no token.
     #[error("missing token: send it as the password, or as ?token=… in the URL")]
     MissingToken,
@@ -141,6 +147,8 @@ pub(super) enum Error {
 pub(super) struct ErrorPage {
     /// The problem that the page explains.
     pub(super) problem: Problem,
+    /// The problem of each of several channels, and the values for its words.
+    pub(super) of_several: Vec<(ChannelName, Problem, Vec<String>)>,
     /// The values for the `{}` of its words.
     pub(super) quoted: Vec<String>,
     /// The error, a sentence in English.
@@ -160,6 +168,7 @@ impl Error {
         match self {
             Self::Opml(OpmlError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ChannelName(_)
+            | Self::SearchAmongSeveral(..)
             | Self::Host
             | Self::PathEncoding
             | Self::RepeatedChannel
@@ -185,6 +194,9 @@ impl Error {
             | Self::PostNotArchived(_)
             | Self::NoOlderPosts => StatusCode::NOT_FOUND,
             Self::Channel(failure) => refresh_status(&failure.error),
+            Self::NoneOfSeveral(errors) => {
+                most_useful(errors).map_or(StatusCode::INTERNAL_SERVER_ERROR, Self::status)
+            }
             Self::Media(err) => media_status(err),
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -205,6 +217,7 @@ impl Error {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Channel(failure) if !failure.error.is_authoritative() => Some(failure.retry_after()),
+            Self::NoneOfSeveral(errors) => most_useful(errors)?.retry_after(),
             Self::RateLimited(left) | Self::TooManyNewChannels(left) => Some(*left),
             Self::Media(MediaError::Unresolved(ResolveError::Page(error))) if error.is_authoritative() => {
                 None
@@ -246,14 +259,35 @@ impl Error {
             // The middleware knows where the page is.
             let link = if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None };
             let (problem, quoted) = self.problem();
-            let (retry_after, suggestion) = (self.retry_after(), self.suggestion());
-            let page = ErrorPage { problem, quoted, sentence, retry_after, suggestion, link };
+            let of_several = if let Self::NoneOfSeveral(errors) = self { errors.as_slice() } else { &[] };
+            let of_several = of_several.iter().map(|(name, err)| {
+                let (problem, quoted) = err.problem();
+                (name.clone(), problem, quoted)
+            });
+            let page = ErrorPage {
+                problem,
+                of_several: of_several.collect(),
+                quoted,
+                sentence,
+                retry_after: self.retry_after(),
+                suggestion: self.suggestion(),
+                link,
+            };
             (status, headers, Extension(page)).into_response()
         } else {
             set(CONTENT_TYPE, "text/plain; charset=utf-8");
             (status, headers, sentence + "\n").into_response()
         }
     }
+}
+
+/// Returns the error that says when to try again, if there is one.
+fn most_useful(errors: &[(ChannelName, Error)]) -> Option<&Error> {
+    errors.iter().map(|(_, err)| err).min_by_key(|err| err.retry_after().is_none())
+}
+
+fn listed(errors: &[(ChannelName, Error)]) -> String {
+    errors.iter().map(|(name, err)| format!("{name} ({err})")).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns whether a client prefers HTML. Browsers list it first; feed readers list it last, if at all.

@@ -177,7 +177,7 @@ pub(super) async fn feed(
 ///
 /// # Errors
 ///
-/// The most useful one if no channel can be read: one that says when to try again, if there is one.
+/// [`Error::NoneOfSeveral`]
 async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) -> Result<Channels, Error> {
     let deadline = Instant::now() + READ_TIME;
     let begin = |name: &ChannelName| {
@@ -211,14 +211,10 @@ async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) ->
             }
             Err(err) => {
                 let list = if err.is_for_now() { &mut channels.to_come } else { &mut channels.failed };
-                list.push(name);
-                errors.push(err);
+                list.push(name.clone());
+                errors.push((name, err));
             }
         }
     }
-    let error = errors.into_iter().min_by_key(|err| err.retry_after().is_none());
-    match error.filter(|_| channels.read.is_empty()) {
-        Some(error) => Err(error),
-        None => Ok(channels),
-    }
+    if channels.read.is_empty() { Err(Error::NoneOfSeveral(errors)) } else { Ok(channels) }
 }

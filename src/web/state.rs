@@ -32,7 +32,7 @@ use crate::media::resolver::MediaResolver;
 use crate::media::signed_url::{MediaKeys, MediaLinker};
 use crate::metrics::Metrics;
 use crate::model::channel::ChannelName;
-use crate::telegram::typed::parse_channel;
+use crate::telegram::typed::{ChannelParseError, parse_channel, split_channels};
 
 /// Requests in flight; more are rejected at once instead of making all of them slow.
 pub(super) const MAX_REQUESTS: u32 = 2048;
@@ -166,19 +166,23 @@ impl AppState {
         Ok(name)
     }
 
-    /// Parses the comma-separated channels of a feed, and checks that they are served. They are sorted as in the canonical
-    /// path; there is at least one.
+    /// Parses the channels of a feed as [`split_channels`] splits them, and checks that one of them is served. They are sorted as
+    /// in the canonical path; there is at least one.
     pub(super) fn parse_channels(&self, typed: &str) -> Result<Vec<ChannelName>, Error> {
-        if !typed.contains(',') {
-            return Ok(vec![self.parse_channel(typed)?]);
+        let pieces = split_channels(typed);
+        if pieces.len() < 2 {
+            return Ok(vec![self.parse_channel(pieces.first().map_or(typed, |piece| piece))?]);
         }
-        let names = typed.split(',').filter(|typed| !typed.trim().is_empty());
-        let names = canonical::sorted(names.map(|name| self.parse_channel(name)).collect::<Result<_, _>>()?);
-        match names.len() {
-            0 => Ok(vec![self.parse_channel(typed)?]),
-            1..=MAX_CHANNELS => Ok(names),
-            n => Err(Error::TooManyChannels(n)),
+        let parsed: Result<_, _> = pieces.iter().map(|piece| parse_channel(piece)).collect();
+        let names = canonical::sorted(parsed.map_err(|err| match err {
+            ChannelParseError::Search { .. } => Error::SearchAmongSeveral(err, without_searches(pieces)),
+            err => Error::ChannelName(err),
+        })?);
+        if names.len() > MAX_CHANNELS {
+            return Err(Error::TooManyChannels(names.len()));
         }
+        self.check_any_served(&names)?;
+        Ok(names)
     }
 
     /// Returns the bundles.
@@ -194,6 +198,17 @@ impl AppState {
     /// Checks that a channel is served under this name.
     pub(super) fn check_served(&self, name: &ChannelName) -> Result<(), Error> {
         if self.config.channels.serves(name) { Ok(()) } else { Err(Error::ChannelNotServed(name.clone())) }
+    }
+
+    /// Checks that one of these channels is served.
+    pub(super) fn check_any_served(&self, names: &[ChannelName]) -> Result<(), Error> {
+        match names {
+            [name] => self.check_served(name),
+            names if names.iter().any(|name| self.check_served(name).is_ok()) => Ok(()),
+            names => Err(Error::NoneOfSeveral(
+                names.iter().map(|name| (name.clone(), Error::ChannelNotServed(name.clone()))).collect(),
+            )),
+        }
     }
 
     /// Returns the base URL of media.
@@ -250,4 +265,13 @@ impl AppState {
     pub(super) fn stop_being_ready(&self) {
         self.is_ready.store(false, Ordering::Relaxed);
     }
+}
+
+/// Returns typed channels as a list, with the channel of each search instead of the search.
+fn without_searches(typed: Vec<String>) -> String {
+    let channel = |typed: String| match parse_channel(&typed) {
+        Err(ChannelParseError::Search { name, .. }) => name.to_string(),
+        _ => typed,
+    };
+    typed.into_iter().map(channel).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! Errors as problems that the pages explain, with the values that their words quote.
 
-use super::Error;
+use super::{Error, most_useful};
 use crate::channels::RefreshError;
 use crate::feed::compat::CompatError;
 use crate::feed::opml::OpmlError;
@@ -14,7 +14,12 @@ impl Error {
     /// Returns the problem, and the values for the `{}` of its words.
     pub(super) fn problem(&self) -> (Problem, Vec<String>) {
         let problem = match self {
-            Self::ChannelName(err) | Self::Compat(CompatError::Channel(err)) => return of_typed(err),
+            Self::ChannelName(err)
+            | Self::SearchAmongSeveral(err, _)
+            | Self::Compat(CompatError::Channel(err)) => return of_typed(err),
+            Self::NoneOfSeveral(errors) => {
+                return most_useful(errors).map_or((Problem::Internal, Vec::new()), Self::problem);
+            }
             Self::Options(err) => return of_options(err),
             Self::UnknownFeed(format, _) | Self::Compat(CompatError::Format(format)) => {
                 return (Problem::UnknownFormat, vec![format.clone()]);
@@ -63,6 +68,7 @@ impl Error {
             Self::UnknownFeed(_, name) | Self::ChannelName(ChannelParseError::Search { name, .. }) => {
                 Some(name.to_string())
             }
+            Self::SearchAmongSeveral(_, list) => Some(list.clone()),
             Self::Compat(CompatError::Channel(err)) => Some(match err {
                 ChannelParseError::Search { name, .. } => name.to_string(),
                 ChannelParseError::NotAChannel(typed)

@@ -37,8 +37,16 @@ fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
         div.message {
             p.code { (status) }
             h1 { (problem.title) }
-            @if is_of_a_channel(error.problem) && typed.contains(',') { p { (words.none_of_several) } }
-            p { (quoting(problem.why, &error.quoted)) }
+            @if error.of_several.is_empty() {
+                p { (quoting(problem.why, &error.quoted)) }
+            } @else {
+                p { (words.none_of_several) }
+                ul {
+                    @for (name, problem, quoted) in &error.of_several {
+                        li { bdi { "@" (name) } ": " (quoting(words.problems.get(*problem).why, quoted)) }
+                    }
+                }
+            }
             @if let Some(url) = &error.link { p { a href=(url) rel="noopener" { (words.open_in_telegram) } } }
             ul {
                 @if let Some(wait) = error.retry_after { li { (waiting(wait, request)) } }
@@ -71,23 +79,6 @@ fn quoting(text: &str, quoted: &[String]) -> Markup {
         (parts.next().unwrap_or_default())
         @for (part, value) in parts.zip(quoted) { bdi { (value) } (part) }
     }
-}
-
-/// Returns whether a problem is one channel's. A page of several has it only if none of them can be read.
-fn is_of_a_channel(problem: Problem) -> bool {
-    matches!(
-        problem,
-        Problem::NoChannel
-            | Problem::Person
-            | Problem::Bot
-            | Problem::Group
-            | Problem::PreviewOff
-            | Problem::Blocked
-            | Problem::EmptyChannel
-            | Problem::TelegramLimits
-            | Problem::TelegramDown
-            | Problem::TelegramUnreadable
-    )
 }
 
 /// Returns whether the advice refers to the exact error.

@@ -16,7 +16,7 @@ use crate::channels::ChannelStatuses;
 use crate::feed::Format;
 use crate::language::fill;
 use crate::model::channel::ChannelName;
-use crate::telegram::typed::{ChannelParseError, parse_channel};
+use crate::telegram::typed::{ChannelParseError, parse_channel, split_channels};
 use crate::web::canonical;
 use crate::web::compat;
 use crate::web::context::RequestContext;
@@ -84,10 +84,15 @@ fn open_channel(
     let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
     let typed = own.unwrap_or(&typed);
     let has_page = |path: &&str| single_post::split(path).is_some() || path.starts_with(&BUNDLE_PATH[1..]);
-    let path = match (own.filter(has_page), parse_channel(typed)) {
-        (Some(path), _) => path.to_owned(),
-        (None, Err(ChannelParseError::Search { name, words, .. })) => search_path(&name, &words),
-        (None, _) => canonical::path_of_all(&state.parse_channels(typed)?, None),
+    let search = || match parse_channel(typed) {
+        Err(ChannelParseError::Search { name, words, .. }) if split_channels(typed).len() == 1 => {
+            Some(search_path(&name, &words))
+        }
+        _ => None,
+    };
+    let path = match own.filter(has_page).map(str::to_owned).or_else(search) {
+        Some(path) => path,
+        None => canonical::path_of_all(&state.parse_channels(typed)?, None),
     };
     let link = request.link(path.trim_start_matches('/'));
     let with_token = with_token_in_path(context, uri, &link);

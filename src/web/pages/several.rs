@@ -40,7 +40,7 @@ pub(in crate::web) async fn answer(
         return Err(Error::NotForSeveral(what));
     }
     state.chosen_media_linker(view.options.media, &context.base_url)?;
-    for name in &group.names {
+    for name in group.names.iter().filter(|name| state.check_served(name).is_ok()) {
         if state.channels.answer_from_cache(name).is_none() {
             check_may_fetch(state, name).await?;
         }

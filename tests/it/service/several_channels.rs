@@ -1,10 +1,12 @@
 //! Feeds of several channels: their order, their URLs, and channels that fail or come later.
 
+use std::fs;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::service;
-use crate::support::app::App;
+use crate::support::app::{App, new_folder};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::http::Response;
@@ -147,8 +149,10 @@ fn urls_have_one_canonical_form() {
         assert!(answer.text().contains(part), "{target}: {}", answer.text());
     }
     assert_eq!(fake.paths("/s/"), [""; 0]);
-    let form = app.get("/?channel=@kettle,%20heron");
-    assert_eq!((form.status, form.header("Location")), (303, Some("heron,kettle")));
+    for typed in ["@kettle,%20heron", "t.me/kettle%20https://t.me/s/heron", "heron%0A@kettle"] {
+        let form = app.get(&format!("/?channel={typed}"));
+        assert_eq!((form.status, form.header("Location")), (303, Some("heron,kettle")), "{typed}");
+    }
     let html = app.get("/heron,kettle");
     let link = "title=\"heron, kettle (Atom)\" href=\"heron,kettle/atom\">";
     assert!(html.status == 200 && html.text().contains(link), "{}", html.text());
@@ -198,11 +202,40 @@ fn tokens_reach_feeds_of_several_channels() {
     assert_eq!(moved.header("Location"), Some("../heron,kettle/rss"));
 }
 
+/// Feeds, pages and bundles have the other channels; they are refused if no channel is left.
 #[test]
-fn channels_that_are_not_served_are_not_in_a_feed() {
-    let (_fake, app) = three_channels(&["--deny-channels", "kettle"]);
-    assert_eq!(app.get("/heron,kettle/rss").status, 403);
-    assert_eq!(app.get("/heron,otters/rss").status, 200);
+fn channels_that_are_not_served_are_left_out_and_named() {
+    let folder = new_folder();
+    let settings = folder.join("telewire.toml");
+    let bundles = "[bundle.some]\nchannels = [\"heron\", \"kettle\"]\n\
+                   [bundle.none]\nchannels = [\"kettle\"]\n";
+    fs::write(&settings, bundles).unwrap();
+    let settings = settings.to_str().unwrap();
+    let (fake, app) = three_channels(&["--deny-channels", "kettle,otters", "--config", settings]);
+    for target in ["/heron,kettle/json", "/-/bundle/some/json"] {
+        let feed = parsed(&app.get(target));
+        let description = feed["description"].as_str().unwrap();
+        assert!(description.starts_with("Cannot be read: @kettle. "), "{target}: {description}");
+        assert_eq!(ids(&feed), [3, 2, 1].map(|id| format!("https://t.me/heron/{id}")), "{target}");
+    }
+    for target in ["/heron,kettle", "/-/bundle/some"] {
+        let shown = app.get(target);
+        assert!(shown.status == 200 && shown.text().contains("Cannot be read: @kettle."), "{target}");
+    }
+    let moved = app.get(
+        "/?action=display&bridge=FeedMerge&format=Mrss&feed_1=rsshub%3A%2F%2Ftelegram%2Fchannel%2Fkettle\
+         &feed_2=rsshub%3A%2F%2Ftelegram%2Fchannel%2Fheron",
+    );
+    assert_eq!((moved.status, moved.header("Location")), (301, Some("heron,kettle/rss")));
+    for target in ["/kettle,otters/rss", "/kettle,otters", "/?channel=otters,kettle", "/-/bundle/none/rss"] {
+        let refused = app.get(target);
+        let reason =
+            "None of these channels can be read: kettle (the channel kettle is not allowed on this server)";
+        assert!(refused.status == 403 && refused.text().starts_with(reason), "{target}: {}", refused.text());
+        assert_eq!(refused.text().contains("otters ("), !target.contains("bundle"), "{target}");
+    }
+    assert_eq!(fake.paths("/s/"), ["/s/heron"]);
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Adds channels that fail, each in another way.
@@ -267,6 +300,13 @@ fn feed_without_any_channel_fails_with_the_most_useful_error() {
     fake.on("/s/nobody_here", Answer::redirect("https://telegram.org/"));
     let none = app.get("/broken_4,nobody_here/rss");
     assert_eq!(none.status, 404, "{}", none.text());
+    for (answer, names) in [(&some, ["broken_3", "broken_4"]), (&none, ["broken_4", "nobody_here"])] {
+        for name in names {
+            let alone = app.get(&format!("/{name}/rss"));
+            let (_, reason) = answer.text().split_once(&format!("{name} (")).unwrap();
+            assert!(reason[1..].starts_with(alone.text()[1..].trim_end().trim_end_matches('.')), "{reason}");
+        }
+    }
 }
 
 #[test]

@@ -27,12 +27,22 @@ const CHANNELS: [(&str, Problem); 10] = [
 ];
 
 /// URLs that lead to a problem, and what the field for a channel has then.
-const URLS: [(&str, Problem, &str); 24] = [
+const URLS: [(&str, Problem, &str); 26] = [
     ("/?channel=not+a+channel!", Problem::NotAChannel, "not a channel!"),
     ("/?channel=harbour_news,no!", Problem::NotAChannel, "harbour_news,no!"),
     ("/?channel=https://t.me/%2Babcdefgh", Problem::PrivateChat, "https://t.me/+abcdefgh"),
     ("/?channel=-1001234567890", Problem::ChatNumber, "-1001234567890"),
     ("/https:%2F%2Ft.me%2Fs%2Fharbour_news%3Fq=otter", Problem::SearchLink, "harbour_news"),
+    (
+        "/?channel=pier_talk,+t.me/s/harbour_news?q=otter,low",
+        Problem::SearchLink,
+        "pier_talk, harbour_news, low",
+    ),
+    (
+        "/?channel=t.me/s/harbour_news?q=otter%20t.me/pier_talk",
+        Problem::SearchLink,
+        "harbour_news, t.me/pier_talk",
+    ),
     ("/?channel=a&channel=b", Problem::BadRequest, "a"),
     ("/-/nothing", Problem::NoPage, ""),
     ("/?action=display&bridge=GithubTrending&format=Atom", Problem::OtherService, ""),
