@@ -159,6 +159,8 @@ pub(super) struct ErrorPage {
     pub(super) suggestion: Option<String>,
     /// The URL on Telegram of the requested post.
     pub(super) link: Option<String>,
+    /// What was typed beside a list of subscriptions.
+    pub(super) moved_from: String,
 }
 
 impl Error {
@@ -272,6 +274,7 @@ impl Error {
                 retry_after: self.retry_after(),
                 suggestion: self.suggestion(),
                 link,
+                moved_from: String::new(),
             };
             (status, headers, Extension(page)).into_response()
         } else {

@@ -15,7 +15,7 @@ use super::bundles;
 use super::canonical;
 use super::compat::help_link;
 use super::context::RequestContext;
-use super::error::Error;
+use super::error::{Error, ErrorPage};
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::several_channels::Group;
 use super::state::AppState;
@@ -136,11 +136,24 @@ async fn convert(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let answer = converted(&state, &context, request).await;
-    answer.unwrap_or_else(|err| err.answer(&headers))
+    let mut moved_from = String::new();
+    let answer = converted(&state, &context, request, &mut moved_from).await;
+    answer.unwrap_or_else(|err| {
+        let mut response = err.answer(&headers);
+        if let Some(page) = response.extensions_mut().get_mut::<ErrorPage>() {
+            page.moved_from = moved_from;
+        }
+        response
+    })
 }
 
-async fn converted(state: &AppState, context: &RequestContext, request: Request) -> Result<Response, Error> {
+/// Converts the list of a form. Sets `moved_from` to what was typed for it.
+async fn converted(
+    state: &AppState,
+    context: &RequestContext,
+    request: Request,
+    moved_from: &mut String,
+) -> Result<Response, Error> {
     let _permit = state.conversions.try_acquire().map_err(|_| Error::Overloaded)?;
     let multipart = Multipart::from_request(request, state).await;
     let mut form = multipart.map_err(|err| Error::Form(err.body_text()))?;
@@ -149,9 +162,8 @@ async fn converted(state: &AppState, context: &RequestContext, request: Request)
         match field.name() {
             Some("opml") => file = Some(field.bytes().await?),
             Some("moved-from") => {
-                let list = field.bytes().await?;
-                let list = String::from_utf8_lossy(&list);
-                let items = list.split([',', ' ', '\n', '\r']).filter(|item| !item.is_empty());
+                *moved_from = String::from_utf8_lossy(&field.bytes().await?).into_owned();
+                let items = moved_from.split([',', ' ', '\n', '\r']).filter(|item| !item.is_empty());
                 named =
                     items.map(str::parse::<MovedFrom>).collect::<Result<_, _>>().map_err(Error::MovedFrom)?;
             }

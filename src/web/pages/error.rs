@@ -54,7 +54,7 @@ fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
             }
             (technical_detail(request, &error.sentence, needs_detail(error.problem)))
             @if is_of_opml(error.problem) {
-                (moving_in(request))
+                (moving_in(request, &error.moved_from))
             } @else {
                 (channel_field(request, &typed, "channel"))
             }

@@ -154,7 +154,7 @@ fn page(
             @if let Some(channels) = channels { (newest(request, channels)) }
             @if let Some(text) = &state.config.home_text { section dir="auto" { (PreEscaped(text.html())) } }
             (bookmarklet(context, request))
-            (moving_in(request))
+            (moving_in(request, ""))
         }
     };
     frame(request, &Page { title: "telewire", head: html! {}, main, has_field: false })
@@ -199,8 +199,8 @@ fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
 }
 
 /// Returns the form that converts a list of subscriptions. Its URL is relative, so that a token in the path is kept, and has
-/// the language for the pages of errors.
-pub(super) fn moving_in(request: &PageRequest) -> Markup {
+/// the language for the pages of errors. `moved_from` is what was typed already.
+pub(super) fn moving_in(request: &PageRequest, moved_from: &str) -> Markup {
     let words = request.words();
     html! {
         section {
@@ -210,7 +210,7 @@ pub(super) fn moving_in(request: &PageRequest) -> Markup {
                 label for="opml" { (words.opml_file) }
                 input id="opml" type="file" name="opml" accept=".opml,.xml" required;
                 label for="moved-from" { (words.moved_from) }
-                input id="moved-from" name="moved-from" placeholder="tgfeed" dir="ltr";
+                input id="moved-from" name="moved-from" value=(moved_from) placeholder="tgfeed" dir="ltr";
                 button { (words.convert) }
             }
         }
