@@ -21,6 +21,7 @@ use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use super::context::RequestContext;
 use super::error::Error;
 use super::state::AppState;
+use crate::language::Language;
 use crate::media::MediaMode;
 use crate::media::client::{MediaInfo, MediaResponse};
 use crate::media::error::MediaError;
@@ -74,9 +75,15 @@ async fn serve(
     uri: &Uri,
     request: &HeaderMap,
 ) -> Result<Response, Error> {
-    // A query is not covered by the signature, so only one is accepted.
-    let is_redirect = uri.query() == Some(REDIRECT_QUERY);
-    let path = Some(uri.path()).filter(|_| is_redirect || uri.query().is_none());
+    // A query is not covered by the signature, so only one is accepted. The page of an error links to itself in other languages.
+    let in_language = uri.query().and_then(|query| query.split_once("lang="));
+    let query = match in_language.filter(|(_, tag)| Language::from_subtag(tag).is_some()) {
+        Some(("", _)) => None,
+        Some(("redirect=&", _)) => Some(REDIRECT_QUERY),
+        _ => uri.query(),
+    };
+    let is_redirect = query == Some(REDIRECT_QUERY);
+    let path = Some(uri.path()).filter(|_| is_redirect || query.is_none());
     let file = path.and_then(|path| state.media_keys.verify(path)).ok_or(Error::Signature)?;
     state.check_served(&file.channel)?;
     if is_redirect || state.config.media_mode != MediaMode::Proxy {

@@ -9,7 +9,7 @@ use axum::routing::get;
 
 use super::error::Error;
 use super::health::{health_routes, metrics_routes};
-use super::middleware::access::OPML_PATH;
+use super::middleware::access::{OPML_PATH, TOKEN_PREFIX};
 use super::middleware::limits::with_limits;
 use super::middleware::panic::with_panic_handler;
 use super::state::AppState;
@@ -25,6 +25,7 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
     };
     let feeds = Router::new()
         .route("/", get(pages::home::answer))
+        .route(&format!("{TOKEN_PREFIX}{{token}}"), get(pages::home::after_token))
         .route(OPML_PATH, opml::route())
         .route(RADAR_RULES_PATH, get(compat::radar_rules))
         .route("/{*path}", get(feeds::answer));

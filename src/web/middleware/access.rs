@@ -171,7 +171,7 @@ impl Access {
         }
     }
 
-    /// Checks the rate limit and the token, and removes the token from the request.
+    /// Removes the token from the request, and checks the rate limit and the token.
     ///
     /// Health probes cannot send a token and are frequent, so they bypass authentication and rate limiting. Media URLs
     /// need no token either: they are signed. The files that pages load are no secret.
@@ -184,6 +184,9 @@ impl Access {
         if [LIVENESS_PATH, READINESS_PATH].contains(&request.uri().path()) {
             return Ok(Authorized::default());
         }
+        // Feeds must not depend on which token was used, and pages show none. A token that is not needed is ignored.
+        let path_token = take_from_path(request);
+        let in_url = path_token.clone().or_else(|| take_from_query(request));
         // Clients behind a proxy on this machine that is not trusted would share one limit.
         let is_local = || peer.is_loopback() && !is_forwarded(request.headers());
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local()) {
@@ -195,9 +198,6 @@ impl Access {
         if is_public || FEED_STYLESHEET_PATHS.contains(&path) {
             return Ok(Authorized::default());
         }
-        // Feeds must not depend on which token was used. A token that is not needed is ignored.
-        let path_token = take_from_path(request);
-        let in_url = path_token.clone().or_else(|| take_from_query(request));
         if self.tokens.is_none() && self.admin_tokens.is_none() {
             return Ok(Authorized::default());
         }
@@ -234,15 +234,21 @@ pub(super) fn make_private(response: &mut HeaderMap) {
     response.insert(CACHE_CONTROL, private);
 }
 
+/// Returns whether the URL of a path may have a token before the path: only those of channels and the pages about them.
+/// Otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides `/-/metrics`.
+pub(in crate::web) fn may_follow_token(path: &str) -> bool {
+    !path.starts_with("/-/")
+        || [OPML_PATH, STATUS_PATH, STATUS_JSON_PATH].contains(&path)
+        || [ASSETS_PREFIX, BUNDLE_PATH].iter().any(|prefix| path.starts_with(prefix))
+        || FEED_STYLESHEET_PATHS.contains(&path)
+}
+
+/// Removes the token from the path. A path that ends with it is kept: the router adds the slash.
 fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
-    let (token, rest) = request.uri().path().strip_prefix(TOKEN_PREFIX)?.split_once('/')?;
-    // Only for channels and the pages about them: otherwise `/-/token/…/-/metrics` would bypass a proxy rule that hides
-    // `/-/metrics`.
+    let given = request.uri().path().strip_prefix(TOKEN_PREFIX).filter(|given| !given.is_empty())?;
+    let Some((token, rest)) = given.split_once('/') else { return Some(decode(given)) };
     let (token, rest) = (decode(token), format!("/{rest}"));
-    let is_shown = [OPML_PATH, STATUS_PATH, STATUS_JSON_PATH].contains(&&*rest)
-        || [ASSETS_PREFIX, BUNDLE_PATH].iter().any(|prefix| rest.starts_with(prefix))
-        || FEED_STYLESHEET_PATHS.contains(&&*rest);
-    if rest.starts_with("/-/") && !is_shown {
+    if !may_follow_token(&rest) {
         return None;
     }
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();

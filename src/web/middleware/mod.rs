@@ -53,6 +53,7 @@ pub(super) async fn handle(
     let id = RequestId::next();
     // A listener on all addresses sees IPv4 clients as IPv4-mapped IPv6 addresses.
     let peer = peer.to_canonical();
+    let sent = request.uri().query().filter(|query| query.contains("token=")).map(str::to_owned);
     let admitted = admit(&state, peer, &mut request);
     // The token is no longer part of the path.
     let route = Route::of(request.uri().path());
@@ -65,7 +66,10 @@ pub(super) async fn handle(
                 call(&state, router, request).instrument(tracing::info_span!("request", id = %id)).await
             }
         }
-        Err(err) => pages::error::show(err.answer(request.headers()), &PageRequest::of(&state, &request)),
+        Err(err) => {
+            let page = PageRequest::of(&state, &request, sent.as_deref());
+            pages::error::show(err.answer(request.headers()), &page)
+        }
     };
     if state.access.has_tokens() && route != Route::Media {
         access::make_private(response.headers_mut());
@@ -93,7 +97,8 @@ fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<
 
 /// Calls the router. A browser gets an error as a page.
 pub(super) async fn call(state: &AppState, mut router: Router, request: Request<Incoming>) -> Response {
-    let page = PageRequest::of(state, &request);
+    let context = request.extensions().get::<RequestContext>();
+    let page = PageRequest::of(state, &request, context.and_then(|context| context.query.as_deref()));
     let Ok(mut response) = router.call(request).await;
     if response.status() == StatusCode::NOT_MODIFIED {
         // axum adds the length of the empty body; only that of the 200 response may be here (RFC 9110, section 8.6).

@@ -10,15 +10,20 @@ use super::frame::{Page, channel_field, frame, technical_detail};
 use super::home::moving_in;
 use super::request::PageRequest;
 use crate::language::Problem;
+use crate::web::canonical;
 use crate::web::error::ErrorPage;
 use crate::web::robots::Robots;
 
 /// The longest wait that is given in seconds.
 const MAX_SECONDS: u64 = 120;
 
-/// Returns the response with a page if it is an error that a browser gets.
+/// Returns the response with a page if it is an error that a browser gets. As for other pages, a token has to be in the path,
+/// because the links of the page are relative.
 pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ErrorPage>() {
+        if let Some(path) = &request.path_with_token {
+            return canonical::see_other(request.uri.path(), path);
+        }
         let html = render(&error, response.status().as_u16(), request);
         response.headers_mut().extend(super::headers(Robots::NoIndex, None));
         // The router has written the length of the empty body.

@@ -51,13 +51,15 @@ pub(super) fn frame(request: &PageRequest, page: &Page<'_>) -> String {
                 }
                 main #main { (page.main) }
                 footer {
-                    nav aria-label=(words.language) {
-                        @for language in Language::ALL {
-                            @if language == request.language {
-                                span lang=(language.tag()) aria-current="true" { (name(language)) }
-                            } @else {
-                                a href=(request.in_language(language)) lang=(language.tag()) hreflang=(language.tag()) {
-                                    (name(language))
+                    @if request.is_repeatable {
+                        nav aria-label=(words.language) {
+                            @for language in Language::ALL {
+                                @if language == request.language {
+                                    span lang=(language.tag()) aria-current="true" { (name(language)) }
+                                } @else {
+                                    a href=(request.in_language(language)) lang=(language.tag()) hreflang=(language.tag()) {
+                                        (name(language))
+                                    }
                                 }
                             }
                         }

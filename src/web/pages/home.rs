@@ -61,6 +61,12 @@ pub(in crate::web) async fn answer(
     }
 }
 
+/// Redirects `/-/token/SECRET` to the home page, whose relative links need the slash after the token.
+pub(in crate::web) async fn after_token(uri: Uri) -> Response {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    canonical::see_other(uri.path(), &format!("{}/{query}", uri.path()))
+}
+
 /// Redirects the form to the channel's page; `None` for a query that says nothing. Any other query gets 404, because a
 /// reader would take the page for a broken feed.
 fn open_channel(

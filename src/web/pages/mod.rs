@@ -56,10 +56,15 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 /// Redirects a page with `?token=` to the URL with the token in the path, so that the links in the page work with it. `to` is
 /// the path and query of the page, without a slash.
 pub(super) fn with_token_in_path(context: &RequestContext, uri: &Uri, to: &str) -> Option<Response> {
-    let token = token_in_query(context.query.as_deref()?)?;
-    // The path may have a token already, and the middleware leaves a second one in the query.
-    let is_in_path = context.path_token.is_some() || uri.query().and_then(token_in_query).is_some();
-    (!is_in_path).then(|| canonical::see_other(uri.path(), &format!("{TOKEN_PREFIX}{token}/{to}")))
+    path_with_token(context.query.as_deref(), uri, to).map(|path| canonical::see_other(uri.path(), &path))
+}
+
+/// Returns the path of a page with the token before it, if the client has sent the token in this query. The middleware leaves
+/// it in the query of `uri` if the path had one too.
+fn path_with_token(sent: Option<&str>, uri: &Uri, to: &str) -> Option<String> {
+    let token = token_in_query(sent?)?;
+    let is_in_path = uri.query().and_then(token_in_query).is_some();
+    (!is_in_path).then(|| format!("{TOKEN_PREFIX}{token}/{to}"))
 }
 
 /// Checks that a channel that is not cached may be read for a page, if Telegram has to be asked: crawlers must not use up the

@@ -1,11 +1,13 @@
 //! The inputs of a page besides its content: the language, and its place among the URLs.
 
 use axum::http::header::ACCEPT_LANGUAGE;
-use axum::http::{HeaderMap, Request, Uri};
+use axum::http::{HeaderMap, Method, Request, Uri};
 use percent_encoding::percent_decode_str;
 
+use super::{path_and_query, path_with_token};
 use crate::language::{Language, PageWords};
 use crate::web::canonical;
+use crate::web::middleware::access::may_follow_token;
 use crate::web::state::AppState;
 
 /// The parameter of a page's URL that names its language.
@@ -30,16 +32,24 @@ pub(in crate::web) struct PageRequest {
     pub(in crate::web) root: String,
     /// The service needs a token, so a page must not be stored.
     pub(in crate::web) is_private: bool,
+    /// The page can be requested again, in another language. That of a form with a file cannot.
+    pub(super) is_repeatable: bool,
+    /// The path of this page with the token before it, if the client has sent it in the query.
+    pub(super) path_with_token: Option<String>,
     /// The other parameters of the URL, encoded.
     query: String,
     /// The URL.
-    uri: Uri,
+    pub(super) uri: Uri,
 }
 
 impl PageRequest {
-    /// Returns what an HTTP request, whose token is removed, says about a page.
-    pub(in crate::web) fn of<B>(state: &AppState, request: &Request<B>) -> Self {
-        Self::new(state, request.headers(), request.uri())
+    /// Returns what an HTTP request, whose token is removed, says about the page of an error. `sent` is its query with the token.
+    pub(in crate::web) fn of<B>(state: &AppState, request: &Request<B>, sent: Option<&str>) -> Self {
+        let uri = request.uri();
+        let is_repeatable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let path_with_token = path_with_token(sent, uri, path_and_query(uri))
+            .filter(|_| is_repeatable && may_follow_token(uri.path()));
+        Self { is_repeatable, path_with_token, ..Self::new(state, request.headers(), uri) }
     }
 
     /// Returns the request for the page at this URI, which has no token.
@@ -63,6 +73,8 @@ impl PageRequest {
             chosen_language,
             root: "../".repeat(n_up.min(MAX_LEVELS)),
             is_private,
+            is_repeatable: true,
+            path_with_token: None,
             query: Some(others.finish()).filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default(),
             uri: uri.clone(),
         }

@@ -149,7 +149,9 @@ fn forged_url_is_rejected_without_a_request() {
             }
         }
     }
-    for suffix in ["?", "?x=1", "/", "/..", "%00", ";x"] {
+    for suffix in
+        ["?", "?x=1", "?lang=", "?lang=xx", "?lang=ru&x=1", "?redirect&lang=ru", "/", "/..", "%00", ";x"]
+    {
         try_one(format!("{link}{suffix}"));
     }
     try_one(link.replace("tide_pictures", "%74ide_pictures"));

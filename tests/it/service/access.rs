@@ -85,6 +85,58 @@ fn token_is_required_and_accepted_in_every_place() {
     }
 }
 
+/// The links of the page of an error are relative, so they have the token if the page's URL has it in the path.
+#[test]
+fn error_page_has_the_token_in_its_path_and_nowhere_else() {
+    let limits = ["--client-rate", "1", "--client-burst", "10", "--trusted-proxies", "127.0.0.1"];
+    let (_fake, app) = service(&[&limits[..], &["--token", TOKEN]].concat());
+    let ask = |method: &str, target: &str, client: &str| {
+        app.ask(method, target, &[("Accept", "text/html"), ("X-Forwarded-For", client)])
+    };
+    let limited = "192.0.2.7";
+    while ask("GET", &format!("/-/token/{TOKEN}{RSS}"), limited).status == 200 {}
+    for (path, client, status) in [
+        ("harbour_news", limited, 429),
+        ("no!?limit=5", "192.0.2.8", 400),
+        ("harbour_news/xml?limit=5", "192.0.2.9", 404),
+        ("harbour_news?limit=many", "192.0.2.10", 400),
+    ] {
+        let with_token = format!("/-/token/{TOKEN}/{path}");
+        let shown = ask("GET", &with_token, client);
+        assert_eq!(shown.status, status, "{path}: {}", shown.text());
+        let root = "../".repeat(path.matches('/').count());
+        assert!(shown.text().contains(&format!("href=\"{root}-/assets/")), "{path}: {}", shown.text());
+        assert!(!shown.text().contains(TOKEN), "{path}: {}", shown.text());
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let in_query = ask("GET", &format!("/{path}{separator}token={TOKEN}"), client);
+        let location = format!("{root}{}", &with_token[1..]);
+        assert_eq!((in_query.status, in_query.header("Location")), (303, Some(location.as_str())), "{path}");
+    }
+    let not_there = ask("GET", &format!("/-/nothing?token={TOKEN}"), "192.0.2.11");
+    assert_eq!(not_there.status, 404, "no token may stand before this path");
+    let refused = ask("GET", &format!("/-/token/{OTHER}/harbour_news"), "192.0.2.11");
+    let (_, stylesheet) = refused.text().split_once("rel=\"stylesheet\" href=\"").unwrap();
+    let stylesheet = format!("/-/token/{OTHER}/{}", stylesheet.split('"').next().unwrap());
+    assert_eq!((refused.status, ask("GET", &stylesheet, "192.0.2.11").status), (401, 200));
+}
+
+#[test]
+fn path_that_ends_with_the_token_leads_to_the_home_page() {
+    for flags in [&["--token", TOKEN][..], &["--admin-token", TOKEN], &[]] {
+        let (_fake, app) = service(flags);
+        for (query, location) in [("", ""), ("?lang=ru", "?lang=ru")] {
+            let answer = app.get(&format!("/-/token/{TOKEN}{query}"));
+            let location = format!("../../-/token/{TOKEN}/{location}");
+            assert_eq!((answer.status, answer.header("Location")), (303, Some(location.as_str())));
+        }
+        assert_eq!(app.get(&format!("/-/token/{TOKEN}/")).status, 200, "{flags:?}");
+    }
+    let (_fake, app) = service(&["--token", TOKEN]);
+    for target in [format!("/-/token/{OTHER}"), "/-/token/".to_owned(), "/-/token".to_owned()] {
+        assert_eq!(app.get(&target).status, 401, "{target}");
+    }
+}
+
 #[test]
 fn media_urls_need_no_token_because_they_are_signed() {
     let fake = FakeTelegram::start();

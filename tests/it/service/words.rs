@@ -172,6 +172,9 @@ fn error_pages_explain_each_problem_in_every_language() {
             let headers = [("Accept", "text/html"), ("Accept-Language", language.subtag())];
             let answer = post_with(&app, "/-/opml", &fields, &headers);
             failures.extend(mistake(&answer, language, problem, ""));
+            let typed = fields.iter().find(|(name, _)| *name == "moved-from").map_or("", |(_, value)| value);
+            let has_typed = answer.text().contains(&format!("name=\"moved-from\" value=\"{typed}\""));
+            assert!(has_typed && language_links(&answer).is_empty(), "{problem:?}: {}", answer.text());
         }
     }
     assert_no_failures(&failures);
@@ -179,6 +182,40 @@ fn error_pages_explain_each_problem_in_every_language() {
     let wait: u64 = failing.header("Retry-After").unwrap().parse().unwrap();
     let seconds = failing.text().split("<li>Wait ").nth(1).unwrap().split(' ').next().unwrap();
     assert!(seconds.parse::<u64>().unwrap().abs_diff(wait) <= 1, "{seconds} {wait}");
+}
+
+/// Returns the relative URLs of a page in other languages.
+fn language_links(answer: &Response) -> Vec<(Language, String)> {
+    let links = answer.text().split("<a href=\"?").skip(1).filter_map(|rest| {
+        let (query, rest) = rest.split_once("\" lang=\"")?;
+        Some((Language::from_subtag(rest.split(['-', '"']).next()?)?, query.replace("&amp;", "&")))
+    });
+    links.collect()
+}
+
+#[test]
+fn language_links_of_error_pages_lead_to_the_same_error() {
+    let (fake, app) = start();
+    fake.on("/s/tidewatch", Answer::page(&page("photo").replace("https://cdn4.telesco.pe", &fake.url())));
+    let media = App::start(&fake.url(), &["--media-hosts", &fake.host()]);
+    let feed = media.get("/tidewatch/rss");
+    let file = feed.text().split("/-/media/").nth(1).unwrap().split(['"', '<']).next().unwrap();
+    let media = App::start_in(media.stop(), &fake.url(), &["--media-hosts", "elsewhere.example"]);
+    let urls = URLS.iter().map(|(target, problem, _)| (&app, (*target).to_owned(), *problem));
+    let files =
+        ["", "?redirect"].map(|query| (&media, format!("/-/media/{file}{query}"), Problem::MediaNotSent));
+    for (app, target, problem) in urls.chain(files) {
+        let shown = open(app, &target, Language::English);
+        let links = language_links(&shown);
+        assert_eq!(links.len(), 3, "{target}: {}", shown.text());
+        for (language, query) in links {
+            let path = target.split('?').next().unwrap();
+            let other = app.ask("GET", &format!("{path}?{query}"), &[("Accept", "text/html")]);
+            let title = format!("<h1>{}</h1>", language.words().page.problems.get(problem).title);
+            assert_eq!(other.status, shown.status, "{target} {query}: {}", other.text());
+            assert!(other.text().contains(&title), "{target} {query}: {}", other.text());
+        }
+    }
 }
 
 /// Feed readers and scripts get the error in English, on one line.
