@@ -14,8 +14,6 @@ mod tags;
 mod tests;
 mod writer;
 
-use std::ops::Range;
-
 use writer::Writer;
 
 use crate::feed::plain_text;
@@ -69,13 +67,4 @@ fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
 
 fn shows_no_label(label: &str) -> bool {
     plain_text::is_blank(label) && !label.contains(OBJECT)
-}
-
-/// Returns whether the range begins and ends lines or cells.
-fn is_on_own_lines(text: &str, range: &Range<usize>) -> bool {
-    let is_space = |c: char| !matches!(c, '\n' | '\t') && plain_text::shows_nothing(c);
-    let before = text[..range.start].trim_end_matches(is_space);
-    let after = text[range.end..].trim_start_matches(is_space);
-    (before.is_empty() || before.ends_with(['\n', '\t']))
-        && (after.is_empty() || after.starts_with(['\n', '\t']))
 }

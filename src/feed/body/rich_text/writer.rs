@@ -1,17 +1,18 @@
 //! Writes paragraphs and blocks. The tags of both are delayed until it is known what they contain.
 
+mod spoilers;
+
 use std::iter::Peekable;
 use std::mem;
 use std::ops::Range;
 use std::vec;
 
-use super::{FigureWriter, is_on_own_lines, tags};
+use super::{FigureWriter, tags};
 use crate::feed::body::html;
 use crate::feed::plain_text;
 use crate::language::FeedWords;
-use crate::model::rich_text::{EntityKind, RichText, SPOILER_MASK};
+use crate::model::rich_text::{EntityKind, RichText};
 
-const SPOILER_END: &str = "</details>\n";
 const FIGURE_END: &str = "</figure>\n";
 
 /// Writes text and blocks in the order of the text.
@@ -182,42 +183,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Updates `is_hidden` for this position. Returns the position at which it changes.
-    fn seek(&mut self, at: usize) -> usize {
-        while let Some(spoiler) = self.spoilers.next_if(|spoiler| spoiler.end <= at) {
-            self.cross_edge(&spoiler);
-            self.is_hidden = false;
-        }
-        match self.spoilers.peek().cloned() {
-            Some(spoiler) if spoiler.start <= at => {
-                if !self.is_hidden {
-                    self.cross_edge(&spoiler);
-                    self.is_hidden = true;
-                }
-                spoiler.end
-            }
-            next => next.map_or(usize::MAX, |spoiler| spoiler.start),
-        }
-    }
-
-    /// Closes what must not be both inside and outside of a spoiler: all inline elements; also the paragraph, if the spoiler
-    /// is on its own lines.
-    fn cross_edge(&mut self, spoiler: &Range<usize>) {
-        if self.figures.is_some() && is_on_own_lines(self.text, spoiler) {
-            self.close_paragraph();
-        } else {
-            self.end_hidden();
-        }
-    }
-
-    /// Ends the hidden part of the paragraph.
-    fn end_hidden(&mut self) {
-        self.close_inlines(0);
-        if let Some(paragraph) = &mut self.paragraph {
-            paragraph.hidden.extend(paragraph.hidden_from.take().map(|from| from..self.out.len()));
-        }
-    }
-
     fn piece(&mut self, text: &str) {
         for line in text.split_inclusive('\n') {
             let start = line.len() - line.trim_start_matches(plain_text::shows_nothing).len();
@@ -346,19 +311,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Masks the hidden parts of the paragraph at the end of the output. Returns its readable content.
-    fn mask(&mut self, paragraph: &Paragraph) -> String {
-        let readable = self.out.split_off(paragraph.content);
-        let mut at = 0;
-        for hidden in &paragraph.hidden {
-            self.out.push_str(&readable[at..hidden.start - paragraph.content]);
-            self.out.push_str(SPOILER_MASK);
-            at = hidden.end - paragraph.content;
-        }
-        self.out.push_str(&readable[at..]);
-        readable
-    }
-
     fn end_paragraph(&mut self, tag: &str, content: usize) {
         if !tag.is_empty() {
             html::close(self.out, tag);
@@ -368,24 +320,6 @@ impl<'a> Writer<'a> {
             html::direct(self.out, content - 1);
         }
         self.bare_end = tag.is_empty().then_some(self.out.len());
-    }
-
-    /// Opens a spoiler, or continues the one at the end of the output.
-    fn open_spoiler(&mut self) {
-        if self.spoiler_end == Some(self.out.len()) {
-            self.out.truncate(self.out.len() - SPOILER_END.len());
-            return;
-        }
-        if self.bare_end == Some(self.out.len()) {
-            self.out.push('\n');
-        }
-        html::open(self.out, "details");
-        html::block(self.out, "summary", |out| html::text(out, self.words.spoiler));
-    }
-
-    fn close_spoiler(&mut self) {
-        self.out.push_str(SPOILER_END);
-        self.spoiler_end = Some(self.out.len());
     }
 
     /// Closes all but the `n` outermost blocks.
