@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::codec::{decode, time};
@@ -87,7 +88,35 @@ pub struct ArchiveStatus {
     pub problem: Option<String>,
 }
 
+/// When the newest post of a channel was published: one step in the index of posts, however many posts there are.
+const NEWEST: &str = "(SELECT published FROM post WHERE post.channel = channel.key AND post.gone IS NULL
+    ORDER BY id DESC LIMIT 1)";
+
+/// The columns of a [`ChannelOverview`] before the time of the newest post.
+const COLUMNS: &str = "key, name, record, fetched, fresh_for, gone";
+
 impl Archive {
+    /// Returns the channels with the newest posts, the newest first, and the number of all archived channels.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn newest_channels(&self, limit: usize) -> Result<(Vec<ChannelOverview>, u64), ArchiveError> {
+        self.look(async |connection, _| {
+            let newest = format!(
+                "SELECT {COLUMNS}, newest FROM channel JOIN
+                     (SELECT key AS newest_key, {NEWEST} AS newest FROM channel
+                          ORDER BY newest DESC NULLS LAST LIMIT {limit}) AS newest_channels ON newest_key = key
+                 WHERE newest IS NOT NULL ORDER BY newest DESC, name"
+            );
+            let rows = sqlx::query(AssertSqlSafe(newest)).fetch_all(&mut *connection).await?;
+            let channels = rows.iter().map(decode_overview).collect::<Result<Vec<_>, _>>()?;
+            let total = integer(connection, "SELECT count(*) FROM channel").await?;
+            Ok((channels.into_iter().flatten().collect(), u64::try_from(total).unwrap_or_default()))
+        })
+        .await
+    }
+
     /// Returns all archived channels.
     ///
     /// # Errors
@@ -152,27 +181,27 @@ impl Archive {
     }
 }
 
+/// Decodes a row; `None` if its name is invalid.
+fn decode_overview(row: &AnyRow) -> Result<Option<ChannelOverview>, ArchiveError> {
+    let Some(name) = ChannelName::new(row.try_get(1)?) else { return Ok(None) };
+    Ok(Some(ChannelOverview {
+        key: row.try_get(0)?,
+        name,
+        record: row.try_get(2)?,
+        fetched: Timestamp::from_millisecond(row.try_get(3)?).unwrap_or_default(),
+        fresh_for: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or_default()),
+        is_gone: row.try_get::<i64, _>(5)? != 0,
+        newest: time(row.try_get(6)?),
+    }))
+}
+
 async fn overview(connection: &mut AnyConnection) -> Result<Overview, ArchiveError> {
-    // One step in the index of posts per channel, however many posts there are.
-    let rows = sqlx::query(
-        "SELECT key, name, record, fetched, fresh_for, gone, (SELECT published FROM post
-             WHERE post.channel = channel.key AND post.gone IS NULL ORDER BY id DESC LIMIT 1)
-         FROM channel",
-    );
+    let all = format!("SELECT {COLUMNS}, {NEWEST} FROM channel");
     let (mut channels, mut indexes) = (Vec::new(), HashMap::new());
-    for row in rows.fetch_all(&mut *connection).await? {
-        let key = row.try_get(0)?;
-        let Some(name) = ChannelName::new(row.try_get(1)?) else { continue };
-        indexes.insert(key, channels.len());
-        channels.push(ChannelOverview {
-            key,
-            name,
-            record: row.try_get(2)?,
-            fetched: Timestamp::from_millisecond(row.try_get(3)?).unwrap_or_default(),
-            fresh_for: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(4)?).unwrap_or_default()),
-            is_gone: row.try_get::<i64, _>(5)? != 0,
-            newest: time(row.try_get(6)?),
-        });
+    for row in sqlx::query(AssertSqlSafe(all)).fetch_all(&mut *connection).await? {
+        let Some(channel) = decode_overview(&row)? else { continue };
+        indexes.insert(channel.key, channels.len());
+        channels.push(channel);
     }
     let mut by_name = HashMap::new();
     for row in sqlx::query("SELECT name, channel FROM alias").fetch_all(connection).await? {

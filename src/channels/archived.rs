@@ -3,7 +3,7 @@
 use super::backfill::page_from_memory;
 use super::failures::Failure;
 use super::{Channels, CompressedSnapshot};
-use crate::archive::{ArchiveError, Caller};
+use crate::archive::{ArchiveError, Caller, ChannelOverview};
 use crate::model::archived_post::{ArchivedPage, ArchivedPost};
 use crate::model::channel::ChannelName;
 use crate::model::paging::{Deletion, FeedPage, FeedPageRequest};
@@ -13,6 +13,15 @@ impl Channels {
     /// Returns archived posts of a channel without asking Telegram. `None` if the archive cannot be read.
     pub async fn archived_page(&self, name: &ChannelName, request: FeedPageRequest) -> Option<FeedPage> {
         self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()
+    }
+
+    /// Returns the archived channels with the newest posts, the newest first, and the number of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn newest_channels(&self, limit: usize) -> Result<(Vec<ChannelOverview>, u64), ArchiveError> {
+        self.archive.newest_channels(limit).await
     }
 
     /// Returns the deleted posts of a channel from an id on, as far as the archive can be read.

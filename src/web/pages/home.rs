@@ -12,7 +12,7 @@ use maud::{Markup, PreEscaped, html};
 use super::frame::{Page, channel_field, frame};
 use super::post::{date, path_of, search_path};
 use super::{PageRequest, path_and_query, path_prefix, respond, single_post, with_token_in_path};
-use crate::channels::ChannelStatuses;
+use crate::archive::ChannelOverview;
 use crate::feed::Format;
 use crate::language::fill;
 use crate::model::channel::ChannelName;
@@ -135,7 +135,7 @@ fn page(
     state: &AppState,
     context: &RequestContext,
     request: &PageRequest,
-    channels: Option<&ChannelStatuses>,
+    channels: Option<&(Vec<ChannelOverview>, u64)>,
 ) -> String {
     let words = request.words();
     let main = html! {
@@ -157,7 +157,7 @@ fn page(
                 }
             }
             @if state.access.has_tokens() { p { (words.with_token) } }
-            @if let Some(channels) = channels { (newest(request, channels)) }
+            @if let Some((shown, total)) = channels { (newest(request, shown, *total)) }
             @if let Some(text) = &state.config.home_text { section dir="auto" { (PreEscaped(text.html())) } }
             (bookmarklet(context, request))
             (moving_in(request, ""))
@@ -167,17 +167,17 @@ fn page(
 }
 
 /// Returns the section with the channels of this service, for administrators.
-fn newest(request: &PageRequest, channels: &ChannelStatuses) -> Markup {
+fn newest(request: &PageRequest, shown: &[ChannelOverview], total: u64) -> Markup {
     let words = request.words();
     html! {
         section aria-labelledby="channels" {
             h2 #channels { (words.newest_channels) }
             ul.channels {
-                @for channel in &channels.shown {
+                @for channel in shown {
                     li {
                         span {
                             a href=(request.link(&path_of(&channel.name))) {
-                                bdi { (channel.title.as_deref().unwrap_or(channel.name.as_str())) }
+                                bdi { (channel.title().as_deref().unwrap_or(channel.name.as_str())) }
                             }
                             " " bdi.note { "@" (channel.name) }
                         }
@@ -185,7 +185,11 @@ fn newest(request: &PageRequest, channels: &ChannelStatuses) -> Markup {
                     }
                 }
             }
-            p { a href=(request.link("-/status")) { (fill(words.all_channels, &[&channels.total.to_string()])) } }
+            p {
+                a href=(request.link("-/status")) {
+                    @if total > 0 { (fill(words.all_channels, &[&total.to_string()])) } @else { (words.status) }
+                }
+            }
         }
     }
 }

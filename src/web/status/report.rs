@@ -3,10 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::archive::ArchiveStatus;
-use crate::channels::{
-    CacheSize, ChannelQuery, ChannelSort, ChannelStatuses, Queues, UnknownMarkup, unknown_markup_seen,
-};
+use crate::archive::{ArchiveStatus, ChannelOverview};
+use crate::channels::{CacheSize, ChannelQuery, ChannelStatuses, Queues, UnknownMarkup, unknown_markup_seen};
 use crate::clock;
 use crate::telegram::upstream::UpstreamStatus;
 use crate::web::state::AppState;
@@ -46,14 +44,13 @@ pub(in crate::web) struct MediaStatus {
     pub(in crate::web) max_streams: usize,
 }
 
-/// Returns the channels with the newest posts, at most `limit` of them.
-pub(in crate::web) async fn newest_channels(state: &AppState, limit: usize) -> ChannelStatuses {
+/// Returns the channels with the newest posts, the newest first, and the number of all; none if the archive cannot be read.
+pub(in crate::web) async fn newest_channels(state: &AppState, limit: usize) -> (Vec<ChannelOverview>, u64) {
     let _alone = state.status_lock.lock().await;
-    let (sort, is_descending) = (ChannelSort::Newest, true);
-    let mut channels =
-        state.channels.statuses(ChannelQuery { sort, is_descending, limit, ..ChannelQuery::default() }).await;
-    channels.shown.retain(|channel| channel.newest.is_some());
-    channels
+    state.channels.newest_channels(limit).await.unwrap_or_else(|err| {
+        tracing::warn!(error = %err, "cannot list the archived channels for the home page");
+        (Vec::new(), 0)
+    })
 }
 
 /// Builds the report.

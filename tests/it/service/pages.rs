@@ -9,6 +9,8 @@ use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::http::Response;
 use crate::support::page;
+use crate::support::postgres::Postgres;
+use crate::support::wait::wait_until;
 
 const NAME: &str = "harbour_news";
 
@@ -258,20 +260,27 @@ fn example_of_the_home_page_is_a_channel_that_is_served() {
 #[test]
 fn home_page_lists_the_channels_for_administrators_alone() {
     const TOKEN: &str = "0123456789abcdef";
-    let (_fake, app) = three_channels(&[&FAST[..], &["--admin-token", TOKEN]].concat());
-    for name in ["otters", "heron", "kettle"] {
-        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    let database = Postgres::shared().map(Postgres::database);
+    let flags = database.iter().map(|database| vec!["--database", database.as_str()]);
+    for flags in flags.chain([vec![]]) {
+        let (_fake, app) = three_channels(&[&FAST[..], &["--admin-token", TOKEN], &flags].concat());
+        let home = || app.get(&format!("/-/token/{TOKEN}/?lang=en"));
+        assert!(home().text().contains("<a href=\"-/status?lang=en\">Status"), "{}", home().text());
+        for name in ["otters", "heron", "kettle"] {
+            assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+        }
+        wait_until("the channels are archived", || home().text().contains("All 3 channels"));
+        let home = home();
+        assert_eq!(home.header("Cache-Control"), Some("no-store"));
+        let (_, list) = home.text().split_once("<ul class=\"channels\">").unwrap();
+        let (list, rest) = list.split_once("</ul>").unwrap();
+        let links: Vec<&str> =
+            list.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(links, ["otters?lang=en", "kettle?lang=en", "heron?lang=en"]);
+        assert!(list.contains("datetime=\"2026-05-01T08:12:00Z\""), "{list}");
+        assert!(rest.contains("<a href=\"-/status?lang=en\">All 3 channels"), "{rest}");
+        assert!(!app.get("/?lang=en").text().contains("otters"));
     }
-    let home = app.get(&format!("/-/token/{TOKEN}/?lang=en"));
-    assert_eq!(home.header("Cache-Control"), Some("no-store"));
-    let (_, list) = home.text().split_once("<ul class=\"channels\">").unwrap();
-    let (list, rest) = list.split_once("</ul>").unwrap();
-    let links: Vec<&str> =
-        list.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(links, ["otters?lang=en", "kettle?lang=en", "heron?lang=en"]);
-    assert!(list.contains("datetime=\"2026-05-01T08:12:00Z\""), "{list}");
-    assert!(rest.contains("<a href=\"-/status?lang=en\">All 3 channels"), "{rest}");
-    assert!(!app.get("/?lang=en").text().contains("otters"));
 }
 
 #[test]
