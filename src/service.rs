@@ -54,7 +54,7 @@ pub enum StartError {
         err: io::Error,
     },
     /// The archive cannot be opened.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = no_archive_hint(.0))]
     Archive(#[from] ArchiveError),
     /// An HTTP client cannot be built.
     #[error(transparent)]
@@ -62,6 +62,16 @@ pub enum StartError {
     /// The media key cannot be read.
     #[error("cannot read the media key: {0}")]
     MediaKey(io::Error),
+}
+
+/// Returns what a service can do if there is no writable data directory.
+fn no_archive_hint(err: &ArchiveError) -> &'static str {
+    match err {
+        ArchiveError::NotWritable { .. } | ArchiveError::NotADirectory(_) => {
+            ", or keep posts in memory with --no-archive"
+        }
+        _ => "",
+    }
 }
 
 /// A service that is ready to accept connections.

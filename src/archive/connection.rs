@@ -14,6 +14,8 @@ pub(super) enum Location {
     Memory(u64),
     /// In a SQLite file.
     File(PathBuf),
+    /// In a SQLite file that this user cannot write.
+    ReadOnlyFile(PathBuf),
     /// In a PostgreSQL database.
     Postgres(Url),
 }

@@ -195,7 +195,12 @@ fn lock_file(
 }
 
 fn not_writable(folder: &Path, err: &io::Error) -> ArchiveError {
-    ArchiveError::NotWritable { folder: folder.to_owned(), why: err.to_string() }
+    match err.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            ArchiveError::NotADirectory(folder.to_owned())
+        }
+        _ => ArchiveError::NotWritable { folder: folder.to_owned(), why: err.to_string() },
+    }
 }
 
 /// Waits until no other process opens the archive in `file`, and takes the lock for that: processes that create and

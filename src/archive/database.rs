@@ -58,7 +58,7 @@ impl Database {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let _open_lock = match location {
             Location::File(file) => data_dir::lock_for_open(file).await,
-            Location::Memory(_) | Location::Postgres(_) => None,
+            Location::Memory(_) | Location::ReadOnlyFile(_) | Location::Postgres(_) => None,
         };
         let database = match location {
             Location::Memory(_) => {
@@ -75,6 +75,7 @@ impl Database {
                 closed?;
                 database
             }
+            Location::ReadOnlyFile(file) => Self::open_to_read(file).await?,
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
                     .max_connections(POSTGRES_CONNECTIONS)
@@ -98,7 +99,7 @@ impl Database {
     /// Checks a file through its `first` connection, and opens it.
     async fn open_file(first: &mut AnyConnection, file: &Path) -> Result<Self, ArchiveError> {
         // Before the pools, whose pragmas change the file, and which retry for seconds if it cannot be opened.
-        if let (1.., 0) = count_tables(first).await? {
+        if Contents::read(first).await? == Contents::Foreign {
             return Err(ArchiveError::Foreign(file.to_owned()));
         }
         check_integrity(file).await?;
@@ -114,6 +115,20 @@ impl Database {
             return Err(ArchiveError::Replaced(file.to_owned()));
         }
         Ok(Self { reads, writes, is_postgres: false, files })
+    }
+
+    /// Opens a file that cannot be written. Without a WAL no process has it open, so SQLite can do without the WAL.
+    async fn open_to_read(file: &Path) -> Result<Self, ArchiveError> {
+        let has_wal = data_dir::wal_files(file)[0].exists();
+        let url = file_url(file, if has_wal { "ro" } else { "ro&immutable=1" });
+        // A pool retries for seconds if the file cannot be opened.
+        let mut first = connect_options(&url)?.connect().await?;
+        if Contents::read(&mut first).await? == Contents::Foreign {
+            return Err(ArchiveError::Foreign(file.to_owned()));
+        }
+        first.close().await?;
+        let only = sqlite_pool(&url, 1).await?;
+        Ok(Self { reads: only.clone(), writes: only, is_postgres: false, files: None })
     }
 
     /// Begins a transaction for writing. On SQLite it excludes other writers from its start.
@@ -254,7 +269,7 @@ fn connect_options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {
     Ok(options.disable_statement_logging())
 }
 
-/// Returns the URL of a SQLite file. The mode is `rw`, or `rwc` to create the file if it does not exist.
+/// Returns the URL of a SQLite file. The mode is `ro`, `rw`, or `rwc` to create the file if it does not exist.
 fn file_url(file: &Path, mode: &str) -> String {
     let path: String = url::form_urlencoded::byte_serialize(file.as_os_str().as_encoded_bytes()).collect();
     // In the path of a URL, a space is not `+`.
@@ -280,26 +295,42 @@ pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     verdict
 }
 
-/// Returns whether a SQLite file has the tables that every version of the archive has.
-///
-/// # Errors
-///
-/// [`ArchiveError::Damaged`] also if it is not a SQLite file.
-pub(super) async fn is_archive(file: &Path) -> Result<bool, ArchiveError> {
-    DRIVERS.call_once(sqlx::any::install_default_drivers);
-    let mut connection = connect_options(&file_url(file, "rw"))?.connect().await?;
-    let counted = count_tables(&mut connection).await;
-    let closed = connection.close().await;
-    let (_, n_ours) = counted?;
-    closed?;
-    Ok(n_ours == 3)
+/// What a SQLite file contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// The tables that every version of the archive has.
+    Archive,
+    /// Tables of another program only.
+    Foreign,
+    /// No tables, or not all of an archive.
+    Incomplete,
 }
 
-/// Returns the number of tables in a SQLite file, and of those among them that every version of the archive has.
-async fn count_tables(connection: &mut AnyConnection) -> Result<(i64, i64), ArchiveError> {
-    let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
-        FROM sqlite_schema WHERE type = 'table'";
-    Ok(sqlx::query_as(tables).fetch_one(connection).await?)
+impl Contents {
+    /// Reads the names of the tables in a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Damaged`] also if it is not a SQLite file.
+    pub(super) async fn of(file: &Path) -> Result<Self, ArchiveError> {
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let mut connection = connect_options(&file_url(file, "rw"))?.connect().await?;
+        let contents = Self::read(&mut connection).await;
+        let closed = connection.close().await;
+        let contents = contents?;
+        closed?;
+        Ok(contents)
+    }
+
+    async fn read(connection: &mut AnyConnection) -> Result<Self, ArchiveError> {
+        let tables = "SELECT count(*), count(*) FILTER (WHERE name IN ('channel', 'alias', 'post'))
+            FROM sqlite_schema WHERE type = 'table'";
+        Ok(match sqlx::query_as::<_, (i64, i64)>(tables).fetch_one(connection).await? {
+            (_, 3) => Self::Archive,
+            (1.., 0) => Self::Foreign,
+            _ => Self::Incomplete,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum ArchiveError {
     /// The schema is newer than this program.
     #[error(
         "the archive was written by a newer telewire (schema version {found}, this one supports {newest}): \
-         update telewire, or use another --data-dir"
+         update telewire, or use another archive"
     )]
     NewerVersion {
         /// The version of the schema.
@@ -44,13 +44,24 @@ pub enum ArchiveError {
     InUse(PathBuf),
     /// The data directory cannot be written.
     #[error(
-        "cannot write to the data directory {} ({why}): make it writable for this user, choose another one with \
-         --data-dir, or keep posts in memory with --no-archive",
+        "cannot write to the data directory {} ({why}): make it writable for this user, run telewire as another user, \
+         or choose another directory with --data-dir",
         folder.display()
     )]
     NotWritable {
         /// The data directory.
         folder: PathBuf,
+        /// The cause.
+        why: String,
+    },
+    /// A file stands where the data directory should be.
+    #[error("{} is not a directory: choose a directory with --data-dir", .0.display())]
+    NotADirectory(PathBuf),
+    /// The archive cannot be read.
+    #[error("cannot read {} ({why}): run the command as the user of the service", file.display())]
+    NotReadable {
+        /// The file of the archive.
+        file: PathBuf,
         /// The cause.
         why: String,
     },
@@ -95,7 +106,8 @@ impl ArchiveError {
             Self::NewerVersion { .. } => "a newer telewire has written the file",
             Self::Foreign(_) => "the file is another program's database",
             Self::InUse(_) => "another telewire process uses the data directory",
-            Self::NotWritable { .. } => "the data directory cannot be written",
+            Self::NotWritable { .. } | Self::NotADirectory(_) => "the data directory cannot be written",
+            Self::NotReadable { .. } => "the file cannot be read",
             Self::NotFound(_) => "there is no archive",
             Self::Replaced(_) => "the file was removed or replaced while in use",
         }
@@ -113,6 +125,8 @@ impl ArchiveError {
             Self::Foreign(_) => "foreign",
             Self::InUse(_) => "in-use",
             Self::NotWritable { .. } => "not-writable",
+            Self::NotADirectory(_) => "not-a-directory",
+            Self::NotReadable { .. } => "not-readable",
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",

@@ -11,7 +11,7 @@ use sqlx::Row;
 
 use super::connection::Location;
 use super::data_dir::{self, DataDir};
-use super::database::{self, Database};
+use super::database::{Contents, Database};
 use super::open::{ARCHIVE_FILE, absolute};
 use super::{Archive, ArchiveError, ArchivedArticle, articles, codec, single_post};
 use crate::model::archived_post::PostVersion;
@@ -155,7 +155,8 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// If the directory is in use, or the backup is damaged or newer than this program. The archive is unchanged then.
+    /// If the directory is in use or has another program's database, or the backup is damaged or newer than this program.
+    /// The archive is unchanged then.
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
         fs::metadata(backup).map_err(cannot)?;
@@ -165,10 +166,13 @@ impl Archive {
             return Err(ArchiveError::NotABackup { file: backup.to_owned(), why });
         }
         let _alone = (DataDir::lock(folder)?, data_dir::lock_exclusive(folder)?);
+        if file.exists() && Contents::of(&file).await.is_ok_and(|contents| contents == Contents::Foreign) {
+            return Err(ArchiveError::Foreign(file));
+        }
         let part = file.with_extension("restored.sqlite");
         fs::copy(backup, &part).map_err(cannot)?;
         let opened = async {
-            if !database::is_archive(&part).await? {
+            if Contents::of(&part).await? != Contents::Archive {
                 return Err(ArchiveError::Damaged("it has no tables of an archive".to_owned()));
             }
             Database::open(&Location::File(part.clone())).await

@@ -87,6 +87,11 @@ pub(super) async fn migrate(
     if schema.version == newest && schema.has_migrations {
         return Ok(());
     }
+    if let Location::ReadOnlyFile(file) = location {
+        let folder = file.parent().unwrap_or(file).to_owned();
+        let why = "an older telewire has written the archive, which must be migrated first".to_owned();
+        return Err(ArchiveError::NotWritable { folder, why });
+    }
     if let Location::File(file) = location
         && (1..newest).contains(&schema.version)
     {

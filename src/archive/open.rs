@@ -1,5 +1,6 @@
 //! Opening an archive, and replacing one that is damaged.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
@@ -35,30 +36,48 @@ impl Archive {
             Err(ArchiveError::Full) => {
                 tracing::error!(error = %ArchiveError::Full, "cannot open the archive yet");
             }
-            Err(ArchiveError::Database(why)) => {
-                return Err(ArchiveError::NotWritable { folder: folder.to_owned(), why });
-            }
-            opened => drop(opened?),
+            opened => drop(opened.map_err(|err| not_writable(folder, err))?),
         }
         Ok(Arc::new(archive))
     }
 
-    /// Opens the archive in a data directory to read or prune it. A service may be using it.
+    /// Opens the archive in a data directory to prune it. A service may be using it.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NotFound`] if there is no archive; [`ArchiveError::NotWritable`] for read-only commands too,
-    /// because SQLite creates its WAL even to read.
+    /// [`ArchiveError::NotFound`] if there is no archive, [`ArchiveError::NotWritable`] and others.
     pub async fn open(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         let file = absolute(folder).join(ARCHIVE_FILE);
         match file.try_exists() {
             Ok(true) => {}
             Ok(false) => return Err(ArchiveError::NotFound(file)),
-            Err(err) => return Err(ArchiveError::Database(format!("{}: {err}", file.display()))),
+            Err(err) if err.kind() == io::ErrorKind::NotADirectory => {
+                return Err(ArchiveError::NotADirectory(folder.to_owned()));
+            }
+            Err(err) => return Err(ArchiveError::NotReadable { file, why: err.to_string() }),
         }
         let archive = Self::in_data_dir(folder, None)?;
-        archive.open_with_room(folder).await?;
+        archive.open_with_room(folder).await.map_err(|err| not_writable(folder, err))?;
         Ok(Arc::new(archive))
+    }
+
+    /// Opens the archive in a data directory to read it, also if this user cannot write there.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::NotFound`] if there is no archive, [`ArchiveError::NotReadable`], and
+    /// [`ArchiveError::NotWritable`] if the archive must be migrated first.
+    pub async fn open_to_read(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
+        match Self::open(folder).await {
+            Err(ArchiveError::NotWritable { .. }) => {}
+            opened => return opened,
+        }
+        let file = absolute(folder).join(ARCHIVE_FILE);
+        let archive = Self::new(Location::ReadOnlyFile(file.clone()), None);
+        match archive.database_or_open().await {
+            Err(ArchiveError::Database(why)) => Err(ArchiveError::NotReadable { file, why }),
+            opened => opened.map(|_| Arc::new(archive)),
+        }
     }
 
     /// Opens or creates the archive in a data directory to add posts. A service may be using it.
@@ -69,7 +88,7 @@ impl Archive {
     pub async fn open_or_create(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         data_dir::create(folder)?;
         let archive = Self::in_data_dir(folder, None)?;
-        archive.database_or_open().await?;
+        archive.database_or_open().await.map_err(|err| not_writable(folder, err))?;
         Ok(Arc::new(archive))
     }
 
@@ -195,6 +214,14 @@ impl Archive {
             return;
         }
         data_dir::quarantine(file, why);
+    }
+}
+
+/// Explains why a file in a data directory cannot be opened: SQLite does not say that it cannot write there.
+fn not_writable(folder: &Path, err: ArchiveError) -> ArchiveError {
+    match err {
+        ArchiveError::Database(why) => ArchiveError::NotWritable { folder: folder.to_owned(), why },
+        err => err,
     }
 }
 

@@ -38,10 +38,12 @@ const PAGES_PER_LINE: u32 = 50;
 
 pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     match command {
-        ArchiveCommand::Stats { storage } => stats(&*open(&storage).await?).await,
-        ArchiveCommand::Export { channel, storage } => export(&*open(&storage).await?, &channel).await,
+        ArchiveCommand::Stats { storage } => stats(&*open_to_read(&storage).await?).await,
+        ArchiveCommand::Export { channel, storage } => {
+            export(&*open_to_read(&storage).await?, &channel).await
+        }
         ArchiveCommand::Backup { file, storage } => {
-            open(&storage).await?.back_up(&file).await?;
+            open_to_read(&storage).await?.back_up(&file).await?;
             print_message(&format!("copied the archive to {}", file.display()));
             Ok(())
         }
@@ -52,8 +54,16 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     }
 }
 
-/// Opens the archive, which must exist.
-pub(super) async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
+/// Opens the archive, which must exist, to read it.
+pub(super) async fn open_to_read(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
+    match storage.storage() {
+        Storage::Postgres(url) => Archive::shared(&url, false).await,
+        Storage::DataDir(_) | Storage::Memory => Archive::open_to_read(&storage.data_dir).await,
+    }
+}
+
+/// Opens the archive, which must exist, to delete posts.
+async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
     match storage.storage() {
         Storage::Postgres(url) => Archive::shared(&url, false).await,
         Storage::DataDir(_) | Storage::Memory => Archive::open(&storage.data_dir).await,

@@ -61,7 +61,7 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
     fs::write(folder.join("data"), "a file").unwrap();
     let stderr = refused(&folder, &[]);
     assert!(
-        stderr.contains("cannot write to the data directory ./data") && stderr.contains("--no-archive"),
+        stderr.contains("./data is not a directory: choose a directory") && stderr.contains("--no-archive"),
         "{stderr}"
     );
     let (fake, _history) = channel(3);
@@ -73,6 +73,75 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
         stderr.contains("cannot write to the data directory") && stderr.contains("--no-archive"),
         "{stderr}"
     );
+}
+
+/// Commands that only read, as far as the name of the data directory.
+const READING: [&[&str]; 3] = [&["archive", "stats"], &["archive", "export", "cold_store"], &["opml"]];
+
+/// Commands that write to the archive.
+const WRITING: [&[&str]; 4] = [
+    &["archive", "restore", "copy.sqlite"],
+    &["archive", "prune", "--keep-posts", "20"],
+    &["archive", "forget", "cold_store", "--yes"],
+    &["archive", "backfill", "cold_store", "--upstream", "http://127.0.0.1:1"],
+];
+
+#[test]
+fn commands_explain_a_data_directory_that_they_cannot_use() {
+    let folder = app::new_folder();
+    for directory in ["empty", "foreign"] {
+        fs::create_dir(folder.join(directory)).unwrap();
+    }
+    fs::write(folder.join("file"), "a file").unwrap();
+    fs::write(folder.join("copy.sqlite"), "no archive").unwrap();
+    let foreign = folder.join("foreign/archive.sqlite");
+    create_foreign(&foreign);
+    let before = fs::read(&foreign).unwrap();
+    for (directory, commands, message) in [
+        ("absent", &READING[..], "/absent/archive.sqlite: set --data-dir to the directory of the service"),
+        ("empty", &READING, "no archive at "),
+        ("file", &READING, "file is not a directory: choose a directory with --data-dir"),
+        ("file", &WRITING, "file is not a directory: choose a directory with --data-dir"),
+        ("foreign", &READING, "/archive.sqlite is another program's database: choose another directory"),
+        ("foreign", &WRITING, "/archive.sqlite is another program's database: choose another directory"),
+    ] {
+        for command in commands {
+            let output = app::run_in(&folder, &[command, &["--data-dir", directory][..]].concat());
+            assert!(
+                output.code == 7 && output.stderr.contains(message),
+                "{command:?} {directory}: {output:?}"
+            );
+        }
+    }
+    assert!(fs::read(&foreign).unwrap() == before);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn read_only_data_directory_can_be_read() {
+    let (fake, _history) = channel(200);
+    let app = App::start(&fake.url(), &HASTY);
+    assert_eq!(app.get("/cold_store/rss?limit=200").status, 200);
+    let Some(view) = Disk::read_only_view(&app.folder.join("data")) else { return };
+    let data = view.0.to_str().unwrap();
+    let assert_readable = |folder: &Path| {
+        let run = |args: &[&str]| app::run_in(folder, &[args, &["--data-dir", data]].concat());
+        for command in READING {
+            assert_eq!(run(command), app::run_in(folder, command), "{command:?}");
+        }
+        let stats = run(&["archive", "stats"]);
+        assert!(stats.stdout.contains("1 channels, 200 posts, "), "{stats:?}");
+        fs::remove_file(folder.join("copy.sqlite")).ok();
+        assert_eq!(run(&["archive", "backup", "copy.sqlite"]).code, 0);
+        for command in WRITING {
+            let written = run(command);
+            let why = "cannot write to the data directory";
+            assert!(written.code == 7 && written.stderr.contains(why), "{command:?}: {written:?}");
+        }
+    };
+    assert_readable(&app.folder);
+    let folder = app.stop();
+    assert_readable(&folder);
 }
 
 #[test]
@@ -119,18 +188,23 @@ fn damaged_file_is_quarantined_and_feeds_continue() {
     }
 }
 
-#[test]
-fn database_of_another_program_is_left_unchanged() {
-    let folder = app::new_folder();
-    let file = folder.join("data/archive.sqlite");
-    fs::create_dir(folder.join("data")).unwrap();
+/// Creates a database of another program.
+fn create_foreign(file: &Path) {
     let tables = async {
-        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
         connection.execute("CREATE TABLE bookmarks (url TEXT)").await.unwrap();
         connection.close().await.unwrap();
     };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(tables);
+}
+
+#[test]
+fn database_of_another_program_is_left_unchanged() {
+    let folder = app::new_folder();
+    let file = folder.join("data/archive.sqlite");
+    fs::create_dir(folder.join("data")).unwrap();
+    create_foreign(&file);
     let before = fs::read(&file).unwrap();
     let looked = app::run_in(&folder, &["archive", "stats"]);
     assert_eq!(looked.code, 7, "{looked:?}");
@@ -211,7 +285,16 @@ impl Disk {
 
     /// Mounts a file system over a directory.
     pub(super) fn mount(folder: PathBuf, options: &str) -> Option<Self> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
+        Self::mount_at(folder, Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]))
+    }
+
+    /// Mounts a directory, whose files stay as writable as they are, read-only at another place.
+    fn read_only_view(of: &Path) -> Option<Self> {
+        Self::mount_at(app::new_folder(), Command::new("mount").args(["--bind", "-o", "ro"]).arg(of))
+    }
+
+    fn mount_at(folder: PathBuf, mount: &mut Command) -> Option<Self> {
+        let mount = mount.arg(&folder).output();
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
         }
