@@ -40,7 +40,7 @@ pub use error::CliError;
 /// The address at which `serve` listens by default, for the self URL of a feed that `get` writes.
 const DEFAULT_HOST: &str = "127.0.0.1:8080";
 
-/// Runs one command. `settings` are the settings in effect, for `config show`, and `file` is the settings file.
+/// Runs one command. `settings` are the settings of `serve` in effect, and `file` is the settings file.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub async fn run(command: Command, settings: &[Setting], file: Option<&Path>) ->
 
 async fn run_command(command: Command, settings: &[Setting], file: Option<&Path>) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::run(*args, file).await,
+        Command::Serve(args) => serve::run(*args, settings, file).await,
         Command::Get(args) => get(args).await,
         Command::Check(args) => check(args).await,
         Command::Options => Ok(io::stdout().write_all(feed_options().as_bytes())?),

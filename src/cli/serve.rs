@@ -8,14 +8,14 @@ use futures_util::{Stream, StreamExt};
 use sd_notify::NotifyState;
 
 use super::CliError;
-use crate::config::{Config, ServeArgs, SettingsFile, SettingsFileError};
+use crate::config::{Config, ServeArgs, Setting, SettingsFile, SettingsFileError};
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::shutdown::{reload_signals, shutdown_signals};
 use crate::web::AppState;
 
 /// Runs the service with the flags and the bundles of the settings file.
-pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliError> {
+pub(super) async fn run(args: ServeArgs, in_effect: &[Setting], file: Option<&Path>) -> Result<(), CliError> {
     let mut config = Config::try_from(args)?;
     let mut settings = read(file)?;
     config.web.bundles = mem::take(&mut settings.bundles);
@@ -30,7 +30,8 @@ pub(super) async fn run(args: ServeArgs, file: Option<&Path>) -> Result<(), CliE
         service = Service::start(config, metrics) => service.map_err(CliError::cannot_start)?,
         _ = shutdown.next() => return Ok(()),
     };
-    tokio::spawn(reload_bundles(service.state(), file.map(Path::to_owned), settings, reloads));
+    let file = file.map(Path::to_owned);
+    tokio::spawn(reload_bundles(service.state(), file, settings, in_effect.to_vec(), reloads));
     tracing::info!(url = format!("http://{}", service.address()), "serving feeds");
     notify_systemd(NotifyState::Ready);
     service.serve(shutdown).await.map_err(CliError::cannot_start)
@@ -45,6 +46,7 @@ async fn reload_bundles(
     state: Arc<AppState>,
     file: Option<PathBuf>,
     at_start: SettingsFile,
+    in_effect: Vec<Setting>,
     mut signals: impl Stream<Item = ()> + Unpin,
 ) {
     while signals.next().await.is_some() {
@@ -56,7 +58,7 @@ async fn reload_bundles(
                 continue;
             }
         };
-        let changed = settings.changed_settings(&at_start);
+        let changed = settings.changed_settings(&at_start, &in_effect);
         if !changed.is_empty() {
             let settings = changed.into_iter().collect::<Vec<_>>().join(", ");
             tracing::warn!(settings, "only bundles are reloaded; other changed settings need a restart");

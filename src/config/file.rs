@@ -59,6 +59,13 @@ pub struct Setting {
     pub is_secret: bool,
 }
 
+impl Setting {
+    /// Returns whether a flag or a variable overrides the settings file.
+    fn is_overridden(&self) -> bool {
+        matches!(self.source, SettingSource::Flag | SettingSource::Variable)
+    }
+}
+
 /// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingSource {
@@ -116,16 +123,19 @@ impl SettingsFile {
         self.values.len()
     }
 
-    /// Returns the names of the settings that differ from an earlier version of the file. Bundles are not among them.
+    /// Returns the names of the settings that differ from an earlier version of the file, without those that a flag or a
+    /// variable overrides. Bundles are not among them.
     #[must_use]
-    pub fn changed_settings(&self, earlier: &Self) -> BTreeSet<String> {
+    pub fn changed_settings(&self, earlier: &Self, in_effect: &[Setting]) -> BTreeSet<String> {
         let names = self.values.keys().chain(earlier.values.keys());
-        names.filter(|name| self.values.get(*name) != earlier.values.get(*name)).cloned().collect()
+        let changed = names.filter(|name| self.values.get(*name) != earlier.values.get(*name));
+        let is_overridden =
+            |name: &String| in_effect.iter().any(|setting| setting.name == *name && setting.is_overridden());
+        changed.filter(|name| !is_overridden(name)).cloned().collect()
     }
 }
 
-/// Parses the command line, the environment and the settings file. Returns the settings in effect for `config show`.
-/// Exits the process on `--help` or an invalid command line.
+/// Parses the command line, the environment and the settings file. Also returns the settings of `serve` in effect. Exits the process on `--help` or an invalid command line.
 ///
 /// # Errors
 ///
@@ -142,8 +152,8 @@ pub fn from_arguments() -> Result<(Cli, Vec<Setting>), SettingsFileError> {
     let matches = with_defaults(command, &values).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
     let show = matches.subcommand_matches("config").and_then(|config| config.subcommand_matches("show"));
-    let settings = show.map(|matches| settings(matches, &values)).unwrap_or_default();
-    Ok((cli, settings))
+    let serve = show.or(matches.subcommand_matches("serve")).unwrap_or(&matches);
+    Ok((cli, settings(serve, &values)))
 }
 
 /// Returns an error if flags of `serve` are given before another command, where they have no effect. `--config` is a flag
