@@ -10,7 +10,7 @@ use super::single_post::next_older;
 use super::{Archive, ArchiveError, Caller, codec, gaps};
 use crate::cpu_pool;
 use crate::model::archived_post::ArchivedPage;
-use crate::model::channel::ChannelName;
+use crate::model::channel::{ChannelName, Counter};
 use crate::model::media_file::MediaUrls;
 use crate::model::paging::{
     ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE,
@@ -63,6 +63,16 @@ impl Archive {
             Ok(titles)
         };
         self.read(caller, read).await
+    }
+
+    /// Returns the counters in the header of the last page of a channel; empty if it is not archived.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn counters(&self, name: &ChannelName, caller: Caller) -> Result<Vec<Counter>, ArchiveError> {
+        let row = self.read(caller, async |connection| channel(connection, name).await).await?;
+        Ok(row.map(|row| row.channel.counters).unwrap_or_default())
     }
 
     /// Returns a feed page of a channel; `None` if the channel is not archived.
@@ -183,7 +193,7 @@ impl RawFeedPage {
 
     pub(super) async fn into_feed_page(self) -> Result<FeedPage, ArchiveError> {
         let Self { mut row, bodies, has_older, prev, gap, .. } = self;
-        // Counters change with each page, and no feed shows them.
+        // Counters change with each page, and no feed shows them; see `Archive::counters`.
         row.channel.counters.clear();
         let name = row.channel.name.clone();
         let n_bytes = bodies.iter().map(|(_, body)| body.len()).sum();

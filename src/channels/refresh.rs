@@ -187,7 +187,7 @@ impl Channels {
         let priority = if cached.is_some() { Priority::High } else { Priority::New };
         let rejected_pages = Some(&self.config.rejected_pages);
         let page = fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await?;
-        if let Err(err) = self.counts.update(name, &page.snapshot) {
+        if let Err(err) = self.counts.update(name, &page.snapshot.posts) {
             tracing::error!(channel = %name, error = %err, "cannot keep the counts of a channel");
         }
         let page = Arc::new(to_archive(page));

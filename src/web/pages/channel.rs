@@ -1,5 +1,6 @@
 //! `/{channel}`: the channel with its posts.
 
+use std::io;
 use std::slice;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::post::path_of;
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
 use super::{PageRequest, check_may_fetch};
-use crate::channels::FetchBudget;
+use crate::channels::{Channels, FetchBudget, Visitor};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
@@ -21,7 +22,7 @@ use crate::model::paging::FeedPageRequest;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
-use crate::web::feed_cache::{RenderRequest, Variant};
+use crate::web::feed_cache::{LoadedFeed, Origin, RenderRequest, Variant};
 use crate::web::lookback::{self, AtGap, Start};
 use crate::web::state::AppState;
 
@@ -63,8 +64,7 @@ pub(in crate::web) async fn answer(
         options: options.clone(),
         ..FeedContext::default()
     };
-    let page =
-        PostsPage::new(request, page, Vec::new(), view, context).with_counters(state.channels.counters(name));
+    let page = PostsPage::new(request, page, Vec::new(), view, context);
     let rendering = RenderRequest {
         path: canonical::path(name, None) + &page.key(),
         channels: vec![name.clone()],
@@ -90,29 +90,45 @@ pub(in crate::web) async fn answer(
         _ => None,
     };
     let load = move || async move {
-        if let Some(page) = older {
-            return lookback::archived(page, feed_context).await;
-        }
-        let start = match &options.before {
-            Some(before) => Start::Below(snapshot, before.id),
-            None => Start::Newest(snapshot),
+        let mut loaded = if let Some(page) = older {
+            lookback::archived(page, feed_context).await?
+        } else {
+            let start = match &options.before {
+                Some(before) => Start::Below(snapshot, before.id),
+                None => Start::Newest(snapshot),
+            };
+            // A digest needs all posts of its day.
+            let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
+            let options = FeedOptions { before: None, ..options };
+            let scan = Scan::new(options, filter, clock::now()).looking_back();
+            select(&channels, &name, scan, start, at_gap, feed_context, visitor).await?
         };
-        // A digest needs all posts of its day.
-        let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
-        let options = FeedOptions { before: None, ..options };
-        let scan = Scan::new(options, filter, clock::now()).looking_back();
-        let mut budget = FetchBudget::none(visitor);
-        let mut loaded =
-            lookback::feed(&channels, &name, scan, start, at_gap, feed_context, &mut budget).await?;
-        if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
-            // Telegram has older posts, but only those that are archived have a page.
-            let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };
-            if !matches!(channels.browse(&name, request).await, Ok(Some(_))) {
-                loaded.feed.next_url = None;
-            }
+        if let Origin::Channel(channel) = &mut loaded.origin {
+            channel.counters = channels.counters(&name).await;
         }
         Ok(loaded)
     };
     let page = state.feeds.get_or_render(rendering, snapshots, load).await?;
     Ok(page.respond(cached, headers))
+}
+
+/// Selects the posts of a page. Telegram may have older ones, but only those that are archived have a page.
+async fn select(
+    channels: &Arc<Channels>,
+    name: &ChannelName,
+    scan: Scan,
+    start: Start,
+    at_gap: AtGap,
+    context: FeedContext,
+    visitor: Visitor,
+) -> io::Result<LoadedFeed> {
+    let mut budget = FetchBudget::none(visitor);
+    let mut loaded = lookback::feed(channels, name, scan, start, at_gap, context, &mut budget).await?;
+    if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
+        let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };
+        if !matches!(channels.browse(name, request).await, Ok(Some(_))) {
+            loaded.feed.next_url = None;
+        }
+    }
+    Ok(loaded)
 }

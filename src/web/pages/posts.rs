@@ -1,7 +1,6 @@
 //! The common part of the pages of one and of several channels: the posts, and the builder of their feed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
@@ -15,7 +14,7 @@ use super::{PageRequest, path_prefix};
 use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
 use crate::feed::{Feed, about};
 use crate::language::{brief, fill};
-use crate::model::channel::{ChannelName, Counter};
+use crate::model::channel::ChannelName;
 use crate::web::context::RequestContext;
 use crate::web::feed_cache::{LoadedFeed, Origin, Rendering};
 use crate::web::robots::Robots;
@@ -30,8 +29,6 @@ pub(super) struct PostsPage {
     /// The channels, if there are several.
     pub(super) names: Vec<ChannelName>,
     pub(super) view: View,
-    /// The counters of the channel, if it is one and they are known.
-    counters: Arc<[Counter]>,
     /// The token of the path, with its prefix, if feeds need it.
     prefix: String,
     /// The base URL of feeds, with the token.
@@ -50,14 +47,9 @@ impl PostsPage {
         context: &RequestContext,
     ) -> Self {
         let (prefix, is_admin) = (path_prefix(context), context.is_admin);
-        let (base_url, counters) = (context.base_url.with_path(&prefix), Arc::default());
+        let base_url = context.base_url.with_path(&prefix);
         let request = request.with_query(view.query());
-        Self { request, path, names, view, counters, prefix, base_url, is_admin }
-    }
-
-    /// Adds the counters of the channel.
-    pub(super) fn with_counters(self, counters: Arc<[Counter]>) -> Self {
-        Self { counters, ..self }
+        Self { request, path, names, view, prefix, base_url, is_admin }
     }
 
     /// Returns the part of the key in the cache that is specific to this page.
@@ -198,9 +190,9 @@ impl PostsPage {
                         Origin::Channel(channel) => {
                             @if let Some(warning) = &channel.warning { p.warning { (warning) } }
                             div.description dir="auto" { (PreEscaped(about(channel, request.language))) }
-                            @if !self.counters.is_empty() {
+                            @if !channel.counters.is_empty() {
                                 p.counts {
-                                    @for counter in self.counters.iter() { span { (count(request, &counter.what, counter.n)) } " " }
+                                    @for counter in &channel.counters { span { (count(request, &counter.what, counter.n)) } " " }
                                 }
                             }
                         }

@@ -210,7 +210,13 @@ fn subscriber_counts_are_on_the_page_but_not_in_the_feed() {
         assert!(shown.text().contains(&counts), "{}", shown.text());
         let older = app.get("/harbour_news?before=110&lang=ru");
         assert!(older.text().contains("<span>310 фото</span>"), "{}", older.text());
-        app.get(super::RSS).header("ETag").map(str::to_owned)
+        let etag = app.get(super::RSS).header("ETag").map(str::to_owned);
+        let folder = app.stop();
+        fake.override_all(Answer::status(500));
+        let app = App::start_in(folder, &fake.url(), &flags);
+        assert!(app.get("/harbour_news").text().contains(&counts), "after a restart");
+        assert_eq!(app.get(super::RSS).header("ETag").map(str::to_owned), etag);
+        etag
     });
     assert!(feeds[0].is_some() && feeds[0] == feeds[1], "{feeds:?}");
 }
