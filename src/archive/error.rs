@@ -82,6 +82,9 @@ pub enum ArchiveError {
     /// A page lacks more of the archived posts in its range than can have been deleted.
     #[error("the page leaves out too many archived posts between its first and last one to be merged")]
     PageTooSparse,
+    /// SQLite may not open or write the file; the text is its reason.
+    #[error("cannot open or write the archive ({0}): check the permissions of its files")]
+    NoAccess(String),
     /// Any other error, as text.
     #[error("{0}")]
     Database(String),
@@ -98,9 +101,12 @@ impl ArchiveError {
     #[must_use]
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::CircuitOpen | Self::Slow | Self::Busy | Self::PageTooSparse | Self::Database(_) => {
-                "it failed or was slow"
-            }
+            Self::CircuitOpen
+            | Self::Slow
+            | Self::Busy
+            | Self::PageTooSparse
+            | Self::NoAccess(_)
+            | Self::Database(_) => "it failed or was slow",
             Self::Full => "the disk is full",
             Self::Damaged(_) | Self::NotABackup { .. } => "the file is damaged",
             Self::NewerVersion { .. } => "a newer telewire has written the file",
@@ -131,7 +137,7 @@ impl ArchiveError {
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",
             Self::PageTooSparse => "page-too-sparse",
-            Self::Database(_) => "database",
+            Self::NoAccess(_) | Self::Database(_) => "database",
         }
     }
 }
@@ -154,6 +160,7 @@ impl From<sqlx::Error> for ArchiveError {
             // A damaged format number in the header is a general error to SQLite.
             (Some(1), _) if message(&err) == "unsupported file format" => Self::Damaged(message(&err)),
             (Some(13), _) | (None, "53100") => Self::Full,
+            (Some(3 | 8 | 14), _) => Self::NoAccess(message(&err)),
             // PostgreSQL's lock_not_available.
             (None, "55P03") => Self::Busy,
             _ => Self::Database(message(&err)),

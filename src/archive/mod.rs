@@ -266,7 +266,7 @@ impl Archive {
         // A pool does not say why it cannot open a connection, so look for damage. One check serves all failed callers.
         if let (Location::File(file), Some(_), Ok(_alone)) =
             (&self.location, &self.data_dir, self.check_lock.try_lock())
-            && matches!(err, ArchiveError::Database(_) | ArchiveError::Slow)
+            && matches!(err, ArchiveError::NoAccess(_) | ArchiveError::Database(_) | ArchiveError::Slow)
             && used.is_none_or(|used| used.is_in_place(file))
             && let Err(ArchiveError::Damaged(why)) = database::check_integrity(file).await
         {

@@ -75,7 +75,7 @@ impl Archive {
         let file = absolute(folder).join(ARCHIVE_FILE);
         let archive = Self::new(Location::ReadOnlyFile(file.clone()), None);
         match archive.database_or_open().await {
-            Err(ArchiveError::Database(why)) => Err(ArchiveError::NotReadable { file, why }),
+            Err(ArchiveError::NoAccess(why)) => Err(ArchiveError::NotReadable { file, why }),
             opened => opened.map(|_| Arc::new(archive)),
         }
     }
@@ -183,7 +183,9 @@ impl Archive {
     /// Opens the database; on a full disk, with the space that the ballast frees.
     async fn open_with_room(&self, folder: &Path) -> Result<Arc<Database>, ArchiveError> {
         match self.database_or_open().await {
-            Err(ArchiveError::Full | ArchiveError::Database(_)) if data_dir::is_disk_full(folder) => {
+            Err(ArchiveError::Full | ArchiveError::NoAccess(_) | ArchiveError::Database(_))
+                if data_dir::is_disk_full(folder) =>
+            {
                 data_dir::release_ballast(folder);
                 self.database_or_open().await
             }
@@ -220,7 +222,7 @@ impl Archive {
 /// Explains why a file in a data directory cannot be opened: SQLite does not say that it cannot write there.
 fn not_writable(folder: &Path, err: ArchiveError) -> ArchiveError {
     match err {
-        ArchiveError::Database(why) => ArchiveError::NotWritable { folder: folder.to_owned(), why },
+        ArchiveError::NoAccess(why) => ArchiveError::NotWritable { folder: folder.to_owned(), why },
         err => err,
     }
 }
