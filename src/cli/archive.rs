@@ -38,12 +38,12 @@ const PAGES_PER_LINE: u32 = 50;
 
 pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     match command {
-        ArchiveCommand::Stats { storage } => stats(&*open_to_read(&storage).await?).await,
+        ArchiveCommand::Stats { storage } => read(&storage, stats).await,
         ArchiveCommand::Export { channel, storage } => {
-            export(&*open_to_read(&storage).await?, &channel).await
+            read(&storage, async |archive| export(archive, &channel).await).await
         }
         ArchiveCommand::Backup { file, storage } => {
-            open_to_read(&storage).await?.back_up(&file).await?;
+            read(&storage, async |archive| Ok(archive.back_up(&file).await?)).await?;
             print_message(&format!("copied the archive to {}", file.display()));
             Ok(())
         }
@@ -54,12 +54,18 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     }
 }
 
-/// Opens the archive, which must exist, to read it.
-pub(super) async fn open_to_read(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
-    match storage.storage() {
-        Storage::Postgres(url) => Archive::shared(&url, false).await,
-        Storage::DataDir(_) | Storage::Memory => Archive::open_to_read(&storage.data_dir).await,
-    }
+/// Reads the archive, which must exist, and closes it: SQLite would leave its WAL.
+pub(super) async fn read<T>(
+    storage: &StorageArgs,
+    work: impl AsyncFnOnce(&Archive) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let archive = match storage.storage() {
+        Storage::Postgres(url) => Archive::shared(&url, false).await?,
+        Storage::DataDir(_) | Storage::Memory => Archive::open_to_read(&storage.data_dir).await?,
+    };
+    let result = work(&archive).await;
+    archive.close().await;
+    result
 }
 
 /// Opens the archive, which must exist, to delete posts.

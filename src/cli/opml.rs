@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::CliError;
-use super::archive::{open_to_read, print_message};
+use super::archive::{print_message, read};
 use crate::clock;
 use crate::config::{OpmlArgs, OpmlCommand};
 use crate::feed::compat::MovedFrom;
@@ -25,7 +25,8 @@ pub(super) async fn run(args: OpmlArgs) -> Result<(), CliError> {
 
 async fn write(args: OpmlArgs) -> Result<(), CliError> {
     let listed: Vec<(ChannelName, String)> = if args.channels.is_empty() {
-        let recent = open_to_read(&args.storage).await?.visited_since(clock::now() - opml::RECENT).await?;
+        let since = clock::now() - opml::RECENT;
+        let recent = read(&args.storage, async |archive| Ok(archive.visited_since(since).await?)).await?;
         recent.into_iter().map(|channel| (channel.name, channel.title)).collect()
     } else {
         let names = args.channels.iter().map(|typed| parse_channel(typed)).collect::<Result<Vec<_>, _>>()?;

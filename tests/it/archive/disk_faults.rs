@@ -142,6 +142,8 @@ fn read_only_data_directory_can_be_read() {
     assert_readable(&app.folder);
     let folder = app.stop();
     assert_readable(&folder);
+    assert!(!folder.join("data/archive.sqlite-wal").exists(), "reading leaves no WAL");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
