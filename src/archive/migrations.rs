@@ -233,6 +233,9 @@ mod tests {
         let broken = migrate(&mut connection, &location, broken).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
+        let read_only = Location::ReadOnlyFile(folder.join("archive.sqlite"));
+        let refused = migrate(&mut connection, &read_only, with_further(&[ADD_TABLE])).await;
+        assert!(matches!(refused, Err(ArchiveError::NotWritable { .. })), "{refused:?}");
         assert!(folder.join("archive.before-version-8.sqlite").exists());
         migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
         assert!(

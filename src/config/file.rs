@@ -135,7 +135,8 @@ impl SettingsFile {
     }
 }
 
-/// Parses the command line, the environment and the settings file. Also returns the settings of `serve` in effect. Exits the process on `--help` or an invalid command line.
+/// Parses the command line, the environment and the settings file. Also returns the settings of `serve` in effect. Exits
+/// the process on `--help` or an invalid command line.
 ///
 /// # Errors
 ///
