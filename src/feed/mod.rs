@@ -27,6 +27,7 @@ mod kinds;
 mod media_links;
 mod plain_text;
 mod rss;
+mod scan;
 mod shape;
 mod title;
 mod xml;
@@ -110,7 +111,8 @@ impl Entry {
         /// The markup of an entry or enclosure.
         const MARKUP: usize = 300;
         let escaped = |text: &String| {
-            text.bytes().map(|byte| if b"&<>\"'".contains(&byte) { 6 } else { 1 }).sum::<usize>()
+            let is_special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+            text.len() + 5 * text.bytes().filter(is_special).count()
         };
         let texts = [&self.summary, &self.body]
             .into_iter()

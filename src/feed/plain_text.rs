@@ -8,17 +8,33 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::xml;
 use crate::model::rich_text::OBJECT;
 
+/// The characters behind a beginning that are read too: whether it ends with a word, an entity or a grapheme cluster depends on
+/// what follows.
+const LOOKAHEAD: usize = 100;
+
 /// Returns the text on one line: white space is collapsed, invisible characters and direction overrides are removed,
 /// and literal markup and entities are replaced by lookalike characters.
 pub(super) fn line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
+    line_of(text, usize::MAX)
+}
+
+/// Returns at least `max` characters of [`line()`], if it has as many.
+fn line_of(text: &str, max: usize) -> String {
+    let (mut line, mut n_chars) = (String::with_capacity(text.len().min(max)), 0);
     for c in xml::legal(text).chars() {
         if c.is_whitespace() || is_filler(c) {
-            if !line.is_empty() && !line.ends_with(' ') {
-                line.push(' ');
+            if line.is_empty() || line.ends_with(' ') {
+                continue;
             }
-        } else if !is_dropped(c) {
+            line.push(' ');
+        } else if is_dropped(c) {
+            continue;
+        } else {
             line.push(c);
+        }
+        n_chars += 1;
+        if n_chars == max {
+            break;
         }
     }
     line.truncate(line.trim_end().len());
@@ -28,6 +44,12 @@ pub(super) fn line(text: &str) -> String {
 /// Returns [`line()`], or `None` if the line is blank.
 pub(super) fn visible_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !is_blank(line))
+}
+
+/// Returns [`visible_line()`] as [`cut`] to at most `max` characters, without reading the rest of the text.
+pub(super) fn visible_beginning(text: &str, max: usize) -> Option<String> {
+    let line = Some(line_of(text, max + LOOKAHEAD)).filter(|line| !is_blank(line));
+    line.map(|line| cut(line, max))
 }
 
 /// Returns whether the text has no visible character.
@@ -179,6 +201,15 @@ mod tests {
         ] {
             assert_eq!(line(text), expected);
         }
+    }
+
+    #[test]
+    fn beginning_is_the_line_cut() {
+        let text = "One  two, <b>three</b> &amp; 👨\u{200d}👩\u{200d}👧 four\n".repeat(20);
+        for max in 1..text.chars().count() {
+            assert_eq!(visible_beginning(&text, max), Some(cut(line(&text), max)), "{max}");
+        }
+        assert_eq!(visible_beginning(" \u{200b}\n", 5), None);
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(super) fn title(post: &Post, signature_lines: &[String], language: Language)
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
 pub(super) fn summary(post: &Post, language: Language) -> String {
-    plain_text::visible_line(&post.full_text().without_spoilers())
-        .map_or_else(|| title(post, &[], language), |text| plain_text::cut(text, MAX_SUMMARY_CHARS))
+    plain_text::visible_beginning(&post.full_text().without_spoilers(), MAX_SUMMARY_CHARS)
+        .unwrap_or_else(|| title(post, &[], language))
 }
 
 /// Returns the first line that has a word, joined with the next one if it says too little.

@@ -84,6 +84,6 @@ mod tests {
         assert_eq!(keys(), [2]);
         assert_eq!(cache.all(), [(2, 12, Instant::now() - Duration::from_secs(6))]);
         cache.update(0, |before| before.unwrap_or(7));
-        assert_eq!(cache.get(&0), Some(7), "an expired value is none");
+        assert_eq!(cache.get(&0), Some(7), "an expired value is not passed on");
     }
 }

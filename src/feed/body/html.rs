@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use url::Url;
 
 use crate::feed::sanitize::{LINK_REL, SCHEMES};
+use crate::feed::scan::any_pair;
 use crate::model::post::PostId;
 use crate::telegram::url as telegram_url;
 
@@ -13,7 +14,7 @@ const DIRECTION: &str = " dir=\"auto\"";
 
 /// Writes escaped text.
 pub(super) fn text(out: &mut String, text: &str) {
-    escape(out, text, &['&', '<', '>', '\u{a0}']);
+    escape(out, text, false);
 }
 
 /// Writes escaped text with a `<br>` for each `\n`.
@@ -31,22 +32,24 @@ pub(super) fn attribute(out: &mut String, name: &str, value: &str) {
     out.push(' ');
     out.push_str(name);
     out.push_str("=\"");
-    escape(out, value, &['&', '<', '>', '\u{a0}', '"']);
+    escape(out, value, true);
     out.push('"');
 }
 
-fn escape(out: &mut String, text: &str, special: &[char]) {
-    let mut written = 0;
-    for (at, found) in text.match_indices(special) {
+fn escape(out: &mut String, text: &str, is_attribute: bool) {
+    let (bytes, mut written) = (text.as_bytes(), 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        let (len, escaped) = match byte {
+            b'&' => (1, "&amp;"),
+            b'<' => (1, "&lt;"),
+            b'>' => (1, "&gt;"),
+            b'"' if is_attribute => (1, "&quot;"),
+            0xc2 if bytes.get(at + 1) == Some(&0xa0) => (2, "&nbsp;"),
+            _ => continue,
+        };
         out.push_str(&text[written..at]);
-        written = at + found.len();
-        out.push_str(match found {
-            "&" => "&amp;",
-            "<" => "&lt;",
-            ">" => "&gt;",
-            "\"" => "&quot;",
-            _ => "&nbsp;",
-        });
+        out.push_str(escaped);
+        written = at + len;
     }
     out.push_str(&text[written..]);
 }
@@ -59,7 +62,7 @@ pub(super) fn is_linkable(url: &str) -> bool {
 /// Writes the start tag of a link. A URL with characters beyond ASCII is encoded, because Tiny Tiny RSS drops it otherwise.
 pub(super) fn open_link(out: &mut String, url: &str) {
     out.push_str("<a");
-    let encoded = Url::parse(url).ok().filter(|_| !url.is_ascii());
+    let encoded = if url.is_ascii() { None } else { Url::parse(url).ok() };
     attribute(out, "href", encoded.as_ref().map_or(url, Url::as_str));
     attribute(out, "rel", LINK_REL);
     out.push('>');
@@ -130,7 +133,8 @@ pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String))
 /// Adds `dir="auto"` to the start tag that ends at `tag_end`, if right-to-left text follows. Browsers then align the
 /// block by its first letter; purely left-to-right text needs no attribute.
 pub(super) fn direct(out: &mut String, tag_end: usize) {
-    if out[tag_end..].contains(is_right_to_left) {
+    let text = &out[tag_end..];
+    if any_pair(text, may_be_right_to_left) && text.contains(is_right_to_left) {
         out.insert_str(tag_end, DIRECTION);
     }
 }
@@ -141,6 +145,13 @@ fn is_right_to_left(c: char) -> bool {
     matches!(c,
         '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// Returns whether a character [may be right-to-left](is_right_to_left) whose encoding contains this byte and the next one.
+fn may_be_right_to_left(byte: u8, next: u8) -> bool {
+    (0xd6..=0xe0).contains(&byte)
+        || byte == 0xef && (0xac..=0xbb).contains(&next)
+        || byte == 0xf0 && (next == 0x90 || next == 0x9e)
 }
 
 /// Formats a duration as players display it: `0:27`, `1:02:03`.
@@ -160,6 +171,13 @@ mod tests {
         block(&mut out, "p", |out| lines(out, "a\nb "));
         block(&mut out, "p", |out| text(out, "سلام <"));
         assert_eq!(out, "<p>a<br>b</p>\n<p dir=\"auto\">سلام &lt;</p>\n");
+    }
+
+    #[test]
+    fn every_right_to_left_character_is_found_by_its_bytes() {
+        for c in (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| is_right_to_left(*c)) {
+            assert!(any_pair(c.encode_utf8(&mut [0; 4]), may_be_right_to_left), "{c:?}");
+        }
     }
 
     #[test]
