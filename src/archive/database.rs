@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::ArchiveError;
-use super::connection::{Location, back_up, integer};
+use super::connection::{Location, Locking, back_up, integer};
 use super::data_dir::{self, FileId};
 use super::migrations::{check_version, migrate, migrations};
 
@@ -58,7 +58,7 @@ impl Database {
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let _open_lock = match location {
             Location::File(file) => data_dir::lock_for_open(file).await,
-            Location::Memory(_) | Location::ReadOnlyFile(_) | Location::Postgres(_) => None,
+            Location::Memory(_) | Location::ReadOnlyFile(..) | Location::Postgres(_) => None,
         };
         let database = match location {
             Location::Memory(_) => {
@@ -75,7 +75,7 @@ impl Database {
                 closed?;
                 database
             }
-            Location::ReadOnlyFile(file) => Self::open_to_read(file).await?,
+            Location::ReadOnlyFile(file, locking) => Self::open_to_read(file, *locking).await?,
             Location::Postgres(url) => {
                 let pool = AnyPoolOptions::new()
                     .max_connections(POSTGRES_CONNECTIONS)
@@ -117,10 +117,9 @@ impl Database {
         Ok(Self { reads, writes, is_postgres: false, files })
     }
 
-    /// Opens a file that cannot be written. Without a WAL no process has it open, so SQLite can do without the WAL.
-    async fn open_to_read(file: &Path) -> Result<Self, ArchiveError> {
-        let has_wal = data_dir::wal_files(file)[0].exists();
-        let url = file_url(file, if has_wal { "ro" } else { "ro&immutable=1" });
+    /// Opens a file that cannot be written.
+    async fn open_to_read(file: &Path, locking: Locking) -> Result<Self, ArchiveError> {
+        let url = file_url(file, if locking == Locking::Wal { "ro" } else { "ro&immutable=1" });
         // A pool retries for seconds if the file cannot be opened.
         let mut first = connect_options(&url)?.connect().await?;
         if Contents::read(&mut first).await? == Contents::Foreign {

@@ -77,13 +77,16 @@ pub enum ArchiveError {
     #[error("no archive at {}: set --data-dir to the directory of the service", .0.display())]
     NotFound(PathBuf),
     /// The archive at this path is not the one that was opened.
-    #[error("{} was removed or replaced while it was in use: run the command again", .0.display())]
+    #[error("{} was removed, replaced or changed while it was in use: run the command again", .0.display())]
     Replaced(PathBuf),
     /// A page lacks more of the archived posts in its range than can have been deleted.
     #[error("the page leaves out too many archived posts between its first and last one to be merged")]
     PageTooSparse,
     /// SQLite may not open or write the file; the text is its reason.
-    #[error("cannot open or write the archive ({0}): check the permissions of its files")]
+    #[error(
+        "cannot open or write the archive ({0}): check the permissions of its files, and the limit of \
+         open files"
+    )]
     NoAccess(String),
     /// Any other error, as text.
     #[error("{0}")]

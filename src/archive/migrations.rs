@@ -87,7 +87,7 @@ pub(super) async fn migrate(
     if schema.version == newest && schema.has_migrations {
         return Ok(());
     }
-    if let Location::ReadOnlyFile(file) = location {
+    if let Location::ReadOnlyFile(file, _) = location {
         let folder = file.parent().unwrap_or(file).to_owned();
         let why = "an older telewire has written the archive, which must be migrated first".to_owned();
         return Err(ArchiveError::NotWritable { folder, why });
@@ -193,6 +193,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Executor};
 
     use super::*;
+    use crate::archive::connection::Locking;
     use crate::archive::database::Database;
 
     fn temporary_directory(name: &str) -> PathBuf {
@@ -233,7 +234,7 @@ mod tests {
         let broken = migrate(&mut connection, &location, broken).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
-        let read_only = Location::ReadOnlyFile(folder.join("archive.sqlite"));
+        let read_only = Location::ReadOnlyFile(folder.join("archive.sqlite"), Locking::Wal);
         let refused = migrate(&mut connection, &read_only, with_further(&[ADD_TABLE])).await;
         assert!(matches!(refused, Err(ArchiveError::NotWritable { .. })), "{refused:?}");
         assert!(folder.join("archive.before-version-8.sqlite").exists());

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, broadcast};
 use url::Url;
 
 use super::breakers::Breakers;
-use super::connection::Location;
+use super::connection::{Location, Locking};
 use super::data_dir::{self, DataDir};
 use super::database::Database;
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, replicas};
@@ -73,10 +73,27 @@ impl Archive {
             opened => return opened,
         }
         let file = absolute(folder).join(ARCHIVE_FILE);
-        let archive = Self::new(Location::ReadOnlyFile(file.clone()), None);
+        let archive = Self::new(Location::ReadOnlyFile(file.clone(), Locking::of(&file)), None);
         match archive.database_or_open().await {
             Err(ArchiveError::NoAccess(why)) => Err(ArchiveError::NotReadable { file, why }),
             opened => opened.map(|_| Arc::new(archive)),
+        }
+    }
+
+    /// Checks that what was read is consistent: a file that this user cannot write may have been read without locks, and a
+    /// service may have begun to write meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Replaced`] if that happened.
+    pub fn check_unchanged(&self) -> Result<(), ArchiveError> {
+        match &self.location {
+            Location::ReadOnlyFile(file, locking @ Locking::Unlocked(..))
+                if Locking::of(file) != *locking =>
+            {
+                Err(ArchiveError::Replaced(file.clone()))
+            }
+            _ => Ok(()),
         }
     }
 

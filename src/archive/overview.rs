@@ -144,7 +144,7 @@ impl Archive {
     pub async fn status(&self) -> ArchiveStatus {
         let (kind, folder) = match &self.location {
             Location::Memory(_) => ("memory", None),
-            Location::File(file) | Location::ReadOnlyFile(file) => ("sqlite", file.parent()),
+            Location::File(file) | Location::ReadOnlyFile(file, _) => ("sqlite", file.parent()),
             Location::Postgres(_) => ("postgres", None),
         };
         let posts = self.look(async |connection, is_postgres| {

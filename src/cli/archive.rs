@@ -1,5 +1,6 @@
 //! `telewire archive …`: inspects, exports, backs up, prunes, forgets and backfills channels.
 
+use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +44,11 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
             read(&storage, async |archive| export(archive, &channel).await).await
         }
         ArchiveCommand::Backup { file, storage } => {
-            read(&storage, async |archive| Ok(archive.back_up(&file).await?)).await?;
+            let back_up = async |archive: &Archive| {
+                archive.back_up(&file).await?;
+                Ok(archive.check_unchanged().inspect_err(|_| drop(fs::remove_file(&file)))?)
+            };
+            read(&storage, back_up).await?;
             print_message(&format!("copied the archive to {}", file.display()));
             Ok(())
         }
@@ -54,7 +59,7 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     }
 }
 
-/// Reads the archive, which must exist, and closes it: SQLite would leave its WAL.
+/// Reads the archive, which must exist, and closes it: otherwise SQLite would leave its WAL.
 pub(super) async fn read<T>(
     storage: &StorageArgs,
     work: impl AsyncFnOnce(&Archive) -> Result<T, CliError>,
@@ -64,8 +69,11 @@ pub(super) async fn read<T>(
         Storage::DataDir(_) | Storage::Memory => Archive::open_to_read(&storage.data_dir).await?,
     };
     let result = work(&archive).await;
+    let unchanged = archive.check_unchanged();
     archive.close().await;
-    result
+    let result = result?;
+    unchanged?;
+    Ok(result)
 }
 
 /// Opens the archive, which must exist, to delete posts.
@@ -121,7 +129,7 @@ async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
         let reason = "restore a PostgreSQL database with pg_restore".to_owned();
         return Err(ArchiveError::Database(reason).into());
     }
-    std::fs::File::open(file).map_err(|err| CliError::File { path: file.to_owned(), err })?;
+    fs::File::open(file).map_err(|err| CliError::File { path: file.to_owned(), err })?;
     let before = Archive::restore(&storage.data_dir, file).await?;
     let before = before.map(|before| format!("; the previous archive is {}", before.display()));
     print_message(&format!("restored the archive from {}{}", file.display(), before.unwrap_or_default()));
