@@ -40,9 +40,9 @@ use route::Route;
 
 /// Answers one request.
 ///
-/// The steps: request ID → size of the head → host → base URL → rate limit and token → cached feed → router (limits, panic handler, handler)
-/// → private caching → metrics → `X-Request-Id`. Only what follows the cached feed can log something, so the request's span
-/// begins there.
+/// The steps: request ID → size of the head → host → base URL → rate limit and token → cached feed → router (limits, panic
+/// handler, handler) → private caching → metrics → `X-Request-Id`. Only what follows the cached feed can log something, so
+/// the request's span begins there.
 pub(super) async fn handle(
     state: Arc<AppState>,
     router: Router,
@@ -53,9 +53,10 @@ pub(super) async fn handle(
     let id = RequestId::next();
     // A listener on all addresses sees IPv4 clients as IPv4-mapped IPv6 addresses.
     let peer = peer.to_canonical();
-    let sent = request.uri().query().filter(|query| query.contains("token=")).map(str::to_owned);
-    let admitted = admit(&state, peer, &mut request);
-    // The token is no longer part of the path.
+    let has_token = |query: &&str| state.access.has_any_tokens() && query.contains("token=");
+    let sent = request.uri().query().filter(has_token).map(str::to_owned);
+    let admitted = admit(&state, peer, &mut request, sent.as_deref());
+    // The token is no longer part of the path of a channel.
     let route = Route::of(request.uri().path());
     let mut response = match admitted {
         Ok(context) => {
@@ -79,16 +80,20 @@ pub(super) async fn handle(
     response
 }
 
-/// Checks a request and removes its token.
-fn admit<B>(state: &AppState, peer: IpAddr, request: &mut Request<B>) -> Result<RequestContext, Error> {
+/// Checks a request and removes its token. `sent` is its query, if that has the token.
+fn admit<B>(
+    state: &AppState,
+    peer: IpAddr,
+    request: &mut Request<B>,
+    sent: Option<&str>,
+) -> Result<RequestContext, Error> {
     limits::check_head(request)?;
     let host = host::normalize_host(request)?;
     let origin = Origin::of(request.headers(), peer, |ip| state.config.is_trusted_proxy(ip));
     let base_url = base_url::of_request(&state.config, host, &origin);
     let client = origin.client;
-    let query_with_token = request.uri().query().map(str::to_owned).filter(|_| state.access.has_any_tokens());
     let Authorized { path_token, is_admin } = state.access.authorize(request, peer, client)?;
-    let query = query_with_token.or_else(|| request.uri().query().map(str::to_owned));
+    let query = sent.or_else(|| request.uri().query()).map(str::to_owned);
     let user_agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
     let visitor = Visitor::new(network_of(client), user_agent);
     let is_forwarded = client != peer;

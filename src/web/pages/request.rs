@@ -13,12 +13,15 @@ use crate::web::state::AppState;
 /// The parameter of a page's URL that names its language.
 const LANGUAGE_PARAMETER: &str = "lang";
 
+/// The parameter with the token. The request of an error may still have it.
+const TOKEN_PARAMETER: &str = "token";
+
 /// The most levels of a path whose page finds its files. The page of an error may have any path, and its links repeat `../` for
 /// each level, so a longer path would make a page of megabytes.
 const MAX_LEVELS: usize = 512;
 
-/// The longest query that the links of a page repeat.
-const MAX_QUERY_BYTES: usize = 2048;
+/// The longest query or text that a page repeats.
+pub(super) const MAX_QUERY_BYTES: usize = 2048;
 
 /// A request for a page.
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ pub(in crate::web) struct PageRequest {
     pub(in crate::web) root: String,
     /// The service needs a token, so a page must not be stored.
     pub(in crate::web) is_private: bool,
-    /// The page can be requested again, in another language. That of a form with a file cannot.
+    /// The page can be requested again, in another language. The page of a sent form cannot.
     pub(super) is_repeatable: bool,
     /// The path of this page with the token before it, if the client has sent it in the query.
     pub(super) path_with_token: Option<String>,
@@ -63,7 +66,7 @@ impl PageRequest {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if name == LANGUAGE_PARAMETER {
                 chosen_language = Language::from_subtag(&value);
-            } else if !canonical::is_only_tracking(&name) {
+            } else if name != TOKEN_PARAMETER && !canonical::is_only_tracking(&name) {
                 others.append_pair(&name, &value);
             }
         }
