@@ -11,7 +11,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 use super::Channels;
-use crate::archive::Caller;
+use crate::archive::{ArchiveError, Caller};
 use crate::compressed_json;
 use crate::model::channel::{ChannelName, Counter};
 use crate::model::paging::MAX_POSTS_PER_PAGE;
@@ -61,10 +61,13 @@ impl CountsCache {
 }
 
 impl Channels {
-    /// Returns the counters in the header of the last archived page of a channel, as in "70 subscribers"; empty if the archive
-    /// cannot be read.
-    pub async fn counters(&self, name: &ChannelName) -> Vec<Counter> {
-        self.archive.counters(name, Caller::Reader).await.unwrap_or_default()
+    /// Returns the counters in the header of the last archived page of a channel, as in "70 subscribers".
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn counters(&self, name: &ChannelName) -> Result<Vec<Counter>, ArchiveError> {
+        self.archive.counters(name, Caller::Reader).await
     }
 
     /// Gives posts of a channel their newest known counts, and keeps the counts of its posts up to date from now on. Until the

@@ -104,7 +104,14 @@ pub(in crate::web) async fn answer(
             select(&channels, &name, scan, start, at_gap, feed_context, visitor).await?
         };
         if let Origin::Channel(channel) = &mut loaded.origin {
-            channel.counters = channels.counters(&name).await;
+            match channels.counters(&name).await {
+                Ok(counters) => channel.counters = counters,
+                // The next request for the page tries again.
+                Err(err) => {
+                    tracing::debug!(channel = %name, error = %err, "cannot read the counters of a channel");
+                    loaded.is_incomplete = true;
+                }
+            }
         }
         Ok(loaded)
     };
