@@ -108,14 +108,20 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
 }
 
 /// Splits what a person types for several channels: at commas, and at white space before a URL or an `@name`, since browsers
-/// paste lines as words.
+/// paste lines as words. Only a URL ends a search, whose words may be anything else.
 #[must_use]
 pub fn split_channels(typed: &str) -> Vec<String> {
     let mut channels: Vec<String> = Vec::new();
     for part in typed.split(',') {
         for (n, word) in part.split_whitespace().enumerate() {
-            match channels.last_mut().filter(|_| n > 0 && !word.starts_with('@') && !word.contains('/')) {
-                Some(channel) => *channel = format!("{channel} {word}"),
+            let is_url = word.contains("://") || PREVIEW_HOSTS.iter().any(|host| word.starts_with(host));
+            let continues =
+                |before: &&mut String| n > 0 && !is_url && (!word.starts_with('@') || before.contains("?q="));
+            match channels.last_mut().filter(continues) {
+                Some(channel) => {
+                    channel.push(' ');
+                    channel.push_str(word);
+                }
                 None => channels.push(word.to_owned()),
             }
         }
@@ -215,6 +221,8 @@ mod tests {
             ("durov @telegram", &["durov", "@telegram"]),
             ("Pavel Durov", &["Pavel Durov"]),
             ("t.me/s/durov?q=low tide", &["t.me/s/durov?q=low tide"]),
+            ("https://t.me/s/durov?q=support 24/7", &["https://t.me/s/durov?q=support 24/7"]),
+            ("https://t.me/s/durov?q=ask @durov", &["https://t.me/s/durov?q=ask @durov"]),
             (" , ", &[]),
         ] {
             assert_eq!(split_channels(typed), channels, "{typed}");
