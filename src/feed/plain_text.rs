@@ -8,8 +8,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::xml;
 use crate::model::rich_text::OBJECT;
 
-/// The characters behind a beginning that are read too: whether it ends with a word, an entity or a grapheme cluster depends on
-/// what follows.
+/// The characters behind a beginning that are converted too: whether it ends with a word, an entity or a grapheme cluster
+/// depends on what follows.
 const LOOKAHEAD: usize = 100;
 
 /// Returns the text on one line: white space is collapsed, invisible characters and direction overrides are removed,
@@ -18,7 +18,7 @@ pub(super) fn line(text: &str) -> String {
     line_of(text, usize::MAX)
 }
 
-/// Returns at least `max` characters of [`line()`], if it has as many.
+/// Returns the beginning of [`line()`] of a text from about `max` characters.
 fn line_of(text: &str, max: usize) -> String {
     let (mut line, mut n_chars) = (String::with_capacity(text.len().min(max)), 0);
     for c in xml::legal(text).chars() {
@@ -46,10 +46,10 @@ pub(super) fn visible_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !is_blank(line))
 }
 
-/// Returns [`visible_line()`] as [`cut`] to at most `max` characters, without reading the rest of the text.
+/// Returns [`visible_line()`] [`cut`] to at most `max` characters. Of a long text, only the beginning is converted.
 pub(super) fn visible_beginning(text: &str, max: usize) -> Option<String> {
-    let line = Some(line_of(text, max + LOOKAHEAD)).filter(|line| !is_blank(line));
-    line.map(|line| cut(line, max))
+    let beginning = Some(line_of(text, max + LOOKAHEAD)).filter(|line| !is_blank(line));
+    beginning.or_else(|| visible_line(text)).map(|line| cut(line, max))
 }
 
 /// Returns whether the text has no visible character.
@@ -210,6 +210,8 @@ mod tests {
             assert_eq!(visible_beginning(&text, max), Some(cut(line(&text), max)), "{max}");
         }
         assert_eq!(visible_beginning(" \u{200b}\n", 5), None);
+        let after_invisible = "\u{200c}".repeat(2 * LOOKAHEAD) + "x";
+        assert_eq!(visible_beginning(&after_invisible, 5), Some(cut(line(&after_invisible), 5)));
     }
 
     #[test]
