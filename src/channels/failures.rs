@@ -1,5 +1,6 @@
 //! Failed refreshes: when a channel may be tried again, and when it counts as gone. `refresh` logs them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -86,7 +87,7 @@ pub(super) enum PriorState {
 }
 
 /// The remembered failures, by channel.
-pub(super) struct Failures(RecentCache<ChannelName, Failure>);
+pub(super) struct Failures(RecentCache<ChannelName, Arc<Failure>>);
 
 impl Failures {
     pub(super) fn new() -> Self {
@@ -94,17 +95,17 @@ impl Failures {
     }
 
     /// Returns the last failure of a channel, also if the next attempt is due.
-    pub(super) fn get(&self, name: &ChannelName) -> Option<Failure> {
+    pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Failure>> {
         self.0.get(name)
     }
 
     /// Returns the last failure of a channel if the next attempt is not due yet.
-    pub(super) fn not_due(&self, name: &ChannelName) -> Option<Failure> {
+    pub(super) fn not_due(&self, name: &ChannelName) -> Option<Arc<Failure>> {
         self.get(name).filter(|failure| !failure.retry_after().is_zero())
     }
 
-    /// Returns the last failure of every channel, with its time. It does not count as meeting them.
-    pub(super) fn all(&self) -> Vec<(ChannelName, Failure, Instant)> {
+    /// Returns the last failure of every channel, with its time. It does not count as using them.
+    pub(super) fn all(&self) -> Vec<(ChannelName, Arc<Failure>, Instant)> {
         self.0.all()
     }
 
@@ -161,7 +162,7 @@ impl Failures {
         };
         let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
         let failure = Failure { error, until: now + delay, attempts, gone, may_be_archived };
-        self.0.insert(name.clone(), failure.clone());
+        self.0.insert(name.clone(), Arc::new(failure.clone()));
         failure
     }
 }

@@ -245,7 +245,7 @@ impl Channels {
     async fn fetch_new(self: &Arc<Self>, name: &ChannelName, visitor: Visitor) -> Result<Refreshed, Failure> {
         let known = self.failures.not_due(name).filter(|failure| !failure.may_be_archived);
         let outcome = match known {
-            Some(failure) => Err(failure),
+            Some(failure) => Err(Arc::unwrap_or_clone(failure)),
             None => tokio::time::timeout(MAX_NEW_CHANNEL_WAIT, self.start_refresh(name))
                 .await
                 .unwrap_or_else(|_| Err(self.too_busy())),
@@ -321,7 +321,7 @@ impl Channels {
         let (max_age, status) = match entry.remaining() {
             Ok(remaining) => (remaining, CacheStatus::Hit),
             Err(stale_for) => {
-                let error = self.failures.get(name).map(|failure| failure.error);
+                let error = self.failures.get(name).map(|failure| failure.error.clone());
                 (STALE_MAX_AGE, CacheStatus::Stale { stale_for, error })
             }
         };
@@ -333,7 +333,7 @@ impl Channels {
     #[must_use]
     pub fn known_failure(&self, name: &ChannelName) -> Option<Failure> {
         let failure = self.failures.get(name).filter(|failure| !failure.may_be_archived)?;
-        self.snapshots.get(name).is_none().then_some(failure)
+        self.snapshots.get(name).is_none().then(|| Arc::unwrap_or_clone(failure))
     }
 
     fn followed(&self) -> MutexGuard<'_, Followed> {

@@ -96,7 +96,7 @@ impl Channels {
         }
         // A concurrent refresh may have failed in the meantime.
         if let Some(failure) = self.failures.not_due(name) {
-            return Err(failure);
+            return Err(Arc::unwrap_or_clone(failure));
         }
         let queue_time = self.client.queue_time(Priority::New).unwrap_or_default();
         if cached.is_none() && queue_time >= MAX_NEW_CHANNEL_WAIT {

@@ -196,7 +196,7 @@ impl Channels {
         let now = self.now();
         let mut known: HashMap<ChannelName, Known> = HashMap::new();
         for (name, failure, at) in self.failures.all() {
-            known.entry(name).or_default().failure = Some((failure, at));
+            known.entry(name).or_default().failure = Some((Arc::unwrap_or_clone(failure), at));
         }
         for (name, since) in self.refreshes.running() {
             known.entry(name).or_default().refreshing = Some(since);

@@ -1,4 +1,5 @@
-//! Building blocks against failures: backoff, circuit breaker, recent cache, single flight, tally. They do not depend on the rest of the crate.
+//! Building blocks against failures: backoff, circuit breaker, recent cache, single flight, tally. They do not depend on the
+//! rest of the crate.
 
 pub(crate) mod backoff;
 pub(crate) mod breaker;

@@ -1,4 +1,4 @@
-//! A cache for small values that are seldom looked up: bounded in number, with a time to live.
+//! A cache for small values that no cached feed needs: bounded in number, with a time to live.
 //!
 //! Posts and feeds are in moka, which is bounded in bytes and read without a lock. Each type of value in it takes 60 KB of
 //! the binary.
