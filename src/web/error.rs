@@ -159,7 +159,7 @@ pub(super) struct ErrorPage {
     pub(super) suggestion: Option<String>,
     /// The URL on Telegram of the requested post.
     pub(super) link: Option<String>,
-    /// What was typed beside a list of subscriptions.
+    /// The text in the field beside an uploaded list of subscriptions.
     pub(super) moved_from: String,
 }
 

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::frame::{Page, channel_field, frame, technical_detail};
 use super::home::moving_in;
-use super::request::PageRequest;
+use super::request::{MAX_QUERY_BYTES, PageRequest};
 use crate::language::Problem;
 use crate::web::canonical;
 use crate::web::error::ErrorPage;
@@ -57,9 +57,12 @@ fn render(error: &ErrorPage, status: u16, request: &PageRequest) -> String {
                 @if let Some(wait) = error.retry_after { li { (waiting(wait, request)) } }
                 @for line in problem.advice { li { (line) } }
             }
-            (technical_detail(request, &error.sentence, needs_detail(error.problem)))
+            // The list has the reasons already.
+            @if error.of_several.is_empty() {
+                (technical_detail(request, &error.sentence, needs_detail(error.problem)))
+            }
             @if is_of_opml(error.problem) {
-                (moving_in(request, &error.moved_from))
+                (moving_in(request, Some(&*error.moved_from).filter(|text| text.len() <= MAX_QUERY_BYTES).unwrap_or_default()))
             } @else {
                 (channel_field(request, &typed, "channel"))
             }
