@@ -318,6 +318,17 @@ pub(super) fn set_aside_stale_wal(file: &Path, is_stale: impl Fn(FileId) -> bool
     Ok(())
 }
 
+/// Gives the archive and the locks in a data directory to an owner: if root restores an archive, the service must be able to
+/// write it. Another user may not give files away, and has created them as the owner.
+pub(super) fn give_to(owner: &Metadata, folder: &Path, archive: &Path) {
+    let locks = [SERVICE_LOCK_FILE, ARCHIVE_LOCK_FILE, OPEN_LOCK_FILE].map(|name| folder.join(name));
+    #[cfg(unix)]
+    for file in locks.into_iter().chain([archive.to_owned()]) {
+        use std::os::unix::fs::{MetadataExt, chown};
+        drop(chown(file, Some(owner.uid()), Some(owner.gid())));
+    }
+}
+
 /// Removes an archive and its WAL.
 pub(super) fn remove(file: &Path) {
     for file in wal_files(file).iter().map(PathBuf::as_path).chain([file]) {

@@ -104,6 +104,9 @@ impl Database {
         }
         check_integrity(file).await?;
         check_version(first).await?;
+        set_up(first).await?;
+        // SQLite also opens a file that this user cannot write, and begins a transaction for writing in it.
+        first.execute("BEGIN IMMEDIATE; CREATE TABLE writable (a); ROLLBACK").await?;
         let main = FileId::of(file);
         let url = file_url(file, "rw");
         let (reads, writes) =
@@ -246,20 +249,21 @@ async fn sqlite_pool(url: &str, n: u32) -> Result<AnyPool, ArchiveError> {
         .min_connections(u32::from(n == 1))
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // SQLite writes this setting even if the value is the same, and waits for the disk.
-                if integer(connection, "PRAGMA auto_vacuum").await? == 0 {
-                    connection.execute(NEW_FILE_PRAGMA).await?;
-                }
-                connection.execute(SQLITE_PRAGMAS).await.map(drop)
-            })
-        })
+        .after_connect(|connection, _| Box::pin(set_up(connection)))
         // SQLite ends a transaction automatically after an I/O error. The driver then fails to roll it back, counts it as open,
         // and refuses every later one: such a connection is replaced.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(connect_options(url)?);
     Ok(pool.await?)
+}
+
+/// Applies the settings of SQLite to a new connection.
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    // SQLite writes this setting even if the value is the same, and waits for the disk.
+    if integer(connection, "PRAGMA auto_vacuum").await? == 0 {
+        connection.execute(NEW_FILE_PRAGMA).await?;
+    }
+    connection.execute(SQLITE_PRAGMAS).await.map(drop)
 }
 
 fn connect_options(url: &str) -> Result<AnyConnectOptions, sqlx::Error> {

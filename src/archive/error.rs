@@ -57,6 +57,9 @@ pub enum ArchiveError {
     /// A file stands where the data directory should be.
     #[error("{} is not a directory: choose a directory with --data-dir", .0.display())]
     NotADirectory(PathBuf),
+    /// A directory stands where the archive should be.
+    #[error("{} is a directory: remove it, or choose another one with --data-dir", .0.display())]
+    NotAFile(PathBuf),
     /// The archive cannot be read.
     #[error("cannot read {} ({why}): run the command as the user of the service", file.display())]
     NotReadable {
@@ -115,7 +118,9 @@ impl ArchiveError {
             Self::NewerVersion { .. } => "a newer telewire has written the file",
             Self::Foreign(_) => "the file is another program's database",
             Self::InUse(_) => "another telewire process uses the data directory",
-            Self::NotWritable { .. } | Self::NotADirectory(_) => "the data directory cannot be written",
+            Self::NotWritable { .. } | Self::NotADirectory(_) | Self::NotAFile(_) => {
+                "the data directory cannot be written"
+            }
             Self::NotReadable { .. } => "the file cannot be read",
             Self::NotFound(_) => "there is no archive",
             Self::Replaced(_) => "the file was removed or replaced while in use",
@@ -135,6 +140,7 @@ impl ArchiveError {
             Self::InUse(_) => "in-use",
             Self::NotWritable { .. } => "not-writable",
             Self::NotADirectory(_) => "not-a-directory",
+            Self::NotAFile(_) => "not-a-file",
             Self::NotReadable { .. } => "not-readable",
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",

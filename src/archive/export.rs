@@ -170,8 +170,12 @@ impl Archive {
             return Err(ArchiveError::Foreign(file));
         }
         let part = file.with_extension("restored.sqlite");
-        fs::copy(backup, &part).map_err(cannot)?;
+        let owner = fs::metadata(&file).or_else(|_| fs::metadata(folder));
         let opened = async {
+            fs::copy(backup, &part).map_err(|err| {
+                let (from, to) = (backup.display(), part.display());
+                ArchiveError::Database(format!("cannot copy {from} to {to}: {err}"))
+            })?;
             if Contents::of(&part).await? != Contents::Archive {
                 return Err(ArchiveError::Damaged("it has no tables of an archive".to_owned()));
             }
@@ -194,6 +198,9 @@ impl Archive {
             None
         };
         fs::rename(&part, &file).map_err(cannot)?;
+        if let Ok(owner) = owner {
+            data_dir::give_to(&owner, folder, &file);
+        }
         Ok(before)
     }
 

@@ -161,6 +161,9 @@ impl Archive {
 
     fn in_data_dir(folder: &Path, data_dir: Option<DataDir>) -> Result<Self, ArchiveError> {
         let file = absolute(folder).join(ARCHIVE_FILE);
+        if file.is_dir() {
+            return Err(ArchiveError::NotAFile(file));
+        }
         Ok(Self {
             shared_lock: Mutex::new(data_dir::lock_shared(folder)?),
             ..Self::new(Location::File(file), data_dir)
@@ -239,7 +242,9 @@ impl Archive {
 /// Explains why a file in a data directory cannot be opened: SQLite does not say that it cannot write there.
 fn not_writable(folder: &Path, err: ArchiveError) -> ArchiveError {
     match err {
-        ArchiveError::NoAccess(why) => ArchiveError::NotWritable { folder: folder.to_owned(), why },
+        ArchiveError::NoAccess(why) => {
+            ArchiveError::NotWritable { folder: folder.to_owned(), why: format!("{ARCHIVE_FILE}: {why}") }
+        }
         err => err,
     }
 }

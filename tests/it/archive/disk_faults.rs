@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -73,6 +74,82 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
         stderr.contains("cannot write to the data directory") && stderr.contains("--no-archive"),
         "{stderr}"
     );
+}
+
+/// SQLite opens such a file to read it. A service would look healthy and lose every post.
+#[test]
+fn unwritable_archive_in_a_writable_directory_is_refused() {
+    let (_fake, _history, folder) = filled();
+    let file = folder.join("data/archive.sqlite");
+    let Some(read_only) =
+        Disk::mount_at(file.clone(), Command::new("mount").args(["--bind", "-o", "ro"]).arg(&file))
+    else {
+        return;
+    };
+    let stderr = refused(&folder, &[]);
+    assert!(stderr.contains("cannot write to the data directory ./data (archive.sqlite: "), "{stderr}");
+    let stats = app::run_in(&folder, &["archive", "stats"]);
+    assert!(stats.code == 0 && stats.stdout.contains("1 channels, "), "{stats:?}");
+    drop(read_only);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn directory_in_place_of_the_archive_is_named() {
+    let folder = app::new_folder();
+    let file = folder.join("data/archive.sqlite");
+    fs::create_dir_all(&file).unwrap();
+    let stderr = refused(&folder, &[]);
+    assert!(stderr.contains("/data/archive.sqlite is a directory: remove it"), "{stderr}");
+    let stats = app::run_in(&folder, &["archive", "stats"]);
+    assert!(stats.code == 7 && stats.stderr.contains("archive.sqlite is a directory"), "{stats:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn new_directory_on_a_full_disk_is_served_from_memory() {
+    let Some(disk) = Disk::new("size=1m") else { return };
+    let (fake, _history) = channel(3);
+    drop(fs::write(disk.0.join("filler"), vec![1; 2 << 20]));
+    let data = disk.0.join("new");
+    let key = "0123456789abcdef0123456789abcdef";
+    let app = App::start(&fake.url(), &["--data-dir", data.to_str().unwrap(), "--media-key", key]);
+    assert_eq!(app.get(FEED).status, 200);
+    let ready = app.get("/-/readyz");
+    assert_eq!(ready.text(), "ready; the archive is unavailable: the disk is full\n");
+    let copy = app::run_in(&app.folder, &["archive", "backup", "copy.sqlite"]);
+    assert_eq!(copy.code, 7, "{copy:?}");
+}
+
+#[test]
+fn failed_restore_leaves_no_copy() {
+    let Some(disk) = Disk::new("size=1m") else { return };
+    let (_fake, _history, folder) = filled();
+    let data = disk.0.join("data");
+    fs::create_dir(&data).unwrap();
+    drop(fs::write(disk.0.join("filler"), vec![1; 2 << 20]));
+    let restore = ["archive", "restore", "data/archive.sqlite", "--data-dir", data.to_str().unwrap()];
+    let restored = app::run_in(&folder, &restore);
+    assert!(restored.code == 7 && restored.stderr.contains("archive.restored.sqlite"), "{restored:?}");
+    assert!(!data.join("archive.restored.sqlite").exists());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// An operator restores as root what a service without rights has to write.
+#[test]
+fn restored_archive_belongs_to_the_owner_of_the_previous_one() {
+    const SERVICE: u32 = 65_534;
+    let (_fake, _history, folder) = filled();
+    let file = folder.join("data/archive.sqlite");
+    if chown(&file, Some(SERVICE), Some(SERVICE)).is_err() {
+        return print_note("cannot change owners: restoring the archive of another user is not tested");
+    }
+    assert_eq!(app::run_in(&folder, &["archive", "backup", "copy.sqlite"]).code, 0);
+    assert_eq!(app::run_in(&folder, &["archive", "restore", "copy.sqlite"]).code, 0);
+    for name in ["archive.sqlite", "archive.lock", "open.lock", "telewire.lock"] {
+        assert_eq!(fs::metadata(folder.join("data").join(name)).unwrap().uid(), SERVICE, "{name}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Commands that only read, as far as the name of the data directory.
