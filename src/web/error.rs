@@ -284,9 +284,9 @@ impl Error {
     }
 }
 
-/// Returns the error that says when to try again, if there is one.
+/// Returns the error with the shortest time until the next attempt: one channel that can be read is enough.
 fn most_useful(errors: &[(ChannelName, Error)]) -> Option<&Error> {
-    errors.iter().map(|(_, err)| err).min_by_key(|err| err.retry_after().is_none())
+    errors.iter().map(|(_, err)| err).min_by_key(|err| err.retry_after().unwrap_or(Duration::MAX))
 }
 
 fn listed(errors: &[(ChannelName, Error)]) -> String {
