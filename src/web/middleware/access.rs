@@ -173,8 +173,9 @@ impl Access {
 
     /// Removes the token from the request, and checks the rate limit and the token.
     ///
-    /// Health probes cannot send a token and are frequent, so they bypass authentication and rate limiting. Media URLs
-    /// need no token either: they are signed. The files that pages load are no secret.
+    /// Health probes cannot send a token and are frequent, so they bypass authentication and rate limiting. So do the files
+    /// that pages load: they are no secret, and the page of an error needs them too. Media URLs need no token either: they are
+    /// signed.
     pub(super) fn authorize<B>(
         &self,
         request: &mut Request<B>,
@@ -187,15 +188,16 @@ impl Access {
         // Feeds must not depend on which token was used, and pages show none. A token that is not needed is ignored.
         let path_token = take_from_path(request);
         let in_url = path_token.clone().or_else(|| take_from_query(request));
+        let path = request.uri().path();
+        if path.starts_with(ASSETS_PREFIX) || FEED_STYLESHEET_PATHS.contains(&path) {
+            return Ok(Authorized::default());
+        }
         // Clients behind a proxy on this machine that is not trusted would share one limit.
         let is_local = || peer.is_loopback() && !is_forwarded(request.headers());
         if let Some(rate_limit) = self.rate_limit.as_ref().filter(|_| !is_local()) {
             rate_limit.check(client)?;
         }
-        let path = request.uri().path();
-        let is_public =
-            [signed_url::PATH_PREFIX, ASSETS_PREFIX].iter().any(|prefix| path.starts_with(prefix));
-        if is_public || FEED_STYLESHEET_PATHS.contains(&path) {
+        if request.uri().path().starts_with(signed_url::PATH_PREFIX) {
             return Ok(Authorized::default());
         }
         if self.tokens.is_none() && self.admin_tokens.is_none() {
