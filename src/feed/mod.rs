@@ -30,7 +30,7 @@ mod rss;
 mod scan;
 mod shape;
 mod title;
-mod xml;
+pub(crate) mod xml;
 
 use jiff::Timestamp;
 

@@ -25,7 +25,7 @@ fn may_be_illegal(byte: u8, next: u8) -> bool {
 }
 
 /// Removes the characters that XML forbids or discourages.
-pub(super) fn legal(text: &str) -> Cow<'_, str> {
+pub(crate) fn legal(text: &str) -> Cow<'_, str> {
     if !any_pair(text, may_be_illegal) || text.chars().all(is_legal) {
         Cow::Borrowed(text)
     } else {

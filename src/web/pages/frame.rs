@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLESHEET};
 use super::request::PageRequest;
+use crate::feed::xml;
 use crate::language::Language;
 
 /// The web page of the project.
@@ -21,7 +22,7 @@ pub(super) struct Page<'a> {
     pub(super) has_field: bool,
 }
 
-/// Returns a whole page as HTML.
+/// Returns a whole page as HTML, without characters that are not allowed in it.
 pub(super) fn frame(request: &PageRequest, page: &Page<'_>) -> String {
     let words = request.words();
     let direction = if request.language.is_right_to_left() { "rtl" } else { "ltr" };
@@ -72,7 +73,7 @@ pub(super) fn frame(request: &PageRequest, page: &Page<'_>) -> String {
             }
         }
     };
-    markup.into_string()
+    xml::legal(&markup.into_string()).into_owned()
 }
 
 /// Returns the form with the field for a channel, which leads to its page.
@@ -110,5 +111,19 @@ fn name(language: Language) -> &'static str {
         Language::Russian => "Русский",
         Language::Persian => "فارسی",
         Language::Chinese => "简体中文",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, Uri};
+
+    use super::*;
+
+    #[test]
+    fn characters_that_html_forbids_are_left_out() {
+        let request = PageRequest::with(&HeaderMap::new(), &Uri::from_static("/"), Language::English, false);
+        let page = Page { title: "a\u{1}\u{fffe}b", head: html! {}, main: html! {}, has_field: false };
+        assert!(frame(&request, &page).contains("<title>ab</title>"));
     }
 }
