@@ -44,13 +44,16 @@ pub(in crate::web) struct MediaStatus {
     pub(in crate::web) max_streams: usize,
 }
 
-/// Returns the channels with the newest posts, the newest first, and the number of all; none if the archive cannot be read.
+/// Returns those of the channels with the newest posts that are served, the newest first, and the number of all; none if the
+/// archive cannot be read.
 pub(in crate::web) async fn newest_channels(state: &AppState, limit: usize) -> (Vec<ChannelOverview>, u64) {
     let _alone = state.status_lock.lock().await;
-    state.channels.newest_channels(limit).await.unwrap_or_else(|err| {
+    let (mut channels, total) = state.channels.newest_channels(limit).await.unwrap_or_else(|err| {
         tracing::warn!(error = %err, "cannot list the archived channels for the home page");
         (Vec::new(), 0)
-    })
+    });
+    channels.retain(|channel| state.check_served(&channel.name).is_ok());
+    (channels, total)
 }
 
 /// Builds the report.
