@@ -1,5 +1,7 @@
 //! The two databases, SQLite and PostgreSQL, and their differences.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -106,7 +108,10 @@ impl Database {
         check_version(first).await?;
         set_up(first).await?;
         // SQLite also opens a file that this user cannot write, and begins a transaction for writing in it.
-        first.execute("BEGIN IMMEDIATE; CREATE TABLE writable (a); ROLLBACK").await?;
+        if let Err(err) = first.execute("BEGIN IMMEDIATE; CREATE TABLE writable (a); ROLLBACK").await {
+            let err = ArchiveError::from(err);
+            return Err(if has_unknown_format(file) { ArchiveError::Damaged(err.to_string()) } else { err });
+        }
         let main = FileId::of(file);
         let url = file_url(file, "rw");
         let (reads, writes) =
@@ -277,6 +282,13 @@ fn file_url(file: &Path, mode: &str) -> String {
     let path: String = url::form_urlencoded::byte_serialize(file.as_os_str().as_encoded_bytes()).collect();
     // In the path of a URL, a space is not `+`.
     format!("sqlite://{}?mode={mode}", path.replace('+', "%20"))
+}
+
+/// Returns whether the header of a file has a number of the format for writing that no SQLite knows (file format, section
+/// 1.3.3). SQLite then only reads the file.
+fn has_unknown_format(file: &Path) -> bool {
+    let mut header = [0; 19];
+    File::open(file).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18] > 2
 }
 
 /// Checks a file for damage for at most [`CHECK_TIME_LIMIT`].
