@@ -187,7 +187,7 @@ fn newest(request: &PageRequest, shown: &[ChannelOverview], total: u64) -> Marku
             }
             p {
                 a href=(request.link("-/status")) {
-                    @if total > shown.len() as u64 { (fill(words.all_channels, &[&total.to_string()])) }
+                    @if total > 1 { (fill(words.all_channels, &[&total.to_string()])) }
                     @else { (words.status) }
                 }
             }
