@@ -101,9 +101,7 @@ impl Database {
     /// Checks a file through its `first` connection, and opens it.
     async fn open_file(first: &mut AnyConnection, file: &Path) -> Result<Self, ArchiveError> {
         // Before the pools, whose pragmas change the file, and which retry for seconds if it cannot be opened.
-        if Contents::read(first).await? == Contents::Foreign {
-            return Err(ArchiveError::Foreign(file.to_owned()));
-        }
+        refuse_foreign(first, file).await?;
         check_integrity(file).await?;
         check_version(first).await?;
         set_up(first).await?;
@@ -130,9 +128,7 @@ impl Database {
         let url = file_url(file, if locking == Locking::Wal { "ro" } else { "ro&immutable=1" });
         // A pool retries for seconds if the file cannot be opened.
         let mut first = connect_options(&url)?.connect().await?;
-        if Contents::read(&mut first).await? == Contents::Foreign {
-            return Err(ArchiveError::Foreign(file.to_owned()));
-        }
+        refuse_foreign(&mut first, file).await?;
         first.close().await?;
         let only = sqlite_pool(&url, 1).await?;
         Ok(Self { reads: only.clone(), writes: only, is_postgres: false, files: None })
@@ -310,7 +306,15 @@ pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     verdict
 }
 
-/// What a SQLite file contains.
+/// Checks that an open file is not another program's.
+async fn refuse_foreign(connection: &mut AnyConnection, file: &Path) -> Result<(), ArchiveError> {
+    match Contents::read(connection).await? {
+        Contents::Foreign => Err(ArchiveError::Foreign(file.to_owned())),
+        Contents::Archive | Contents::Incomplete => Ok(()),
+    }
+}
+
+/// The kind of tables in a SQLite file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Contents {
     /// The tables that every version of the archive has.

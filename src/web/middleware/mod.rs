@@ -33,7 +33,7 @@ use super::pages::{self, PageRequest};
 use super::state::AppState;
 use crate::channels::Visitor;
 use crate::metrics;
-use access::Authorized;
+use access::{Authorized, token_in_query};
 use forwarded::Origin;
 use request_id::RequestId;
 use route::Route;
@@ -53,7 +53,7 @@ pub(super) async fn handle(
     let id = RequestId::next();
     // A listener on all addresses sees IPv4 clients as IPv4-mapped IPv6 addresses.
     let peer = peer.to_canonical();
-    let has_token = |query: &&str| state.access.has_any_tokens() && query.contains("token=");
+    let has_token = |query: &&str| state.access.has_any_tokens() && token_in_query(query).is_some();
     let sent = request.uri().query().filter(has_token).map(str::to_owned);
     let admitted = admit(&state, peer, &mut request, sent.as_deref());
     // The token is no longer part of the path of a channel.
