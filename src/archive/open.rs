@@ -80,8 +80,8 @@ impl Archive {
         }
     }
 
-    /// Checks that what was read is consistent: a file that this user cannot write may have been read without locks, and a
-    /// service may have begun to write meanwhile.
+    /// Checks that the data read so far is consistent: a file that this user cannot write may have been read without locks,
+    /// and a service may have begun to write meanwhile.
     ///
     /// # Errors
     ///

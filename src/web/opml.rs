@@ -147,7 +147,7 @@ async fn convert(
     })
 }
 
-/// Converts the list of a form. Sets `moved_from` to what was typed for it.
+/// Converts the list of a form. Sets `moved_from` to the text of its field.
 async fn converted(
     state: &AppState,
     context: &RequestContext,

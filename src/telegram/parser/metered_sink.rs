@@ -63,7 +63,7 @@ impl Meter {
     }
 }
 
-/// scraper's tree sink, which counts what is done to the tree.
+/// scraper's tree sink, which counts the changes to the tree.
 pub(super) struct MeteredSink {
     pub(super) tree: HtmlTreeSink,
     pub(super) meter: Meter,

@@ -210,7 +210,7 @@ fn bookmarklet(context: &RequestContext, request: &PageRequest) -> Markup {
 }
 
 /// Returns the form that converts a list of subscriptions. Its URL is relative, so that a token in the path is kept, and has
-/// the language for the pages of errors. `moved_from` is what was typed already.
+/// the language for the pages of errors. `moved_from` is the text already in its field.
 pub(super) fn moving_in(request: &PageRequest, moved_from: &str) -> Markup {
     let words = request.words();
     html! {
