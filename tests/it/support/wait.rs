@@ -36,6 +36,9 @@ impl<T> Monitor<T> {
     }
 }
 
+/// Pause between two looks at a condition, so that waiting takes no time from what is waited for.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Polls until the condition holds.
 ///
 /// Panics with `what` after [`WAIT_TIMEOUT`].
@@ -43,6 +46,6 @@ pub(crate) fn wait_until(what: &str, wanted: impl Fn() -> bool) {
     let until = Instant::now() + WAIT_TIMEOUT;
     while !wanted() {
         assert!(Instant::now() < until, "timed out waiting until {what}");
-        thread::yield_now();
+        thread::sleep(POLL_INTERVAL);
     }
 }
