@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
 /// A base URL without a trailing slash, such as `https://feeds.example.org` or `https://example.org/feeds`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BaseUrl(String);
+pub struct BaseUrl(Arc<str>);
 
 impl FromStr for BaseUrl {
     type Err = String;
@@ -19,7 +20,7 @@ impl FromStr for BaseUrl {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
             return Err("must look like https://feeds.example.org or https://example.org/feeds".to_owned());
         }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+        Ok(Self(url.as_str().trim_end_matches('/').into()))
     }
 }
 
@@ -33,7 +34,7 @@ impl BaseUrl {
     /// Returns the base URL of a host with an optional port.
     #[must_use]
     pub fn of_host(scheme: &str, host: &str) -> Self {
-        Self([scheme, "://", host].concat())
+        Self([scheme, "://", host].concat().into())
     }
 
     /// Returns the URL without its path: the origin (RFC 6454).

@@ -161,7 +161,9 @@ pub(super) fn cached_response<B>(
             rendered(&bundles::feed_key(state, path, query.unwrap_or_default())?)?
         }
         None => rendered(path)?,
-        Some(query) => rendered(&feed_path(path, &state.feed_options(query).ok()?))?,
+        // Readers mostly send the canonical query, which need not be parsed then.
+        Some(query) => rendered(request.uri().path_and_query()?.as_str())
+            .or_else(|| rendered(&feed_path(path, &state.feed_options(query).ok()?)))?,
     };
     let answers = feed.channels().iter().map(|name| state.channels.answer_from_cache_alone(name));
     let cached: Vec<CachedChannel> = answers.collect::<Option<_>>()?;

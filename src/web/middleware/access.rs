@@ -260,6 +260,7 @@ fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
 
 fn take_from_query<B>(request: &mut Request<B>) -> Option<String> {
     let uri = request.uri();
+    token_in_query(uri.query()?)?;
     let mut token = None;
     let is_other = |parameter: &&str| match parameter.strip_prefix("token=") {
         Some(given) => {
