@@ -15,7 +15,7 @@ use super::connection::{Location, back_up, integer};
 const NEWEST_BASELINE: i64 = 2;
 
 /// Each migration: its version, its name, and its SQL for SQLite and for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str, &str); 7] = [
     (
         1,
         "create tables",
@@ -51,6 +51,12 @@ const MIGRATIONS: [(i64, &str, &str, &str); 6] = [
         "index alias.channel",
         include_str!("migrations/sqlite/0006_index_alias_channel.sql"),
         include_str!("migrations/postgres/0006_index_alias_channel.sql"),
+    ),
+    (
+        7,
+        "index post.published",
+        include_str!("migrations/sqlite/0007_index_post_published.sql"),
+        include_str!("migrations/postgres/0007_index_post_published.sql"),
     ),
 ];
 
@@ -237,13 +243,13 @@ mod tests {
         let read_only = Location::ReadOnlyFile(folder.join("archive.sqlite"), Locking::Wal);
         let refused = migrate(&mut connection, &read_only, with_further(&[ADD_TABLE])).await;
         assert!(matches!(refused, Err(ArchiveError::NotWritable { .. })), "{refused:?}");
-        assert!(folder.join("archive.before-version-8.sqlite").exists());
+        assert!(folder.join("archive.before-version-9.sqlite").exists());
         migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
         assert!(
-            has(&mut connection, "more").await && folder.join("archive.before-version-7.sqlite").exists()
+            has(&mut connection, "more").await && folder.join("archive.before-version-8.sqlite").exists()
         );
         let newer = migrate(&mut connection, &location, migrations(false)).await;
-        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 7, newest: 6 })), "{newer:?}");
+        assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 8, newest: 7 })), "{newer:?}");
         drop(connection);
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
@@ -258,7 +264,7 @@ mod tests {
             let mut connection = database.writes.acquire().await.unwrap();
             let forget = format!(
                 "DROP TABLE _sqlx_migrations; DROP TABLE expected_visit; DROP TABLE post_version; DROP TABLE article;
-                 DROP INDEX alias_channel;
+                 DROP INDEX alias_channel; DROP INDEX post_published;
                  PRAGMA user_version = {version}"
             );
             connection.execute(AssertSqlSafe(forget)).await.unwrap();
@@ -267,9 +273,9 @@ mod tests {
             }
             migrate(&mut connection, &location, migrations(false)).await.unwrap();
             let applied = integer(&mut connection, "SELECT count(*) FROM _sqlx_migrations").await.unwrap();
-            assert_eq!(applied, 6, "from version {version}");
+            assert_eq!(applied, 7, "from version {version}");
             connection.execute("SELECT seen FROM post").await.unwrap();
-            assert!(folder.join("archive.before-version-6.sqlite").exists());
+            assert!(folder.join("archive.before-version-7.sqlite").exists());
             drop(connection);
             database.close().await;
             std::fs::remove_dir_all(&folder).unwrap();

@@ -8,6 +8,11 @@ use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
 use crate::model::post::PostId;
 
+/// The query of [`Archive::newest_before`]: one step in the index of this order, however many posts there are.
+const NEWEST_BEFORE: &str =
+    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND gone IS NULL
+     AND published < $2 AND id < $3 ORDER BY published DESC, id DESC LIMIT 1";
+
 impl Archive {
     /// Returns when a post was published, also if it is deleted; of a post that is not archived, the date of the next older
     /// one. `None` if no older post is archived.
@@ -47,16 +52,35 @@ impl Archive {
         let read = async |connection: &mut AnyConnection| {
             let mut posts = Vec::with_capacity(limits.len());
             for (name, before, below) in limits {
-                let found = sqlx::query(
-                    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND gone IS NULL
-                     AND published < $2 AND id < $3 ORDER BY id DESC LIMIT 1",
-                );
-                let found = found.bind(lowercase(name)).bind(before.as_second()).bind(i64::from(*below));
+                let found = sqlx::query(NEWEST_BEFORE)
+                    .bind(lowercase(name))
+                    .bind(before.as_second())
+                    .bind(i64::from(*below));
                 let row = found.fetch_optional(&mut *connection).await?;
                 posts.push(row.map(|row| post_id(&row, 0)).transpose()?);
             }
             Ok(posts)
         };
         self.read(caller, read).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn newest_post_before_a_time_is_one_step_in_an_index() {
+        let archive = Archive::in_memory(u64::MAX).await.unwrap();
+        let plan = async |connection: &mut AnyConnection| {
+            let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEWEST_BEFORE}")));
+            let rows = plan.bind("a").bind(0_i64).bind(0_i64).fetch_all(connection).await?;
+            Ok(rows.iter().map(|row| row.get(3)).collect::<Vec<String>>())
+        };
+        let plan = archive.read(Caller::Reader, plan).await.unwrap();
+        assert_eq!(plan[0], "SEARCH post USING INDEX post_published (channel=? AND published<?)");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }

@@ -124,7 +124,7 @@ fn archive_without_a_migrations_table_is_adopted() {
         assert_eq!(copies.count(), usize::from(kind.database.is_none()), "{}: copied once", kind.name);
         with_connection(&kind, &folder, async |connection| {
             let applied = connection.fetch_all("SELECT version FROM _sqlx_migrations").await.unwrap();
-            assert_eq!(applied.len(), 6, "{}", kind.name);
+            assert_eq!(applied.len(), 7, "{}", kind.name);
         });
     }
 }
