@@ -23,6 +23,7 @@ mod middleware;
 mod opml;
 mod pages;
 mod probes;
+mod query;
 mod robots;
 mod router;
 mod server;

@@ -14,6 +14,7 @@ use super::post::{date, path_of, search_path};
 use super::{PageRequest, path_and_query, path_prefix, respond, single_post, with_token_in_path};
 use crate::archive::ChannelOverview;
 use crate::feed::Format;
+use crate::feed::compat as bridges;
 use crate::language::fill;
 use crate::model::channel::ChannelName;
 use crate::telegram::typed::{ChannelParseError, parse_channel, split_channels};
@@ -22,6 +23,7 @@ use crate::web::compat;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
 use crate::web::middleware::access::{BUNDLE_PATH, TOKEN_PREFIX};
+use crate::web::query;
 use crate::web::state::AppState;
 use crate::web::status::report::newest_channels;
 
@@ -86,43 +88,82 @@ fn open_channel(
     }
     // People may open the page under another URL than the readers.
     let requested = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = own_path(&typed, &context.base_url.to_string()).or_else(|| own_path(&typed, requested));
-    let own = own.map(|path| canonical::split_format(path).map_or(path, |(name, _)| name));
-    let typed = own.unwrap_or(&typed);
-    let has_page = |path: &&str| single_post::split(path).is_some() || path.starts_with(&BUNDLE_PATH[1..]);
-    let search = || match parse_channel(typed) {
-        Err(ChannelParseError::Search { name, words, .. }) if split_channels(typed).len() == 1 => {
-            Some(search_path(&name, &words))
-        }
-        _ => None,
-    };
-    let path = match own.filter(has_page).map(str::to_owned).or_else(search) {
-        Some(path) => path,
-        None => canonical::path_of_all(&state.parse_channels(typed)?, None),
-    };
+    let own = own_url(&typed, &context.base_url.to_string()).or_else(|| own_url(&typed, requested));
+    let path = page_path(state, &typed, own, request)?;
     let link = request.link(path.trim_start_matches('/'));
     let with_token = with_token_in_path(context, uri, &link);
     Ok(Some(with_token.unwrap_or_else(|| canonical::see_other("/", &link))))
 }
 
-/// Returns whether a query has nothing but the page's language.
-fn says_nothing(query: &str) -> bool {
-    query.split('&').filter(|pair| !pair.starts_with("lang=")).all(canonical::is_only_tracking)
+/// Returns the path and query of the page that shows what was typed. `own` are the path and the query of a URL of this service. The
+/// options of a feed are kept, so that they can be seen and changed.
+fn page_path(
+    state: &AppState,
+    typed: &str,
+    own: Option<(&str, &str)>,
+    request: &PageRequest,
+) -> Result<String, Error> {
+    let moved = match (own, parse_channel(typed)) {
+        (Some((path, query)), _) => bridges::parse(&format!("/{path}"), query),
+        (None, Err(ChannelParseError::Search { name, words, .. })) if split_channels(typed).len() == 1 => {
+            return Ok(search_path(&name, &words));
+        }
+        (None, _) => bridges::parse_url(typed, &[]),
+    };
+    let (mut path, options) = if let Ok(Some(moved)) = moved {
+        state.check_any_served(&moved.channels)?;
+        let options = options_of_page(&moved.query(), moved.format, request);
+        (canonical::path_of_all(&canonical::sorted(moved.channels), None), options)
+    } else if let Some((path, query)) = own {
+        let split = canonical::split_format(path);
+        let (path, format) = split.map_or((path, None), |(path, format)| (path, Some(format)));
+        let has_page = single_post::split(path).is_some() || path.starts_with(&BUNDLE_PATH[1..]);
+        let page = if has_page {
+            path.to_owned()
+        } else {
+            canonical::path_of_all(&state.parse_channels(path)?, None)
+        };
+        (page, options_of_page(query, format, request))
+    } else {
+        (canonical::path_of_all(&state.parse_channels(typed)?, None), String::new())
+    };
+    query::append(&mut path, &options);
+    Ok(path)
 }
 
-/// Returns the path in a URL of this service, without a token; `None` if the URL does not start with the base URL, whose
-/// scheme does not matter.
-fn own_path<'a>(typed: &'a str, base_url: &str) -> Option<&'a str> {
+/// Returns whether a query has nothing but the page's language.
+fn says_nothing(query: &str) -> bool {
+    canonical::is_only_tracking(&query::without(query, &[query::LANGUAGE]))
+}
+
+/// Returns the query of the page on which the options of a feed can be changed. A language that the visitor has chosen replaces
+/// that of the feed: a page has one for both.
+fn options_of_page(query: &str, format: Option<Format>, request: &PageRequest) -> String {
+    let left_out = [query::TOKEN, query::LANGUAGE];
+    let n_left_out = 1 + usize::from(request.chosen_language.is_some());
+    let mut options = query::without(query, &left_out[..n_left_out]);
+    if let Some(format) = format.filter(|format| *format != Format::Rss) {
+        options.push_str(if options.is_empty() { "" } else { "&" });
+        options.push_str("format=");
+        options.push_str(format.name());
+    }
+    options
+}
+
+/// Returns the path, without a token, and the query in a URL of this service; `None` if the URL does not start with the base
+/// URL, whose scheme does not matter.
+fn own_url<'a>(typed: &'a str, base_url: &str) -> Option<(&'a str, &'a str)> {
     fn without_scheme(url: &str) -> &str {
         url.split_once("://").map_or(url, |(_, rest)| rest)
     }
     let (typed, base_url) = (without_scheme(typed.trim()), without_scheme(base_url));
     let (start, path) = typed.split_at_checked(base_url.len())?;
     let path = path.strip_prefix('/').filter(|_| start.eq_ignore_ascii_case(base_url))?;
-    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = path.split('#').next().unwrap_or_default();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let token_prefix = TOKEN_PREFIX.trim_start_matches('/');
     let after_token = path.strip_prefix(token_prefix).and_then(|rest| rest.split_once('/'));
-    Some(after_token.map_or(path, |(_, path)| path))
+    Some((after_token.map_or(path, |(_, path)| path), query))
 }
 
 /// Returns the channel of the example; `None` if no channel is known to be served.
@@ -230,23 +271,23 @@ pub(super) fn moving_in(request: &PageRequest, moved_from: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::own_path;
+    use super::own_url;
 
     #[test]
     fn urls_of_this_service_are_told_from_others() {
         let base_url = "https://example.org/feeds";
-        for (typed, path) in [
-            ("https://example.org/feeds/durov/rss", Some("durov/rss")),
-            (" http://Example.org/feeds/durov.atom?limit=5 ", Some("durov.atom")),
-            ("example.org/feeds/durov", Some("durov")),
-            ("https://example.org/feeds/-/token/0123456789abcdef/durov/json", Some("durov/json")),
+        for (typed, url) in [
+            ("https://example.org/feeds/durov/rss", Some(("durov/rss", ""))),
+            (" http://Example.org/feeds/durov.atom?limit=5#top ", Some(("durov.atom", "limit=5"))),
+            ("example.org/feeds/durov#/?", Some(("durov", ""))),
+            ("https://example.org/feeds/-/token/0123456789abcdef/durov/json", Some(("durov/json", ""))),
             ("https://example.org/durov/rss", None),
             ("https://example.org/feeds2/durov/rss", None),
             ("https://t.me/durov", None),
             ("durov", None),
             ("", None),
         ] {
-            assert_eq!(own_path(typed, base_url), path, "{typed}");
+            assert_eq!(own_url(typed, base_url), url, "{typed}");
         }
     }
 }

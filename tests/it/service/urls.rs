@@ -302,7 +302,7 @@ fn home_page_accepts_what_people_paste() {
     let own = format!("http://{}/harbour_news/rss", app.address);
     for pasted in [
         own.as_str(),
-        "http://telewire.internal:8080/Harbour_News/atom?limit=5",
+        "http://telewire.internal:8080/Harbour_News/rss?token=0123456789abcdef",
         "https://web.telegram.org/k/#@harbour_news",
         "https://rsshub.app/telegram/channel/harbour_news",
         "harbour_news#",
@@ -311,11 +311,29 @@ fn home_page_accepts_what_people_paste() {
         let answer = app.get(&format!("/?channel={query}"));
         assert_eq!((answer.status, answer.header("Location")), (303, Some("harbour_news")), "{pasted}");
     }
+    for (path, page) in [
+        ("Harbour_News/rss?limit=5&match=low+tide", "harbour_news?limit=5&match=low+tide"),
+        ("-/token/0123456789abcdef/harbour_news/atom?limit=5&token=x", "harbour_news?limit=5&format=atom"),
+        ("harbour_news.json", "harbour_news?format=json"),
+        ("harbour_news?limit=5&lang=ru#top", "harbour_news?limit=5&lang=ru"),
+        ("tidewatch,harbour_news/rss?limit=5", "harbour_news,tidewatch?limit=5"),
+        ("-/bundle/news/rss?limit=5", "-/bundle/news?limit=5"),
+        ("telegram/channel/harbour_news?limit=5&format=atom", "harbour_news?limit=5&format=atom"),
+    ] {
+        let pasted = format!("http://telewire.internal:8080/{path}");
+        let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();
+        let answer = app.get(&format!("/?channel={query}"));
+        assert_eq!((answer.status, answer.header("Location")), (303, Some(page)), "{pasted}");
+        let in_persian = app.get(&format!("/?channel={query}&lang=fa"));
+        let location = in_persian.header("Location").unwrap();
+        assert!(location.ends_with("lang=fa") && !location.contains("lang=ru"), "{pasted}: {location}");
+    }
     for (pasted, page) in [
         ("t.me/s/harbour_news?q=%23news", "harbour_news?tag=news"),
         ("https://t.me/s/harbour_news?q=low+tide%2C+fog", "harbour_news?q=low+tide%2C+fog"),
         ("https://t.me/s/harbour_news?q=%23", "harbour_news?q=%23"),
         ("https://rsshub.app/telegram/channel/harbour_news/searchQuery=%23fog", "harbour_news?tag=fog"),
+        ("https://rsshub.app/telegram/channel/harbour_news?limit=5", "harbour_news?limit=5"),
     ] {
         let query: String = url::form_urlencoded::byte_serialize(pasted.as_bytes()).collect();
         let answer = app.get(&format!("/?channel={query}&lang=ru"));

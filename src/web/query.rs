@@ -1,0 +1,22 @@
+//! The parameters that a URL has beside the options of a feed: the language of a page, and a token.
+
+/// The parameter of a page's URL that names its language.
+pub(super) const LANGUAGE: &str = "lang";
+
+/// The parameter with a token.
+pub(super) const TOKEN: &str = "token";
+
+/// Returns a query without the parameters of these names. The others keep their spelling.
+pub(super) fn without(query: &str, names: &[&str]) -> String {
+    let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
+    let others = query.split('&').filter(|pair| !names.contains(&name(pair).as_str()));
+    others.collect::<Vec<_>>().join("&")
+}
+
+/// Adds a query to a URL that may have one. An empty one changes nothing.
+pub(super) fn append(url: &mut String, query: &str) {
+    if !query.is_empty() {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(query);
+    }
+}
