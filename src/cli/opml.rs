@@ -37,7 +37,7 @@ async fn write(args: OpmlArgs) -> Result<(), CliError> {
         let feed_url = base_url.with_path(&canonical_path(&name, Some(args.format)));
         Subscription::new(&name, title, feed_url)
     };
-    let list = opml::write(&listed.into_iter().map(subscription).collect::<Vec<_>>());
+    let list = opml::write(&listed.into_iter().map(subscription).collect::<Vec<_>>(), "");
     let mut out = io::stdout().lock();
     out.write_all(&list)?;
     Ok(out.flush()?)

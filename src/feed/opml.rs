@@ -52,9 +52,9 @@ impl Subscription {
     }
 }
 
-/// Writes a list of subscriptions.
+/// Writes a list of subscriptions. A `note`, which has no two hyphens in a row, becomes a comment.
 #[must_use]
-pub fn write(subscriptions: &[Subscription]) -> Vec<u8> {
+pub fn write(subscriptions: &[Subscription], note: &str) -> Vec<u8> {
     let outline = |Subscription { title, feed_url, page_url }: &Subscription| {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let (title, feed_url, page_url) = (escape(&title), escape(feed_url), escape(page_url));
@@ -63,9 +63,10 @@ pub fn write(subscriptions: &[Subscription]) -> Vec<u8> {
         )
     };
     let outlines: String = subscriptions.iter().map(outline).collect();
+    let comment = if note.is_empty() { String::new() } else { format!("    <!-- {} -->\n", note.trim()) };
     xml::document(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<opml version=\"2.0\">\n  <head>\n    <title>telewire</title>\n  \
-         </head>\n  <body>\n{outlines}  </body>\n</opml>\n"
+         </head>\n  <body>\n{comment}{outlines}  </body>\n</opml>\n"
     ))
 }
 
@@ -301,7 +302,7 @@ mod tests {
         let url = |format: &str| format!("{BASE}/harbour_news/{format}?match=a&limit=5");
         let subscription = |title: &str, format| Subscription::new(&name, title.to_owned(), url(format));
         let list =
-            write(&[subscription("Harbour \"News\" <&>\u{0}\n now", "rss"), subscription("x", "atom")]);
+            write(&[subscription("Harbour \"News\" <&>\u{0}\n now", "rss"), subscription("x", "atom")], "");
         let read = opml::OPML::from_str(str::from_utf8(&list).unwrap()).unwrap();
         let [first, second] = &read.body.outlines[..] else { panic!("{read:?}") };
         assert_eq!(first.text, "Harbour \"News\" <&> now");

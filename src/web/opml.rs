@@ -18,13 +18,15 @@ use super::context::RequestContext;
 use super::error::{Error, ErrorPage};
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::several_channels::Group;
-use super::state::AppState;
+use super::state::{AppState, channel_names};
 use crate::clock;
 use crate::cpu_pool;
 use crate::feed::Format;
 use crate::feed::compat::{self, CompatError, MovedFrom};
 use crate::feed::opml::{self, Conversion, MAX_OPML_BYTES, OpmlError, Subscription};
+use crate::feed::several_channels as combined;
 use crate::model::channel::ChannelName;
+use crate::telegram::typed::parse_channel;
 
 /// Bytes of a form around its file.
 const FORM_OVERHEAD: usize = 64 << 10;
@@ -51,24 +53,32 @@ async fn list(
     headers: HeaderMap,
 ) -> Response {
     let answer = subscriptions(&state, &context, uri.query().unwrap_or_default()).await;
-    answer.map_or_else(|err| err.answer(&headers), |list| respond(opml::write(&list)))
+    answer.map_or_else(|err| err.answer(&headers), |(list, note)| respond(opml::write(&list, &note)))
 }
 
+/// Returns the subscriptions of a list, and the note on the channels that are not served. As in a feed of several channels, these
+/// do not fail the others.
 async fn subscriptions(
     state: &AppState,
     context: &RequestContext,
     query: &str,
-) -> Result<Vec<Subscription>, Error> {
-    let (mut names, mut groups, mut format) = (Vec::new(), Vec::new(), Format::Rss);
+) -> Result<(Vec<Subscription>, String), Error> {
+    let (mut names, mut groups, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+    let mut format = Format::Rss;
+    let is_served = |name: &ChannelName| state.check_served(name).is_ok();
     let bundles = state.bundles();
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "channels" => {
                 for typed in value.split(',').filter(|typed| !typed.trim().is_empty()) {
-                    names.push(state.parse_channel(typed)?);
+                    let name = parse_channel(typed)?;
+                    if is_served(&name) { &mut names } else { &mut denied }.push(name);
                 }
             }
-            "combined" => groups.push(Group::of(state.parse_channels(&value)?)),
+            "combined" => match channel_names(&value)? {
+                several if several.iter().any(is_served) => groups.push(Group::of(several)),
+                several => denied.extend(several),
+            },
             "bundles" => {
                 for typed in value.split(',') {
                     groups.push(bundles::group(&bundles, typed.trim(), state.config.language)?);
@@ -80,6 +90,9 @@ async fn subscriptions(
             }
             _ => {}
         }
+    }
+    if names.is_empty() && groups.is_empty() && !denied.is_empty() {
+        state.check_any_served(&denied)?;
     }
     let titled: Vec<(ChannelName, String)> = if !names.is_empty() || !groups.is_empty() {
         let titles = state.channels.titles(&names).await;
@@ -94,7 +107,6 @@ async fn subscriptions(
             Error::Internal
         })?;
         groups.extend(bundles.iter().map(|(name, bundle)| bundle.group(name, state.config.language)));
-        let is_served = |name: &ChannelName| state.check_served(name).is_ok();
         recent
             .into_iter()
             .filter(|channel| is_served(&channel.name))
@@ -116,7 +128,8 @@ async fn subscriptions(
         let url = base_url.clone() + &group.feed_path(format);
         Subscription::of_several(group.title(state.config.language), url, base_url.clone() + &group.path)
     };
-    Ok(titled.into_iter().map(subscription).chain(groups.into_iter().map(several)).collect())
+    let list = titled.into_iter().map(subscription).chain(groups.into_iter().map(several)).collect();
+    Ok((list, combined::note(&[], &denied, state.config.language)))
 }
 
 /// Returns how the URLs of feeds begin: with the token, if the client has it in its own URL. An administrator's token is

@@ -166,21 +166,9 @@ impl AppState {
         Ok(name)
     }
 
-    /// Parses the channels of a feed as [`split_channels`] splits them, and checks that one of them is served. They are sorted as
-    /// in the canonical path; there is at least one.
+    /// Parses the channels of a feed as [`channel_names`] does, and checks that one of them is served.
     pub(super) fn parse_channels(&self, typed: &str) -> Result<Vec<ChannelName>, Error> {
-        let pieces = split_channels(typed);
-        if pieces.len() < 2 {
-            return Ok(vec![self.parse_channel(pieces.first().map_or(typed, |piece| piece))?]);
-        }
-        let parsed: Result<_, _> = pieces.iter().map(|piece| parse_channel(piece)).collect();
-        let names = canonical::sorted(parsed.map_err(|err| match err {
-            ChannelParseError::Search { .. } => Error::SearchAmongSeveral(err, without_searches(pieces)),
-            err => Error::ChannelName(err),
-        })?);
-        if names.len() > MAX_CHANNELS {
-            return Err(Error::TooManyChannels(names.len()));
-        }
+        let names = channel_names(typed)?;
         self.check_any_served(&names)?;
         Ok(names)
     }
@@ -265,6 +253,21 @@ impl AppState {
     pub(super) fn stop_being_ready(&self) {
         self.is_ready.store(false, Ordering::Relaxed);
     }
+}
+
+/// Parses the channels of a feed as [`split_channels`] splits them. They are sorted as in the canonical path; there is at least
+/// one.
+pub(super) fn channel_names(typed: &str) -> Result<Vec<ChannelName>, Error> {
+    let pieces = split_channels(typed);
+    if pieces.len() < 2 {
+        return Ok(vec![parse_channel(pieces.first().map_or(typed, |piece| piece))?]);
+    }
+    let parsed: Result<_, _> = pieces.iter().map(|piece| parse_channel(piece)).collect();
+    let names = canonical::sorted(parsed.map_err(|err| match err {
+        ChannelParseError::Search { .. } => Error::SearchAmongSeveral(err, without_searches(pieces)),
+        err => Error::ChannelName(err),
+    })?);
+    if names.len() > MAX_CHANNELS { Err(Error::TooManyChannels(names.len())) } else { Ok(names) }
 }
 
 /// Returns typed channels as a list, with the channel of each search instead of the search.

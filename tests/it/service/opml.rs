@@ -168,6 +168,34 @@ fn list_has_the_given_channels_with_their_titles() {
     assert!(from_command.stdout.contains("https://feeds.example.org/tidewatch/json"), "{from_command:?}");
 }
 
+/// As in feeds of several channels, a channel that is not served does not fail the others.
+#[test]
+fn list_notes_the_channels_that_are_not_served() {
+    let (_fake, app) = service(&["--public-url", BASE, "--deny-channels", "tide*,quay_side"]);
+    let comment = "<!-- Cannot be read: @tidewatch, @quay_side. -->";
+    for (query, feeds) in [
+        ("channels=tidewatch,harbour_news,quay_side", vec!["harbour_news"]),
+        ("channels=tidewatch,quay_side&combined=harbour_news,pier_talk", vec!["harbour_news,pier_talk"]),
+        ("combined=tidewatch&channels=quay_side,harbour_news", vec!["harbour_news"]),
+    ] {
+        let answer = app.get(&format!("/-/opml?{query}"));
+        let feeds: Vec<String> = feeds.into_iter().map(|names| format!("{BASE}/{names}/rss")).collect();
+        assert_eq!((answer.status, feed_urls_of(&answer)), (200, feeds), "{query}");
+        assert!(answer.text().contains(comment), "{query}: {}", answer.text());
+    }
+    // The group's own feed names the channel that is left out of it.
+    let served = app.get("/-/opml?combined=harbour_news,tidewatch");
+    assert!(served.status == 200 && !served.text().contains("<!--"), "{}", served.text());
+    for (query, start) in [
+        ("channels=tidewatch", "The channel tidewatch is not allowed"),
+        ("channels=tidewatch,quay_side", "None of these channels can be read: tidewatch (the channel"),
+        ("combined=tidewatch,quay_side", "None of these channels can be read: quay_side (the channel"),
+    ] {
+        let answer = app.get(&format!("/-/opml?{query}"));
+        assert!(answer.status == 403 && answer.text().starts_with(start), "{query}: {}", answer.text());
+    }
+}
+
 #[test]
 fn list_of_all_channels_is_for_the_administrator() {
     let (_fake, app) = service(&["--token", TOKEN, "--admin-token", ADMIN, "--public-url", BASE]);
