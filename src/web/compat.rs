@@ -21,7 +21,7 @@ const MAX_NAMED: usize = 20;
 const DOCUMENTATION: &str = "https://github.com/telewire/telewire/blob/main/deploy/README.md#moving-in";
 
 /// Returns a permanent redirect from a URL of another bridge to the feed; `None` if it is not one. The redirect has a token
-/// only if the request has it in its URL.
+/// only if the request has it in its URL. That of an administrator leads only to pages; see [`in_place`].
 ///
 /// # Errors
 ///
@@ -58,13 +58,14 @@ pub(super) fn help_link<S: AsRef<str>>(
     HeaderValue::try_from(link).ok().filter(|_| !names.is_empty()).map(|link| (LINK, link))
 }
 
-/// Returns the URI of the feed that answers a request with RSSHub's access code. A redirect could not say who may read.
-pub(super) fn in_place(state: &AppState, uri: &Uri) -> Option<Uri> {
-    if !state.access.has_code(uri) {
+/// Returns the URI of the feed that answers a request with RSSHub's access code, because a redirect could not say who may
+/// read, or with an administrator's token, which a redirect would put into the URL of a feed.
+pub(super) fn in_place(state: &AppState, context: &RequestContext, uri: &Uri) -> Option<Uri> {
+    if !context.is_admin && !state.access.has_code(uri) {
         return None;
     }
     let moved = compat::parse(uri.path(), uri.query().unwrap_or_default()).ok().flatten()?;
-    moved.path_and_query().parse().ok()
+    moved.format.is_some().then(|| moved.path_and_query().parse().ok())?
 }
 
 /// `/api/radar/rules`: lets the RSSHub Radar extension find the feeds of Telegram's pages here, if the service is set as

@@ -42,12 +42,26 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let answer = match (compat::in_place(&state, &uri), path) {
-        (Some(uri), _) => route(&state, uri.path(), &context, &uri, &headers).await,
-        (None, Ok(Path(path))) => route(&state, &path, &context, &uri, &headers).await,
-        (None, Err(_)) => Err(Error::PathEncoding),
+    if let Some(response) = in_place(&state, &context, &uri, &headers).await {
+        return response;
+    }
+    let answer = match path {
+        Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
+        Err(_) => Err(Error::PathEncoding),
     };
     answer.unwrap_or_else(|err| err.answer(&headers))
+}
+
+/// Returns the feed for a URL of another bridge that is not redirected; see [`compat::in_place`].
+pub(super) async fn in_place(
+    state: &Arc<AppState>,
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    let uri = compat::in_place(state, context, uri)?;
+    let answer = route(state, uri.path(), context, &uri, headers).await;
+    Some(answer.unwrap_or_else(|err| err.answer(headers)))
 }
 
 async fn route(

@@ -22,6 +22,7 @@ use crate::web::canonical;
 use crate::web::compat;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
+use crate::web::feeds;
 use crate::web::middleware::access::{BUNDLE_PATH, TOKEN_PREFIX};
 use crate::web::query;
 use crate::web::state::AppState;
@@ -40,6 +41,9 @@ pub(in crate::web) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    if let Some(response) = feeds::in_place(&state, &context, &uri, &headers).await {
+        return response;
+    }
     let mut request = PageRequest::new(&state, &headers, &uri);
     // The page of an administrator is not for others.
     request.is_private |= context.is_admin;

@@ -202,10 +202,23 @@ fn denied_channels_are_not_redirected() {
     assert_eq!(app.get("/telegram/channel/harbour_news").status, 301);
 }
 
-/// RSSHub's `key` may be the administrator's token, as `token` may.
+/// RSSHub's `key` may be the administrator's token, as `token` may. A redirect would put it into the URL of a feed.
 #[test]
-fn token_of_an_administrator_is_accepted_from_another_bridge() {
+fn feed_for_an_administrator_of_another_bridge_is_answered_in_place() {
     let (_fake, app) = service(&["--token", TOKEN, "--admin-token", ADMIN]);
-    let target = format!("/telegram/channel/harbour_news?key={ADMIN}");
-    assert_eq!(location(&target, &app.get(&target)), format!("/-/token/{ADMIN}{RSS}"));
+    let feed = app.ask("GET", RSS, &[("Authorization", &format!("Bearer {TOKEN}"))]);
+    for target in [
+        format!("/telegram/channel/harbour_news?key={ADMIN}"),
+        format!("/telegram/channel/harbour_news?token={ADMIN}"),
+        format!("/-/token/{ADMIN}/telegram/channel/harbour_news"),
+        format!("/rss/harbour_news/{ADMIN}"),
+        format!("/?action=display&bridge=Telegram&username=harbour_news&format=Mrss&token={ADMIN}"),
+    ] {
+        let answer = app.get(&target);
+        assert_eq!((answer.status, answer.text()), (200, feed.text()), "{target}");
+        assert!(!answer.text().contains(ADMIN), "{target}");
+    }
+    // The page of a channel may have it in its URL, and keeps it out of the feeds' URLs.
+    let page = format!("/?action=display&bridge=Telegram&username=harbour_news&format=Html&token={ADMIN}");
+    assert_eq!(location(&page, &app.get(&page)), format!("/-/token/{ADMIN}/harbour_news"));
 }
