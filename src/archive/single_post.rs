@@ -1,7 +1,9 @@
 //! A single post: what it showed before its author edited it, and the posts beside it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::codec::{self, channel, encode, post_id, time};
 use super::merge::same_content;
@@ -41,6 +43,38 @@ impl Archive {
         };
         let decoded = cpu_pool::run(n_bytes, decode).await;
         decoded.map(Some).map_err(|err| ArchiveError::Database(err.to_string()))
+    }
+}
+
+impl Archive {
+    /// Returns those of some posts that are archived, even if they are deleted on Telegram.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn archived_of(
+        &self,
+        mut posts: Vec<(ChannelName, PostId)>,
+        caller: Caller,
+    ) -> Result<HashSet<(ChannelName, PostId)>, ArchiveError> {
+        posts.sort_unstable_by_key(|(name, id)| (codec::lowercase(name), *id));
+        let read = async |connection: &mut AnyConnection| {
+            let mut archived = HashSet::new();
+            for of_channel in posts.chunk_by(|(name, _), (other, _)| name == other) {
+                let ids: Vec<String> = of_channel.iter().map(|(_, id)| id.to_string()).collect();
+                let found = format!(
+                    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({})",
+                    ids.join(", ")
+                );
+                let (name, _) = &of_channel[0];
+                let found = sqlx::query(AssertSqlSafe(found)).bind(codec::lowercase(name));
+                for row in found.fetch_all(&mut *connection).await? {
+                    archived.insert((name.clone(), post_id(&row, 0)?));
+                }
+            }
+            Ok(archived)
+        };
+        self.read(caller, read).await
     }
 }
 

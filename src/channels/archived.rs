@@ -1,5 +1,7 @@
 //! Answers from the archive and from memory alone, which cost Telegram nothing.
 
+use std::collections::HashSet;
+
 use super::backfill::page_from_memory;
 use super::failures::Failure;
 use super::{Channels, CompressedSnapshot};
@@ -44,6 +46,17 @@ impl Channels {
         let in_memory =
             |cached: &CompressedSnapshot| ArchivedPost::in_snapshot(cached.decompress().ok()?, id);
         self.or_from_memory(name, archived, in_memory)
+    }
+
+    /// Returns those of some posts that have pages here. `None` if the archive cannot be read.
+    pub async fn archived_of(
+        &self,
+        posts: Vec<(ChannelName, PostId)>,
+    ) -> Option<HashSet<(ChannelName, PostId)>> {
+        if posts.is_empty() {
+            return Some(HashSet::new());
+        }
+        self.archive.archived_of(posts, Caller::Reader).await.ok()
     }
 
     /// Returns a page of archived posts for people who turn the pages: the next older page is that before

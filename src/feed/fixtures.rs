@@ -48,7 +48,7 @@ pub(super) fn linker() -> MediaLinker {
 }
 
 /// Returns an entry with this text, unfiltered, in all its text fields.
-pub(super) fn entry(text: &str) -> Entry {
+pub(crate) fn entry(text: &str) -> Entry {
     Entry {
         id: "https://example.org/sample/7".into(),
         url: "https://example.org/sample/7".into(),

@@ -21,7 +21,7 @@ mod build;
 mod digest;
 mod enclosure;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod json;
 mod kinds;
 mod media_links;

@@ -1,5 +1,6 @@
 //! Rendered feeds in memory: each is rendered once per snapshot and encoding, however many requests ask for it.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::feed::options::FeedOptions;
 use crate::feed::{self, Feed, Format};
 use crate::metrics;
 use crate::model::channel::{Channel, ChannelName};
+use crate::model::post::PostId;
 use crate::resilience::single_flight::SingleFlight;
 
 /// Approximate size of an entry beside the feed itself, in bytes.
@@ -53,6 +55,9 @@ type FeedPath = String;
 /// Renderings of different snapshots do not wait for each other; a snapshot is identified by its memory address.
 type RenderKey = (FeedPath, Variant, Vec<usize>, String);
 
+/// Posts that have pages here.
+pub(super) type ArchivedPosts = HashSet<(ChannelName, PostId)>;
+
 /// A feed before it is rendered.
 pub(super) struct LoadedFeed {
     pub(super) feed: Feed,
@@ -66,6 +71,8 @@ pub(super) struct LoadedFeed {
     pub(super) expires: Option<Timestamp>,
     /// A later selection may have more posts at any time, so the feed is not cached.
     pub(super) is_incomplete: bool,
+    /// The posts that entries link to and that have pages here. Only pages need them.
+    pub(super) archived: ArchivedPosts,
 }
 
 /// The source of a feed's posts.
@@ -356,6 +363,7 @@ mod tests {
                     changed: None,
                     expires: None,
                     is_incomplete: false,
+                    archived: ArchivedPosts::new(),
                 })
             };
             let feed = cache.get_or_render(request, slice::from_ref(&snapshot), load).await;

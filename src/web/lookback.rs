@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::feed_cache::{LoadedFeed, Origin};
+use super::feed_cache::{ArchivedPosts, LoadedFeed, Origin};
 use crate::channels::{Channels, CompressedSnapshot, FetchBudget, STALE_MAX_AGE};
 use crate::clock;
 use crate::cpu_pool;
@@ -46,7 +46,15 @@ pub(super) async fn newest(
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(n_bytes, build).await?;
     let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires: None, is_incomplete: false })
+    Ok(LoadedFeed {
+        feed,
+        origin,
+        n_looked_at,
+        changed,
+        expires: None,
+        is_incomplete: false,
+        archived: ArchivedPosts::new(),
+    })
 }
 
 /// Builds a page of archived posts without filters. Its [`next_url`](feed::Feed::next_url) leads on across
@@ -62,7 +70,15 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
     let expires = Some(clock::now().saturating_add(MAX_SELECTION_AGE).unwrap_or(Timestamp::MAX));
     let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires, is_incomplete: false })
+    Ok(LoadedFeed {
+        feed,
+        origin,
+        n_looked_at,
+        changed,
+        expires,
+        is_incomplete: false,
+        archived: ArchivedPosts::new(),
+    })
 }
 
 /// The selected posts of a feed.
@@ -125,7 +141,15 @@ pub(super) async fn feed(
     let build = move || Ok((feed::build(&selection, &context), selection));
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
     let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed { feed, origin, n_looked_at, changed, expires, is_incomplete })
+    Ok(LoadedFeed {
+        feed,
+        origin,
+        n_looked_at,
+        changed,
+        expires,
+        is_incomplete,
+        archived: ArchivedPosts::new(),
+    })
 }
 
 /// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may

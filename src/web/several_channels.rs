@@ -162,6 +162,7 @@ pub(super) async fn feed(
         filter,
         bounds,
         budget,
+        is_page,
     };
     let load = move || page.load();
     let feed = state.feeds.get_or_render(request, &snapshots, load).await?;

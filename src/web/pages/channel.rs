@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use super::post::path_of;
+use super::links::{archived_posts, path_of};
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
 use super::{PageRequest, check_may_fetch};
@@ -103,6 +103,7 @@ pub(in crate::web) async fn answer(
             let scan = Scan::new(options, filter, clock::now()).looking_back();
             select(&channels, &name, scan, start, at_gap, feed_context, visitor).await?
         };
+        loaded.archived = archived_posts(&channels, loaded.feed.entries.iter()).await;
         if let Origin::Channel(channel) = &mut loaded.origin {
             match channels.counters(&name).await {
                 Ok(counters) => channel.counters = counters,

@@ -10,7 +10,8 @@ use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
-use super::post::{date, path_of, search_path};
+use super::links::{path_of, search_path};
+use super::post::date;
 use super::{PageRequest, path_and_query, path_prefix, respond, single_post, with_token_in_path};
 use crate::archive::ChannelOverview;
 use crate::feed::Format;

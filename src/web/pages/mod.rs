@@ -13,6 +13,7 @@ pub(super) mod status;
 
 mod builder;
 mod frame;
+mod links;
 mod post;
 mod posts;
 mod request;
@@ -42,7 +43,7 @@ use super::state::AppState;
 use crate::clock;
 use crate::model::channel::ChannelName;
 
-pub(super) use post::search_option;
+pub(super) use links::{archived_posts, search_option};
 pub(super) use request::PageRequest;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");

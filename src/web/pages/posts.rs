@@ -8,7 +8,8 @@ use maud::{Markup, PreEscaped, html};
 
 use super::builder::Built;
 use super::frame::{Page, frame};
-use super::post::{path_of, post};
+use super::links::path_of;
+use super::post::post;
 use super::view::{View, media_of_pages};
 use super::{PageRequest, path_prefix};
 use crate::feed::options::{Cursor, FeedOptions, MediaChoice, Merge};
@@ -92,7 +93,7 @@ impl PostsPage {
                     (self.header(loaded, icon))
                     (self.search())
                     (self.passing(loaded))
-                    @for entry in &feed.entries { (post(request, entry)) }
+                    @for entry in &feed.entries { (post(request, entry, &loaded.archived)) }
                     @if feed.entries.is_empty() { p.empty { (request.words().no_posts) } }
                     (self.paging(feed))
                 }

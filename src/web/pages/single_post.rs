@@ -6,9 +6,11 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
+use tokio::task::JoinError;
 
 use super::frame::{Page, frame};
-use super::post::{body, date, path_of, path_of_post, post};
+use super::links::{archived_posts, body, path_of, path_of_post};
+use super::post::{date, post};
 use super::view::for_people;
 use super::{PageRequest, path_and_query, respond, with_token_in_path};
 use crate::cpu_pool;
@@ -23,6 +25,7 @@ use crate::telegram::url::post_url;
 use crate::web::canonical;
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
+use crate::web::feed_cache::ArchivedPosts;
 use crate::web::robots::Robots;
 use crate::web::state::AppState;
 
@@ -65,27 +68,52 @@ pub(in crate::web) async fn answer(
         options: for_people(FeedOptions::default(), state, &request),
         ..FeedContext::default()
     };
-    let n_bytes = archived.post.json_len();
-    let (render_request, name) = (request.clone(), name.clone());
-    let html = cpu_pool::run(n_bytes, move || render(&render_request, &name, archived, &feed_context));
-    let html = html.await.map_err(|err| {
+    let failed = |err: JoinError| {
         tracing::error!(error = %err, "cannot render the page of a post");
         Error::Internal
-    })?;
+    };
+    let n_bytes = archived.post.json_len();
+    let shown = cpu_pool::run(n_bytes, move || Shown::new(archived, &feed_context)).await.map_err(failed)?;
+    let linked = archived_posts(&state.channels, shown.entries()).await;
+    let (render_request, name) = (request.clone(), name.clone());
+    let html = cpu_pool::run(n_bytes, move || render(&render_request, &name, &shown, &linked));
+    let html = html.await.map_err(failed)?;
     Ok(respond(headers, &request, super::headers(Robots::NoIndex, Some(state.media_base_url(context))), html))
 }
 
-fn render(
-    request: &PageRequest,
-    name: &ChannelName,
-    archived: ArchivedPost,
-    context: &FeedContext,
-) -> String {
+/// The content of the page.
+struct Shown {
+    channel: Channel,
+    permalink: String,
+    entry: Option<Entry>,
+    /// The earlier versions, the newest first, and when each was last seen.
+    versions: Vec<(Timestamp, Entry)>,
+    gone_since: Option<Timestamp>,
+    older: Option<PostId>,
+    newer: Option<PostId>,
+}
+
+impl Shown {
+    fn new(archived: ArchivedPost, context: &FeedContext) -> Self {
+        let ArchivedPost { channel, post, versions, gone_since, older, newer } = archived;
+        let permalink = post.permalink.clone();
+        let options = FeedOptions { media: MediaChoice::None, ..context.options.clone() };
+        let of_version = FeedContext { options, ..context.clone() };
+        let version = |PostVersion { post, until }| Some((until, entry(&channel, post, &of_version)?));
+        let versions = versions.into_iter().filter_map(version).collect();
+        let entry = entry(&channel, post, context);
+        Self { channel, permalink, entry, versions, gone_since, older, newer }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+        self.entry.iter().chain(self.versions.iter().map(|(_, entry)| entry))
+    }
+}
+
+fn render(request: &PageRequest, name: &ChannelName, shown: &Shown, archived: &ArchivedPosts) -> String {
     let words = request.words();
-    let ArchivedPost { channel, post: current, versions, gone_since, older, newer } = archived;
-    let permalink = current.permalink.clone();
-    let shown = entry(&channel, current, context);
-    let title = shown.as_ref().and_then(|entry| entry.title.clone()).unwrap_or_default();
+    let Shown { channel, permalink, entry, versions, gone_since, older, newer } = shown;
+    let title = entry.as_ref().and_then(|entry| entry.title.clone()).unwrap_or_default();
     let neighbour = |id: PostId| request.link(&path_of_post(name, id));
     let main = html! {
         div.single {
@@ -94,12 +122,12 @@ fn render(
                 " · " bdi { "@" (channel.name) }
             }
             h1.hidden { (title) }
-            @if let Some(gone) = gone_since { p.warning-text { (fill(words.gone, &[&date(gone)])) } }
-            @if let Some(entry) = &shown { (post(request, entry)) }
-            (earlier(request, &channel, versions, context))
+            @if let Some(gone) = gone_since { p.warning-text { (fill(words.gone, &[&date(*gone)])) } }
+            @if let Some(entry) = entry { (post(request, entry, archived)) }
+            (earlier(request, versions, archived))
             nav.paging {
-                @if let Some(id) = newer { a rel="prev" href=(neighbour(id)) { (words.newer_post) } }
-                @if let Some(id) = older { a rel="next" href=(neighbour(id)) { (words.older_post) } }
+                @if let Some(id) = newer { a rel="prev" href=(neighbour(*id)) { (words.newer_post) } }
+                @if let Some(id) = older { a rel="next" href=(neighbour(*id)) { (words.older_post) } }
             }
         }
     };
@@ -108,37 +136,26 @@ fn render(
         meta property="og:title" content=(title);
         meta property="og:type" content="article";
         meta property="og:site_name" content=(channel.title);
-        @if let Some(entry) = &shown { meta property="og:description" content=(entry.summary); }
+        @if let Some(entry) = entry { meta property="og:description" content=(entry.summary); }
     };
     let title = format!("{title} – {}", channel.title);
     frame(request, &Page { title: &title, head, main, has_field: true })
 }
 
 /// Returns the earlier versions, the newest first.
-fn earlier(
-    request: &PageRequest,
-    channel: &Channel,
-    versions: Vec<PostVersion>,
-    context: &FeedContext,
-) -> Markup {
+fn earlier(request: &PageRequest, versions: &[(Timestamp, Entry)], archived: &ArchivedPosts) -> Markup {
     let words = request.words();
-    let options = FeedOptions { media: MediaChoice::None, ..context.options.clone() };
-    let context = FeedContext { options, ..context.clone() };
-    let shown: Vec<(Timestamp, Entry)> = versions
-        .into_iter()
-        .filter_map(|version| Some((version.until, entry(channel, version.post, &context)?)))
-        .collect();
     html! {
-        @if !shown.is_empty() {
+        @if !versions.is_empty() {
             section.versions {
                 h2 { (words.versions) }
-                @for (until, entry) in &shown {
+                @for (until, entry) in versions {
                     details {
                         summary {
                             @let (before, after) = words.until.split_once("{}").unwrap_or((words.until, ""));
                             (before) time datetime=(until) { (date(*until)) } (after)
                         }
-                        div.body dir="auto" { (PreEscaped(body(request, &entry.id, &entry.body))) }
+                        div.body dir="auto" { (PreEscaped(body(request, entry, archived))) }
                     }
                 }
             }

@@ -21,8 +21,9 @@ use crate::model::post::PostId;
 use crate::web::base_url::BaseUrl;
 use crate::web::canonical;
 use crate::web::error::Error;
-use crate::web::feed_cache::{LoadedFeed, Origin};
+use crate::web::feed_cache::{ArchivedPosts, LoadedFeed, Origin};
 use crate::web::lookback::{self, AtGap, Selected, Start};
+use crate::web::pages::archived_posts;
 
 /// A channel of a feed page.
 pub(super) struct Member {
@@ -51,6 +52,8 @@ pub(super) struct Page {
     pub(super) bounds: Option<Vec<Option<PostId>>>,
     /// The requests to Telegram that are left for all channels together.
     pub(super) budget: FetchBudget,
+    /// See [`Output::is_page`](super::Output::is_page).
+    pub(super) is_page: bool,
 }
 
 /// Returns the post of each channel below which the feed page after a post begins; `None` for a channel without older posts.
@@ -114,6 +117,7 @@ impl Page {
             note,
             bounds,
             mut budget,
+            is_page,
         } = self;
         let options = context.options.clone();
         let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
@@ -177,6 +181,10 @@ impl Page {
         };
         let feed = combined.finish(next_url);
         let origin = Origin::Several(note);
-        Ok(LoadedFeed { feed, origin, n_looked_at, changed: None, expires, is_incomplete })
+        let archived = match is_page {
+            true => archived_posts(&channels, feed.entries.iter()).await,
+            false => ArchivedPosts::new(),
+        };
+        Ok(LoadedFeed { feed, origin, n_looked_at, changed: None, expires, is_incomplete, archived })
     }
 }

@@ -301,3 +301,26 @@ fn page_of_several_channels_lists_unreadable_ones() {
     assert!(header.contains("<p class=\"note\">Cannot be read: @nobody_here. </p>"), "{header}");
     assert!(rest.contains("placeholder=\"Search in these channels\""), "{rest}");
 }
+
+/// A post that is older than all archived ones has no page here.
+#[test]
+fn reply_leads_to_a_page_here_only_if_the_post_is_archived() {
+    let fake = FakeTelegram::start();
+    let html = page("reply");
+    let at = html.rfind("t.me/bell_buoy/41\"").unwrap();
+    let html = html[..at].to_owned() + &html[at..].replacen("/41\"", "/7\"", 1);
+    fake.on("/s/bell_buoy", Answer::page(&html));
+    fake.on("/s/harbour_news", Answer::page(&page("text")));
+    let app = App::start(&fake.url(), &[]);
+    for target in ["/bell_buoy", "/bell_buoy,harbour_news"] {
+        let shown = app.get(target);
+        assert_eq!(shown.status, 200, "{target}: {}", shown.text());
+        for link in ["bell_buoy/41", "https://t.me/bell_buoy/7", "https://t.me/other_buoy/7"] {
+            assert!(shown.text().contains(&format!("<a href=\"{link}\"")), "{target}: {link}");
+        }
+        assert!(!shown.text().contains("<a href=\"bell_buoy/7\""), "{target}");
+    }
+    let single = |id: u32| app.get(&format!("/bell_buoy/{id}"));
+    assert!(single(42).text().contains("<a href=\"../bell_buoy/41\""), "{}", single(42).text());
+    assert!(single(44).text().contains("<a href=\"https://t.me/bell_buoy/7\""), "{}", single(44).text());
+}
