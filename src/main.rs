@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use telewire::cli;
+use telewire::cli::{self, CliError};
 use telewire::config::{self, Cli, Command, LogArgs, LogFormat};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,7 +28,7 @@ async fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(err) => {
             print_error(&err);
-            return ExitCode::from(2);
+            return ExitCode::from(CliError::from(err).exit_code());
         }
     };
     let command = command.unwrap_or(Command::Serve(Box::new(serve)));

@@ -46,10 +46,7 @@ impl Locking {
 /// Copies a SQLite database to a file that must not exist. The file gets its name when it is complete.
 pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
     if copy.exists() {
-        return Err(ArchiveError::Database(format!(
-            "{} already exists: choose another name",
-            copy.display()
-        )));
+        return Err(ArchiveError::NotCopied { copy: copy.to_owned(), why: "it already exists".to_owned() });
     }
     write_copy(connection, copy).await
 }
@@ -57,7 +54,7 @@ pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Resu
 /// Copies a SQLite database to a file, which replaces an existing one when it is complete.
 pub(super) async fn write_copy(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
     let cannot =
-        |err: std::io::Error| ArchiveError::Database(format!("cannot write {}: {err}", copy.display()));
+        |err: std::io::Error| ArchiveError::NotCopied { copy: copy.to_owned(), why: err.to_string() };
     let copy = &std::path::absolute(copy).map_err(cannot)?;
     let part = PathBuf::from(format!("{}.part", copy.display()));
     // An error of creating the file is clearer than that of SQLite. SQLite accepts an empty file, which an interrupted

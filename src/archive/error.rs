@@ -68,8 +68,16 @@ pub enum ArchiveError {
         /// The cause.
         why: String,
     },
+    /// A copy of the archive cannot be written.
+    #[error("cannot write {} ({why}): choose another file", copy.display())]
+    NotCopied {
+        /// The file of the copy.
+        copy: PathBuf,
+        /// The cause.
+        why: String,
+    },
     /// The file to restore is not a backup.
-    #[error("{} is not an archive backup, or is damaged: {why}", file.display())]
+    #[error("{} is not an archive backup, or is damaged: choose another backup ({why})", file.display())]
     NotABackup {
         /// The file to restore.
         file: PathBuf,
@@ -112,6 +120,7 @@ impl ArchiveError {
             | Self::Busy
             | Self::PageTooSparse
             | Self::NoAccess(_)
+            | Self::NotCopied { .. }
             | Self::Database(_) => "it failed or was slow",
             Self::Full => "the disk is full",
             Self::Damaged(_) | Self::NotABackup { .. } => "the file is damaged",
@@ -142,6 +151,7 @@ impl ArchiveError {
             Self::NotADirectory(_) => "not-a-directory",
             Self::NotAFile(_) => "not-a-file",
             Self::NotReadable { .. } => "not-readable",
+            Self::NotCopied { .. } => "not-copied",
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",

@@ -159,11 +159,14 @@ impl Archive {
     /// The archive is unchanged then.
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
         let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
-        fs::metadata(backup).map_err(cannot)?;
+        let not_a_backup =
+            |why: &str| ArchiveError::NotABackup { file: backup.to_owned(), why: why.to_owned() };
+        if !fs::metadata(backup).map_err(cannot)?.is_file() {
+            return Err(not_a_backup("it is not a file"));
+        }
         let file = absolute(folder).join(ARCHIVE_FILE);
         if backup.canonicalize().is_ok_and(|backup| file.canonicalize().is_ok_and(|file| file == backup)) {
-            let why = "it is the archive itself".to_owned();
-            return Err(ArchiveError::NotABackup { file: backup.to_owned(), why });
+            return Err(not_a_backup("it is the archive itself"));
         }
         let _alone = (DataDir::lock(folder)?, data_dir::lock_exclusive(folder)?);
         if file.exists() && Contents::of(&file).await.is_ok_and(|contents| contents == Contents::Foreign) {
@@ -186,7 +189,7 @@ impl Archive {
             Err(err) => {
                 data_dir::remove(&part);
                 return Err(match err {
-                    ArchiveError::Damaged(why) => ArchiveError::NotABackup { file: backup.to_owned(), why },
+                    ArchiveError::Damaged(why) => not_a_backup(&why),
                     err => err,
                 });
             }
@@ -214,6 +217,13 @@ impl Archive {
             let why = "back up a PostgreSQL database with pg_dump".to_owned();
             return Err(ArchiveError::Database(why));
         }
-        self.database_or_open().await?.back_up(copy).await
+        let copied = self.database_or_open().await?.back_up(copy).await;
+        // SQLite does not say which of the two files is meant, and has read this one before.
+        let not_copied = |why| ArchiveError::NotCopied { copy: copy.to_owned(), why };
+        copied.map_err(|err| match err {
+            ArchiveError::Full => not_copied("the disk is full".to_owned()),
+            ArchiveError::NoAccess(why) => not_copied(why),
+            err => err,
+        })
     }
 }

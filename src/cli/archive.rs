@@ -41,7 +41,8 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     match command {
         ArchiveCommand::Stats { storage } => read(&storage, stats).await,
         ArchiveCommand::Export { channel, storage } => {
-            read(&storage, async |archive| export(archive, &channel).await).await
+            let name = parse_channel(&channel)?;
+            read(&storage, async |archive| export(archive, &name).await).await
         }
         ArchiveCommand::Backup { file, storage } => {
             let back_up = async |archive: &Archive| {
@@ -113,14 +114,13 @@ async fn stats(archive: &Archive) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-async fn export(archive: &Archive, channel: &str) -> Result<(), CliError> {
-    let name = parse_channel(channel)?;
+async fn export(archive: &Archive, name: &ChannelName) -> Result<(), CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let write = |line: &ExportLine| {
         serde_json::to_writer(&mut out, line).map_err(io::Error::from)?;
         Ok::<_, CliError>(out.write_all(b"\n")?)
     };
-    archive.export(&name, write).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
+    archive.export(name, write).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
     Ok(out.flush()?)
 }
 

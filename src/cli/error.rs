@@ -88,7 +88,9 @@ impl CliError {
         match self {
             Self::IncompletePage | Self::Unhealthy(..) | Self::CannotStart(_) => 1,
             Self::NotConfirmed
-            | Self::Config(_)
+            | Self::Config(
+                ConfigError::TwoStorages | ConfigError::FreshnessBounds | ConfigError::RefreshWait,
+            )
             | Self::Options(_)
             | Self::SettingsFile(SettingsFileError::Invalid { .. }) => 2,
             Self::ChannelName(_) => 3,
@@ -97,8 +99,10 @@ impl CliError {
             Self::NotArchived(_) => 4,
             Self::Refresh(..) | Self::SavedPage { .. } | Self::Backfill(..) => 5,
             Self::File { .. }
+            | Self::Config(ConfigError::HomeText { .. })
             | Self::Opml { .. }
             | Self::SettingsFile(SettingsFileError::Unreadable { .. })
+            | Self::Archive(ArchiveError::NotCopied { .. } | ArchiveError::NotABackup { .. })
             | Self::Output(_) => 6,
             Self::Archive(_) => 7,
         }

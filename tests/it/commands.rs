@@ -105,9 +105,20 @@ fn each_failure_has_an_exit_code_and_a_message() {
             5,
             "127.0.0.2:1 cannot be reached: Connection refused (os error 111) (before it, 127.0.0.1:1 failed too)",
         ),
-        (&["archive", "stats", "--data-dir", "absent"], 7, "--data-dir"),
+        (&["archive", "export", "no!", "--data-dir", "absent"], 3, "\"no!\" is not a channel: "),
+        (&["opml", "--channels", "no!"], 3, "\"no!\" is not a channel: "),
+        (&["archive", "stats", "--data-dir", "absent"], 7, "no archive at "),
+        (&["opml", "--data-dir", "absent"], 7, "no archive at "),
+        (&["archive", "stats", "--database", "postgres://127.0.0.1:1/x"], 7, ""),
         (&["check", "--page", "absent.html"], 6, "cannot read absent.html: "),
         (&["archive", "restore", "absent.sqlite"], 6, "cannot read absent.sqlite: "),
+        (&["opml", "convert", "absent.opml"], 6, "cannot read absent.opml: "),
+        (&["opml", "convert", "text.html"], 6, "text.html: "),
+        (&["config", "check", "absent.toml"], 6, "cannot read absent.toml: "),
+        (&["serve", "--config", "absent.toml"], 6, "cannot read absent.toml: "),
+        (&["serve", "--home-text", "absent.md"], 6, "cannot read --home-text absent.md: "),
+        (&["config", "check", "text.html"], 2, "text.html:1: "),
+        (&["get", CHANNEL, "--query", "limit=many"], 2, "invalid"),
     ];
     for (args, code, message) in cases {
         let out = run(args);
@@ -184,10 +195,19 @@ fn contradictory_flags_are_rejected() {
 #[test]
 #[cfg(target_os = "linux")]
 fn output_to_a_full_disk_fails() {
-    for command in ["get", "check"] {
+    for command in [
+        &["get", "--page", "text.html"][..],
+        &["check", "--page", "text.html"],
+        &["options"],
+        &["opml", "--channels", CHANNEL],
+        &["config", "example"],
+        &["config", "show"],
+        &["completions", "bash"],
+        &["manual"],
+    ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let out = run_with(&[command, "--page", "text.html"], &[], full.into());
-        assert_eq!(out.code, 6, "{command}: {out:?}");
+        let out = run_with(command, &[], full.into());
+        assert_eq!(out.code, 6, "{command:?}: {out:?}");
         assert_message(&out, "cannot write the output");
     }
 }

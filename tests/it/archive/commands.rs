@@ -84,7 +84,7 @@ fn archive_can_be_backed_up_pruned_and_restored() {
                 fs::write(folder.join("nonsense"), nonsense).unwrap();
                 let refused = app::run_in(&folder, &["archive", "restore", "nonsense"]);
                 assert!(
-                    refused.code == 7 && refused.stderr.contains("nonsense is not an archive backup"),
+                    refused.code == 6 && refused.stderr.contains("nonsense is not an archive backup"),
                     "{refused:?}"
                 );
             }
@@ -119,4 +119,32 @@ fn archive_in_use_by_a_command_is_not_replaced() {
     gate.open();
     assert_eq!(backfill.join().unwrap().code, 0);
     assert_eq!(restore().code, 0);
+}
+
+/// A copy that cannot be written and a backup that cannot be read are no faults of the archive.
+#[test]
+fn failures_of_other_files_differ_from_those_of_the_archive() {
+    let (fake, _history) = channel(3);
+    let app = App::start(&fake.url(), &CALM);
+    assert_eq!(app.get("/old_harbour/rss").status, 200);
+    let folder = app.stop();
+    fs::write(folder.join("taken.sqlite"), "taken").unwrap();
+    for (arguments, code, message) in [
+        (&["backup", "absent/copy.sqlite"][..], 6, "cannot write absent/copy.sqlite (No such file"),
+        (&["backup", "taken.sqlite"], 6, "cannot write taken.sqlite (it already exists): choose another"),
+        (
+            &["restore", "data"],
+            6,
+            "data is not an archive backup, or is damaged: choose another backup (it is not",
+        ),
+        (&["restore", "taken.sqlite"], 6, "taken.sqlite is not an archive backup"),
+        (&["export", "nobody_here"], 4, "no posts of nobody_here"),
+        (&["backfill", NAME, "--upstream", "http://127.0.0.1:1"], 5, "3 posts archived"),
+        (&["backup", "copy.sqlite"], 0, "copied the archive to copy.sqlite"),
+    ] {
+        let output = app::run_in(&folder, &[&["archive"], arguments].concat());
+        assert_eq!(output.code, code, "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains(message), "{arguments:?}: {output:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
