@@ -271,15 +271,17 @@ pub(super) fn restore_ballast(folder: &Path) {
     }
 }
 
-/// Renames a damaged archive, which must be closed.
-pub(super) fn quarantine(file: &Path, why: &str) {
-    match rename_aside(file, "damaged") {
+/// Renames a damaged archive, which must be closed. Returns whether that succeeds.
+pub(super) fn quarantine(file: &Path, why: &str) -> bool {
+    let renamed = rename_aside(file, "damaged");
+    match &renamed {
         Ok(aside) => {
             let file = aside.display();
             tracing::error!(reason = why, quarantined = %file, "quarantined a damaged archive; creating a new one");
         }
         Err(err) => tracing::error!(reason = why, error = %err, "cannot quarantine a damaged archive"),
     }
+    renamed.is_ok()
 }
 
 /// Renames an archive and its WAL after the reason and the time. Returns the new name, which is never an existing file.

@@ -298,7 +298,7 @@ pub(super) async fn check_integrity(file: &Path) -> Result<(), ArchiveError> {
     connection.lock_handle().await?.remove_progress_handler();
     let verdict = match said {
         Ok(said) if said == "ok" => Ok(()),
-        Ok(said) => Err(ArchiveError::Damaged(said)),
+        Ok(said) => Err(ArchiveError::Damaged(said.lines().collect::<Vec<_>>().join(" "))),
         Err(_) if begun.elapsed() >= CHECK_TIME_LIMIT => Ok(()),
         Err(err) => Err(err.into()),
     };

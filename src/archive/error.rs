@@ -20,7 +20,10 @@ pub enum ArchiveError {
     #[error("the disk is full: nothing is archived until there is space again")]
     Full,
     /// The file is damaged; the text is SQLite's reason.
-    #[error("the archive is damaged: {0}")]
+    #[error(
+        "the archive is damaged: restore a backup with `telewire archive restore`, or start the service, which \
+         keeps the damaged file under another name and begins a new archive ({0})"
+    )]
     Damaged(String),
     /// The schema is newer than this program.
     #[error(

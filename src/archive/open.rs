@@ -235,7 +235,9 @@ impl Archive {
             tracing::error!("cannot quarantine the damaged archive while it is in use");
             return;
         }
-        data_dir::quarantine(file, why);
+        if data_dir::quarantine(file, why) {
+            self.note_incident("the archive was damaged; kept it under another name and began a new one");
+        }
     }
 }
 

@@ -53,6 +53,11 @@ impl Archive {
     /// Adds an incident to [`incidents`](Self::incidents) and to the log.
     pub fn report_incident(&self, what: &'static str) {
         tracing::error!(reason = what, "the data directory was changed while in use");
+        self.note_incident(what);
+    }
+
+    /// Adds an incident that has its own line in the log to [`incidents`](Self::incidents).
+    pub(super) fn note_incident(&self, what: &'static str) {
         self.watch().incidents.insert(what, clock::now());
     }
 

@@ -148,3 +148,25 @@ fn failures_of_other_files_differ_from_those_of_the_archive() {
     }
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// SQLite's own words come last, and on the same line.
+#[test]
+fn damaged_archive_is_reported_in_plain_words() {
+    let (fake, _history) = channel(30);
+    let app = App::start(&fake.url(), &CALM);
+    assert_eq!(app.get("/old_harbour/rss").status, 200);
+    let folder = app.stop();
+    let file = folder.join("data/archive.sqlite");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[4096..].fill(0x55);
+    fs::write(&file, bytes).unwrap();
+    let stats = app::run_in(&folder, &["archive", "stats"]);
+    let start =
+        "telewire: the archive is damaged: restore a backup with `telewire archive restore`, or start";
+    assert!(stats.code == 7 && stats.stderr.starts_with(start), "{stats:?}");
+    assert_eq!(stats.stderr.lines().count(), 1, "{stats:?}");
+    let app = App::start_in(folder, &fake.url(), &CALM);
+    let incident = "the archive was damaged; kept it under another name and began a new one";
+    assert!(app.get("/-/readyz").text().contains(incident), "{}", app.get("/-/readyz").text());
+    assert_eq!(damaged_files(&app.folder).len(), 1);
+}
