@@ -70,9 +70,10 @@ impl fmt::Display for UpstreamError {
             UpstreamErrorKind::Refused { status, .. } => {
                 write!(f, "{host} refused the request (status {status}): too many requests")
             }
-            UpstreamErrorKind::CircuitOpen { refused, retry_after } => {
+            // Without the time, which goes on: `Retry-After` has what is left of it.
+            UpstreamErrorKind::CircuitOpen { refused, .. } => {
                 let reason = if *refused { "refused requests" } else { "failed" };
-                write!(f, "{host} {reason}, so no request is sent for {} seconds", retry_after.as_secs() + 1)
+                write!(f, "{host} {reason}, so no request is sent for a while")
             }
             UpstreamErrorKind::Busy => write!(f, "too many requests are waiting for {host}"),
             UpstreamErrorKind::Status(status) => write!(f, "{host} answered with status {status}"),
@@ -230,6 +231,20 @@ impl PageError {
             | Self::Unreadable(_)
             | Self::DomLimitExceeded
             | Self::NotTelegram => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_of_an_open_circuit_stays_true_while_time_goes_on() {
+        for refused in [true, false] {
+            let kind = UpstreamErrorKind::CircuitOpen { refused, retry_after: Duration::from_secs(30) };
+            let err = UpstreamError { host: "t.me".to_owned(), kind, failed_before: Box::default() };
+            assert!(!err.to_string().contains(char::is_numeric), "{err}");
         }
     }
 }

@@ -238,14 +238,15 @@ impl Error {
 
     /// Returns the response: plain text for feed readers, an HTML page for browsers.
     pub(super) fn answer(&self, request: &HeaderMap) -> Response {
-        let status = self.status();
+        // Once: the time goes on.
+        let (status, retry_after) = (self.status(), self.retry_after());
         let sentence = to_sentence(&self.to_string());
         let mut headers = HeaderMap::new();
         let mut set = |name: HeaderName, value: &str| {
             headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
         };
         set(CACHE_CONTROL, "no-store");
-        if let Some(retry_after) = self.retry_after() {
+        if let Some(retry_after) = retry_after {
             set(RETRY_AFTER, &(retry_after.as_secs() + 1).to_string());
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -271,7 +272,7 @@ impl Error {
                 of_several: of_several.collect(),
                 quoted,
                 sentence,
-                retry_after: self.retry_after(),
+                retry_after,
                 suggestion: self.suggestion(),
                 link,
                 moved_from: String::new(),
