@@ -55,11 +55,7 @@ pub struct MediaLocation {
 }
 
 /// The cached result of looking for a post on its preview page or widget.
-#[derive(Clone, Debug)]
-struct PageLookup {
-    at: Instant,
-    outcome: Result<SeenMediaUrls, ResolveError>,
-}
+type PageLookup = Result<SeenMediaUrls, ResolveError>;
 
 /// Resolves media files to Telegram's current URLs, for many requests at once.
 pub struct MediaResolver {
@@ -71,7 +67,7 @@ pub struct MediaResolver {
     fetch_permits: Semaphore,
     lookups: RecentCache<(ChannelName, Option<PostId>), PageLookup>,
     /// Channels whose preview page could not be fetched.
-    failed_channels: RecentCache<ChannelName, (Instant, RefreshError)>,
+    failed_channels: RecentCache<ChannelName, RefreshError>,
     /// The newest URL of each file that was refused again after it was resolved anew.
     dead_urls: RecentCache<FileId, String>,
     /// The sizes that have been stored with their posts.
@@ -155,14 +151,13 @@ impl MediaResolver {
         let (started, until) = (clock::now(), Instant::now() + RESOLVE_TIMEOUT);
         let owner = (file.channel.clone(), file.post);
         loop {
-            let (lookup, dead) = (self.lookups.get(&owner), self.dead_urls.get(file));
-            let known = self.known_urls(file, lookup.as_ref()).await;
+            let (lookup, dead) = (self.lookups.get_with_age(&owner), self.dead_urls.get(file));
+            let known = self.known_urls(file, lookup.as_ref().map(|(lookup, _)| lookup)).await;
             let has_url =
                 |known: &SeenMediaUrls, url: Option<&str>| url.is_some() && known.urls.get(file.name) == url;
             let is_dead = known.as_ref().is_some_and(|known| has_url(known, dead.as_deref()));
-            let is_new = |lookup: &PageLookup| {
-                lookup.at.elapsed() < MIN_URL_AGE
-                    && lookup.outcome.as_ref().is_ok_and(|urls| has_url(urls, refused))
+            let is_new = |(lookup, age): &(PageLookup, Duration)| {
+                *age < MIN_URL_AGE && lookup.as_ref().is_ok_and(|urls| has_url(urls, refused))
             };
             if is_dead || lookup.as_ref().is_some_and(is_new) {
                 return Err(ResolveError::Gone);
@@ -173,14 +168,12 @@ impl MediaResolver {
             if let Some(known) = known.as_ref().filter(is_good) {
                 return location_in(known, file);
             }
-            let failure = match (lookup, self.failed_channels.get(&file.channel)) {
-                (Some(PageLookup { at, outcome: Err(ResolveError::Gone) }), _)
-                    if at.elapsed() < MISSING_TTL =>
-                {
+            let failure = match (lookup, self.failed_channels.get_with_age(&file.channel)) {
+                (Some((Err(ResolveError::Gone), age)), _) if age < MISSING_TTL => {
                     return Err(ResolveError::Gone);
                 }
-                (Some(PageLookup { at, outcome: Err(err) }), _) if at.elapsed() < FAILURE_TTL => Some(err),
-                (_, Some((at, err))) if at.elapsed() < FAILURE_TTL || err.is_authoritative() => {
+                (Some((Err(err), age)), _) if age < FAILURE_TTL => Some(err),
+                (_, Some((err, age))) if age < FAILURE_TTL || err.is_authoritative() => {
                     Some(ResolveError::Page(err))
                 }
                 _ if Instant::now() >= until => Some(ResolveError::Busy),
@@ -221,7 +214,7 @@ impl MediaResolver {
 
     /// Returns the newest known URLs of a post, from the archive or from preview pages that were fetched for media.
     async fn known_urls(&self, file: &FileId, lookup: Option<&PageLookup>) -> Option<SeenMediaUrls> {
-        let fetched = lookup.and_then(|lookup| lookup.outcome.clone().ok());
+        let fetched = lookup.and_then(|lookup| lookup.clone().ok());
         let archived = self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await;
         let archived = archived.unwrap_or_else(|err| {
             tracing::debug!(channel = %file.channel, error = %err, "cannot look up media URLs in the archive");
@@ -260,7 +253,7 @@ impl MediaResolver {
             }
             Err(err) => {
                 tracing::warn!(channel = %name, error = %err, "cannot refresh media URLs");
-                self.failed_channels.insert(name.clone(), (Instant::now(), err));
+                self.failed_channels.insert(name.clone(), err);
                 self.archive.release_lease(&lease).await;
             }
         }
@@ -271,7 +264,7 @@ impl MediaResolver {
         let snapshot = &page.snapshot;
         let store = |post: Option<PostId>, outcome: Result<MediaUrls, ResolveError>| {
             let outcome = outcome.map(|urls| SeenMediaUrls { urls, seen });
-            self.lookups.insert((name.clone(), post), PageLookup { at: Instant::now(), outcome });
+            self.lookups.insert((name.clone(), post), outcome);
         };
         let visible = || snapshot.posts.iter().filter(|post| post.only_in_telegram.is_none());
         // The preview page may cut off items of the albums at both of its ends, but not of the wanted one.

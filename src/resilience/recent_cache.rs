@@ -26,9 +26,15 @@ impl<K: Hash + Eq + Clone, V: Clone> RecentCache<K, V> {
 
     /// Returns a value that has not expired.
     pub(crate) fn get(&self, key: &K) -> Option<V> {
+        self.get_with_age(key).map(|(value, _)| value)
+    }
+
+    /// Returns a value that has not expired, and the time since it was inserted.
+    pub(crate) fn get_with_age(&self, key: &K) -> Option<(V, Duration)> {
         let mut values = self.lock();
         let (inserted, value) = values.get(key)?;
-        (inserted.elapsed() < self.ttl).then(|| value.clone())
+        let age = inserted.elapsed();
+        (age < self.ttl).then(|| (value.clone(), age))
     }
 
     /// Inserts a value, or replaces it.
@@ -82,6 +88,7 @@ mod tests {
         cache.remove(&3);
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(keys(), [2]);
+        assert_eq!(cache.get_with_age(&2), Some((12, Duration::from_secs(6))));
         assert_eq!(cache.all(), [(2, 12, Instant::now() - Duration::from_secs(6))]);
         cache.update(0, |before| before.unwrap_or(7));
         assert_eq!(cache.get(&0), Some(7), "an expired value is not passed on");
