@@ -124,11 +124,6 @@ pub(super) async fn feed(
         // A channel that comes later may have only older posts.
         has_last_modified: false,
     };
-    let member = |(name, cached): &(ChannelName, CachedChannel)| Member {
-        place: group.names.iter().position(|other| other == name).unwrap_or_default(),
-        name: name.clone(),
-        snapshot: Arc::clone(&cached.snapshot),
-    };
     let (base_url, language) = (context.base_url.clone(), options.language);
     let own = FeedContext {
         url: base_url.with_path(&group.feed_path(format)),
@@ -138,15 +133,10 @@ pub(super) async fn feed(
         defaults: group.defaults.clone(),
     };
     let home_url = base_url.with_path(&group.path);
-    let budget = match bounds {
-        _ if is_page => FetchBudget::none(context.visitor),
-        Some(_) => FetchBudget::new(context.visitor).without_searches(),
-        None => FetchBudget::new(context.visitor),
-    };
     let page = Page {
         channels: Arc::clone(&state.channels),
         names: group.names.clone(),
-        members: read.iter().map(member).collect(),
+        members: members(group, &read),
         format,
         base_url,
         start: combined::begin(
@@ -160,9 +150,9 @@ pub(super) async fn feed(
         note,
         context: own,
         filter,
+        budget: budget(is_page, bounds.is_some(), context.visitor),
         bounds,
-        budget,
-        is_page,
+        for_people: is_page,
     };
     let load = move || page.load();
     let feed = state.feeds.get_or_render(request, &snapshots, load).await?;
@@ -171,6 +161,25 @@ pub(super) async fn feed(
         answer.max_age = answer.max_age.min(STALE_MAX_AGE);
     }
     Ok(feed.respond(answer, headers))
+}
+
+/// Returns the channels that could be read.
+fn members(group: &Group, read: &[(ChannelName, CachedChannel)]) -> Vec<Member> {
+    let member = |(name, cached): &(ChannelName, CachedChannel)| Member {
+        place: group.names.iter().position(|other| other == name).unwrap_or_default(),
+        name: name.clone(),
+        snapshot: Arc::clone(&cached.snapshot),
+    };
+    read.iter().map(member).collect()
+}
+
+/// Returns the requests that may be sent to Telegram for a page of older posts or for the newest ones.
+fn budget(is_page: bool, is_older: bool, visitor: Visitor) -> FetchBudget {
+    match FetchBudget::new(visitor) {
+        _ if is_page => FetchBudget::none(visitor),
+        budget if is_older => budget.without_searches(),
+        budget => budget,
+    }
 }
 
 /// Reads all channels at once, as far as that is possible in time; the others are read on in the background. A channel with

@@ -52,8 +52,8 @@ pub(super) struct Page {
     pub(super) bounds: Option<Vec<Option<PostId>>>,
     /// The requests to Telegram that are left for all channels together.
     pub(super) budget: FetchBudget,
-    /// See [`Output::is_page`](super::Output::is_page).
-    pub(super) is_page: bool,
+    /// People look at it, so that its links may lead to other pages.
+    pub(super) for_people: bool,
 }
 
 /// Returns the post of each channel below which the feed page after a post begins; `None` for a channel without older posts.
@@ -102,6 +102,21 @@ async fn older(
     Ok(newest.into_iter().map(|newest| newest.and_then(|newest| PostId::new(newest.get() + 1))).collect())
 }
 
+/// Returns the post after which the next page begins; `None` if there are no older posts.
+async fn next(
+    channels: &Channels,
+    names: &[ChannelName],
+    combined: &Combined,
+    options: &FeedOptions,
+) -> Option<Cursor> {
+    let (place, last) = combined.end()?;
+    // A page cannot begin after a post that a search found below all archived ones.
+    let at = channels.published(&names[place], last.id).await.ok()??;
+    let older = older(channels, names, place, last.id, at, options).await.ok()?;
+    let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
+    older.iter().any(Option::is_some).then_some(cursor)
+}
+
 impl Page {
     /// Loads the page.
     pub(super) async fn load(self) -> io::Result<LoadedFeed> {
@@ -117,7 +132,7 @@ impl Page {
             note,
             bounds,
             mut budget,
-            is_page,
+            for_people,
         } = self;
         let options = context.options.clone();
         let limit = combined::limit(&options, members.iter().map(|member| member.snapshot.n_posts()));
@@ -168,22 +183,14 @@ impl Page {
             };
             combined = cpu_pool::try_run(n_bytes, add).await?;
         }
-        // A page cannot begin after a post that a search found below all archived ones.
-        let next_url = if let Some((place, last)) = combined.end()
-            && let Ok(Some(at)) = channels.published(&names[place], last.id).await
-        {
-            let older = older(&channels, &names, place, last.id, at, &options).await;
-            let has_older = older.is_ok_and(|bounds| bounds.iter().any(Option::is_some));
-            let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
-            has_older.then(|| context.url_with(&FeedOptions { before: Some(cursor), ..options }))
-        } else {
-            None
-        };
-        let feed = combined.finish(next_url);
+        let next = next(&channels, &names, &combined, &options).await;
+        let feed = combined
+            .finish(next.map(|next| context.url_with(&FeedOptions { before: Some(next), ..options })));
         let origin = Origin::Several(note);
-        let archived = match is_page {
-            true => archived_posts(&channels, feed.entries.iter()).await,
-            false => ArchivedPosts::new(),
+        let archived = if for_people {
+            archived_posts(&channels, feed.entries.iter()).await
+        } else {
+            ArchivedPosts::new()
         };
         Ok(LoadedFeed { feed, origin, n_looked_at, changed: None, expires, is_incomplete, archived })
     }
