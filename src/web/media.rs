@@ -20,6 +20,7 @@ use headers::{ETag, HeaderMapExt, IfNoneMatch};
 
 use super::context::RequestContext;
 use super::error::Error;
+use super::query;
 use super::state::AppState;
 use crate::language::Language;
 use crate::media::MediaMode;
@@ -76,11 +77,15 @@ async fn serve(
     request: &HeaderMap,
 ) -> Result<Response, Error> {
     // A query is not covered by the signature, so only one is accepted. The page of an error links to itself in other languages.
-    let in_language = uri.query().and_then(|query| query.split_once("lang="));
-    let query = match in_language.filter(|(_, tag)| Language::from_subtag(tag).is_some()) {
-        Some(("", _)) => None,
-        Some(("redirect=&", _)) => Some(REDIRECT_QUERY),
-        _ => uri.query(),
+    let is_language =
+        |query: &str| Language::ALL.iter().any(|language| query == query::in_language(*language));
+    // Links write a parameter without a value in this way.
+    let after_redirect =
+        |query: &str| query.strip_prefix(REDIRECT_QUERY)?.strip_prefix("=&").map(is_language);
+    let query = match uri.query() {
+        Some(query) if is_language(query) => None,
+        Some(query) if after_redirect(query) == Some(true) => Some(REDIRECT_QUERY),
+        query => query,
     };
     let is_redirect = query == Some(REDIRECT_QUERY);
     let path = Some(uri.path()).filter(|_| is_redirect || query.is_none());

@@ -1,5 +1,7 @@
 //! The parameters that a URL has beside the options of a feed: the language of a page, and a token.
 
+use crate::language::Language;
+
 /// The parameter of a page's URL that names its language.
 pub(super) const LANGUAGE: &str = "lang";
 
@@ -11,6 +13,11 @@ pub(super) fn without(query: &str, names: &[&str]) -> String {
     let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
     let others = query.split('&').filter(|pair| !names.contains(&name(pair).as_str()));
     others.collect::<Vec<_>>().join("&")
+}
+
+/// Returns the query of a page in a language.
+pub(super) fn in_language(language: Language) -> String {
+    format!("{LANGUAGE}={}", language.subtag())
 }
 
 /// Adds a query to a URL that may have one. An empty one changes nothing.

@@ -9,6 +9,7 @@ use crate::feed::Format;
 use crate::feed::options::{FeedOption, FeedOptions, OPTIONS, Values};
 use crate::language::{PageWords, fill};
 use crate::web::middleware::access::TOKEN_PREFIX;
+use crate::web::query;
 
 /// Options that decide which posts are in the feed.
 const FILTERS: [&str; 13] = [
@@ -28,7 +29,7 @@ const FILTERS: [&str; 13] = [
 ];
 
 /// Options that a form has no use for: the page has links for them.
-const LEFT_OUT: [&str; 2] = ["before", "lang"];
+const LEFT_OUT: [&str; 2] = ["before", query::LANGUAGE];
 
 /// Feed readers on the web, and the URLs at which they subscribe.
 const READERS: [(&str, &str); 5] = [
@@ -137,9 +138,7 @@ impl Built<'_> {
                         option value=(format.name()) selected[format == self.format()] { (format.label()) }
                     }
                 }
-                @if let Some(language) = request.chosen_language {
-                    input type="hidden" name="lang" value=(language.subtag());
-                }
+                (request.language_field())
                 div.actions {
                     button { (words.apply) }
                     a href=(page) { (words.reset) }

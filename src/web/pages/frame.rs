@@ -84,9 +84,7 @@ pub(super) fn channel_field(request: &PageRequest, typed: &str, id: &str) -> Mar
             label.hidden for=(id) { (words.channel_label) }
             input id=(id) name="channel" type="text" value=(typed) placeholder=(words.channel_placeholder)
                 dir="auto" autocomplete="off" autocapitalize="none" spellcheck="false" required;
-            @if let Some(language) = request.chosen_language {
-                input type="hidden" name="lang" value=(language.subtag());
-            }
+            (request.language_field())
             button { (words.open_channel) }
         }
     }

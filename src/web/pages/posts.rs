@@ -117,9 +117,7 @@ impl PostsPage {
                 @for (name, value) in url::form_urlencoded::parse(kept.as_bytes()) {
                     input type="hidden" name=(name) value=(value);
                 }
-                @if let Some(language) = self.request.chosen_language {
-                    input type="hidden" name="lang" value=(language.subtag());
-                }
+                (self.request.language_field())
                 button { (words.search_button) }
             }
         }

@@ -2,19 +2,15 @@
 
 use axum::http::header::ACCEPT_LANGUAGE;
 use axum::http::{HeaderMap, Method, Request, Uri};
+use maud::{Markup, html};
 use percent_encoding::percent_decode_str;
 
 use super::{path_and_query, path_with_token};
 use crate::language::{Language, PageWords};
 use crate::web::canonical;
 use crate::web::middleware::access::may_follow_token;
+use crate::web::query;
 use crate::web::state::AppState;
-
-/// The parameter of a page's URL that names its language.
-const LANGUAGE_PARAMETER: &str = "lang";
-
-/// The parameter with the token. The request of an error may still have it.
-const TOKEN_PARAMETER: &str = "token";
 
 /// The most levels of a path whose page finds its files. The page of an error may have any path, and its links repeat `../` for
 /// each level, so a longer path would make a page of megabytes.
@@ -64,9 +60,10 @@ impl PageRequest {
         let query = uri.query().unwrap_or_default();
         let (mut chosen_language, mut others) = (None, url::form_urlencoded::Serializer::new(String::new()));
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if name == LANGUAGE_PARAMETER {
+            if name == query::LANGUAGE {
                 chosen_language = Language::from_subtag(&value);
-            } else if name != TOKEN_PARAMETER && !canonical::is_only_tracking(&name) {
+            // The request of an error may still have the token.
+            } else if name != query::TOKEN && !canonical::is_only_tracking(&name) {
                 others.append_pair(&name, &value);
             }
         }
@@ -113,13 +110,24 @@ impl PageRequest {
 
     /// Returns the relative URL of this page in another language.
     pub(super) fn in_language(&self, language: Language) -> String {
-        let separator = if self.query.is_empty() { "" } else { "&" };
-        format!("?{}{separator}{LANGUAGE_PARAMETER}={}", self.query, language.subtag())
+        let mut link = String::new();
+        query::append(&mut link, &self.query);
+        query::append(&mut link, &query::in_language(language));
+        link
     }
 
     /// Returns the relative URL of the home page, for forms.
     pub(super) fn home(&self) -> &str {
         if self.root.is_empty() { "./" } else { &self.root }
+    }
+
+    /// Returns the part of a form that keeps the chosen language.
+    pub(super) fn language_field(&self) -> Markup {
+        html! {
+            @if let Some(language) = self.chosen_language {
+                input type="hidden" name=(query::LANGUAGE) value=(language.subtag());
+            }
+        }
     }
 
     /// Returns the relative URL of another page of the service, in the chosen language. The path has no leading slash, and
@@ -130,11 +138,7 @@ impl PageRequest {
             "./".clone_into(&mut link);
         }
         if let Some(language) = self.chosen_language {
-            let separator = if path.contains('?') { '&' } else { '?' };
-            link.push(separator);
-            link.push_str(LANGUAGE_PARAMETER);
-            link.push('=');
-            link.push_str(language.subtag());
+            query::append(&mut link, &query::in_language(language));
         }
         link
     }

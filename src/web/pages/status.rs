@@ -121,9 +121,7 @@ impl StatusPage<'_> {
                     }
                 }
                 @for (name, value) in query::pairs(&kept) { input type="hidden" name=(name) value=(value); }
-                @if let Some(language) = self.request.chosen_language {
-                    input type="hidden" name="lang" value=(language.subtag());
-                }
+                (self.request.language_field())
                 button { (words.filter) }
             }
         }

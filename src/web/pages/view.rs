@@ -10,6 +10,7 @@ use crate::feed::options::{Choice, Count, EntryIds, FeedOptions, MediaChoice, Me
 use crate::media::MediaMode;
 use crate::web::canonical;
 use crate::web::error::Error;
+use crate::web::query;
 use crate::web::state::AppState;
 
 /// The posts of a page, unless its URL wants another number. A feed has all of the last day, which may be many.
@@ -34,7 +35,7 @@ impl View {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "format" => format = Format::from_name(&value).filter(|format| *format != Format::Rss),
-                "lang" => {}
+                query::LANGUAGE => {}
                 _ => {
                     others.append_pair(&name, &value);
                 }
@@ -52,8 +53,9 @@ impl View {
 
     /// Returns the relative path of the page that shows this.
     pub(super) fn path(&self, page: &str) -> String {
-        let query = self.query();
-        if query.is_empty() { page.to_owned() } else { format!("{page}?{query}") }
+        let mut path = page.to_owned();
+        query::append(&mut path, &self.query());
+        path
     }
 
     /// Returns the options with which the page's posts are loaded.
