@@ -9,6 +9,10 @@ use url::Url;
 
 use super::{ArchiveError, data_dir};
 
+/// Settings of each PostgreSQL connection: a replica that hangs inside a transaction must not block the others.
+pub(super) const POSTGRES_SETTINGS: &str =
+    "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '15s'";
+
 /// Where an archive is.
 #[derive(Clone, Debug)]
 pub(super) enum Location {

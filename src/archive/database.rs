@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
 use super::ArchiveError;
-use super::connection::{Location, Locking, back_up, integer};
+use super::connection::{Location, Locking, POSTGRES_SETTINGS, back_up, integer};
 use super::data_dir::{self, FileId};
 use super::migrations::{check_version, migrate, migrations};
 
@@ -39,9 +39,6 @@ const NEW_FILE_PRAGMA: &str = "PRAGMA auto_vacuum = INCREMENTAL";
 const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 1048576; PRAGMA wal_autocheckpoint = 200; \
     PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY";
-
-/// Settings of each PostgreSQL connection: a replica that hangs inside a transaction must not block the others.
-const POSTGRES_SETTINGS: &str = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '15s'";
 
 /// An open database.
 #[derive(Debug)]

@@ -3,16 +3,20 @@
 //! A migration that was released never changes: the migrator compares checksums. Another one is added instead.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, Connection, Row, SqlSafeStr};
+use sqlx::{AnyConnection, Connection, Executor, Row, SqlSafeStr};
 
 use super::ArchiveError;
-use super::connection::{Location, back_up, integer};
+use super::connection::{Location, POSTGRES_SETTINGS, back_up, integer};
 
 /// The newest schema that was recorded in SQLite's `user_version` or PostgreSQL's table `telewire_schema`, before there
 /// was a table of migrations. It equals that of the migration with this version.
 const NEWEST_BASELINE: i64 = 2;
+
+/// How long the version of a schema may take to read: a database that has become unreachable does not answer.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each migration: its version, its name, and its SQL for SQLite and for PostgreSQL.
 const MIGRATIONS: [(i64, &str, &str, &str); 7] = [
@@ -89,7 +93,8 @@ pub(super) async fn migrate(
 ) -> Result<(), ArchiveError> {
     let is_postgres = matches!(location, Location::Postgres(_));
     let newest = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let schema = schema(connection, is_postgres, newest).await?;
+    let schema = tokio::time::timeout(VERSION_TIMEOUT, schema(connection, is_postgres, newest)).await;
+    let schema = schema.map_err(|_| ArchiveError::Slow)??;
     if schema.version == newest && schema.has_migrations {
         return Ok(());
     }
@@ -105,9 +110,18 @@ pub(super) async fn migrate(
     }
     let migrator = Migrator::with_migrations(migrations);
     let baseline = (!schema.has_migrations && schema.version > 0).then_some(schema.version);
+    if schema.version > 0 {
+        let (from, to) = (schema.version, newest);
+        tracing::info!(from, to, "migrating the archive, which is not used until that is done");
+    }
     let migrated = if is_postgres {
-        // The migrator locks the database against other replicas.
-        apply(&migrator, connection, baseline).await
+        // The migrator locks the database against other replicas, which wait until it is done.
+        connection.execute("SET lock_timeout = 0").await?;
+        let applied = apply(&migrator, connection, baseline).await;
+        if applied.is_ok() {
+            connection.execute(POSTGRES_SETTINGS).await?;
+        }
+        applied
     } else {
         // One transaction for all migrations. The migrator's own lock does nothing on SQLite.
         let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -196,7 +210,7 @@ async fn copy_before(connection: &mut AnyConnection, file: &Path, newest: i64) -
 mod tests {
     use std::path::PathBuf;
 
-    use sqlx::{AssertSqlSafe, Executor};
+    use sqlx::AssertSqlSafe;
 
     use super::*;
     use crate::archive::connection::Locking;

@@ -117,7 +117,7 @@ pub struct Archive {
     shared_lock: Mutex<Option<LockedFile>>,
     database: RwLock<Option<Arc<Database>>>,
     /// Held while the database is opened or replaced.
-    open_lock: tokio::sync::Mutex<()>,
+    open_lock: Arc<tokio::sync::Mutex<()>>,
     /// Held while the file is checked for damage.
     check_lock: tokio::sync::Mutex<()>,
     /// The shortest round trip to a shared database, in milliseconds; `u64::MAX` until it is measured.

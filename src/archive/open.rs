@@ -18,6 +18,9 @@ use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, re
 /// The file in the data directory.
 pub(super) const ARCHIVE_FILE: &str = "archive.sqlite";
 
+/// How long the start of a service waits for a shared database.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+
 impl Archive {
     /// Opens or creates the archive in a data directory for a service, and locks the directory against other services.
     /// A damaged archive is quarantined.
@@ -141,16 +144,18 @@ impl Archive {
             breakers: Mutex::new(Breakers::new(with_health_check)),
             ..Self::new(Location::Postgres(url.clone()), None)
         });
-        match tokio::time::timeout(Duration::from_secs(3), archive.database_or_open()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(err @ ArchiveError::NewerVersion { .. })) => return Err(err),
-            Ok(Err(err)) if !with_health_check => return Err(err),
-            Err(_) if !with_health_check => return Err(ArchiveError::Slow),
-            failed => {
-                let why =
-                    failed.map_or(ArchiveError::Slow, |failed| failed.err().unwrap_or(ArchiveError::Slow));
-                tracing::error!(error = %why, "cannot open the shared archive yet; retrying");
+        let open = archive.database_or_open();
+        let opened = if with_health_check {
+            tokio::time::timeout(START_TIMEOUT, open).await.unwrap_or(Err(ArchiveError::Slow))
+        } else {
+            open.await
+        };
+        match opened {
+            Ok(_) => {}
+            Err(err) if !with_health_check || matches!(err, ArchiveError::NewerVersion { .. }) => {
+                return Err(err);
             }
+            Err(err) => tracing::error!(error = %err, "cannot open the shared archive yet; retrying"),
         }
         if with_health_check {
             replicas::listen(&archive);
@@ -176,7 +181,7 @@ impl Archive {
             data_dir,
             shared_lock: Mutex::default(),
             database: RwLock::default(),
-            open_lock: tokio::sync::Mutex::default(),
+            open_lock: Arc::default(),
             check_lock: tokio::sync::Mutex::default(),
             round_trip: AtomicU64::new(u64::MAX),
             health_check: None,
@@ -186,14 +191,17 @@ impl Archive {
         }
     }
 
-    /// Returns the open database, or opens it.
+    /// Returns the open database, or opens it. A migration goes on if the caller gives up, because it may take longer than any
+    /// caller waits; until it ends, further callers wait.
     pub(super) async fn database_or_open(&self) -> Result<Arc<Database>, ArchiveError> {
-        let _alone = self.open_lock.lock().await;
+        let alone = Arc::clone(&self.open_lock).lock_owned().await;
         if let Some(database) = self.database() {
             return Ok(database);
         }
         self.relock()?;
-        let opened = Database::open(&self.location).await;
+        let location = self.location.clone();
+        let open = tokio::spawn(async move { (Database::open(&location).await, alone) });
+        let (opened, _alone) = open.await.map_err(|err| ArchiveError::Database(err.to_string()))?;
         self.watch().open_error = opened.as_ref().err().cloned();
         let database = Arc::new(opened?);
         self.swap(Some(Arc::clone(&database)));

@@ -9,14 +9,17 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 use telewire::model::channel::{Channel, ChannelName};
 use telewire::model::post::{Post, PostId};
+use tokio::runtime::Runtime;
 
 use super::{Kind, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
+use crate::support::postgres::Postgres;
+use crate::support::wait::wait_until;
 
 const NAME: &str = "old_quay";
 
@@ -126,6 +129,35 @@ fn archive_without_a_migrations_table_is_adopted() {
             let applied = connection.fetch_all("SELECT version FROM _sqlx_migrations").await.unwrap();
             assert_eq!(applied.len(), 7, "{}", kind.name);
         });
+    }
+}
+
+/// The migration waits for a lock here, as long as it would work on a large archive.
+#[test]
+fn migration_of_a_shared_archive_may_take_longer_than_its_callers_wait() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let kind = Kind { name: "PostgreSQL", database: Some(postgres.database()) };
+    let folder = app::new_folder();
+    with_connection(&kind, &folder, async |connection| write_old_archive(connection, POSTGRES_TABLES).await);
+    let runtime = Runtime::new().unwrap();
+    let pool = runtime.block_on(AnyPool::connect(kind.database.as_ref().unwrap())).unwrap();
+    let mut lock = runtime.block_on(pool.begin()).unwrap();
+    runtime.block_on(lock.execute("LOCK TABLE alias")).unwrap();
+    let fake = FakeTelegram::start();
+    fake.override_all(Answer::status(500));
+    let apps: Vec<_> = (0..2).map(|_| App::start(&fake.url(), &kind.flags())).collect();
+    let longer_than_the_timeouts = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND pid <> pg_backend_pid() AND query LIKE '%CREATE TABLE expected_visit%' AND now() - query_start > '6 s'";
+    wait_until("the migration has taken longer than all timeouts", || {
+        runtime.block_on(pool.fetch_one(longer_than_the_timeouts)).unwrap().get::<i64, _>(0) == 1
+    });
+    let n_connections = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
+    let n_connections = runtime.block_on(pool.fetch_one(n_connections)).unwrap().get::<i64, _>(0);
+    assert!(n_connections < 10, "each replica migrates once: {n_connections} connections");
+    runtime.block_on(lock.rollback()).unwrap();
+    for app in &apps {
+        wait_until("the archive is used", || app.get("/-/readyz").text() == "ready\n");
+        assert_eq!(app.get(&format!("/{NAME}/rss")).status, 200);
     }
 }
 
