@@ -164,32 +164,42 @@ async fn prune_channel(
     drop(connection);
     let mut n_pruned = 0;
     loop {
-        let delete = sqlx::query(
-            "DELETE FROM post WHERE channel = $1 AND id IN
-                 (SELECT id FROM post WHERE channel = $1 AND id < $2 ORDER BY id LIMIT $3)",
-        );
-        let deleted =
-            delete.bind(key).bind(lowest_kept).bind(PRUNE_BATCH_SIZE).execute(&database.writes).await?;
-        n_pruned += deleted.rows_affected();
-        if deleted.rows_affected() == 0 {
-            break;
+        let mut tx = database.begin().await?;
+        let n_deleted = delete_oldest(&mut tx, key, lowest_kept).await?;
+        tx.commit().await?;
+        if n_deleted == 0 {
+            return Ok(n_pruned);
         }
+        n_pruned += n_deleted;
         // Also truncates the WAL, which grows with each deletion.
         database.shrink().await?;
         tokio::time::sleep(PRUNE_PAUSE).await;
     }
-    if n_pruned > 0 {
-        let mut tx = database.begin().await?;
+}
+
+/// Deletes the oldest [`PRUNE_BATCH_SIZE`] posts below `lowest_kept`, and leaves a gap in their place, so that requests for
+/// them fetch them again. Returns the number of deleted posts.
+async fn delete_oldest(
+    connection: &mut AnyConnection,
+    key: i64,
+    lowest_kept: i64,
+) -> Result<u64, ArchiveError> {
+    let next =
+        sqlx::query("SELECT id FROM post WHERE channel = $1 AND id < $2 ORDER BY id LIMIT 1 OFFSET $3");
+    let next =
+        next.bind(key).bind(lowest_kept).bind(PRUNE_BATCH_SIZE).fetch_optional(&mut *connection).await?;
+    let below = next.map_or(Ok(lowest_kept), |row| row.try_get(0))?;
+    let delete = sqlx::query("DELETE FROM post WHERE channel = $1 AND id < $2");
+    let n_deleted = delete.bind(key).bind(below).execute(&mut *connection).await?.rows_affected();
+    if n_deleted > 0
+        && let Some(lowest) = u32::try_from(below).ok().and_then(PostId::new)
+    {
         let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND below <= $2");
-        delete.bind(key).bind(lowest_kept).execute(&mut *tx).await?;
-        // Requests for the deleted posts fetch them again.
-        if let Some(below) = u32::try_from(lowest_kept).ok().and_then(PostId::new) {
-            let gap = Gap { above: 0, below, linked: true, lazy: true, failures: 0, retry: 0 };
-            gaps::upsert_gap(&mut tx, key, gap).await?;
-        }
-        tx.commit().await?;
+        delete.bind(key).bind(below).execute(&mut *connection).await?;
+        let gap = Gap { above: 0, below: lowest, linked: true, lazy: true, failures: 0, retry: 0 };
+        gaps::upsert_gap(connection, key, gap).await?;
     }
-    Ok(n_pruned)
+    Ok(n_deleted)
 }
 
 /// Returns the id of the `n`th newest post that is not gone.
@@ -213,4 +223,33 @@ pub(super) async fn evict_channels(database: &Database, max_bytes: u64) -> Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Executor;
+
+    use super::*;
+
+    /// The second batch fails, after the first one was deleted.
+    #[tokio::test]
+    async fn interrupted_pruning_leaves_a_gap_for_the_deleted_posts() {
+        let archive = Archive::in_memory(u64::MAX).await.unwrap();
+        let database = archive.database_or_open().await.unwrap();
+        let posts = "
+            INSERT INTO channel (key, name, record, fetched, fresh_for) VALUES (1, 'a', x'', 0, 0);
+            WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 1100)
+                INSERT INTO post (channel, id, published, missing, rules, body) SELECT 1, id, id, 0, 1, x'' FROM n;
+            CREATE TRIGGER stop BEFORE DELETE ON post WHEN old.id > 600 BEGIN SELECT RAISE(ABORT, 'stop'); END";
+        database.writes.execute(posts).await.unwrap();
+        let retention = Retention { keep_posts: Some(20), keep_days: None };
+        archive.prune(retention, Timestamp::UNIX_EPOCH).await.unwrap_err();
+        let stats = archive.stats().await.unwrap();
+        assert!(stats[0].n_posts == 600 && !stats[0].reaches_start, "{stats:?}");
+        database.writes.execute("DROP TRIGGER stop").await.unwrap();
+        assert_eq!(archive.prune(retention, Timestamp::UNIX_EPOCH).await.unwrap(), 580);
+        let mut connection = database.writes.acquire().await.unwrap();
+        let gap = gaps::highest_gap(&mut connection, 1, i64::MAX).await.unwrap().unwrap();
+        assert_eq!((gap.above, gap.below.get()), (0, 1081));
+    }
 }
