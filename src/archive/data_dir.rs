@@ -136,6 +136,19 @@ pub(super) fn lock_exclusive(path: &Path) -> Result<LockedFile, ArchiveError> {
     lock_file(path, ARCHIVE_LOCK_FILE, File::try_lock)
 }
 
+/// Locks the data directory of an archive against services, so that a command can migrate it.
+///
+/// # Errors
+///
+/// [`ArchiveError::OlderInUse`] if a service uses the archive as it is.
+pub(super) fn lock_to_migrate(file: &Path) -> Result<LockedFile, ArchiveError> {
+    let lock = lock_file(file.parent().unwrap_or(file), SERVICE_LOCK_FILE, File::try_lock);
+    lock.map_err(|err| match err {
+        ArchiveError::InUse(folder) => ArchiveError::OlderInUse(folder),
+        err => err,
+    })
+}
+
 /// A file that is locked until this is dropped. The system releases the lock when the process is killed.
 #[derive(Debug)]
 pub(super) struct LockedFile {

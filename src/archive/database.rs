@@ -52,14 +52,23 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens a database and migrates it.
-    pub(super) async fn open(location: &Location) -> Result<Self, ArchiveError> {
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+    /// Opens a database and migrates it. With `is_service`, this process has locked the data directory as its service.
+    pub(super) async fn open(location: &Location, is_service: bool) -> Result<Self, ArchiveError> {
         let _open_lock = match location {
             Location::File(file) => data_dir::lock_for_open(file).await,
             Location::Memory(_) | Location::ReadOnlyFile(..) | Location::Postgres(_) => None,
         };
-        let database = match location {
+        let database = Self::connect(location).await?;
+        let mut connection = database.writes.acquire().await?;
+        migrate(&mut connection, location, is_service, migrations(database.is_postgres)).await?;
+        drop(connection);
+        Ok(database)
+    }
+
+    /// Opens a database without migrating it. A SQLite file is checked.
+    pub(super) async fn connect(location: &Location) -> Result<Self, ArchiveError> {
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        Ok(match location {
             Location::Memory(_) => {
                 let only = sqlite_pool("sqlite::memory:", 1).await?;
                 Self { reads: only.clone(), writes: only, is_postgres: false, files: None }
@@ -88,11 +97,7 @@ impl Database {
                     .await?;
                 Self { reads: pool.clone(), writes: pool, is_postgres: true, files: None }
             }
-        };
-        let mut connection = database.writes.acquire().await?;
-        migrate(&mut connection, location, migrations(database.is_postgres)).await?;
-        drop(connection);
-        Ok(database)
+        })
     }
 
     /// Checks a file through its `first` connection, and opens it.
@@ -375,13 +380,13 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("archive.sqlite");
         let location = Location::File(file.clone());
-        Database::open(&location).await.unwrap().close().await;
+        Database::open(&location, true).await.unwrap().close().await;
         let good = std::fs::read(&file).unwrap();
         for (at, value) in (0..60).chain(64..100).flat_map(|at| [(at, 0), (at, 0xff)]) {
             let mut bad = good.clone();
             bad[at] = value;
             std::fs::write(&file, bad).unwrap();
-            match Database::open(&location).await {
+            match Database::open(&location, true).await {
                 Ok(database) => database.close().await,
                 Err(err) => assert!(matches!(err, ArchiveError::Damaged(_)), "byte {at} is {value}: {err}"),
             }

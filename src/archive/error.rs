@@ -45,6 +45,9 @@ pub enum ArchiveError {
     /// Another process has locked the data directory.
     #[error("another telewire process uses the data directory {}: stop it, or choose another --data-dir", .0.display())]
     InUse(PathBuf),
+    /// An older service uses the archive, which must be migrated first.
+    #[error("an older telewire uses the data directory {}: stop it first, or run this command with its version", .0.display())]
+    OlderInUse(PathBuf),
     /// The data directory cannot be written.
     #[error(
         "cannot write to the data directory {} ({why}): make it writable for this user, run telewire as another user, \
@@ -129,7 +132,7 @@ impl ArchiveError {
             Self::Damaged(_) | Self::NotABackup { .. } => "the file is damaged",
             Self::NewerVersion { .. } => "a newer telewire has written the file",
             Self::Foreign(_) => "the file is another program's database",
-            Self::InUse(_) => "another telewire process uses the data directory",
+            Self::InUse(_) | Self::OlderInUse(_) => "another telewire process uses the data directory",
             Self::NotWritable { .. } | Self::NotADirectory(_) | Self::NotAFile(_) => {
                 "the data directory cannot be written"
             }
@@ -149,7 +152,7 @@ impl ArchiveError {
             Self::Damaged(_) => "damaged",
             Self::NewerVersion { .. } => "newer",
             Self::Foreign(_) => "foreign",
-            Self::InUse(_) => "in-use",
+            Self::InUse(_) | Self::OlderInUse(_) => "in-use",
             Self::NotWritable { .. } => "not-writable",
             Self::NotADirectory(_) => "not-a-directory",
             Self::NotAFile(_) => "not-a-file",

@@ -182,7 +182,8 @@ impl Archive {
             if Contents::of(&part).await? != Contents::Archive {
                 return Err(ArchiveError::Damaged("it has no tables of an archive".to_owned()));
             }
-            Database::open(&Location::File(part.clone())).await
+            // The next start migrates it.
+            Database::connect(&Location::File(part.clone())).await
         };
         match opened.await {
             Ok(database) => database.close().await,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, Executor, Row, SqlSafeStr};
 
-use super::ArchiveError;
 use super::connection::{Location, POSTGRES_SETTINGS, back_up, integer};
+use super::{ArchiveError, data_dir};
 
 /// The newest schema that was recorded in SQLite's `user_version` or PostgreSQL's table `telewire_schema`, before there
 /// was a table of migrations. It equals that of the migration with this version.
@@ -85,10 +85,12 @@ struct Schema {
 ///
 /// # Errors
 ///
-/// [`ArchiveError::NewerVersion`] if the database has a migration that this program does not know.
+/// [`ArchiveError::NewerVersion`] if the database has a migration that this program does not know,
+/// [`ArchiveError::OlderInUse`] if a service uses the file that a command would migrate.
 pub(super) async fn migrate(
     connection: &mut AnyConnection,
     location: &Location,
+    is_service: bool,
     migrations: Vec<Migration>,
 ) -> Result<(), ArchiveError> {
     let is_postgres = matches!(location, Location::Postgres(_));
@@ -103,6 +105,10 @@ pub(super) async fn migrate(
         let why = "an older telewire has written the archive, which must be migrated first".to_owned();
         return Err(ArchiveError::NotWritable { folder, why });
     }
+    let _lock = match location {
+        Location::File(file) if schema.version > 0 && !is_service => Some(data_dir::lock_to_migrate(file)?),
+        _ => None,
+    };
     if let Location::File(file) = location
         && (1..newest).contains(&schema.version)
     {
@@ -248,21 +254,21 @@ mod tests {
             "CREATE TABLE more (n INTEGER); INSERT INTO more SELECT count(*) FROM channel";
         let folder = temporary_directory("older");
         let location = Location::File(folder.join("archive.sqlite"));
-        let database = Database::open(&location).await.unwrap();
+        let database = Database::open(&location, true).await.unwrap();
         let mut connection = database.writes.acquire().await.unwrap();
         let broken = with_further(&[ADD_TABLE, "CREATE TABLE half (n INTEGER); nonsense"]);
-        let broken = migrate(&mut connection, &location, broken).await;
+        let broken = migrate(&mut connection, &location, true, broken).await;
         assert!(matches!(broken, Err(ArchiveError::Database(_))), "{broken:?}");
         assert!(!has(&mut connection, "more").await && !has(&mut connection, "half").await);
         let read_only = Location::ReadOnlyFile(folder.join("archive.sqlite"), Locking::Wal);
-        let refused = migrate(&mut connection, &read_only, with_further(&[ADD_TABLE])).await;
+        let refused = migrate(&mut connection, &read_only, false, with_further(&[ADD_TABLE])).await;
         assert!(matches!(refused, Err(ArchiveError::NotWritable { .. })), "{refused:?}");
         assert!(folder.join("archive.before-version-9.sqlite").exists());
-        migrate(&mut connection, &location, with_further(&[ADD_TABLE])).await.unwrap();
+        migrate(&mut connection, &location, true, with_further(&[ADD_TABLE])).await.unwrap();
         assert!(
             has(&mut connection, "more").await && folder.join("archive.before-version-8.sqlite").exists()
         );
-        let newer = migrate(&mut connection, &location, migrations(false)).await;
+        let newer = migrate(&mut connection, &location, true, migrations(false)).await;
         assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 8, newest: 7 })), "{newer:?}");
         drop(connection);
         database.close().await;
@@ -274,7 +280,7 @@ mod tests {
         for version in [1, 2] {
             let folder = temporary_directory(&format!("baseline-{version}"));
             let location = Location::File(folder.join("archive.sqlite"));
-            let database = Database::open(&location).await.unwrap();
+            let database = Database::open(&location, true).await.unwrap();
             let mut connection = database.writes.acquire().await.unwrap();
             let forget = format!(
                 "DROP TABLE _sqlx_migrations; DROP TABLE expected_visit; DROP TABLE post_version; DROP TABLE article;
@@ -285,7 +291,7 @@ mod tests {
             if version == 1 {
                 connection.execute("ALTER TABLE post DROP COLUMN seen").await.unwrap();
             }
-            migrate(&mut connection, &location, migrations(false)).await.unwrap();
+            migrate(&mut connection, &location, true, migrations(false)).await.unwrap();
             let applied = integer(&mut connection, "SELECT count(*) FROM _sqlx_migrations").await.unwrap();
             assert_eq!(applied, 7, "from version {version}");
             connection.execute("SELECT seen FROM post").await.unwrap();
@@ -304,7 +310,7 @@ mod tests {
             let opens: Vec<_> = (0..4)
                 .map(|_| {
                     let location = location.clone();
-                    tokio::spawn(async move { Database::open(&location).await })
+                    tokio::spawn(async move { Database::open(&location, true).await })
                 })
                 .collect();
             for open in opens {

@@ -68,8 +68,8 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NotFound`] if there is no archive, [`ArchiveError::NotReadable`], and
-    /// [`ArchiveError::NotWritable`] if the archive must be migrated first.
+    /// [`ArchiveError::NotFound`] if there is no archive, [`ArchiveError::NotReadable`], and if the archive must be migrated
+    /// first, [`ArchiveError::NotWritable`] or [`ArchiveError::OlderInUse`].
     pub async fn open_to_read(folder: &Path) -> Result<Arc<Self>, ArchiveError> {
         match Self::open(folder).await {
             Err(ArchiveError::NotWritable { .. }) => {}
@@ -199,8 +199,8 @@ impl Archive {
             return Ok(database);
         }
         self.relock()?;
-        let location = self.location.clone();
-        let open = tokio::spawn(async move { (Database::open(&location).await, alone) });
+        let (location, is_service) = (self.location.clone(), self.data_dir.is_some());
+        let open = tokio::spawn(async move { (Database::open(&location, is_service).await, alone) });
         let (opened, _alone) = open.await.map_err(|err| ArchiveError::Database(err.to_string()))?;
         self.watch().open_error = opened.as_ref().err().cloned();
         let database = Arc::new(opened?);

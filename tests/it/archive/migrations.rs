@@ -132,6 +132,26 @@ fn archive_without_a_migrations_table_is_adopted() {
     }
 }
 
+#[test]
+fn command_does_not_migrate_the_archive_of_a_running_service() {
+    let kind = Kind { name: "SQLite", database: None };
+    let folder = app::new_folder();
+    with_connection(&kind, &folder, async |connection| write_old_archive(connection, SQLITE_TABLES).await);
+    let service = fs::File::create(folder.join("data/telewire.lock")).unwrap();
+    service.try_lock().unwrap();
+    for command in [&["archive", "stats"][..], &["archive", "backup", "copy.sqlite"], &["opml"]] {
+        let refused = app::run_in(&folder, command);
+        assert_eq!(refused.code, 7, "{command:?}: {refused:?}");
+        assert!(refused.stderr.contains("an older telewire uses the data directory"), "{refused:?}");
+    }
+    with_connection(&kind, &folder, async |connection| {
+        connection.execute("SELECT 1 FROM _sqlx_migrations").await.unwrap_err();
+    });
+    drop(service);
+    assert_eq!(app::run_in(&folder, &["archive", "stats"]).code, 0);
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// The migration waits for a lock here, as long as it would work on a large archive.
 #[test]
 fn migration_of_a_shared_archive_may_take_longer_than_its_callers_wait() {
