@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, Executor, Row, SqlSafeStr};
 
-use super::connection::{Location, POSTGRES_SETTINGS, back_up, integer};
+use super::connection::{Location, POSTGRES_SETTINGS, integer, write_copy};
 use super::{ArchiveError, data_dir};
 
 /// The newest schema that was recorded in SQLite's `user_version` or PostgreSQL's table `telewire_schema`, before there
@@ -202,13 +202,12 @@ async fn has_table(
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
-/// Copies a SQLite archive beside itself, unless an earlier attempt to migrate it did.
+/// Copies a SQLite archive beside itself. Replaces a copy of an earlier attempt to migrate it: an older telewire may have
+/// added posts since.
 async fn copy_before(connection: &mut AnyConnection, file: &Path, newest: i64) -> Result<(), ArchiveError> {
     let copy = file.with_extension(format!("before-version-{newest}.sqlite"));
-    if !copy.exists() {
-        back_up(connection, &copy).await?;
-        tracing::info!(copy = %copy.display(), "copied the archive before migrating it");
-    }
+    write_copy(connection, &copy).await?;
+    tracing::info!(copy = %copy.display(), "copied the archive before migrating it");
     Ok(())
 }
 
@@ -271,6 +270,31 @@ mod tests {
         let newer = migrate(&mut connection, &location, true, migrations(false)).await;
         assert!(matches!(newer, Err(ArchiveError::NewerVersion { found: 8, newest: 7 })), "{newer:?}");
         drop(connection);
+        database.close().await;
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn second_upgrade_copies_the_posts_that_an_older_version_has_added() {
+        let folder = temporary_directory("again");
+        let location = Location::File(folder.join("archive.sqlite"));
+        let database = Database::open(&location, true).await.unwrap();
+        let mut connection = database.writes.acquire().await.unwrap();
+        let newer = || with_further(&["CREATE TABLE more (n INTEGER)"]);
+        let version = newer().len();
+        migrate(&mut connection, &location, true, newer()).await.unwrap();
+        let downgrade = format!(
+            "DROP TABLE more; DELETE FROM _sqlx_migrations WHERE version = {version};
+             INSERT INTO channel (name, record, fetched, fresh_for) VALUES ('a', x'', 0, 0)"
+        );
+        connection.execute(AssertSqlSafe(downgrade)).await.unwrap();
+        migrate(&mut connection, &location, true, newer()).await.unwrap();
+        let copy = Location::File(folder.join(format!("archive.before-version-{version}.sqlite")));
+        let copy = Database::open(&copy, true).await.unwrap();
+        let mut copied = copy.reads.acquire().await.unwrap();
+        assert_eq!(integer(&mut copied, "SELECT count(*) FROM channel").await.unwrap(), 1);
+        drop((connection, copied));
+        copy.close().await;
         database.close().await;
         std::fs::remove_dir_all(&folder).unwrap();
     }

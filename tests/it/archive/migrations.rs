@@ -152,6 +152,25 @@ fn command_does_not_migrate_the_archive_of_a_running_service() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+#[test]
+fn restored_older_backup_is_migrated_by_the_next_start() {
+    let kind = Kind { name: "SQLite", database: None };
+    let folder = app::new_folder();
+    with_connection(&kind, &folder, async |connection| write_old_archive(connection, SQLITE_TABLES).await);
+    fs::rename(folder.join("data/archive.sqlite"), folder.join("old.sqlite")).unwrap();
+    assert_eq!(app::run_in(&folder, &["archive", "restore", "old.sqlite"]).code, 0);
+    let files = || -> Vec<_> {
+        let files = fs::read_dir(folder.join("data")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".sqlite")).collect()
+    };
+    assert_eq!(files(), ["archive.sqlite"]);
+    let stats = app::run_in(&folder, &["archive", "stats"]);
+    assert!(stats.stdout.contains("1 channels, 1 posts"), "{stats:?}");
+    assert!(files().iter().any(|name| name.starts_with("archive.before-version-")), "{:?}", files());
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// The migration waits for a lock here, as long as it would work on a large archive.
 #[test]
 fn migration_of_a_shared_archive_may_take_longer_than_its_callers_wait() {
