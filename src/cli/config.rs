@@ -11,6 +11,7 @@ pub(super) fn run(command: ConfigCommand, settings: &[Setting]) -> Result<(), Cl
     match command {
         ConfigCommand::Check { file } => {
             let settings = SettingsFile::read(&file)?;
+            settings.check()?;
             let (n_settings, n_bundles) = (settings.n_settings(), settings.bundles.len());
             writeln!(out, "{}: {n_settings} settings and {n_bundles} bundles, all valid", file.display())?;
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 use super::args::Cli;
 use super::bundles::{self, Mistake};
 use super::explain::explain;
+use super::{Config, ConfigError, ServeArgs};
 use crate::web::Bundles;
 
 /// Why a settings file is invalid.
@@ -115,6 +116,19 @@ impl SettingsFile {
             let mistakes = mistakes.into_iter().map(|(at, what)| (line(at), what)).collect();
             SettingsFileError::Invalid { file: file.to_owned(), mistakes }
         })
+    }
+
+    /// Checks that the settings of the file go together, with the defaults of the others.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let command = ServeArgs::augment_args(Command::new("telewire").no_binary_name(true));
+        let command = with_defaults(command.mut_args(|flag| flag.env(None::<&str>)), &self.values);
+        let matches = command.get_matches_from([""; 0]);
+        let args = ServeArgs::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
+        Config::try_from(args).map(drop)
     }
 
     /// Returns the number of settings that are not bundles.

@@ -1,12 +1,12 @@
 //! The commands: their output, error messages and exit codes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::Stdio;
 
 use telewire::feed::{self, Format};
 use telewire::telegram::page::{self, PageSource};
 
-use crate::support::app::{App, Output, run, run_with};
+use crate::support::app::{self, App, Output, run, run_with};
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::{CHANNEL, page, reader};
 
@@ -177,19 +177,40 @@ fn invalid_variable_is_named_in_the_error() {
 }
 
 #[test]
-fn contradictory_flags_are_rejected() {
-    for (flags, message) in [
+fn contradictory_settings_are_rejected() {
+    let folder = app::new_folder();
+    for (settings, message) in [
         (
-            ["--no-archive", "--database=postgres://x/y"],
+            &["no-archive = true", "database = 'postgres://x/y'"][..],
             "--no-archive and --database cannot be used together",
         ),
-        (["--fresh-min=2h", "--fresh-max=1h"], "--fresh-min must not be longer than --fresh-max"),
-        (["--refresh-wait=11s", "--log=info"], "--refresh-wait must not be longer than 10 seconds"),
+        (&["fresh-min = '2h'"], "--fresh-min must not be longer than --fresh-max"),
+        (&["refresh-wait = '11s'"], "--refresh-wait must not be longer than 10 seconds"),
     ] {
-        let out = run(&[&["serve"], &flags[..]].concat());
-        assert_eq!(out.code, 2, "{out:?}");
-        assert_message(&out, message);
+        fs::write(folder.join("telewire.toml"), settings.join("\n")).unwrap();
+        let flags = settings.iter().map(|setting| format!("--{}", setting.replace([' ', '\''], "")));
+        let flags: Vec<String> = flags.map(|flag| flag.replace("=true", "")).collect();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        for command in [
+            &[&["serve"], &flags[..]].concat()[..],
+            &["serve", "--config", "telewire.toml"],
+            &["config", "check", "telewire.toml"],
+        ] {
+            let out = app::run_in(&folder, command);
+            assert_eq!(out.code, 2, "{command:?}: {out:?}");
+            assert_message(&out, message);
+        }
     }
+    fs::write(folder.join("telewire.toml"), "home-text = 'absent.md'").unwrap();
+    let out = app::run_in(&folder, &["config", "check", "telewire.toml"]);
+    assert_message(&out, "cannot read --home-text absent.md: ");
+    // The environment of the check is not that of the service.
+    fs::write(folder.join("telewire.toml"), "fresh-min = '50m'").unwrap();
+    let variables = [("TELEWIRE_FRESH_MAX", "1m")];
+    let file = folder.join("telewire.toml");
+    let out = run_with(&["config", "check", file.to_str().unwrap()], &variables, Stdio::piped());
+    assert_eq!(out.code, 0, "{out:?}");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
