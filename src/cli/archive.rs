@@ -14,7 +14,7 @@ use super::CliError;
 use crate::archive::{Archive, ArchiveError, ExportLine, PageScope};
 use crate::channels::{BackfillError, RefreshError, fetch_gap_page, fetch_page, to_archive};
 use crate::clock;
-use crate::config::{ArchiveCommand, BackfillArgs, ForgetArgs, PruneArgs, Storage, StorageArgs};
+use crate::config::{ArchiveCommand, BackfillArgs, ForgetArgs, PruneArgs, StorageArgs};
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
 use crate::model::post::PostId;
@@ -60,14 +60,24 @@ pub(super) async fn run(command: ArchiveCommand) -> Result<(), CliError> {
     }
 }
 
-/// Reads the archive, which must exist, and closes it: otherwise SQLite would leave its WAL.
+/// Reads the archive, which must exist.
 pub(super) async fn read<T>(
     storage: &StorageArgs,
     work: impl AsyncFnOnce(&Archive) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let archive = match storage.storage() {
-        Storage::Postgres(url) => Archive::shared(&url, false).await?,
-        Storage::DataDir(_) | Storage::Memory => Archive::open_to_read(&storage.data_dir).await?,
+    with_archive(storage, Archive::open_to_read, work).await
+}
+
+/// Opens the archive in PostgreSQL, or with `open` that in the data directory, and closes it after the `work`: otherwise
+/// SQLite would leave its WAL.
+async fn with_archive<T>(
+    storage: &StorageArgs,
+    open: impl AsyncFnOnce(&Path) -> Result<Arc<Archive>, ArchiveError>,
+    work: impl AsyncFnOnce(&Archive) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let archive = match &storage.database {
+        Some(url) => Archive::shared(url, false).await?,
+        None => open(&storage.data_dir).await?,
     };
     let result = work(&archive).await;
     let unchanged = archive.check_unchanged();
@@ -75,14 +85,6 @@ pub(super) async fn read<T>(
     let result = result?;
     unchanged?;
     Ok(result)
-}
-
-/// Opens the archive, which must exist, to delete posts.
-async fn open(storage: &StorageArgs) -> Result<Arc<Archive>, ArchiveError> {
-    match storage.storage() {
-        Storage::Postgres(url) => Archive::shared(&url, false).await,
-        Storage::DataDir(_) | Storage::Memory => Archive::open(&storage.data_dir).await,
-    }
 }
 
 async fn stats(archive: &Archive) -> Result<(), CliError> {
@@ -125,7 +127,7 @@ async fn export(archive: &Archive, name: &ChannelName) -> Result<(), CliError> {
 }
 
 async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
-    if matches!(storage.storage(), Storage::Postgres(_)) {
+    if storage.database.is_some() {
         let reason = "restore a PostgreSQL database with pg_restore".to_owned();
         return Err(ArchiveError::Database(reason).into());
     }
@@ -137,25 +139,26 @@ async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
 }
 
 async fn prune(args: &PruneArgs) -> Result<(), CliError> {
-    let archive = open(&args.storage).await?;
-    let n_pruned = archive.prune(args.retention.retention(), clock::now()).await?;
-    let size = ByteSize(archive.size().await?);
-    archive.close().await;
+    let prune = async |archive: &Archive| {
+        let n_pruned = archive.prune(args.retention.retention(), clock::now()).await?;
+        Ok((n_pruned, ByteSize(archive.size().await?)))
+    };
+    let (n_pruned, size) = with_archive(&args.storage, Archive::open, prune).await?;
     print_message(&format!("deleted {n_pruned} posts; the archive takes {size}"));
     Ok(())
 }
 
 async fn forget(args: &ForgetArgs) -> Result<(), CliError> {
     let name = parse_channel(&args.channel)?;
-    let archive = open(&args.storage).await?;
-    let n_posts = archive.count(&name).await?;
-    if !args.yes && !confirm(&name, n_posts)? {
-        print_message("nothing was deleted");
-        return Ok(());
-    }
-    let n_posts = archive.forget(&name).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
-    archive.close().await;
-    print_message(&format!("deleted {n_posts} posts of {name}"));
+    let forget = async |archive: &Archive| {
+        let n_posts = archive.count(&name).await?;
+        if !args.yes && !confirm(&name, n_posts)? {
+            return Ok("nothing was deleted".to_owned());
+        }
+        let n_posts = archive.forget(&name).await?.ok_or_else(|| CliError::NotArchived(name.to_string()))?;
+        Ok(format!("deleted {n_posts} posts of {name}"))
+    };
+    print_message(&with_archive(&args.storage, Archive::open, forget).await?);
     Ok(())
 }
 
@@ -189,17 +192,14 @@ async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?;
     let client =
         Client::new(&args.upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
-    let archive = match args.storage.storage() {
-        Storage::Postgres(url) => Archive::shared(&url, false).await?,
-        Storage::DataDir(_) | Storage::Memory => Archive::open_or_create(&args.storage.data_dir).await?,
+    let backfill = async |archive: &Archive| {
+        let end = tokio::select! {
+            end = fetch_older(&client, archive, &name, args.posts) => end,
+            _ = shutdown.next() => Ok(End::Interrupted),
+        };
+        Ok((end, archive.count(&name).await?))
     };
-    let fetch = fetch_older(&client, &archive, &name, args.posts);
-    let end = tokio::select! {
-        end = fetch => end,
-        _ = shutdown.next() => Ok(End::Interrupted),
-    };
-    let n_posts = archive.count(&name).await?;
-    archive.close().await;
+    let (end, n_posts) = with_archive(&args.storage, Archive::open_or_create, backfill).await?;
     print_message(&match &end {
         Ok(End::FirstPost) => format!("{name}: {n_posts} posts, back to the first one"),
         Ok(End::NoneOlder(id)) => format!("{name}: {n_posts} posts; Telegram shows none older than {id}"),

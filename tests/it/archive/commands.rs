@@ -98,6 +98,28 @@ fn archive_can_be_backed_up_pruned_and_restored() {
     }
 }
 
+/// Also of commands that fail.
+#[test]
+fn commands_leave_no_wal_behind() {
+    let (fake, _history) = channel(20);
+    let app = App::start(&fake.url(), &CALM);
+    assert_eq!(app.get("/old_harbour/json").status, 200);
+    let folder = app.stop();
+    for (command, code) in [
+        (&["stats"][..], 0),
+        (&["export", "nobody_here"], 4),
+        (&["forget", "nobody_here", "--yes"], 4),
+        (&["forget", NAME], 2),
+        (&["prune", "--keep-posts", "20"], 0),
+        (&["backfill", "nobody_here", "--upstream", "http://127.0.0.1:1"], 5),
+    ] {
+        let out = app::run_in(&folder, &[&["archive"], command].concat());
+        assert_eq!(out.code, code, "{command:?}: {out:?}");
+        assert!(!folder.join("data/archive.sqlite-wal").exists(), "{command:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn archive_in_use_by_a_command_is_not_replaced() {
     let (fake, history) = channel(60);
