@@ -174,7 +174,7 @@ pub(crate) fn build_state(
 async fn open_archive(config: &Config) -> Result<Arc<Archive>, ArchiveError> {
     match &config.storage {
         Storage::Memory => Archive::in_memory(cache_sizes(config).0).await,
-        Storage::DataDir(data_dir) => Archive::open_for_service(data_dir).await,
+        Storage::DataDir => Archive::open_for_service(&config.data_dir).await,
         Storage::Postgres(url) => Archive::shared(url, true).await,
     }
 }
@@ -183,7 +183,7 @@ async fn open_archive(config: &Config) -> Result<Arc<Archive>, ArchiveError> {
 fn cache_sizes(config: &Config) -> (u64, u64) {
     match config.storage {
         Storage::Memory => (config.cache_size / 2, config.cache_size / 2),
-        Storage::DataDir(_) | Storage::Postgres(_) => (0, config.cache_size),
+        Storage::DataDir | Storage::Postgres(_) => (0, config.cache_size),
     }
 }
 

@@ -41,8 +41,8 @@ pub use serve::{
 pub enum Storage {
     /// In memory, until the process ends.
     Memory,
-    /// In SQLite, in this data directory.
-    DataDir(PathBuf),
+    /// In SQLite, in the data directory.
+    DataDir,
     /// In a PostgreSQL database that replicas can share.
     Postgres(Url),
 }

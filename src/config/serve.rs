@@ -170,17 +170,6 @@ pub struct StorageArgs {
     pub database: Option<Url>,
 }
 
-impl StorageArgs {
-    /// Returns where posts are archived.
-    #[must_use]
-    pub fn storage(&self) -> Storage {
-        match &self.database {
-            Some(url) => Storage::Postgres(url.clone()),
-            None => Storage::DataDir(self.data_dir.clone()),
-        }
-    }
-}
-
 /// Which archived posts are kept.
 #[derive(Clone, Debug, Args)]
 pub struct RetentionArgs {
@@ -317,10 +306,11 @@ impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
-        let storage = match (args.no_archive, args.storage.storage()) {
-            (true, Storage::Postgres(_)) => return Err(ConfigError::TwoStorages),
-            (true, _) => Storage::Memory,
-            (false, storage) => storage,
+        let storage = match (args.no_archive, args.storage.database) {
+            (true, Some(_)) => return Err(ConfigError::TwoStorages),
+            (true, None) => Storage::Memory,
+            (false, Some(url)) => Storage::Postgres(url),
+            (false, None) => Storage::DataDir,
         };
         let RefreshArgs {
             rate,
