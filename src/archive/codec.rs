@@ -137,3 +137,34 @@ pub(super) async fn mark_gone(
     mark_gone.bind(lowercase(name)).execute(connection).await?;
     Ok(())
 }
+
+/// Records a visible change of a channel's posts. The time never moves backwards, like that of a merge.
+pub(super) async fn mark_changed(
+    connection: &mut AnyConnection,
+    key: i64,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let changed =
+        sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1 AND (changed IS NULL OR changed < $2)");
+    changed.bind(key).bind(now.as_second()).execute(connection).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Archive;
+
+    #[tokio::test]
+    async fn time_of_a_change_never_moves_backwards() {
+        let archive = Archive::in_memory(u64::MAX).await.unwrap();
+        let database = archive.database_or_open().await.unwrap();
+        let mut connection = database.writes.acquire().await.unwrap();
+        let insert = "INSERT INTO channel (key, name, record, fetched, fresh_for) VALUES (1, 'a', x'', 0, 0)";
+        sqlx::query(insert).execute(&mut *connection).await.unwrap();
+        for (now, expected) in [(100, 100), (50, 100), (150, 150)] {
+            mark_changed(&mut connection, 1, Timestamp::from_second(now).unwrap()).await.unwrap();
+            let changed = sqlx::query("SELECT changed FROM channel").fetch_one(&mut *connection).await;
+            assert_eq!(changed.unwrap().get::<i64, _>(0), expected);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{decode, encode, key};
+use super::codec::{decode, encode, key, mark_changed};
 use super::{Archive, ArchiveError};
 use crate::model::media_file::{self, FileId, FileName, MediaSlot};
 use crate::model::post::{Post, PostId};
@@ -50,7 +50,5 @@ async fn store(
     }
     let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
     write.bind(channel).bind(id).bind(encode(&known)?).execute(&mut *connection).await?;
-    let changed = sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1");
-    changed.bind(channel).bind(now.as_second()).execute(connection).await?;
-    Ok(())
+    Ok(mark_changed(connection, channel, now).await?)
 }

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::codec::{bodies, decode, encode, key, lowercase, post_id, posts, time};
+use super::codec::{bodies, decode, encode, key, lowercase, mark_changed, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, PageSlice, Record};
@@ -367,8 +367,6 @@ pub(super) async fn store_recovered(
     let body = encode(&Post { media, text, text_above_media, poll, documents, preview, ..known })?;
     let write = sqlx::query("UPDATE post SET body = $3 WHERE channel = $1 AND id = $2");
     write.bind(key).bind(id).bind(body).execute(&mut *connection).await?;
-    let changed =
-        sqlx::query("UPDATE channel SET changed = $2 WHERE key = $1 AND (changed IS NULL OR changed < $2)");
-    changed.bind(key).bind(now.as_second()).execute(connection).await?;
+    mark_changed(connection, key, now).await?;
     Ok(false)
 }
