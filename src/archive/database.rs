@@ -162,11 +162,12 @@ impl Database {
     pub(super) async fn size(&self) -> Result<u64, sqlx::Error> {
         let mut connection = self.reads.acquire().await?;
         let size = if self.is_postgres {
+            // The table of channels, and all that refer to it directly or through others.
             integer(
                 &mut connection,
-                "SELECT (pg_total_relation_size('post') + pg_total_relation_size('channel')
-                    + pg_total_relation_size('alias') + pg_total_relation_size('gap')
-                    + pg_total_relation_size('post_version'))::bigint",
+                "WITH RECURSIVE archive (id) AS (SELECT 'channel'::regclass::oid UNION
+                     SELECT conrelid FROM pg_constraint JOIN archive ON confrelid = id WHERE contype = 'f')
+                 SELECT sum(pg_total_relation_size(id))::bigint FROM archive",
             )
             .await?
         } else {
