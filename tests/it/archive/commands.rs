@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 
 use super::history::{CALM, NAME, assert_page, channel, down_to, feed, ids, service};
+use super::migrations::with_connection;
 use super::{damaged_files, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
@@ -95,6 +96,31 @@ fn archive_can_be_backed_up_pruned_and_restored() {
                 "the archive is unchanged"
             );
         }
+    }
+}
+
+#[test]
+fn size_of_an_archive_includes_articles() {
+    for kind in kinds() {
+        let (fake, _history) = channel(3);
+        let app = service(&kind, &fake, &CALM);
+        assert_eq!(app.get("/old_harbour/json").status, 200);
+        // Numbers that no database compresses.
+        let mut seed = 1_u64;
+        let article: Vec<u8> = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed.to_be_bytes()[0]
+        })
+        .take(1 << 20)
+        .collect();
+        with_connection(&kind, &app.folder, async |connection| {
+            let insert = sqlx::query(
+                "INSERT INTO article (channel, post, n, path, fetched, body) SELECT channel, id, 0, 'a', 0, $1 FROM post",
+            );
+            insert.bind(&article).execute(connection).await.unwrap();
+        });
+        let stats = app::run_in(&app.folder, &[&["archive", "stats"], &kind.flags()[..]].concat()).stdout;
+        assert!(stats.trim_end().ends_with(" MiB"), "{}: {stats}", kind.name);
     }
 }
 
