@@ -195,13 +195,16 @@ impl Archive {
                 });
             }
         }
+        let not_renamed = |from: &Path, err: io::Error| {
+            ArchiveError::Database(format!("cannot rename {}: {err}", from.display()))
+        };
         // SQLite would apply the WAL of the previous archive to the new one.
         let before = if file.exists() {
-            Some(data_dir::rename_aside(&file, "replaced").map_err(cannot)?)
+            Some(data_dir::rename_aside(&file, "replaced").map_err(|err| not_renamed(&file, err))?)
         } else {
             None
         };
-        fs::rename(&part, &file).map_err(cannot)?;
+        fs::rename(&part, &file).map_err(|err| not_renamed(&part, err))?;
         if let Ok(owner) = owner {
             data_dir::give_to(&owner, folder, &file);
         }
