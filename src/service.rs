@@ -130,19 +130,14 @@ impl Service {
 
     /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive. Refreshes that no request waits for are not
     /// awaited: they end with the process, and the next start repeats them.
-    ///
-    /// # Errors
-    ///
-    /// See [`web::serve`].
-    pub async fn serve<S>(self, shutdown: S) -> io::Result<()>
+    pub async fn serve<S>(self, shutdown: S)
     where
         S: futures_util::Stream<Item = ()> + Send + Unpin,
     {
-        web::serve(self.listener, self.state, shutdown).await?;
+        web::serve(self.listener, self.state, shutdown).await;
         // It would open the archive again.
         self.watch.abort();
         self.archive.close().await;
-        Ok(())
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) async fn run(args: ServeArgs, in_effect: &[Setting], file: Option<&Pa
     tokio::spawn(reload_bundles(service.state(), file, settings, in_effect.to_vec(), reloads));
     tracing::info!(url = format!("http://{}", service.address()), "serving feeds");
     notify_systemd(NotifyState::Ready);
-    service.serve(shutdown).await.map_err(CliError::cannot_start)
+    service.serve(shutdown).await;
+    Ok(())
 }
 
 fn read(file: Option<&Path>) -> Result<SettingsFile, SettingsFileError> {

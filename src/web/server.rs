@@ -5,7 +5,6 @@
 //! has just connected would see an error.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -62,11 +61,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves until the first item of `shutdown`, then drains: the readiness check fails, but requests are still answered. A
 /// second item or [`DRAIN_TIMEOUT`] aborts the requests that are left.
-///
-/// # Errors
-///
-/// Never: a failed `accept` is retried.
-pub async fn serve<S>(listener: TcpListener, state: Arc<AppState>, mut shutdown: S) -> io::Result<()>
+pub async fn serve<S>(listener: TcpListener, state: Arc<AppState>, mut shutdown: S)
 where
     S: Stream<Item = ()> + Send + Unpin,
 {
@@ -106,7 +101,6 @@ where
     };
     accept(&mut Box::pin(drained)).await;
     upkeep.abort();
-    Ok(())
 }
 
 /// Serves metrics and health checks on their own listener for as long as the process runs.
