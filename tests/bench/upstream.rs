@@ -9,7 +9,7 @@ use std::thread;
 
 /// Requests a path and returns the status.
 pub(crate) fn get(stream: &mut BufReader<TcpStream>, path: &str) -> u16 {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\nAccept-Encoding: br\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: feeds.example.org\r\nAccept-Encoding: gzip\r\n\r\n");
     stream.get_mut().write_all(request.as_bytes()).expect("a request");
     let mut status = 0;
     let mut length = 0;

@@ -269,7 +269,7 @@ fn help_lists_commands_and_exit_codes() {
     }
     for help in [help, run(&["get", "--help"]), run(&["check", "--help"])] {
         let (_, codes) = help.stdout.split_once("Exit codes:\n").expect("a list of exit codes");
-        for code in 0..=6 {
+        for code in 0..=7 {
             assert!(
                 codes.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))),
                 "{code}: {codes}"

@@ -12,13 +12,12 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::damaged_files;
+use super::history::HASTY;
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::print_note;
 
-pub(super) const HASTY: [&str; 8] =
-    ["--fresh-min", "0s", "--fresh-max", "0s", "--rate", "10000", "--burst", "10000"];
 const FEED: &str = "/cold_store/rss";
 
 fn channel(n: u32) -> (FakeTelegram, Arc<Mutex<FakeChannel>>) {
