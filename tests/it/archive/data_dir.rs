@@ -218,10 +218,15 @@ fn removed_wal_is_written_to_the_archive() {
 fn removed_locks_are_taken_again() {
     for file in ["telewire.lock", "archive.lock"] {
         let service = Service::start();
+        let command = |args: &[&str]| app::run_in(&service.app.folder, &[&["archive"], args].concat());
+        assert_eq!(command(&["backup", "copy.sqlite"]).code, 0);
         fs::remove_file(service.data(file)).unwrap();
         service.wait_for_repair("a lock file was removed; locked the data directory again");
-        let restored = app::run_in(&service.app.folder, &["archive", "restore", "data/archive.sqlite"]);
-        assert_eq!(restored.code, 7, "{file}: {restored:?}");
+        let restored = command(&["restore", "copy.sqlite"]);
+        assert!(
+            restored.code == 7 && restored.stderr.contains("another telewire process"),
+            "{file}: {restored:?}"
+        );
         let posts = service.posts.clone();
         service.assert_repaired(&posts);
     }
