@@ -17,29 +17,41 @@ const MAX_SUMMARY_CHARS: usize = 280;
 /// The length up to which a line is joined with the next one.
 const SHORT_LINE_CHARS: usize = 25;
 
+/// The character that makes an emoji of a digit.
+const KEYCAP: char = '\u{20e3}';
+
 /// Returns the title of an entry: plain text on one line, never blank.
 ///
 /// 1. The first line of the post's text that has a word. A line that is short, or ends in `:` or `,`, is joined with the
-///    next one that has words. Spoilers are masked. URLs, hashtags, emoji and punctuation are no words.
-/// 2. The link preview's title, if the text is only a URL.
-/// 3. The first visible line of the text.
-/// 4. A description of the most informative part of the post.
+///    next one that has words. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are no words.
+/// 2. The first line that has a number.
+/// 3. The name of the post's other content: the link preview's title, the question of a poll, the name of a file, a venue,
+///    a game or a contact.
+/// 4. The first visible line of the text.
+/// 5. The kind of the post's other content.
 ///
 /// The channel's signature lines do not count as lines of the text, unless the post has nothing else.
 pub(super) fn title(post: &Post, signature_lines: &[String], language: Language) -> String {
     let words = &language.words().feed;
+    let title = of_text(post, signature_lines, words)
+        .or_else(|| name(post, words))
+        .or_else(|| describe(post, language))
+        .or_else(|| post.full_text().without_spoilers().lines().find_map(plain_text::visible_line));
+    let title = title.unwrap_or_else(|| {
+        if post.only_in_telegram.is_some() { words.post_only_in_telegram } else { words.post }.to_owned()
+    });
+    plain_text::cut(title, MAX_TITLE_CHARS)
+}
+
+/// Returns the title that the text makes; `None` if another part of the post says more.
+fn of_text(post: &Post, signature_lines: &[String], words: &FeedWords) -> Option<String> {
     let text = post.full_text();
     let text = text.without_spoilers();
     let is_own = |line: &&str| !signature::contains(signature_lines, line);
     let lines = || text.lines().filter(is_own).filter_map(plain_text::visible_line);
-    let first_line = || lines().next();
-    let of_preview = || first_line().filter(|line| is_url(line)).and_then(|_| preview(post, words));
-    let title =
-        headline(lines()).or_else(of_preview).or_else(first_line).or_else(|| describe(post, language));
-    let title = title.or_else(|| text.lines().find_map(plain_text::visible_line)).unwrap_or_else(|| {
-        if post.only_in_telegram.is_some() { words.post_only_in_telegram } else { words.post }.to_owned()
-    });
-    plain_text::cut(title, MAX_TITLE_CHARS)
+    headline(lines())
+        .or_else(|| lines().find(|line| line.split(' ').any(is_number)))
+        .or_else(|| lines().next().filter(|_| name(post, words).is_none()))
 }
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
@@ -61,8 +73,12 @@ fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
 
 /// Returns whether this is a word rather than a URL, hashtag, number, emoji or line of punctuation.
 fn is_word(word: &str) -> bool {
-    let is_hashtag = word.starts_with('#') && word.contains(char::is_alphabetic);
-    !is_hashtag && !is_url(word) && word.contains(char::is_alphabetic)
+    !word.starts_with('#') && !is_url(word) && word.contains(char::is_alphabetic)
+}
+
+/// Returns whether this is a number rather than an emoji such as `1️⃣`.
+fn is_number(word: &str) -> bool {
+    word.contains(char::is_numeric) && !word.contains(|c: char| c.is_alphabetic() || c == KEYCAP)
 }
 
 /// Returns whether the line is only a URL, with or without its scheme.
@@ -86,19 +102,24 @@ fn preview(post: &Post, words: &FeedWords) -> Option<String> {
     text.or_else(video).or_else(|| preview.image.as_ref().map(|_| words.picture.to_owned()))
 }
 
-/// Describes the content of a post without text by its most informative part.
-fn describe(post: &Post, language: Language) -> Option<String> {
-    let words = &language.words().feed;
-    let named = |template: &str, name: &str| Some(fill(template, &[&plain_text::visible_line(name)?]));
-    album(post, language)
-        .or_else(|| post.media.first().map(|first| medium(first, words)))
+/// Returns the name of the first part of the post's content, besides its text, that has one.
+fn name(post: &Post, words: &FeedWords) -> Option<String> {
+    preview(post, words)
         .or_else(|| {
             let poll = post.poll.as_ref()?;
             let kind = if poll.kind.contains("Quiz") { words.quiz } else { words.poll };
             Some(labelled(kind, &poll.question, words))
         })
         .or_else(|| post.documents.iter().find_map(file))
-        .or_else(|| preview(post, words))
+        .or_else(|| post.media.iter().find_map(|medium| medium_name(medium, words)))
+}
+
+/// Describes the content of a post that has neither text nor a name.
+fn describe(post: &Post, language: Language) -> Option<String> {
+    let words = &language.words().feed;
+    let named = |template: &str, name: &str| Some(fill(template, &[&plain_text::visible_line(name)?]));
+    album(post, language)
+        .or_else(|| post.media.first().map(|first| medium_label(first, words).to_owned()))
         .or_else(|| post.unknown.iter().find_map(|unknown| plain_text::visible_line(&unknown.text)))
         .or_else(|| named(words.forwarded_from, &post.forward.as_ref()?.from.name))
         .or_else(|| named(words.reply_to, &post.reply.as_ref()?.to.name))
@@ -111,15 +132,14 @@ fn album(post: &Post, language: Language) -> Option<String> {
     (n > 1).then(|| language.counted(n as u64, &language.words().feed.album))
 }
 
-/// Returns the title of a medium: its own, or its kind.
-fn medium(medium: &Media, words: &FeedWords) -> String {
-    let title = match medium {
-        Media::Location { title, .. } => title.as_deref(),
-        Media::Game(offer) | Media::Invoice(offer) => Some(&*offer.title),
-        Media::Contact { name, .. } => return labelled(words.contact, name, words),
-        _ => None,
-    };
-    title.and_then(plain_text::visible_line).unwrap_or_else(|| medium_label(medium, words).to_owned())
+/// Returns the name of a medium; `None` for pictures, videos and others without one.
+fn medium_name(medium: &Media, words: &FeedWords) -> Option<String> {
+    match medium {
+        Media::Location { title, .. } => plain_text::visible_line(title.as_deref()?),
+        Media::Game(offer) | Media::Invoice(offer) => plain_text::visible_line(&offer.title),
+        Media::Contact { name, .. } => Some(labelled(words.contact, name, words)),
+        Media::Photo { .. } | Media::Video(_) | Media::Voice { .. } | Media::Sticker { .. } => None,
+    }
 }
 
 /// Returns Telegram's name for the kind of a medium.
@@ -217,6 +237,32 @@ mod tests {
             titled(Post { forward: Some(Forward { from, author: None }), ..fixtures::post() }),
             "Forwarded from Someone"
         );
+    }
+
+    #[test]
+    fn text_without_words_gives_way_to_the_name_of_other_content() {
+        let video = LinkPreview { title: Some("Low tide".into()), ..LinkPreview::default() };
+        let file = fixtures::document("tides.pdf", "1 MB");
+        let photo = Media::Photo { url: "x".into(), file: None, size: None };
+        let empty = fixtures::post();
+        let (with_preview, with_file, with_photo) = (
+            Post { preview: Some(video), ..empty.clone() },
+            Post { documents: vec![file], ..empty.clone() },
+            Post { media: vec![photo], ..empty.clone() },
+        );
+        for (text, post, expected) in [
+            ("👉 https://example.org/a", &with_preview, "Low tide"),
+            ("#video\nhttps://example.org/a", &with_preview, "Low tide"),
+            ("1️⃣", &with_preview, "Low tide"),
+            ("🔥\n№ 5\nhttps://example.org/a", &with_preview, "№ 5"),
+            ("Watch", &with_preview, "Watch"),
+            ("👇", &with_file, "tides.pdf"),
+            ("#tide 🔥", &with_photo, "#tide 🔥"),
+            ("👉 https://example.org/a", &empty, "👉 https://example.org/a"),
+        ] {
+            let post = Post { text: text.into(), ..post.clone() };
+            assert_eq!(title(&post, &[], Language::English), expected, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Titles for readers who want others than the default ones.
 
-use super::{MAX_TITLE_CHARS, album, medium_label, title};
+use super::{MAX_TITLE_CHARS, album, medium_label, of_text, title};
 use crate::feed::plain_text;
 use crate::language::Language;
 use crate::model::post::Post;
@@ -11,14 +11,13 @@ pub(in crate::feed) fn first_line(post: &Post, language: Language) -> String {
     line.map_or_else(|| title(post, &[], language), |line| plain_text::cut(line, MAX_TITLE_CHARS))
 }
 
-/// Returns the default title behind the kind of the post: `Photo: Low tide`. A post with only text has no kind, and a post
-/// without text is described by its default title.
+/// Returns the default title behind the kind of the post: `Photo: Low tide`. A post with only text has no kind, and a
+/// title that is not of the text needs none.
 pub(in crate::feed) fn with_kind(post: &Post, signature_lines: &[String], language: Language) -> String {
+    let words = &language.words().feed;
     let title = title(post, signature_lines, language);
-    match kind(post, language).filter(|_| !plain_text::is_blank(post.full_text().text())) {
-        Some(kind) => {
-            plain_text::cut(format!("{kind}{}{title}", language.words().feed.colon), MAX_TITLE_CHARS)
-        }
+    match kind(post, language).filter(|_| of_text(post, signature_lines, words).is_some()) {
+        Some(kind) => plain_text::cut(format!("{kind}{}{title}", words.colon), MAX_TITLE_CHARS),
         None => title,
     }
 }
@@ -47,6 +46,7 @@ mod tests {
         let file =
             Document { name: "tides.pdf".into(), note: None, audio: false, caption: "".into(), item: None };
         let with_file = Post { documents: vec![file], ..text.clone() };
+        let wordless = Post { text: "👇".into(), ..with_file.clone() };
         let only_photo = Post { media: vec![photo], ..fixtures::post() };
         assert_eq!(first_line(&text, Language::English), "#news");
         assert_eq!(first_line(&only_photo, Language::English), "Photo");
@@ -55,6 +55,7 @@ mod tests {
             (&with_photo, "Photo: Low tide, six in the morning"),
             (&album, "Album of 3: Low tide, six in the morning"),
             (&with_file, "File: Low tide, six in the morning"),
+            (&wordless, "tides.pdf"),
             (&only_photo, "Photo"),
         ] {
             assert_eq!(with_kind(post, &[], Language::English), expected);
