@@ -18,8 +18,12 @@ use crate::model::paging::{Deletion, MIN_POSTS_PER_PAGE};
 use crate::model::post::{Post, PostId, Snapshot};
 use crate::telegram::url::post_of;
 
-/// The most posts that one scan looks at.
+/// The most posts that one scan looks at, besides those that are too young. A scan for digests ends at the beginning of the
+/// next one after these, so that it has whole ones.
 pub const MAX_LOOKED_AT: usize = 2_000;
+
+/// The most posts that one scan looks at in any case. This suffices for digests of a week with 1,400 posts a day.
+const MAX_LOOKED_AT_IN_ALL: usize = 20_000;
 
 /// The posts of a feed.
 #[derive(Clone, Debug)]
@@ -104,6 +108,8 @@ pub struct Scan {
     reach: Reach,
     posts: Vec<Post>,
     n_looked_at: usize,
+    /// How many of these are too young.
+    n_too_young: usize,
     /// The last post that was looked at.
     lowest: Option<Place>,
     /// Entries before this time are of no use.
@@ -118,7 +124,7 @@ pub struct Scan {
     period: Option<Period>,
     /// The digests that have posts.
     n_periods: usize,
-    /// The number of posts, and the last post, before the current digest.
+    /// The number of posts before the current digest, and the last post that was looked at before it, if any.
     before_period: (usize, Option<Place>),
     /// The current digest is complete.
     at_period_end: bool,
@@ -139,6 +145,7 @@ impl Scan {
             now,
             posts: Vec::new(),
             n_looked_at: 0,
+            n_too_young: 0,
             lowest: None,
             floor: Timestamp::MIN,
             originals: Vec::new(),
@@ -254,7 +261,7 @@ impl Scan {
             let is_below_floor = at < self.floor;
             let n_entries = if is_merging { self.n_periods } else { self.posts.len() };
             let is_full = n_entries >= wanted && (begins_period || !is_merging);
-            if is_full || is_below_floor || self.n_looked_at >= MAX_LOOKED_AT {
+            if is_full || is_below_floor || self.is_at_limit(begins_period) {
                 self.has_older = true;
                 self.progress = if is_below_floor { Progress::BelowFloor } else { Progress::Done };
                 self.at_period_end = begins_period;
@@ -262,7 +269,8 @@ impl Scan {
             }
             if begins_period {
                 self.period = period;
-                self.before_period = (self.posts.len(), self.lowest);
+                let lowest = self.lowest.filter(|_| self.n_looked_at > 0);
+                self.before_period = (self.posts.len(), lowest);
             }
             // A digest is as old as the end of its day or week, and appears then.
             let age = self.now.duration_since(at);
@@ -277,6 +285,7 @@ impl Scan {
             self.newest = self.newest.max(Some(post.published));
             let min_age = self.options.min_age.or(is_merging.then_some(SignedDuration::ZERO));
             if let Some(min_age) = min_age.filter(|min_age| age < *min_age) {
+                self.n_too_young += 1;
                 self.expire_after(min_age - age);
             } else if !self.is_forward(&post) && self.passes(&post, &channel.signature_lines) {
                 if let Some(max_age) = self.options.max_age {
@@ -288,9 +297,16 @@ impl Scan {
         }
         let enough = self.options.limit.map_or(MIN_POSTS_PER_PAGE, usize::from);
         let has_enough = !is_merging && self.posts.len() >= enough;
-        if self.progress == Progress::Looking && (has_enough || self.n_looked_at >= MAX_LOOKED_AT) {
+        if self.progress == Progress::Looking && (has_enough || self.is_at_limit(false)) {
             self.progress = Progress::Done;
         }
+    }
+
+    /// Returns whether the scan has looked at enough posts to end before the next one.
+    fn is_at_limit(&self, begins_period: bool) -> bool {
+        let may_end = begins_period || !self.is_merging();
+        may_end && self.n_looked_at - self.n_too_young >= MAX_LOOKED_AT
+            || self.n_looked_at >= MAX_LOOKED_AT_IN_ALL
     }
 
     fn is_forward(&self, post: &Post) -> bool {
@@ -350,7 +366,10 @@ impl Scan {
         if self.is_merging() && self.has_older && !self.at_period_end {
             let (n_posts, lowest) = self.before_period;
             self.posts.truncate(n_posts);
-            self.lowest = lowest;
+            // The next feed page does not begin where this one did, even if the period is too long for one.
+            if lowest.is_some() || !self.is_at_limit(false) {
+                self.lowest = lowest;
+            }
         }
         let Self { posts, lowest, newest, has_older, expires, n_looked_at, .. } = self;
         let rest = match lowest.filter(|_| has_older) {

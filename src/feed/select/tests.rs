@@ -106,6 +106,15 @@ fn hourly(texts: &[&str]) -> Vec<Post> {
     texts.iter().enumerate().map(post).collect()
 }
 
+/// Returns this many posts, the newest published at [`NOW`], with this many seconds between them.
+fn every(seconds: i64, n: u32) -> Vec<Post> {
+    let post = |id: u32| {
+        let at = NOW - SignedDuration::from_secs(seconds * i64::from(n - id));
+        Post::empty(PostId::new(id).unwrap(), format!("https://example.org/{id}"), at)
+    };
+    (1..=n).map(post).collect()
+}
+
 fn selected(query: &str, posts: &[Post]) -> (Vec<u32>, Option<i64>) {
     let selection = page(posts, &FeedOptions::parse(query).unwrap(), 200);
     let ids = selection.posts.iter().map(|post| post.id.get()).collect();
@@ -134,6 +143,36 @@ fn a_scan_ends_after_so_many_posts() {
     assert_eq!(next(&selection), PostId::new(301), "the next page continues there");
 }
 
+#[test]
+fn posts_that_are_too_young_do_not_end_a_scan() {
+    let posts = every(60, 15_000);
+    let minutes_of_a_week = 7 * 24 * 60;
+    let week = page(&posts, &FeedOptions::parse("merge=week").unwrap(), 200);
+    assert_eq!(week.posts.len(), minutes_of_a_week, "the last week, although it has many posts");
+    assert_eq!(next(&week), week.posts.last().map(|post| post.id));
+    let old = page(&posts, &FeedOptions::parse("min-age=3d&limit=9").unwrap(), 200);
+    assert_eq!(old.posts.len(), 9);
+}
+
+#[test]
+fn pages_of_digests_go_on_inside_a_period_that_is_too_long() {
+    let posts = every(20, 60_000);
+    let mut options = FeedOptions::parse("merge=week").unwrap();
+    let mut n_posts = Vec::new();
+    loop {
+        let selection = page(&posts, &options, 200);
+        n_posts.push(selection.posts.len());
+        let Some(id) = next(&selection) else { break };
+        assert!(options.before.is_none_or(|before| id < before.id), "the pages do not end");
+        options.before = Some(id.into());
+    }
+    assert_eq!(
+        n_posts,
+        [0, 0, 10_240, 18_351],
+        "of a week with 30,240 posts, those below the limit are left out"
+    );
+}
+
 /// A digest of which the archive has only a part would change later.
 #[test]
 fn digests_are_complete_or_left_out() {
@@ -145,6 +184,10 @@ fn digests_are_complete_or_left_out() {
     let days: Vec<_> = selection.posts.iter().map(|post| post.published.strftime("%F").to_string()).collect();
     assert!(days.iter().all(|day| day == "2024-06-18") && days.len() == 24, "{days:?}");
     assert_eq!(next(&selection), selection.posts.last().map(|post| post.id));
+    let mut below = Scan::new(options.clone(), Filter::default(), NOW).beginning_below(posts[30].id);
+    below.look_at(&fixtures::channel(), posts[20..30].to_vec(), true);
+    let selection = below.finish(fixtures::channel());
+    assert!(selection.posts.is_empty() && next(&selection).is_none(), "the page would lead to itself");
     let whole = page(&posts, &options, 200);
     assert_eq!(whole.posts.len(), 44, "all but the day that is not over");
     let midnight: Timestamp = "2024-06-20T00:00:00Z".parse().unwrap();
