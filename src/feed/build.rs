@@ -2,7 +2,7 @@
 
 use super::context::FeedContext;
 use super::media_links::MediaLinks;
-use super::options::{FeedOptions, Merge};
+use super::options::FeedOptions;
 use super::select::{Rest, Selection};
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
 use crate::language::{FeedWords, Language, fill};
@@ -15,7 +15,7 @@ use crate::model::post::{Post, PostId};
 pub(super) const TTL_MINUTES: u32 = 15;
 
 /// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
-/// several times as large as HTML; those that do not fit are on the next feed page.
+/// several times as large as HTML; those that do not fit are on the next feed page. The first entry is there in any case.
 pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 
 /// Builds the feed of a channel, the same for the same posts and context.
@@ -24,21 +24,20 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
     let Selection { channel, posts, deletions, articles, rest, newest, .. } = selection;
     let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
-    let mut size = 0;
-    let mut next = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
-    for (n, post) in posts.iter().enumerate() {
-        let articles = articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
-        let entry = entry(post, articles, channel, context);
-        size += entry.size();
-        if n > 0 && size > MAX_FEED_BYTES {
-            next = Some(posts[n - 1].id);
+    let (mut n_posts, mut size) = (0, 0);
+    for group in digest::groups(posts, options) {
+        let articles = |post: &Post| articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
+        let of_posts: Vec<Entry> =
+            group.iter().map(|post| entry(post, articles(post), channel, context)).collect();
+        size += of_posts.iter().map(Entry::size).sum::<usize>();
+        if n_posts > 0 && size > MAX_FEED_BYTES {
             break;
         }
-        entries.push(entry);
+        n_posts += group.len();
+        entries.extend(digest::merge(group, of_posts, deletions, options));
     }
-    if options.merge != Merge::None {
-        entries = digest::merge(&entries, channel, deletions, options);
-    }
+    let rest = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
+    let next = posts[..n_posts].last().filter(|_| n_posts < posts.len()).map_or(rest, |last| Some(last.id));
     let next_url = |id: PostId| context.url_with(&FeedOptions { before: Some(id.into()), ..options.clone() });
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
@@ -119,5 +118,40 @@ fn entry(post: &Post, articles: &[LinkedArticle], channel: &Channel, context: &F
         media: enclosure::enclosures(post, links),
         source: None,
         post: Some(post.id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::feed::fixtures;
+
+    /// Builds a feed of posts that are this many hours old, the newest first. Each has two fifths of the size of a feed.
+    /// Returns the number of posts of each entry, and the number of the post below which the next feed page begins.
+    fn large(query: &str, hours: [i64; 3]) -> (Vec<usize>, Option<String>) {
+        let post = |(n, hours): (u32, i64)| Post {
+            id: PostId::new(13 - n).unwrap(),
+            text: "tide".into(),
+            // Escaped, each takes six bytes.
+            signature: Some("'".repeat(MAX_FEED_BYTES / 15)),
+            published: fixtures::TIME - SignedDuration::from_hours(hours),
+            ..fixtures::post()
+        };
+        let posts = (0..3).zip(hours).rev().map(post).collect();
+        let context = FeedContext { options: FeedOptions::parse(query).unwrap(), ..FeedContext::default() };
+        let feed = build(&fixtures::snapshot(posts).into(), &context);
+        let n_posts = feed.entries.iter().map(|entry| entry.body.matches("tide").count()).collect();
+        (n_posts, feed.next_url.map(|url| url.split_once("before=").unwrap().1[..2].to_owned()))
+    }
+
+    #[test]
+    fn a_feed_that_is_too_large_ends_before_an_entry() {
+        let next = |id: &str| Some(id.to_owned());
+        assert_eq!(large("", [0, 24, 25]), (vec![1, 1], next("12")));
+        assert_eq!(large("merge=day", [0, 24, 25]), (vec![1], next("13")));
+        assert_eq!(large("merge=day", [0, 1, 24]), (vec![2], next("12")));
+        assert_eq!(large("merge=day", [0, 1, 2]), (vec![3], None), "the first one is whole");
     }
 }

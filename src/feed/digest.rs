@@ -10,8 +10,8 @@ use super::options::{FeedOptions, Merge, TitleStyle};
 use super::sanitize::sanitize;
 use super::{Entry, plain_text};
 use crate::language::Language;
-use crate::model::channel::Channel;
 use crate::model::paging::Deletion;
+use crate::model::post::Post;
 
 /// The maximum length of a summary.
 const MAX_SUMMARY_CHARS: usize = 280;
@@ -46,27 +46,35 @@ impl Period {
     }
 }
 
-/// Merges the entries of posts, newest first, into one entry per period.
+/// Returns the posts of each entry: those of one period, or each post by itself if the options ask for no digests.
+pub(super) fn groups<'a>(posts: &'a [Post], options: &FeedOptions) -> impl Iterator<Item = &'a [Post]> {
+    let period = |post: &Post| Period::of(post.published, options);
+    posts.chunk_by(move |newer, older| period(newer).is_some_and(|newer| period(older) == Some(newer)))
+}
+
+/// Merges the entries of a [group](groups) of posts, newest first, into one if the options ask for digests.
 pub(super) fn merge(
-    entries: &[Entry],
-    channel: &Channel,
+    posts: &[Post],
+    entries: Vec<Entry>,
     deletions: &[Deletion],
     options: &FeedOptions,
 ) -> Vec<Entry> {
-    let period = |entry: &Entry| Period::of(entry.published, options);
-    let groups = entries.chunk_by(|newer, older| period(newer) == period(older));
-    groups
-        .filter_map(|group| Some(digest(group, period(group.first()?)?, channel, deletions, options)))
-        .collect()
+    let period = posts.last().and_then(|oldest| Some((oldest, Period::of(oldest.published, options)?)));
+    match period {
+        Some((oldest, period)) => vec![digest(oldest, &entries, period, deletions, options)],
+        None => entries,
+    }
 }
 
 fn digest(
+    oldest: &Post,
     newest_first: &[Entry],
     period: Period,
-    channel: &Channel,
     deletions: &[Deletion],
     options: &FeedOptions,
 ) -> Entry {
+    // The name in a permalink stays the same when the channel is renamed.
+    let channel_url = oldest.permalink.rsplit_once('/').map_or(&*oldest.permalink, |(channel, _)| channel);
     let zone = options.time_zone();
     let first_day = period.start.to_zoned_datetime(zone.clone());
     let posts = || newest_first.iter().rev();
@@ -77,8 +85,8 @@ fn digest(
     let mut seen = HashSet::new();
     let categories = posts().flat_map(|entry| &entry.categories).filter(|name| seen.insert(*name));
     Entry {
-        id: format!("{}#{}", channel.url, label(&first_day, options.merge)),
-        url: posts().next().map_or_else(|| channel.url.clone(), |first| first.url.clone()),
+        id: format!("{channel_url}#{}", label(&first_day, options.merge)),
+        url: posts().next().map_or_else(|| oldest.permalink.clone(), |first| first.url.clone()),
         title: (options.title != TitleStyle::None).then(|| title(&first_day, newest_first.len(), options)),
         summary: plain_text::cut(titles.join(" · "), MAX_SUMMARY_CHARS),
         body: posts().map(|entry| section(entry, &zone, options)).collect::<Vec<_>>().join("\n"),
@@ -139,9 +147,11 @@ fn section(entry: &Entry, zone: &TimeZone, options: &FeedOptions) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::feed::fixtures;
     use jiff::SignedDuration;
+
+    use super::*;
+    use crate::feed::context::FeedContext;
+    use crate::feed::{build, fixtures};
 
     /// Returns the digests of posts that were published every six hours, the last one at midnight UTC of 20 June 2024.
     fn digests(query: &str, edited: Option<usize>, deleted: Option<usize>) -> Vec<Entry> {
@@ -153,9 +163,15 @@ mod tests {
             let url = format!("https://example.org/sample/{n}");
             Entry { id: url.clone(), url, published: at(n), updated, ..fixtures::entry(&format!("post {n}")) }
         };
-        let entries = (0..12).filter(|n| deleted != Some(*n)).map(entry).collect::<Vec<_>>();
+        let numbers: Vec<usize> = (0..12).filter(|n| deleted != Some(*n)).collect();
+        let posts: Vec<Post> = numbers.iter().map(|n| Post { published: at(*n), ..fixtures::post() }).collect();
+        let mut entries = numbers.into_iter().map(entry);
         let deletions: Vec<_> = deleted.map(|n| Deletion { published: at(n), gone }).into_iter().collect();
-        merge(&entries, &fixtures::channel(), &deletions, &FeedOptions::parse(query).unwrap())
+        let options = FeedOptions::parse(query).unwrap();
+        let merged = |group: &[Post]| {
+            merge(group, entries.by_ref().take(group.len()).collect(), &deletions, &options)
+        };
+        groups(&posts, &options).flat_map(merged).collect()
     }
 
     fn summary(digest: &Entry) -> String {
@@ -221,5 +237,15 @@ mod tests {
         assert!(times.is_sorted(), "{}", digest.body);
         assert_eq!(digest.url, "https://example.org/sample/4");
         assert_eq!(sanitize(&digest.body), digest.body);
+    }
+
+    #[test]
+    fn a_digest_keeps_its_id_when_the_channel_is_renamed() {
+        let post = Post { permalink: "https://example.org/old_name/7".into(), ..fixtures::post() };
+        let options = FeedOptions::parse("merge=day").unwrap();
+        let context = FeedContext { options, ..FeedContext::default() };
+        let feed = build(&fixtures::snapshot(vec![post]).into(), &context);
+        assert_eq!(feed.home_url, "https://example.org/sample");
+        assert_eq!(feed.entries[0].id, "https://example.org/old_name#2024-06-19");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::build::{MAX_FEED_BYTES, TTL_MINUTES, with_reason};
-use super::digest::Period;
+use super::digest::{self, Period};
 use super::options::{DEFAULT_DIGESTS, Dedupe, EntryIds, FeedOptions, Merge};
 use super::select::{Place, Rest, Selection, origin};
 use super::{Entry, Feed, Source, plain_text};
@@ -203,10 +203,11 @@ impl Combined {
 
 /// Returns the places of the entries that selected posts make.
 fn places(selection: &Selection, options: &FeedOptions) -> Vec<Place> {
-    let end = |post: &Post| Period::of(post.published, options).map(|period| period.end);
-    let is_same = |newer: &Post, older: &Post| end(newer).is_some() && end(newer) == end(older);
-    let groups = selection.posts.chunk_by(is_same).filter_map(<[Post]>::last);
-    groups.map(|last| Place { id: last.id, at: end(last).unwrap_or(last.published) }).collect()
+    let place = |last: &Post| {
+        let at = Period::of(last.published, options).map_or(last.published, |period| period.end);
+        Place { id: last.id, at }
+    };
+    digest::groups(&selection.posts, options).filter_map(<[Post]>::last).map(place).collect()
 }
 
 /// Returns what a feed says about channels of which it has no posts; empty if there are none.
