@@ -140,8 +140,8 @@ pub(super) fn page_path(name: &ChannelName, request: PageRequest<'_>) -> (String
 
 /// Makes a URL of a preview page absolute: hashtags are `?q=%23tag`, and older pages have `//host/…`.
 ///
-/// A `tg:` URL of a channel or post becomes its `https:` URL, because most feed readers drop `tg:` links. `None` if it is
-/// not a URL.
+/// A `tg:` URL of a channel or post becomes its `https:` URL, with its other parameters, because most feed readers drop `tg:`
+/// links. `None` if it is not a URL.
 #[must_use]
 pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
     let href = href.trim();
@@ -155,8 +155,11 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
     {
         let post = url.query_pairs().find(|(key, _)| key == "post").and_then(|(_, id)| id.parse().ok());
         let id = post.and_then(PostId::new);
-        let to = |id| post_url(channel.as_str(), id);
-        return Some(id.map_or_else(|| channel_url(channel.as_str()), to));
+        let target = id.map_or_else(|| channel_url(channel.as_str()), |id| post_url(channel.as_str(), id));
+        let is_in_path = |pair: &&str| matches!(pair.split('=').next(), Some("domain" | "post"));
+        let pairs = url.query().unwrap_or_default().split('&').filter(|pair| !is_in_path(pair));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        return Some(if query.is_empty() { target } else { format!("{target}?{query}") });
     }
     // An absolute URL keeps its spelling, because URLs are compared as strings.
     Some(href.to_owned())
@@ -185,6 +188,8 @@ mod tests {
             ("https://example.com", "https://example.com"),
             ("tg://resolve?domain=durov", "https://t.me/durov"),
             ("tg://resolve?domain=durov&post=7", "https://t.me/durov/7"),
+            ("tg:resolve?domain=durov&post=7&single&comment=9", "https://t.me/durov/7?single&comment=9"),
+            ("tg://resolve?start=a%26b&domain=some_bot", "https://t.me/some_bot?start=a%26b"),
             ("tg://user?id=5", "tg://user?id=5"),
             ("mailto:a@example.com", "mailto:a@example.com"),
         ] {
