@@ -19,7 +19,7 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
         Role::Photo => Some(Media::Photo {
             url: absolute(background_url(element)?)?,
             file: file_number(element),
-            size: size(element, first(element, class::PHOTO)?),
+            size: first(element, class::PHOTO).and_then(|shape| size(element, shape)),
         }),
         Role::ServicePhoto => {
             let url = absolute(first_tag(element, "img")?.attr("src")?)?;
