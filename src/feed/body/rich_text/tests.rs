@@ -181,6 +181,11 @@ fn text_inside_an_open_element_has_no_blocks_and_masks_spoilers() {
         out,
         "<p>a<br><br><a href=\"https://x.example/\" rel=\"noopener noreferrer\">b &amp; c</a> ▒▒▒"
     );
+    let mut only_spoiler = RichText::default();
+    only_spoiler.entity(Spoiler, |t| t.push_str("d"));
+    let mut out = "<p><b>a</b><br>".to_owned();
+    write_inline(&mut out, &only_spoiler, words());
+    assert_eq!(out, "<p><b>a</b><br>▒▒▒");
 }
 
 #[test]

@@ -292,6 +292,8 @@ impl<'a> Writer<'a> {
         self.space.clear();
         let Some(paragraph) = self.paragraph.take() else { return };
         let readable = (!paragraph.hidden.is_empty()).then(|| self.mask(&paragraph));
+        // An open element has no place for the spoiler.
+        let readable = readable.filter(|_| self.figures.is_some());
         if readable.is_some() && !paragraph.is_visible {
             self.out.truncate(paragraph.start);
         } else {
@@ -300,7 +302,7 @@ impl<'a> Writer<'a> {
         if paragraph.is_caption {
             self.out.push_str(FIGURE_END);
         }
-        if let Some(readable) = readable.filter(|_| self.figures.is_some()) {
+        if let Some(readable) = readable {
             let tag = if paragraph.tag == "pre" { "pre" } else { "p" };
             self.open_spoiler();
             html::open(self.out, tag);
