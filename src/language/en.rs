@@ -43,6 +43,7 @@ const FEED: FeedWords = FeedWords {
     forwarded_from: "Forwarded from {}",
     reply_to: "Reply to {}",
     in_reply_to: "In reply to {}",
+    in_reply_to_post: "In reply to this post",
     via: "via {}",
     on_telegram: "{} on Telegram",
     taken_over: "Since {date}, @{name} belongs to another channel than before.",

@@ -45,6 +45,7 @@ const FEED: FeedWords = FeedWords {
     forwarded_from: "بازارسال‌شده از {}",
     reply_to: "پاسخ به {}",
     in_reply_to: "در پاسخ به {}",
+    in_reply_to_post: "در پاسخ به این پست",
     via: "از طریق {}",
     on_telegram: "{} در تلگرام",
     taken_over: "از {date} نام @{name} متعلق به کانال دیگری است.",

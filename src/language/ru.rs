@@ -45,6 +45,7 @@ const FEED: FeedWords = FeedWords {
     forwarded_from: "Переслано от {}",
     reply_to: "Ответ на сообщение: {}",
     in_reply_to: "В ответ на сообщение: {}",
+    in_reply_to_post: "В ответ на это сообщение",
     via: "через {}",
     on_telegram: "{} в Telegram",
     taken_over: "С {date} имя @{name} принадлежит другому каналу.",

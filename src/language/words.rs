@@ -66,6 +66,7 @@ pub struct FeedWords {
     pub forwarded_from: &'static str,
     pub reply_to: &'static str,
     pub in_reply_to: &'static str,
+    pub in_reply_to_post: &'static str,
     pub via: &'static str,
     pub on_telegram: &'static str,
     /// `{date}` and `{name}` stand for what is filled in.

@@ -43,6 +43,7 @@ const FEED: FeedWords = FeedWords {
     forwarded_from: "转发自 {}",
     reply_to: "回复 {}",
     in_reply_to: "回复 {}",
+    in_reply_to_post: "回复这条消息",
     via: "通过 {}",
     on_telegram: "Telegram 上的 {}",
     taken_over: "自 {date} 起，@{name} 属于另一个频道。",

@@ -190,7 +190,7 @@ pub struct Forward {
 /// The post that another one replies to, as the preview page quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The author, linked to the post.
+    /// The author, linked to the post. The name is empty if the page does not show it.
     pub to: NamedLink,
     /// The text, truncated by Telegram, or the kind of its media ("Video").
     pub text: String,

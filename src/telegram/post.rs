@@ -131,10 +131,13 @@ pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
     in_link?.attr("datetime")?.trim().parse().ok()
 }
 
-/// Returns the text of `name`, and the URL that `link` leads to.
-fn named_link(name: ElementRef<'_>, link: ElementRef<'_>, channel: &str) -> NamedLink {
-    let url = dom::href(link).and_then(|href| url::resolve(&href, channel));
-    NamedLink { name: dom::line(name).unwrap_or_default(), url }
+/// Returns the text of an element, and the URL that it leads to.
+fn named_link(link: ElementRef<'_>, channel: &str) -> NamedLink {
+    NamedLink { name: dom::line(link).unwrap_or_default(), url: target(link, channel) }
+}
+
+fn target(link: ElementRef<'_>, channel: &str) -> Option<String> {
+    url::resolve(&dom::href(link)?, channel)
 }
 
 /// A post under construction.
@@ -193,7 +196,7 @@ impl PostBuilder<'_> {
             }
             Role::Keyboard => {
                 let buttons =
-                    dom::all(element, class::BUTTON).map(|button| named_link(button, button, self.name));
+                    dom::all(element, class::BUTTON).map(|button| named_link(button, self.name));
                 self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
             }
             Role::OnlyInTelegram => {
@@ -252,21 +255,31 @@ impl PostBuilder<'_> {
     }
 
     fn via_bot(&mut self, element: ElementRef<'_>) {
-        let bot = dom::first(element, class::VIA_BOT).map(|bot| named_link(bot, bot, self.name));
+        let bot = dom::first(element, class::VIA_BOT).map(|bot| named_link(bot, self.name));
         self.post.via_bot = bot.or(self.post.via_bot.take());
     }
 
     fn forward(&self, element: ElementRef<'_>) -> Forward {
-        let name = dom::first(element, class::FORWARD_NAME).unwrap_or(element);
+        let name = dom::first(element, class::FORWARD_NAME);
+        let mut from = named_link(name.unwrap_or(element), self.name);
+        if name.is_none() {
+            from.name = from.name.trim_start_matches("Forwarded from").trim().to_owned();
+        }
         let author = dom::first(element, class::FORWARD_AUTHOR).and_then(dom::line);
-        Forward { from: named_link(name, name, self.name), author }
+        Forward { from, author }
     }
 
     fn reply(&self, element: ElementRef<'_>) -> Reply {
-        let name = dom::first(element, class::REPLY_AUTHOR).unwrap_or(element);
+        let name = dom::first(element, class::REPLY_AUTHOR).and_then(dom::line);
         let quote = [class::REPLY_TEXT, class::REPLY_METATEXT, class::TEXT];
         let quote = quote.iter().find_map(|class| dom::first(element, class));
-        Reply { to: named_link(name, element, self.name), text: quote.map(dom::lines).unwrap_or_default() }
+        // Without its element, the name is what precedes the quote.
+        let name = name.or_else(|| {
+            let (whole, quote) = (dom::line(element)?, quote.and_then(dom::line).unwrap_or_default());
+            Some(whole.strip_suffix(&quote)?.trim().to_owned())
+        });
+        let to = NamedLink { name: name.unwrap_or_default(), url: target(element, self.name) };
+        Reply { to, text: quote.map(dom::lines).unwrap_or_default() }
     }
 
     /// Parses a link preview, or a part of one that the HTML parser moved out of it.

@@ -135,7 +135,12 @@ fn via_bot(out: &mut String, bot: &NamedLink, words: &FeedWords) {
 }
 
 fn reply(out: &mut String, reply: &Reply, words: &FeedWords) {
-    html::block(out, "p", |out| with_link(out, words.in_reply_to, &reply.to));
+    html::block(out, "p", |out| match &reply.to {
+        NamedLink { name, url } if plain_text::is_blank(name) => {
+            html::link(out, words.in_reply_to_post, url.as_deref());
+        }
+        author => with_link(out, words.in_reply_to, author),
+    });
     html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, &reply.text)));
 }
 
