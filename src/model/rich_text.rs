@@ -21,9 +21,39 @@ pub const OBJECT: char = '\u{fffc}';
 /// [`entity`](Self::entity) allow nothing else. They are sorted by start, the outer one first. Line breaks are `\n`, a
 /// blank line separates paragraphs, and each block is on its own lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredText")]
 pub struct RichText {
     text: String,
     entities: Vec<Entity>,
+}
+
+/// A text from the archive, where it may have been damaged.
+#[derive(Deserialize)]
+struct StoredText {
+    text: String,
+    entities: Vec<Entity>,
+}
+
+impl TryFrom<StoredText> for RichText {
+    type Error = &'static str;
+
+    fn try_from(StoredText { text, entities }: StoredText) -> Result<Self, Self::Error> {
+        let mut last_start = 0;
+        // The ends of the entities around the current one, the outermost first.
+        let mut outer_ends: Vec<usize> = Vec::new();
+        for Entity { start, end, .. } in &entities {
+            while outer_ends.pop_if(|outer| *outer <= *start).is_some() {}
+            if last_start > *start || outer_ends.last().is_some_and(|outer| outer < end) {
+                return Err("its entities are not nested and sorted");
+            }
+            if start >= end || !text.is_char_boundary(*start) || !text.is_char_boundary(*end) {
+                return Err("an entity is not a range of the text");
+            }
+            last_start = *start;
+            outer_ends.push(*end);
+        }
+        Ok(Self { text, entities })
+    }
 }
 
 /// A formatted range of a text.
@@ -333,6 +363,24 @@ mod tests {
             {\"start\":3,\"end\":6,\"kind\":{\"Figure\":0}}]}";
         assert_eq!(serde_json::to_string(&text).unwrap(), archived);
         assert_eq!(serde_json::from_str::<RichText>(archived).unwrap(), text);
+    }
+
+    #[test]
+    fn damaged_entities_are_an_error() {
+        let read = |ranges: &[(usize, usize)]| {
+            let entities =
+                ranges.iter().map(|(start, end)| format!(r#"{{"start":{start},"end":{end},"kind":"Bold"}}"#));
+            let entities = entities.collect::<Vec<_>>().join(",");
+            serde_json::from_str::<RichText>(&format!(r#"{{"text":"aé b","entities":[{entities}]}}"#))
+        };
+        for ranges in [&[(0, 5), (0, 3), (1, 3), (4, 5)][..], &[(0, 1), (1, 3)], &[]] {
+            assert!(read(ranges).is_ok(), "{ranges:?}");
+        }
+        let damaged =
+            [&[(0, 6)][..], &[(2, 3)], &[(0, 2)], &[(1, 1)], &[(3, 1)], &[(0, 3), (1, 4)], &[(1, 3), (0, 1)]];
+        for ranges in damaged {
+            assert!(read(ranges).is_err(), "{ranges:?}");
+        }
     }
 
     #[test]
