@@ -6,8 +6,7 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::options::{Case, FeedOptions, Kind, OptionsError, Pattern, Term, searchable};
-use super::{kinds, title};
-use crate::language::Language;
+use super::{kinds, shape, title};
 use crate::model::post::{Media, NamedLink, Post};
 use crate::model::rich_text::{EntityKind, RichText};
 
@@ -21,13 +20,7 @@ pub struct Filter {
     exclude: Vec<Matcher>,
     include_title: Vec<Matcher>,
     exclude_title: Vec<Matcher>,
-    case: Case,
-    search: BTreeSet<String>,
-    tags: BTreeSet<String>,
-    only: BTreeSet<Kind>,
-    without: BTreeSet<Kind>,
-    /// The language of titles.
-    language: Language,
+    options: FeedOptions,
 }
 
 /// A compiled [`Pattern`].
@@ -53,12 +46,7 @@ impl Filter {
             exclude: compile(&options.exclude)?,
             include_title: compile(&options.include_title)?,
             exclude_title: compile(&options.exclude_title)?,
-            case: options.case,
-            search: options.search.clone(),
-            tags: options.tags.clone(),
-            only: options.only.clone(),
-            without: options.without.clone(),
-            language: options.language,
+            options: options.clone(),
         })
     }
 
@@ -71,25 +59,32 @@ impl Filter {
     /// Returns whether a post passes all filters except for the search.
     pub(super) fn passes_if_found(&self, post: &Post, signature_lines: &[String]) -> bool {
         let is_of = |kinds: &BTreeSet<Kind>| kinds.iter().any(|kind| kinds::is_of(post, *kind));
-        (self.only.is_empty() || is_of(&self.only))
-            && !is_of(&self.without)
-            && (self.tags.is_empty() || self.has_tag(post))
-            && self.passes_text(&self.include_title, &self.exclude_title, || {
-                title::title(post, signature_lines, self.language)
-            })
+        let FeedOptions { only, without, tags, .. } = &self.options;
+        (only.is_empty() || is_of(only))
+            && !is_of(without)
+            && (tags.is_empty() || self.has_tag(post))
+            && self
+                .passes_text(&self.include_title, &self.exclude_title, || self.title(post, signature_lines))
             && self.passes_text(&self.include, &self.exclude, || shown_text(post))
     }
 
+    /// Returns the title of the post's entry; the default one if the reader wants none.
+    fn title(&self, post: &Post, signature_lines: &[String]) -> String {
+        let post = shape::with_spoilers(post, &self.options);
+        shape::title(&post, &self.options, signature_lines)
+            .unwrap_or_else(|| title::title(&post, signature_lines, self.options.language))
+    }
+
     fn passes_search(&self, post: &Post) -> bool {
-        if self.search.is_empty() {
+        if self.options.search.is_empty() {
             return true;
         }
         let line = searchable(&shown_text(post), Case::Insensitive);
-        self.search.iter().all(|word| line.contains(word.as_str()))
+        self.options.search.iter().all(|word| line.contains(word.as_str()))
     }
 
     fn has_tag(&self, post: &Post) -> bool {
-        post.full_text().hashtags().into_iter().any(|tag| self.tags.contains(&tag.to_lowercase()))
+        post.full_text().hashtags().into_iter().any(|tag| self.options.tags.contains(&tag.to_lowercase()))
     }
 
     fn passes_text(&self, include: &[Matcher], exclude: &[Matcher], text: impl FnOnce() -> String) -> bool {
@@ -97,7 +92,7 @@ impl Filter {
             return true;
         }
         let text = text();
-        let line = searchable(&text, self.case);
+        let line = searchable(&text, self.options.case);
         let matches = |matcher: &Matcher| matcher.matches(&text, &line);
         (include.is_empty() || include.iter().any(matches)) && !exclude.iter().any(matches)
     }
@@ -271,6 +266,7 @@ mod tests {
             ("match-title=rope", false),
             ("exclude-title=tide", false),
             ("match=rope&exclude-title=tide", false),
+            ("title=none&match-title=tide", true),
         ] {
             assert_eq!(passes(query, &post), expected, "{query}");
         }
