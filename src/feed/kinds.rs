@@ -76,13 +76,14 @@ fn is_ad(post: &Post) -> bool {
         let (_, query) = url.split_once('?').unwrap_or_default();
         query.split(['&', '#']).any(|pair| pair.split('=').next().is_some_and(is_token))
     };
-    let links = post.text.entities().iter().filter_map(|entity| match &entity.kind {
+    let text = post.full_text();
+    let links = text.entities().iter().filter_map(|entity| match &entity.kind {
         EntityKind::Link(url) => Some(&**url),
         _ => None,
     });
     let buttons = post.buttons.iter().filter_map(|button| button.url.as_deref());
-    post.text.hashtags().into_iter().any(is_mark)
-        || post.text.text().split(|c: char| !c.is_alphanumeric()).any(is_token)
+    text.hashtags().into_iter().any(is_mark)
+        || text.text().split(|c: char| !c.is_alphanumeric()).any(is_token)
         || links.chain(buttons).any(has_token)
 }
 
@@ -94,6 +95,7 @@ fn is_token(word: &str) -> bool {
 mod tests {
     use super::*;
     use crate::feed::fixtures;
+    use crate::model::post::Document;
     use crate::model::rich_text::RichText;
 
     #[test]
@@ -117,8 +119,12 @@ mod tests {
             (link("https://example.org/?q=periderm"), false),
             ("The meridian and Erida".into(), false),
         ] {
+            let file = Document { caption: text.clone(), ..fixtures::document("tides.pdf", "1 MB") };
+            let captioned = Post { documents: vec![file], ..fixtures::post() };
             let post = Post { text, ..fixtures::post() };
-            assert_eq!(is_of(&post, Kind::Ad), expected, "{:?}", post.text);
+            for post in [post, captioned] {
+                assert_eq!(is_of(&post, Kind::Ad), expected, "{:?}", post.full_text());
+            }
         }
     }
 }
