@@ -1,6 +1,7 @@
 //! The shape of entries: what the reader's options change about a post that is shown anyway.
 
 use std::borrow::Cow;
+use std::mem;
 
 use super::options::{EntryIds, FeedOptions, LinkTarget, MediaChoice, Part, Spoilers, TitleStyle};
 use super::title;
@@ -43,7 +44,10 @@ pub(super) fn without_hidden<'a>(mut post: Cow<'a, Post>, options: &FeedOptions)
             Part::Via => post.via_bot = None,
             Part::Buttons => post.buttons.clear(),
             Part::Signature => post.signature = None,
-            Part::Media => post.media.clear(),
+            Part::Media => {
+                hide_files(&mut post.text, &mut post.media);
+                link_media(post);
+            }
         }
     }
     if options.media == MediaChoice::None {
@@ -66,12 +70,26 @@ pub(super) fn without_previews_of<'a>(articles: &[LinkedArticle], mut post: Cow<
 pub(super) fn article(linked: &LinkedArticle, permalink: &str, options: &FeedOptions) -> LinkedArticle {
     let mut linked = linked.clone();
     if options.hide.contains(&Part::Media) {
-        linked.article.media.clear();
+        hide_files(&mut linked.article.text, &mut linked.article.media);
     }
     if options.media == MediaChoice::None {
         link_all(&mut linked.article.media, permalink);
     }
     linked
+}
+
+/// Removes pictures, videos, voice messages and stickers. A figure of the text keeps its medium, or has none.
+fn hide_files(text: &mut RichText, media: &mut Vec<Media>) {
+    let is_file = |medium: &Media| {
+        matches!(medium, Media::Photo { .. } | Media::Video(_) | Media::Voice { .. } | Media::Sticker { .. })
+    };
+    let n_kept = |media: &[Media]| media.iter().filter(|medium| !is_file(medium)).count();
+    let number = |n: usize| match media.get(n) {
+        Some(medium) if !is_file(medium) => n_kept(&media[..n]),
+        _ => usize::MAX,
+    };
+    *text = mem::take(text).with_figures(number);
+    media.retain(|medium| !is_file(medium));
 }
 
 fn link_media(post: &mut Post) {

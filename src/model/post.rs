@@ -148,7 +148,7 @@ impl Post {
 
     /// Returns the media that are not figures of the text, with their numbers.
     pub fn attached_media(&self) -> impl Iterator<Item = (usize, &Media)> {
-        let mut figures = self.text.figures().peekable();
+        let mut figures = self.text.figures().filter(|n| *n < self.media.len()).peekable();
         self.media.iter().enumerate().filter(move |(n, _)| figures.next_if_eq(n).is_none())
     }
 
