@@ -39,9 +39,10 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
     let rest = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
     let next = posts[..n_posts].last().filter(|_| n_posts < posts.len()).map_or(rest, |last| Some(last.id));
     let next_url = |id: PostId| context.url_with(&FeedOptions { before: Some(id.into()), ..options.clone() });
+    let description = description(channel, &options.language.words().feed);
     let title = plain_text::visible_line(&channel.title).unwrap_or_else(|| channel.name.to_string());
     Feed {
-        description: description(channel, entries.is_empty(), &options.language.words().feed),
+        description: if entries.is_empty() { with_reason(&description, options) } else { description },
         home_url: channel.url.clone(),
         self_url: context.self_url(),
         next_url: next.map(next_url),
@@ -61,9 +62,9 @@ pub fn about(channel: &Channel, language: Language) -> String {
     body::description(&channel.about, &language.words().feed)
 }
 
-/// Returns the channel's description line by line, preceded by Telegram's warning and by the reason why there are no
-/// entries, and followed by a note that its name was another channel's. Of several blank lines in a row one is kept.
-fn description(channel: &Channel, is_empty: bool, words: &FeedWords) -> String {
+/// Returns the channel's description line by line, preceded by Telegram's warning and followed by a note that its name was
+/// another channel's. Of several blank lines in a row one is kept.
+fn description(channel: &Channel, words: &FeedWords) -> String {
     let mut lines: Vec<String> =
         channel.about.text().lines().map(|line| plain_text::visible_line(line).unwrap_or_default()).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
@@ -76,16 +77,17 @@ fn description(channel: &Channel, is_empty: bool, words: &FeedWords) -> String {
         let note = words.taken_over.replace("{date}", &since).replace("{name}", name.as_str());
         about = format!("{about}\n{note}");
     }
-    let about = match channel.warning.as_deref().and_then(plain_text::visible_line) {
+    match channel.warning.as_deref().and_then(plain_text::visible_line) {
         Some(warning) => format!("{warning}{}{about}", words.colon),
         None => about,
-    };
-    if is_empty { with_reason(&about, words) } else { about }
+    }
 }
 
 /// Returns the description of a feed without entries, which says why there are none.
-pub(super) fn with_reason(description: &str, words: &FeedWords) -> String {
-    format!("{}{}{description}", words.nothing_found, words.full_stop)
+pub(super) fn with_reason(description: &str, options: &FeedOptions) -> String {
+    let words = &options.language.words().feed;
+    let reason = if options.looks_back() { words.nothing_found } else { words.no_older_posts };
+    format!("{reason}{}{description}", words.full_stop)
 }
 
 fn entry(post: &Post, articles: &[LinkedArticle], channel: &Channel, context: &FeedContext) -> Entry {

@@ -24,7 +24,7 @@ fn channel(feed: &Feed) -> rss::Channel {
         title: feed.title.clone(),
         link: feed.home_url.clone(),
         description: feed.description.clone(),
-        last_build_date: Some(rfc_822(feed.updated)),
+        last_build_date: (feed.updated != Timestamp::UNIX_EPOCH).then(|| rfc_822(feed.updated)),
         generator: Some(concat!("telewire ", env!("CARGO_PKG_VERSION")).to_owned()),
         ttl: Some(feed.ttl_minutes.to_string()),
         image: feed.icon.clone().map(|url| rss::Image {

@@ -195,7 +195,7 @@ impl Combined {
         feed.entries = items.into_iter().filter(is_known).map(|item| item.entry).collect();
         feed.next_url = next_url;
         if feed.entries.is_empty() {
-            feed.description = with_reason(&feed.description, &options.language.words().feed);
+            feed.description = with_reason(&feed.description, &options);
         }
         feed
     }
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(note(&[], &[], en), "");
         let feed = begin(&failed, title(&failed, None, en), String::new(), String::new(), "Note. ", en);
         let feed = Combined::new(feed, FeedOptions::default(), 1).finish(None);
-        let expected = "No recent post passes the filters of this feed. Note. @otter on Telegram";
+        let expected = "There are no older posts. Note. @otter on Telegram";
         assert_eq!(feed.description, expected);
     }
 
