@@ -10,7 +10,7 @@ use crate::model::channel::ChannelName;
 use crate::model::post::{Media, Post};
 use crate::model::rich_text::RichText;
 use crate::telegram::telegraph::{article_path, article_url};
-use crate::telegram::url::{app_url, preview_url};
+use crate::telegram::url::{app_url, item_url, preview_url};
 
 /// Returns the post with its spoilers as the options show them.
 pub(super) fn with_spoilers<'a>(post: &'a Post, options: &FeedOptions) -> Cow<'a, Post> {
@@ -104,7 +104,13 @@ fn link_all(media: &mut [Media], permalink: &str) {
     for medium in media {
         match medium {
             Media::Photo { url, .. } | Media::Voice { url, .. } => permalink.clone_into(url),
-            Media::Video(video) => (video.url, video.poster) = (Some(permalink.to_owned()), None),
+            Media::Video(video) => {
+                let target =
+                    video.item.map_or_else(|| permalink.to_owned(), |item| item_url(permalink, item));
+                // Without a URL, the file is too big for the preview page, and the entry says so.
+                video.url = video.url.take().map(|_| target);
+                video.poster = None;
+            }
             Media::Sticker { url, still, .. } => {
                 permalink.clone_into(url);
                 *still = None;
