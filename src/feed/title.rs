@@ -125,10 +125,10 @@ fn describe(post: &Post, language: Language) -> Option<String> {
         .or_else(|| named(words.reply_to, &post.reply.as_ref()?.to.name))
 }
 
-/// Returns a title for a post with several photos and videos.
+/// Returns a title for a post with several photos and videos besides those in its text.
 fn album(post: &Post, language: Language) -> Option<String> {
-    let n =
-        post.media.iter().filter(|medium| matches!(medium, Media::Photo { .. } | Media::Video(_))).count();
+    let is_item = |medium: &Media| matches!(medium, Media::Photo { .. } | Media::Video(_));
+    let n = post.attached_media().filter(|(_, medium)| is_item(medium)).count();
     (n > 1).then(|| language.counted(n as u64, &language.words().feed.album))
 }
 
