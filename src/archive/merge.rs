@@ -5,7 +5,7 @@ use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::FetchedPage;
+use super::{FetchedPage, whole_seconds};
 use crate::model::album::{MAX_ALBUM_ITEMS, is_album, is_inside};
 use crate::model::channel::Channel;
 use crate::model::media_file;
@@ -197,6 +197,7 @@ pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: T
     let mut posts: BTreeMap<PostId, Post> = known.posts.into_iter().map(|post| (post.id, post)).collect();
     let in_range: Vec<_> = posts.range(..=slice.highest).map(|(_, post)| record(post.clone())).collect();
     slice.drop_cut_oldest(posts.last_key_value().map_or(0, |(id, _)| id.get()));
+    let now = whole_seconds(now);
     posts.extend(merge(in_range, &slice, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
     let is_cut = drop_excess(&mut posts, MAX_POSTS_PER_PAGE.into());
@@ -342,5 +343,19 @@ mod tests {
         for (before, after) in [(Some(111), Some(111)), (None, Some(222)), (Some(111), None)] {
             assert_eq!(ids_after(before, after), [1, 2, 3], "{before:?} {after:?}");
         }
+    }
+
+    #[test]
+    fn edit_without_the_archive_has_whole_seconds() {
+        let snapshot = |text: &str| {
+            let channel = Channel::new(ChannelName::new("sample").unwrap(), String::new(), String::new());
+            let id = PostId::new(1).unwrap();
+            let post = Post::empty(id, "https://example.org/1".into(), Timestamp::UNIX_EPOCH);
+            Snapshot { channel, posts: vec![Post { text: text.into(), ..post }], has_older: false }
+        };
+        let page = FetchedPage { snapshot: snapshot("after"), older: None, is_complete: true };
+        let now = Timestamp::new(1_800_000_000, 123_456_789).unwrap();
+        let merged = merge_without_archive(Some(snapshot("before")), &page, now);
+        assert_eq!(merged.posts[0].updated, Timestamp::from_second(1_800_000_000).ok());
     }
 }
