@@ -69,7 +69,7 @@ pub struct FeedOptions {
     pub merge: Merge,
     /// The name of the time zone of digests; empty for UTC.
     pub zone: String,
-    /// Parts that are left out of bodies.
+    /// Parts that are left out of entries.
     pub hide: BTreeSet<Part>,
     /// Counts that are added to bodies.
     pub show: BTreeSet<Count>,

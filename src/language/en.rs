@@ -201,7 +201,7 @@ const PAGE: PageWords = PageWords {
         ("hide=reply", "quoted posts"),
         ("hide=via", "“via bot”"),
         ("hide=buttons", "buttons"),
-        ("hide=signature", "signature lines"),
+        ("hide=signature", "author’s name"),
         ("hide=media", "pictures and videos"),
         ("views", "views"),
         ("reactions", "reactions"),

@@ -203,7 +203,7 @@ const PAGE: PageWords = PageWords {
         ("hide=reply", "پست نقل‌شده"),
         ("hide=via", "«از راه ربات»"),
         ("hide=buttons", "دکمه‌ها"),
-        ("hide=signature", "امضای کانال"),
+        ("hide=signature", "نام نویسنده"),
         ("hide=media", "عکس و ویدیو"),
         ("views", "بازدیدها"),
         ("reactions", "واکنش‌ها"),

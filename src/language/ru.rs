@@ -207,7 +207,7 @@ const PAGE: PageWords = PageWords {
         ("hide=reply", "цитируемые посты"),
         ("hide=via", "«через бота»"),
         ("hide=buttons", "кнопки"),
-        ("hide=signature", "подпись канала"),
+        ("hide=signature", "имя автора"),
         ("hide=media", "фото и видео"),
         ("views", "просмотры"),
         ("reactions", "реакции"),

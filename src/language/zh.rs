@@ -188,7 +188,7 @@ const PAGE: PageWords = PageWords {
         ("hide=reply", "被回复的消息"),
         ("hide=via", "“通过机器人”"),
         ("hide=buttons", "按钮"),
-        ("hide=signature", "频道签名"),
+        ("hide=signature", "作者姓名"),
         ("hide=media", "图片和视频"),
         ("views", "浏览量"),
         ("reactions", "回应"),

@@ -262,7 +262,7 @@ pub const OPTIONS: &[FeedOption] = &[
         name: "hide",
         values: Values::ListOf(names::<Part>),
         default: "nothing",
-        meaning: "Leaves parts out of bodies.",
+        meaning: "Leaves parts out of entries.",
         example: "hide=preview,buttons",
         read: |options, value| add_choices(&mut options.hide, value),
         write: |options| choices(&options.hide),
