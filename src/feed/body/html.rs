@@ -13,7 +13,7 @@ use crate::telegram::url as telegram_url;
 const DIRECTION: &str = " dir=\"auto\"";
 
 /// Writes escaped text.
-pub(super) fn text(out: &mut String, text: &str) {
+pub(in crate::feed) fn text(out: &mut String, text: &str) {
     escape(out, text, false);
 }
 
@@ -74,7 +74,7 @@ pub(super) fn item_url(permalink: &str, item: Option<PostId>) -> Cow<'_, str> {
 }
 
 /// Writes a label, as a link if the URL is [linkable](is_linkable).
-pub(super) fn link(out: &mut String, label: &str, url: Option<&str>) {
+pub(in crate::feed) fn link(out: &mut String, label: &str, url: Option<&str>) {
     if let Some(url) = url.filter(|url| is_linkable(url)) {
         open_link(out, url);
         text(out, label);
@@ -99,7 +99,7 @@ pub(super) fn close(out: &mut String, tag: &str) {
 }
 
 /// Writes an element with the content that `fill` writes; no element if it writes nothing.
-pub(super) fn element(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
+pub(in crate::feed) fn element(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     open(out, tag);
     let inside = out.len();
@@ -122,7 +122,7 @@ pub(super) fn group(out: &mut String, tag: &str, fill: impl FnOnce(&mut String))
 }
 
 /// Writes a [`group`] that contains text and therefore has a direction.
-pub(super) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
+pub(in crate::feed) fn block(out: &mut String, tag: &str, fill: impl FnOnce(&mut String)) {
     let start = out.len();
     group(out, tag, fill);
     if out.len() > start {

@@ -5,7 +5,7 @@
 
 mod article;
 mod counts;
-mod html;
+pub(super) mod html;
 mod media;
 mod poll;
 mod rich_text;
