@@ -96,7 +96,7 @@ fn entry(post: &Post, articles: &[LinkedArticle], channel: &Channel, context: &F
     let (title, summary) =
         (shape::title(&post, options, &channel.signature_lines), title::summary(&post, options.language));
     let post = &*shape::without_previews_of(articles, shape::without_hidden(post, options));
-    let articles: Vec<LinkedArticle> =
+    let articles: Vec<_> =
         articles.iter().map(|linked| shape::article(linked, &post.permalink, options)).collect();
     let links = MediaLinks::new(post, &channel.name, linker);
     let is_category = |tag: &String| !tag.contains(',');

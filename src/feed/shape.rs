@@ -67,7 +67,14 @@ pub(super) fn without_previews_of<'a>(articles: &[LinkedArticle], mut post: Cow<
 }
 
 /// Returns the article with its media as the options show them.
-pub(super) fn article(linked: &LinkedArticle, permalink: &str, options: &FeedOptions) -> LinkedArticle {
+pub(super) fn article<'a>(
+    linked: &'a LinkedArticle,
+    permalink: &str,
+    options: &FeedOptions,
+) -> Cow<'a, LinkedArticle> {
+    if !options.hide.contains(&Part::Media) && options.media != MediaChoice::None {
+        return Cow::Borrowed(linked);
+    }
     let mut linked = linked.clone();
     if options.hide.contains(&Part::Media) {
         hide_files(&mut linked.article.text, &mut linked.article.media);
@@ -75,7 +82,7 @@ pub(super) fn article(linked: &LinkedArticle, permalink: &str, options: &FeedOpt
     if options.media == MediaChoice::None {
         link_all(&mut linked.article.media, permalink);
     }
-    linked
+    Cow::Owned(linked)
 }
 
 /// Removes pictures, videos, voice messages and stickers. A figure of the text keeps its medium, or has none.

@@ -29,7 +29,7 @@ use crate::model::rich_text::RichText;
 /// Returns the whole post as sanitized HTML; never empty.
 pub(super) fn body(
     post: &Post,
-    articles: &[LinkedArticle],
+    articles: &[Cow<'_, LinkedArticle>],
     links: MediaLinks<'_>,
     options: &FeedOptions,
 ) -> String {
