@@ -6,15 +6,13 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
-use super::options::{FeedOptions, Merge, TitleStyle};
 use super::body::html;
+use super::options::{FeedOptions, Merge, TitleStyle};
+use super::title::MAX_SUMMARY_CHARS;
 use super::{Entry, plain_text};
 use crate::language::Language;
 use crate::model::paging::Deletion;
 use crate::model::post::Post;
-
-/// The maximum length of a summary.
-const MAX_SUMMARY_CHARS: usize = 280;
 
 /// A day or a week in a time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,13 +165,13 @@ mod tests {
             Entry { id: url.clone(), url, published: at(n), updated, ..fixtures::entry(&format!("post {n}")) }
         };
         let numbers: Vec<usize> = (0..12).filter(|n| deleted != Some(*n)).collect();
-        let posts: Vec<Post> = numbers.iter().map(|n| Post { published: at(*n), ..fixtures::post() }).collect();
+        let posts: Vec<Post> =
+            numbers.iter().map(|n| Post { published: at(*n), ..fixtures::post() }).collect();
         let mut entries = numbers.into_iter().map(entry);
         let deletions: Vec<_> = deleted.map(|n| Deletion { published: at(n), gone }).into_iter().collect();
         let options = FeedOptions::parse(query).unwrap();
-        let merged = |group: &[Post]| {
-            merge(group, entries.by_ref().take(group.len()).collect(), &deletions, &options)
-        };
+        let merged =
+            |group: &[Post]| merge(group, entries.by_ref().take(group.len()).collect(), &deletions, &options);
         groups(&posts, &options).flat_map(merged).collect()
     }
 

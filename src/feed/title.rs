@@ -12,7 +12,7 @@ use crate::model::signature;
 const MAX_TITLE_CHARS: usize = 80;
 
 /// The maximum length of a summary.
-const MAX_SUMMARY_CHARS: usize = 280;
+pub(super) const MAX_SUMMARY_CHARS: usize = 280;
 
 /// The length up to which a line is joined with the next one.
 const SHORT_LINE_CHARS: usize = 25;
