@@ -50,6 +50,8 @@ pub(super) const WIDGET_ERROR: &str = "tgme_widget_message_error";
 pub(super) const MESSAGE: &str = "tgme_widget_message";
 /// The mark of a service post, on the post itself.
 pub(super) const SERVICE: &str = "service_message";
+/// The end of a post, with its date, signature and counts.
+pub(super) const FOOTER: &str = "tgme_widget_message_footer";
 /// The link with the post's date, a `<time>`, and permalink.
 pub(super) const DATE: &str = "tgme_widget_message_date";
 /// The wrapper of date and signature, with `edited` as its own text.

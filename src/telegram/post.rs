@@ -60,9 +60,10 @@ pub(super) fn parse(
     page_channel: Option<&ChannelName>,
 ) -> Result<Message, PostError> {
     let view = data_view(message);
-    let (channel, id) = channel_and_id(message, &view, page_channel).ok_or(PostError::NoId)?;
+    let footer = footer(message);
+    let (channel, id) = channel_and_id(message, footer, &view, page_channel).ok_or(PostError::NoId)?;
     let published = published.ok_or(PostError::NoDate)?;
-    let find = |class| dom::first(message, class);
+    let find = |class| dom::first(footer, class);
     let number = |class| find(class).and_then(dom::line).and_then(|text| dom::parse_count(&text));
     let mut builder = PostBuilder {
         name: channel.as_str(),
@@ -90,6 +91,12 @@ pub(super) fn parse(
     Ok(Message { post, channel, channel_id, unknown_tags })
 }
 
+/// Returns the footer of a message; the message itself if it has none with a date.
+fn footer(message: ElementRef<'_>) -> ElementRef<'_> {
+    let has_date = |footer: &ElementRef<'_>| dom::first(*footer, class::DATE).is_some();
+    dom::first(message, class::FOOTER).filter(has_date).unwrap_or(message)
+}
+
 /// Returns whether a post has no visible content.
 fn is_blank(post: &Post) -> bool {
     post.text.is_empty()
@@ -111,10 +118,11 @@ fn data_view(message: ElementRef<'_>) -> DataView {
 /// `data-view`. Some posts have no name (`data-post="/220"`): they are the page's channel's.
 fn channel_and_id(
     message: ElementRef<'_>,
+    footer: ElementRef<'_>,
     view: &DataView,
     page_channel: Option<&ChannelName>,
 ) -> Option<(ChannelName, PostId)> {
-    let link = dom::first(message, class::DATE).and_then(|date| date.attr("href"));
+    let link = dom::first(footer, class::DATE).and_then(|date| date.attr("href"));
     let link = link.and_then(|link| link.split_once("://")?.1.split_once('/')).map(|(_, path)| path);
     let places = [message.attr("data-post"), link];
     let parts = || places.iter().flatten().filter_map(|place| place.split_once('/'));
@@ -127,7 +135,7 @@ fn channel_and_id(
 
 /// Returns the date in the post's link. The `<time>` elements of players come first, but are durations.
 pub(super) fn published(message: ElementRef<'_>) -> Option<Timestamp> {
-    let in_link = dom::first(message, class::DATE).and_then(|date| dom::first_tag(date, "time"));
+    let in_link = dom::first(footer(message), class::DATE).and_then(|date| dom::first_tag(date, "time"));
     in_link?.attr("datetime")?.trim().parse().ok()
 }
 
