@@ -200,7 +200,7 @@ pub fn merge_without_archive(known: Option<Snapshot>, page: &FetchedPage, now: T
     let now = whole_seconds(now);
     posts.extend(merge(in_range, &slice, now).put.into_iter().map(|record| (record.post.id, record.post)));
     let mut posts: Vec<Post> = posts.into_values().collect();
-    let is_cut = drop_excess(&mut posts, MAX_POSTS_PER_PAGE.into());
+    let is_cut = drop_excess(&mut posts, MAX_POSTS_PER_PAGE.into(), Post::json_len);
     let has_older = known.has_older || fresh.has_older || is_cut;
     Snapshot { channel, posts, has_older }
 }

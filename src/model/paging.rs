@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::post::{Post, PostId, Snapshot};
+use super::post::{PostId, Snapshot};
 
 /// The minimum number of posts on a feed's first page: as many as Telegram's preview page shows.
 pub const MIN_POSTS_PER_PAGE: usize = 20;
@@ -19,11 +19,12 @@ pub const MAX_POST_BYTES: usize = 256 << 10;
 /// [`MAX_POSTS_PER_PAGE`].
 pub const MAX_PAGE_BYTES: usize = 2 << 20;
 
-/// Removes the oldest posts, the first ones, beyond `max_posts` and [`MAX_PAGE_BYTES`]. Returns whether there were any.
-pub fn drop_excess(posts: &mut Vec<Post>, max_posts: usize) -> bool {
+/// Removes the oldest posts, the first ones, beyond `max_posts` and [`MAX_PAGE_BYTES`]. `json_len` returns the size of one:
+/// [`Post::json_len`](super::post::Post::json_len), unless it is known already. Returns whether there were any.
+pub fn drop_excess<T>(posts: &mut Vec<T>, max_posts: usize, json_len: impl Fn(&T) -> usize) -> bool {
     let mut n_bytes = 0;
-    let fits = |post: &&Post| {
-        n_bytes += post.json_len();
+    let fits = |post: &&T| {
+        n_bytes += json_len(post);
         n_bytes <= MAX_PAGE_BYTES
     };
     let n_kept = posts.iter().rev().take(max_posts).take_while(fits).count();
@@ -107,6 +108,7 @@ pub struct ArchivedChannel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::post::Post;
 
     #[test]
     fn oldest_posts_beyond_a_limit_are_dropped() {
@@ -115,7 +117,7 @@ mod tests {
             ..Post::empty(PostId::new(id).unwrap(), String::new(), Timestamp::UNIX_EPOCH)
         };
         let left = |mut posts: Vec<Post>| {
-            let is_cut = drop_excess(&mut posts, 3);
+            let is_cut = drop_excess(&mut posts, 3, Post::json_len);
             (is_cut, posts.iter().map(|post| post.id.get()).collect::<Vec<_>>())
         };
         assert_eq!(left((1..=3).map(|id| post(id, 9)).collect()), (false, vec![1, 2, 3]));

@@ -107,10 +107,10 @@ pub fn parse(html: &str, source: PageSource<'_>) -> Result<PreviewPage, PageErro
     let tags =
         |message: &Message| message.unknown_tags.iter().map(|tag| (message.post.id, tag.clone())).collect();
     let unknown_tags = messages.iter().flat_map(|message| -> Vec<_> { tags(message) }).collect();
-    let mut posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
-    posts.sort_by_key(|post| post.id);
-    posts.dedup_by_key(|post| post.id);
-    let is_cut = drop_excess(&mut posts, MAX_MESSAGES) || n_left_out > 0;
+    messages.sort_by_key(|message| message.post.id);
+    messages.dedup_by_key(|message| message.post.id);
+    let is_cut = drop_excess(&mut messages, MAX_MESSAGES, |message| message.json_len) || n_left_out > 0;
+    let posts: Vec<Post> = messages.into_iter().map(|message| message.post).collect();
     let older = if is_cut { posts.first().map(|post| post.id) } else { older_cursor(root) };
     let snapshot = Snapshot { channel, posts, has_older: older.is_some() };
     Ok(PreviewPage { snapshot, skipped, unknown_tags, older })

@@ -34,6 +34,8 @@ pub enum PostError {
 /// A post, and what its message element says about the channel.
 pub(super) struct Message {
     pub(super) post: Post,
+    /// See [`Post::json_len`].
+    pub(super) json_len: usize,
     /// The channel's name as t.me spells it.
     pub(super) channel: ChannelName,
     /// The channel's numeric id.
@@ -84,11 +86,12 @@ pub(super) fn parse(
         // The page hides the content of this post, so the entry must link to it.
         post.only_in_telegram.get_or_insert_default();
     }
-    if post.json_len() > MAX_POST_BYTES {
+    let json_len = post.json_len();
+    if json_len > MAX_POST_BYTES {
         return Err(PostError::TooLarge);
     }
     let channel_id = view.c.and_then(|c| u64::try_from(c.checked_neg()?).ok());
-    Ok(Message { post, channel, channel_id, unknown_tags })
+    Ok(Message { post, json_len, channel, channel_id, unknown_tags })
 }
 
 /// Returns the footer of a message; the message itself if it has none with a date.
@@ -203,8 +206,7 @@ impl PostBuilder<'_> {
                 self.post.reactions.extend(dom::all(element, class::REACTION).filter_map(reaction));
             }
             Role::Keyboard => {
-                let buttons =
-                    dom::all(element, class::BUTTON).map(|button| named_link(button, self.name));
+                let buttons = dom::all(element, class::BUTTON).map(|button| named_link(button, self.name));
                 self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
             }
             Role::OnlyInTelegram => {
