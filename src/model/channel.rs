@@ -20,7 +20,7 @@ const MAX_NAME_BYTES: usize = 32;
 pub struct ChannelName(Box<str>);
 
 impl ChannelName {
-    /// Parses a bare name. Names with `@` and URLs are parsed by [`telegram::url`](crate::telegram::url).
+    /// Parses a bare name. [`parse_channel`](crate::telegram::typed::parse_channel) parses names with `@` and URLs.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let mut bytes = name.bytes();

@@ -144,6 +144,8 @@ pub(super) const POLL_OPTION: &str = "tgme_widget_message_poll_option";
 pub(super) const POLL_OPTION_TEXT: &str = "tgme_widget_message_poll_option_text";
 /// The share of an option in percent.
 pub(super) const POLL_OPTION_PERCENT: &str = "tgme_widget_message_poll_option_percent";
+/// A link preview, which is a link.
+pub(super) const PREVIEW: &str = "tgme_widget_message_link_preview";
 /// The site name in a link preview.
 pub(super) const PREVIEW_SITE: &str = "link_preview_site_name";
 /// The title in a link preview.

@@ -300,9 +300,7 @@ impl PostBuilder<'_> {
             if dom::has_class(element, name) { Some(element) } else { dom::first(element, name) }
         };
         let absolute = |url: &str| url::resolve(url, self.name);
-        let link = element
-            .attr("href")
-            .or_else(|| dom::first(element, "tgme_widget_message_link_preview")?.attr("href"));
+        let link = element.attr("href").or_else(|| dom::first(element, class::PREVIEW)?.attr("href"));
         if let (true, Some(url)) = (preview.url.is_empty(), link.and_then(absolute)) {
             preview.url = url;
         }

@@ -3,6 +3,7 @@
 use scraper::{ElementRef, Node};
 
 use super::dom;
+use super::markup as class;
 use super::media;
 use super::url;
 use crate::model::post::Media;
@@ -226,7 +227,7 @@ fn cell(element: ElementRef<'_>, parser: &mut TextParser<'_>, text: &mut RichTex
 
 fn link(element: ElementRef<'_>, name: &str) -> Option<EntityKind> {
     // Inside a link preview, the HTML parser repeats the preview's own link around each part of the text.
-    if dom::has_class(element, "tgme_widget_message_link_preview") {
+    if dom::has_class(element, class::PREVIEW) {
         return None;
     }
     let href = dom::href(element)?;
