@@ -1,6 +1,7 @@
 //! Articles on Telegraph: their URLs, and the JSON of its API (`getPage`).
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,8 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
-use super::dom::collapse_line_breaks;
-use super::text::{MAX_BLOCK_DEPTH, block, object};
+use super::text::{MAX_BLOCK_DEPTH, block, inline, object};
 use crate::model::article::Article;
 use crate::model::post::{Media, NamedLink, Post, Video, VideoKind};
 use crate::model::rich_text::{EntityKind, RichText};
@@ -135,13 +135,7 @@ impl NodeParser<'_> {
         for node in nodes {
             match node {
                 Value::String(part) if self.is_preformatted => text.push_str(part),
-                Value::String(part) => {
-                    let part = collapse_line_breaks(part);
-                    let starts_line = text.is_empty() || text.text().ends_with('\n');
-                    if !starts_line || !part.trim().is_empty() {
-                        text.push_str(&part);
-                    }
-                }
+                Value::String(part) => inline(part, text),
                 node => self.element(node, text),
             }
         }
@@ -166,13 +160,9 @@ impl NodeParser<'_> {
             "p" => return self.lines(2, children, text),
             "h3" => return block(EntityKind::Heading(3), text, |text| self.nodes(children, text)),
             "h4" => return block(EntityKind::Heading(4), text, |text| self.nodes(children, text)),
-            "aside" | "blockquote" => return self.nested(EntityKind::Quote, children, text),
-            "ul" => return self.nested(EntityKind::List(None), children, text),
-            "ol" => return self.nested(EntityKind::List(Some(1)), children, text),
-            // Outside of a list, an item is a line.
-            "li" if self.depth > 0 => {
-                return block(EntityKind::Item, text, |text| self.nodes(children, text));
-            }
+            "aside" | "blockquote" => return self.nested(EntityKind::Quote, children, text, Self::nodes),
+            "ul" => return self.nested(EntityKind::List(None), children, text, Self::list),
+            "ol" => return self.nested(EntityKind::List(Some(1)), children, text, Self::list),
             "figcaption" => return block(EntityKind::Caption, text, |text| self.nodes(children, text)),
             "pre" => {
                 let is_nested = std::mem::replace(&mut self.is_preformatted, true);
@@ -195,13 +185,31 @@ impl NodeParser<'_> {
         text.break_line(n);
     }
 
-    /// Parses a block that contains blocks; as lines if it is nested too deep.
-    fn nested(&mut self, kind: EntityKind, nodes: &[Value], text: &mut RichText) {
+    /// Parses the items of a list. Outside of a list, an item is a line.
+    fn list(&mut self, nodes: &[Value], text: &mut RichText) {
+        for node in nodes {
+            match node["children"].as_array() {
+                Some(children) if node["tag"] == "li" => {
+                    block(EntityKind::Item, text, |text| self.nodes(children, text));
+                }
+                _ => self.nodes(slice::from_ref(node), text),
+            }
+        }
+    }
+
+    /// Parses a block that contains blocks, whose content is parsed by `content`; as lines if it is nested too deep.
+    fn nested(
+        &mut self,
+        kind: EntityKind,
+        nodes: &[Value],
+        text: &mut RichText,
+        content: fn(&mut Self, &[Value], &mut RichText),
+    ) {
         if self.depth == MAX_BLOCK_DEPTH {
             return self.lines(1, nodes, text);
         }
         self.depth += 1;
-        block(kind, text, |text| self.nodes(nodes, text));
+        block(kind, text, |text| content(self, nodes, text));
         self.depth -= 1;
     }
 
@@ -315,8 +323,10 @@ mod tests {
     fn parts_of_another_shape_are_ignored() {
         let article = parsed(
             r#"[null,7,{"tag":3},{"children":["lost"]},{"tag":"marquee","children":["kept ",{"tag":"b","children":"x"}]},
-                {"tag":"li","children":["item"]},{"tag":"p","attrs":[],"children":["end"]}]"#,
+                {"tag":"li","children":["item"]},{"tag":"blockquote","children":[{"tag":"li","children":["quoted"]}]},
+                {"tag":"p","attrs":[],"children":["end"]}]"#,
         );
-        assert_eq!(article.text.text(), "kept \nitem\n\nend");
+        assert_eq!(article.text.text(), "kept \nitem\nquoted\n\nend");
+        assert!(article.text.entities().iter().all(|entity| entity.kind != EntityKind::Item));
     }
 }

@@ -56,16 +56,18 @@ fn parts(
             }
             (_, Some(child), _) => self::element(child, parser, text),
             (Node::Text(part), ..) if parser.is_preformatted => text.push_str(part),
-            (Node::Text(part), ..) => {
-                let part = dom::collapse_line_breaks(part);
-                // White space between blocks is not displayed.
-                let starts_line = text.is_empty() || text.text().ends_with(['\n', '\t']);
-                if !starts_line || !part.trim_matches([' ', '\t']).is_empty() {
-                    text.push_str(&part);
-                }
-            }
+            (Node::Text(part), ..) => inline(part, text),
             _ => {}
         }
+    }
+}
+
+/// Appends text that is not preformatted. White space between blocks is not displayed.
+pub(super) fn inline(source: &str, text: &mut RichText) {
+    let part = dom::collapse_line_breaks(source);
+    let starts_line = text.is_empty() || text.text().ends_with(['\n', '\t']);
+    if !starts_line || !part.trim_matches([' ', '\t']).is_empty() {
+        text.push_str(&part);
     }
 }
 
