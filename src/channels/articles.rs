@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout_at;
 
 use super::{Channels, FetchBudget};
 use crate::archive::{ArchivedArticle, Caller};
@@ -16,12 +15,6 @@ use crate::model::channel::ChannelName;
 use crate::model::paging::MIN_POSTS_PER_PAGE;
 use crate::model::post::{Post, PostId};
 use crate::telegram::telegraph::article_paths;
-
-/// How long a request waits for articles. Later ones find them.
-pub(super) const ARTICLE_WAIT: Duration = Duration::from_secs(4);
-
-/// Articles that are fetched for one request.
-pub(super) const MAX_ARTICLES: usize = 50;
 
 /// After this time, an article of one of the newest posts is fetched again, since its author may have edited it.
 const MAX_ARTICLE_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -40,7 +33,7 @@ pub struct Articles {
 
 impl Channels {
     /// Returns the articles that posts, sorted from the newest on, link to. Those that are not archived are fetched, as many as
-    /// arrive in the time that the budget has left. Of posts that are not archived there are none, because the archive is what keeps the
+    /// arrive before the deadline of the budget. Of posts that are not archived there are none, because the archive is what keeps the
     /// URLs of their pictures valid.
     pub async fn articles(
         self: &Arc<Self>,
@@ -57,7 +50,6 @@ impl Channels {
         let Ok(mut archived) = self.archive.articles(name, &ids, Caller::Reader).await else {
             return Articles::default();
         };
-        let (n_left, time_left) = &mut budget.articles;
         let mut fetches = Vec::new();
         for (n, (id, paths)) in links.iter().enumerate() {
             // Its pictures could not be found without it.
@@ -68,8 +60,8 @@ impl Channels {
                     n < MIN_POSTS_PER_PAGE && clock::now().duration_since(known.fetched) > MAX_ARTICLE_AGE
                 });
                 let is_missing = known.is_none();
-                if (is_missing || is_old) && *n_left > 0 {
-                    *n_left -= 1;
+                if (is_missing || is_old) && budget.n_articles > 0 {
+                    budget.n_articles -= 1;
                     let fetch = self.start_article(name, *id, path);
                     // An old one is replaced in the background.
                     fetches.extend(is_missing.then_some(fetch));
@@ -77,9 +69,7 @@ impl Channels {
             }
         }
         if !fetches.is_empty() {
-            let started = Instant::now();
-            drop(timeout(*time_left, join_all(fetches)).await);
-            *time_left = time_left.saturating_sub(started.elapsed());
+            drop(timeout_at(budget.deadline, join_all(fetches)).await);
             archived = self.archive.articles(name, &ids, Caller::Reader).await.unwrap_or(archived);
         }
         let mut articles = Articles { is_complete: true, ..Articles::default() };

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::failures::Failure;
 use super::recover::recover;
 use super::{
-    CachedChannel, Channels, CompressedSnapshot, RefreshError, STALE_MAX_AGE, Visitor, fetch_page, to_archive,
+    CachedChannel, Channels, CompressedSnapshot, FetchBudget, RefreshError, STALE_MAX_AGE, fetch_page,
+    to_archive,
 };
 use crate::archive::{Archive, ArchiveError, Caller, PageScope};
 use crate::clock;
@@ -30,9 +31,6 @@ const FIRST_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// The longest such delay.
 const MAX_RETRY_DELAY: Duration = Duration::from_hours(24);
-
-/// How long a reader waits for older posts; after that the feed page has the posts fetched so far.
-const READER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often Telegram has to answer with an empty page before a gap is closed although something points to older posts.
 const EMPTY_ANSWERS_TO_ACCEPT: u32 = 10;
@@ -195,8 +193,8 @@ async fn fill_gaps(
 }
 
 impl Channels {
-    /// Returns one page of a channel's posts. Posts that are not archived are fetched from Telegram, as many as arrive
-    /// within [`READER_TIMEOUT`].
+    /// Returns one page of the posts of a channel, which is cached. Posts that are not archived are fetched from Telegram, as
+    /// many as arrive before the deadline of the budget.
     ///
     /// # Errors
     ///
@@ -205,10 +203,9 @@ impl Channels {
         self: &Arc<Self>,
         name: &ChannelName,
         request: FeedPageRequest,
-        visitor: Visitor,
-    ) -> Result<(FeedPage, CachedChannel), Failure> {
-        let until = Instant::now() + READER_TIMEOUT;
-        let mut cached = self.get(name, visitor).await?;
+        cached: &mut CachedChannel,
+        budget: &FetchBudget,
+    ) -> Result<FeedPage, Failure> {
         // A running backfill may be for other posts, so more than one may be needed.
         for _ in 0..MAX_BACKFILLS {
             let page = match self.archive.feed_page(name, request, Caller::Reader).await {
@@ -218,19 +215,19 @@ impl Channels {
                     tracing::debug!(channel = %name, reason, "answering from memory without the archive");
                     // The archive may have more when it is back.
                     cached.max_age = cached.max_age.min(STALE_MAX_AGE);
-                    return page_from_memory(&cached.snapshot, request).map(|page| (page, cached));
+                    return page_from_memory(&cached.snapshot, request);
                 }
             };
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || page.gap.is_none_or(|gap| gap.retry > clock::now().as_second()) {
-                return non_empty(page).map(|page| (page, cached));
+            let is_over = Instant::now() >= budget.deadline;
+            if is_over || page.gap.is_none_or(|gap| gap.retry > clock::now().as_second()) {
+                return non_empty(page);
             }
             let (channels, asked) = (Arc::clone(self), name.clone());
             let backfill = self
                 .backfills
                 .run(name.clone(), || async move { channels.backfill_to(&asked, request).await });
             // If the backfill is slow or makes no progress, serve what has been fetched.
-            if tokio::time::timeout(left, backfill).await != Ok(Some(true)) {
+            if timeout_at(budget.deadline, backfill).await != Ok(Some(true)) {
                 break;
             }
         }
@@ -238,7 +235,6 @@ impl Channels {
             Ok(Some(page)) => non_empty(page),
             _ => page_from_memory(&cached.snapshot, request),
         }
-        .map(|page| (page, cached))
     }
 
     /// Returns when a post was published; see [`Archive::published`].

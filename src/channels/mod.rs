@@ -10,6 +10,7 @@ mod articles;
 mod backfill;
 mod background;
 mod backlog;
+mod budget;
 mod counts;
 mod error;
 mod failures;
@@ -57,6 +58,7 @@ use snapshot_cache::{CacheEntry, SnapshotCache};
 
 pub use articles::Articles;
 pub use backfill::{BackfillError, fetch_gap_page, follow_up};
+pub use budget::FetchBudget;
 pub use error::RefreshError;
 pub use failures::Failure;
 pub use fetch::{fetch_page, to_archive};
@@ -64,7 +66,7 @@ pub use followed::{Followers, Visitor};
 pub use freshness::Freshness;
 pub(crate) use recover::fetch_widget;
 pub use rejected_pages::RejectedPages;
-pub use search::{FetchBudget, FoundPosts};
+pub use search::FoundPosts;
 pub use snapshot_cache::CompressedSnapshot;
 pub use status::{
     CacheSize, ChannelQuery, ChannelSort, ChannelState, ChannelStatus, ChannelStatuses, LastError, Queues,

@@ -14,8 +14,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::{Instant, timeout_at};
 
-use super::articles::{ARTICLE_WAIT, MAX_ARTICLES};
-use super::{Channels, CompressedSnapshot, Freshness, RefreshError, Visitor, fetch_page};
+use super::{Channels, CompressedSnapshot, FetchBudget, Freshness, RefreshError, fetch_page};
 use crate::cpu_pool;
 use crate::model::channel::ChannelName;
 use crate::model::post::Post;
@@ -30,12 +29,6 @@ const CLIENT_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
 /// Searches of one client per minute.
 const CLIENT_RATE: NonZeroU32 = NonZeroU32::MIN;
 
-/// Searches for one request.
-const MAX_SEARCHES: usize = 3;
-
-/// How long one request waits for searches. Later ones find the results.
-const SEARCH_WAIT: Duration = Duration::from_secs(3);
-
 /// The delay after a failed search.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
@@ -47,37 +40,6 @@ const MAX_CACHE_BYTES: u64 = 8 << 20;
 
 /// Approximate size of an entry beside its compressed posts, in bytes.
 const ENTRY_OVERHEAD: usize = 512;
-
-/// The searches and articles that one request may fetch besides the pages of its channels.
-#[derive(Debug)]
-pub struct FetchBudget {
-    visitor: Visitor,
-    n_searches: usize,
-    until: Instant,
-    /// Articles that may still be fetched, and how long the request may still wait for them.
-    pub(super) articles: (usize, Duration),
-}
-
-impl FetchBudget {
-    /// Returns the budget of a request that is received now: a few searches, and articles.
-    #[must_use]
-    pub fn new(visitor: Visitor) -> Self {
-        let articles = (MAX_ARTICLES, ARTICLE_WAIT);
-        Self { visitor, n_searches: MAX_SEARCHES, until: Instant::now() + SEARCH_WAIT, articles }
-    }
-
-    /// Leaves only articles, for older posts.
-    #[must_use]
-    pub fn without_searches(self) -> Self {
-        Self { n_searches: 0, ..self }
-    }
-
-    /// Returns an empty budget: the request is answered from the archive. Pages that crawlers visit have it.
-    #[must_use]
-    pub fn none(visitor: Visitor) -> Self {
-        Self { articles: (0, Duration::ZERO), ..Self::new(visitor).without_searches() }
-    }
-}
 
 /// The known part of a search's result.
 #[derive(Debug, Default)]
@@ -161,7 +123,7 @@ impl Channels {
             let search =
                 self.searches.running.run(key.clone(), || async move { channels.ask(asked, newest).await });
             // The search goes on, so that a later request finds its result.
-            drop(timeout_at(budget.until, search).await);
+            drop(timeout_at(budget.deadline, search).await);
         }
         let Some(entry) = known() else { return FoundPosts::default() };
         let is_current = is_current(&entry);
@@ -176,7 +138,7 @@ impl Channels {
     fn may_search(&self, budget: &mut FetchBudget) -> bool {
         let queue_time = self.client.queue_time(Priority::New);
         let is_possible = budget.n_searches > 0
-            && Instant::now() < budget.until
+            && Instant::now() < budget.deadline
             && queue_time.is_some_and(|queue_time| queue_time < MAX_NEW_CHANNEL_WAIT)
             && self.searches.quota.check_key(&budget.visitor.client).is_ok();
         budget.n_searches -= usize::from(is_possible);

@@ -37,7 +37,7 @@ const FEED_CACHE_SHARE: u64 = 5;
 /// Pages of channels that are not cached, at once after a pause.
 const PAGE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
-/// The longest `--refresh-wait`: the request has to be answered within its timeout.
+/// The longest `--refresh-wait`: the request then waits for nothing else, and has to be answered within its timeout.
 const MAX_REFRESH_WAIT: Duration = Duration::from_secs(10);
 
 /// The flags of `serve`.

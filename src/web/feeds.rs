@@ -215,6 +215,11 @@ impl FeedRequest<'_> {
         // Errors come before anything is fetched.
         let filter = Filter::new(&options)?;
         self.state.chosen_media_linker(options.media, &self.context.base_url)?;
+        let mut budget = FetchBudget::new(self.context.visitor);
+        if options.before.is_some() {
+            // Searches in older posts use what is stored.
+            budget = budget.without_searches();
+        }
         let mut cached = self.channel().await?;
         let (name, limit, looks_back) = (self.name.clone(), options.limit, options.looks_back());
         let scan = Scan::new(options.clone(), filter, clock::now());
@@ -225,20 +230,13 @@ impl FeedRequest<'_> {
                 before: options.before.as_ref().map(|before| before.id),
                 limit: limit.filter(|_| !looks_back),
             };
-            let (mut page, channel) =
-                self.state.channels.feed_page(&name, request, self.context.visitor).await?;
-            cached = channel;
-            self.state.check_served(cached.snapshot.channel())?;
+            let mut page = self.state.channels.feed_page(&name, request, &mut cached, &budget).await?;
             prev_url = page.prev.filter(|_| !looks_back).map(|prev| self.prev_url(prev, &options));
             let snapshot = page.snapshot.take().ok_or(Error::NoOlderPosts)?;
             start = Start::Page(Box::new((snapshot, page)));
         }
         let channels = Arc::clone(&self.state.channels);
-        let (visitor, is_newest) = (self.context.visitor, options.before.is_none());
         let load = move |context| async move {
-            let budget = FetchBudget::new(visitor);
-            // Searches in older posts use what is stored.
-            let mut budget = if is_newest { budget } else { budget.without_searches() };
             lookback::feed(&channels, &name, scan, start, AtGap::End, context, &mut budget).await
         };
         self.respond(options, prev_url, cached, load).await

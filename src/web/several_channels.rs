@@ -3,7 +3,6 @@
 mod load;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -23,9 +22,6 @@ use crate::feed::several_channels as combined;
 use crate::language::Language;
 use crate::model::channel::ChannelName;
 use load::{Member, Page};
-
-/// How long a request waits for channels that are not read yet. The rest of its time is for rendering.
-const READ_TIME: Duration = Duration::from_secs(8);
 
 /// The channels, options and title of a feed of several channels.
 pub(super) struct Group {
@@ -105,11 +101,13 @@ pub(super) async fn feed(
     }
     let filter = Filter::new(&options)?;
     let media = state.chosen_media_linker(options.media, &context.base_url)?;
+    let budget = budget(is_page, options.before.is_some(), context.visitor);
     let bounds = match &options.before {
         Some(cursor) => Some(load::bounds(&state.channels, group, cursor, &options).await?),
         None => None,
     };
-    let Channels { read, to_come, failed } = read(state, &group.names, context.visitor).await?;
+    let Channels { read, to_come, failed } =
+        read(state, &group.names, context.visitor, budget.deadline).await?;
     for (name, _) in read.iter().filter(|_| !is_page) {
         state.channels.record_visit(name, context.visitor);
     }
@@ -150,8 +148,8 @@ pub(super) async fn feed(
         note,
         context: own,
         filter,
-        budget: budget(is_page, bounds.is_some(), context.visitor),
         bounds,
+        budget,
         for_people: is_page,
     };
     let load = move || page.load();
@@ -182,14 +180,18 @@ fn budget(is_page: bool, is_older: bool, visitor: Visitor) -> FetchBudget {
     }
 }
 
-/// Reads all channels at once, as far as that is possible in time; the others are read on in the background. A channel with
-/// two names is read once.
+/// Reads all channels at once. Those that cannot be read before the deadline are read on in the background, and come from the
+/// cache if they were read before. A channel with two names is read once.
 ///
 /// # Errors
 ///
 /// [`Error::NoneOfSeveral`]
-async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) -> Result<Channels, Error> {
-    let deadline = Instant::now() + READ_TIME;
+async fn read(
+    state: &Arc<AppState>,
+    names: &[ChannelName],
+    visitor: Visitor,
+    deadline: Instant,
+) -> Result<Channels, Error> {
     let begin = |name: &ChannelName| {
         let (channels, own_name) = (Arc::clone(&state.channels), name.clone());
         let known = channels.known_failure(name);
@@ -206,7 +208,7 @@ async fn read(state: &Arc<AppState>, names: &[ChannelName], visitor: Visitor) ->
             (Ok(task), None) => match timeout_at(deadline, task).await {
                 Ok(Ok(answer)) => answer.map_err(Error::Channel),
                 Ok(Err(_)) => Err(Error::Internal),
-                Err(_) => Err(Error::TimedOut),
+                Err(_) => state.channels.answer_from_cache(&name).ok_or(Error::TimedOut),
             },
         };
         // The channel's canonical name may be denied even if the requested alias is allowed.

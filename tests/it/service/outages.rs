@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::service;
 use crate::support::app::App;
+use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram, Framing, Gate};
 use crate::support::{CHANNEL, assert_no_failures, http, page};
 
@@ -89,6 +91,18 @@ fn fault_in_outage(outage: &str, answer: Option<Answer>, whole: &str) -> Option<
     }
     let n_requests = fake.times().len() - n_requests;
     (n_requests > max_requests).then(|| format!("{outage}: {n_requests} requests reached the upstream"))
+}
+
+/// Takes eight seconds: the time that a request waits for the refresh and for older posts together.
+#[test]
+fn feed_with_older_posts_is_served_while_telegram_hangs() {
+    let fake = FakeTelegram::start();
+    fake.add_channel(FakeChannel::with_posts("old_harbour", 100, Timestamp::UNIX_EPOCH));
+    let app = App::start(&fake.url(), &UNLIMITED);
+    assert_eq!(app.get("/old_harbour/rss").status, 200);
+    fake.override_all(Answer { gate: Some(Gate::default()), ..Answer::page("") });
+    let feed = app.get("/old_harbour/rss?limit=100");
+    assert_eq!((feed.status, feed.text().matches("<item>").count()), (200, 20), "{}", feed.text());
 }
 
 /// Takes nine seconds: the timeouts of two upstreams while a third one is left.

@@ -1,0 +1,48 @@
+//! What one request may ask of Telegram beside the newest pages of its channels, and how long it waits for Telegram.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Visitor;
+
+/// How long one request waits for Telegram in all. The rest of its time is for the archive and for rendering.
+const MAX_WAIT: Duration = Duration::from_secs(8);
+
+/// Searches for one request.
+const MAX_SEARCHES: usize = 3;
+
+/// Articles that are fetched for one request.
+const MAX_ARTICLES: usize = 50;
+
+/// The requests to Telegram that one request may cause besides the pages of its channels, and its deadline.
+#[derive(Debug)]
+pub struct FetchBudget {
+    pub(super) visitor: Visitor,
+    pub(super) n_searches: usize,
+    pub(super) n_articles: usize,
+    /// Until when the request waits for Telegram, whatever it waits for. What it has asked for goes on, so that a later request
+    /// finds it.
+    pub deadline: Instant,
+}
+
+impl FetchBudget {
+    /// Returns the budget of a request that is received now: a few searches, and articles.
+    #[must_use]
+    pub fn new(visitor: Visitor) -> Self {
+        let deadline = Instant::now() + MAX_WAIT;
+        Self { visitor, n_searches: MAX_SEARCHES, n_articles: MAX_ARTICLES, deadline }
+    }
+
+    /// Leaves only articles, for older posts.
+    #[must_use]
+    pub fn without_searches(self) -> Self {
+        Self { n_searches: 0, ..self }
+    }
+
+    /// Returns the budget of a request whose posts come from the archive. Pages that crawlers visit have it.
+    #[must_use]
+    pub fn none(visitor: Visitor) -> Self {
+        Self { n_articles: 0, ..Self::new(visitor).without_searches() }
+    }
+}
