@@ -35,6 +35,9 @@ const MAX_RETRY_DELAY: Duration = Duration::from_hours(24);
 /// How often Telegram has to answer with an empty page before a gap is closed although something points to older posts.
 const EMPTY_ANSWERS_TO_ACCEPT: u32 = 10;
 
+/// Channels whose older posts are fetched for readers at a time. Anyone can ask for those of any number of channels.
+pub(super) const MAX_RUNNING_BACKFILLS: usize = 2;
+
 /// Backfills that one reader waits for.
 const MAX_BACKFILLS: usize = 3;
 
@@ -222,10 +225,11 @@ impl Channels {
             if is_over || page.gap.is_none_or(|gap| gap.retry > clock::now().as_second()) {
                 return non_empty(page);
             }
-            let (channels, asked) = (Arc::clone(self), name.clone());
-            let backfill = self
-                .backfills
-                .run(name.clone(), || async move { channels.backfill_to(&asked, request).await });
+            let (channels, asked, deadline) = (Arc::clone(self), name.clone(), budget.deadline);
+            let backfill = self.backfills.run(name.clone(), || async move {
+                let permit = timeout_at(deadline, channels.backfill_permits.acquire()).await;
+                permit.is_ok() && channels.backfill_to(&asked, request).await
+            });
             // If the backfill is slow or makes no progress, serve what has been fetched.
             if timeout_at(budget.deadline, backfill).await != Ok(Some(true)) {
                 break;
@@ -274,8 +278,7 @@ impl Channels {
             let is_distant = |from: &PostId| from.get().saturating_add(MIN_JUMP) < gap.below.get();
             let from = jump.filter(is_distant).unwrap_or(gap.below);
             let fetched =
-                fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now, Priority::High)
-                    .await;
+                fetch_gap_page(&self.client, &self.archive, name, from, gap, clock::now, Priority::New).await;
             if let Err(err) = fetched {
                 tracing::warn!(channel = %name, before = %from, error = %err, "cannot fetch older posts");
                 break;

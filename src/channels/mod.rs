@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::archive::{Archive, ArchiveError, Caller};
 use crate::clock;
@@ -48,6 +48,7 @@ use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
 use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use articles::ArticleKey;
+use backfill::MAX_RUNNING_BACKFILLS;
 use backlog::Backlog;
 use counts::CountsCache;
 use failures::Failures;
@@ -111,6 +112,8 @@ pub struct Channels {
     refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
     follow_ups: Arc<SingleFlight<ChannelName, ()>>,
     backfills: Arc<SingleFlight<ChannelName, bool>>,
+    /// Permits of running backfills.
+    backfill_permits: Semaphore,
     followed: Mutex<Followed>,
     backlog: Mutex<Backlog>,
     searches: Searches,
@@ -188,6 +191,7 @@ impl Channels {
             refreshes: SingleFlight::new(),
             follow_ups: SingleFlight::new(),
             backfills: SingleFlight::new(),
+            backfill_permits: Semaphore::new(MAX_RUNNING_BACKFILLS),
             followed: Mutex::default(),
             backlog: Mutex::default(),
             searches: Searches::new(),

@@ -110,12 +110,12 @@ impl UpstreamUrl {
 
 /// Which queue a request waits in.
 ///
-/// Anyone can request any number of invented names; they must not delay channels that have readers.
+/// Anyone can request any number of invented names and older posts; they must not delay channels that have readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// A channel that was read before, or what a reader waits for.
+    /// A channel that was read before, or a media file that a reader waits for.
     High,
-    /// A name that was never read.
+    /// A name that was never read, or older posts or a search that a reader waits for.
     New,
     /// Older or hidden posts that no reader waits for.
     Low,

@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
+use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram, Framing};
 use crate::support::wait::wait_until;
 use crate::support::{CHANNEL, http, page};
@@ -60,6 +63,29 @@ fn invented_names_do_not_starve_a_known_channel() {
     for request in requests {
         assert!(matches!(request.join().unwrap().status, 502 | 503));
     }
+}
+
+/// Thirty clients ask for older posts, which take ten pages each.
+#[test]
+fn older_posts_of_many_channels_do_not_starve_a_known_channel() {
+    let (fake, app) = service(&["--rate", "20", "--burst", "1", "--fresh-min", "0s", "--fresh-max", "0s"]);
+    assert_eq!(app.get(RSS).status, 200);
+    let names: Vec<String> = (0..30).map(|n| format!("archived_{n}")).collect();
+    for name in &names {
+        fake.add_channel(FakeChannel::with_posts(name, 200, Timestamp::UNIX_EPOCH));
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    }
+    let n_older = || fake.paths("/s/archived_").iter().filter(|path| path.contains("?before=")).count();
+    let ask = |name| http::send(app.address, "GET", &format!("/{name}/rss?limit=200"), &[]);
+    let _asked: Vec<TcpStream> = names.iter().map(ask).collect();
+    wait_until("older posts are fetched", || n_older() > 2);
+    let n_before = fake.count(PREVIEW);
+    wait_until("the channel is fetched again", || {
+        app.get(RSS);
+        fake.count(PREVIEW) > n_before
+    });
+    let n_older = n_older();
+    assert!(n_older < 15, "{n_older} pages of older posts were fetched first");
 }
 
 /// While the circuit breaker is open, every invented name is refused.
