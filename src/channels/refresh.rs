@@ -287,7 +287,7 @@ impl Channels {
         let snapshot = self.as_cached(snapshot);
         // Compressing is quick, and snapshots have a maximum size.
         let compressed = cpu_pool::try_run(0, move || CompressedSnapshot::new(&snapshot, changed)).await?;
-        Ok(self.snapshots.insert(name.clone(), &compressed, age, fresh_for))
+        Ok(self.snapshots.insert(name.clone(), &compressed, fetched, age, fresh_for))
     }
 
     /// Merges a page with the cached snapshot, without the archive, and caches the result.

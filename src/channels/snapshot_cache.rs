@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::compressed_json;
 use crate::model::channel::ChannelName;
 use crate::model::post::Snapshot;
@@ -21,6 +22,8 @@ pub(super) struct CacheEntry {
     pub(super) snapshot: Arc<CompressedSnapshot>,
     fetched: Instant,
     fresh_for: Duration,
+    /// When the snapshot was fetched by the clock, in milliseconds since the Unix epoch, as the archive stores it.
+    fetched_ms: i64,
 }
 
 impl CacheEntry {
@@ -72,23 +75,33 @@ impl SnapshotCache {
         (self.0.entry_count(), self.0.weighted_size())
     }
 
-    /// Inserts a snapshot fetched `age` ago and returns the stored one. If its content is unchanged the existing `Arc` is
-    /// kept, so feeds rendered from it stay valid.
+    /// Inserts a snapshot fetched `age` ago, at `fetched`, and returns the stored one. If its content is unchanged the existing
+    /// `Arc` is kept, so feeds rendered from it stay valid. A snapshot that was fetched later is kept too: this one was read
+    /// from the archive before that was merged.
     pub(super) fn insert(
         &self,
         name: ChannelName,
         snapshot: &CompressedSnapshot,
+        fetched: Timestamp,
         age: Duration,
         fresh_for: Duration,
     ) -> Arc<CompressedSnapshot> {
+        let (before, fetched_ms) = (self.0.get(&name), fetched.as_millisecond());
+        // A time in the future is that of a clock that was set back since.
+        let is_later = |entry: &&CacheEntry| {
+            entry.fetched_ms > fetched_ms && entry.fetched_ms <= clock::now().as_millisecond()
+        };
+        if let Some(later) = before.as_ref().filter(is_later) {
+            return Arc::clone(&later.snapshot);
+        }
         // Shortly after boot an `Instant` cannot be that old; the entry then counts as stale.
         let (fetched, fresh_for) = Instant::now()
             .checked_sub(age)
             .map_or((Instant::now(), Duration::ZERO), |then| (then, fresh_for));
-        let same = self.0.get(&name).filter(|entry| *entry.snapshot == *snapshot);
+        let same = before.filter(|entry| *entry.snapshot == *snapshot);
         // A copy by this thread: see `cpu_pool`.
         let snapshot = same.map_or_else(|| Arc::new(snapshot.clone()), |entry| entry.snapshot);
-        self.0.insert(name, CacheEntry { snapshot: Arc::clone(&snapshot), fetched, fresh_for });
+        self.0.insert(name, CacheEntry { snapshot: Arc::clone(&snapshot), fetched, fresh_for, fetched_ms });
         snapshot
     }
 
@@ -167,6 +180,8 @@ impl CompressedSnapshot {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::telegram::page::{self, PageSource};
 
@@ -178,5 +193,24 @@ mod tests {
             let snapshot = page::parse(html, PageSource::Saved(None)).unwrap().snapshot;
             assert_eq!(CompressedSnapshot::new(&snapshot, None).unwrap().decompress().unwrap(), snapshot);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn snapshot_that_was_fetched_earlier_does_not_replace_a_later_one() {
+        let snapshot = page::parse(include_str!("../../tests/pages/text.html"), PageSource::Saved(None));
+        let snapshot = snapshot.unwrap().snapshot;
+        // They differ in when the channel changed last.
+        let at = |second: i64| clock::now() + SignedDuration::from_secs(second);
+        let (cache, name) = (SnapshotCache::new(1 << 20), snapshot.channel.name.clone());
+        let insert = |second: i64, fetched: Timestamp| {
+            let compressed = CompressedSnapshot::new(&snapshot, Some(at(second))).unwrap();
+            cache.insert(name.clone(), &compressed, fetched, Duration::ZERO, Duration::ZERO);
+            cache.get(&name).unwrap().snapshot.changed() == Some(at(second))
+        };
+        assert!(insert(1, at(-60)));
+        assert!(insert(2, at(-60)), "the archive has more of the same page");
+        assert!(!insert(3, at(-61)));
+        assert!(insert(4, at(60)));
+        assert!(insert(5, at(0)), "the clock was set back");
     }
 }
