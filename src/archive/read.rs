@@ -110,12 +110,12 @@ impl Archive {
         let Some((raw, oldest)) = self.read(caller, read).await? else { return Ok(None) };
         let ends_at_gap = raw.gap.is_some() && !raw.has_more;
         let gap_below = raw.bodies.last().map(|(lowest, _)| *lowest).filter(|_| ends_at_gap);
-        let FeedPage { snapshot, changed, prev, .. } = raw.into_feed_page().await?;
+        let FeedPage { snapshot, changed, prev, is_from_memory, .. } = raw.into_feed_page().await?;
         Ok(snapshot.map(|snapshot| {
             let lowest = snapshot.posts[0].id;
             let older = oldest.filter(|oldest| *oldest < lowest).map(|_| lowest);
             let is_above_gap = gap_below == Some(lowest);
-            ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap }
+            ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap, is_from_memory }
         }))
     }
 }
@@ -201,7 +201,7 @@ impl RawFeedPage {
         let (posts, is_cut) = posts.map_err(|err| ArchiveError::Database(err.to_string()))?;
         let snapshot = Snapshot { channel: row.channel, posts, has_older: has_older || is_cut };
         let snapshot = Some(snapshot).filter(|snapshot| !snapshot.posts.is_empty());
-        Ok(FeedPage { snapshot, changed: row.changed, prev, gap })
+        Ok(FeedPage { snapshot, changed: row.changed, prev, gap, is_from_memory: false })
     }
 }
 

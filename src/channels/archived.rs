@@ -26,9 +26,9 @@ impl Channels {
         self.archive.newest_channels(limit).await
     }
 
-    /// Returns the deleted posts of a channel from an id on, as far as the archive can be read.
-    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Vec<Deletion> {
-        self.archive.deletions(name, from, Caller::Reader).await.unwrap_or_default()
+    /// Returns the deleted posts of a channel from an id on. `None` if the archive cannot be read.
+    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Option<Vec<Deletion>> {
+        self.archive.deletions(name, from, Caller::Reader).await.ok()
     }
 
     /// Returns a post by its id, or by the id of an item of its album, also if it is deleted on Telegram. `None` if it is not
@@ -72,10 +72,12 @@ impl Channels {
     ) -> Result<Option<ArchivedPage>, Failure> {
         let archived = self.archive.browse(name, request, Caller::Reader).await;
         let in_memory = |cached: &CompressedSnapshot| {
-            let FeedPage { snapshot, changed, prev, .. } = page_from_memory(cached, request).ok()?;
+            let FeedPage { snapshot, changed, prev, is_from_memory, .. } =
+                page_from_memory(cached, request).ok()?;
             let snapshot = snapshot?;
             let older = snapshot.has_older.then_some(snapshot.posts[0].id);
-            Some(ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap: false })
+            let is_above_gap = false;
+            Some(ArchivedPage { snapshot, changed, older, newer: prev, is_above_gap, is_from_memory })
         };
         self.or_from_memory(name, archived, in_memory)
     }

@@ -9,10 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failures::Failure;
 use super::recover::recover;
-use super::{
-    CachedChannel, Channels, CompressedSnapshot, FetchBudget, RefreshError, STALE_MAX_AGE, fetch_page,
-    to_archive,
-};
+use super::{Channels, CompressedSnapshot, FetchBudget, RefreshError, fetch_page, to_archive};
 use crate::archive::{Archive, ArchiveError, Caller, PageScope};
 use crate::clock;
 use crate::metrics;
@@ -206,7 +203,7 @@ impl Channels {
         self: &Arc<Self>,
         name: &ChannelName,
         request: FeedPageRequest,
-        cached: &mut CachedChannel,
+        cached: &CompressedSnapshot,
         budget: &FetchBudget,
     ) -> Result<FeedPage, Failure> {
         // A running backfill may be for other posts, so more than one may be needed.
@@ -216,9 +213,7 @@ impl Channels {
                 missing => {
                     let reason = missing.err().map(|err| err.to_string()).unwrap_or_default();
                     tracing::debug!(channel = %name, reason, "answering from memory without the archive");
-                    // The archive may have more when it is back.
-                    cached.max_age = cached.max_age.min(STALE_MAX_AGE);
-                    return page_from_memory(&cached.snapshot, request);
+                    return page_from_memory(cached, request);
                 }
             };
             let is_over = Instant::now() >= budget.deadline;
@@ -237,7 +232,7 @@ impl Channels {
         }
         match self.archive.feed_page(name, request, Caller::Reader).await {
             Ok(Some(page)) => non_empty(page),
-            _ => page_from_memory(&cached.snapshot, request),
+            _ => page_from_memory(cached, request),
         }
     }
 
@@ -317,5 +312,6 @@ pub(super) fn page_from_memory(
         changed: cached.changed(),
         prev: request.before.map(|_| PrevPage::Newest),
         gap: None,
+        is_from_memory: true,
     })
 }

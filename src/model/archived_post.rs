@@ -68,4 +68,6 @@ pub struct ArchivedPage {
     pub newer: Option<PrevPage>,
     /// Telegram may have posts directly below this page that are not archived.
     pub is_above_gap: bool,
+    /// See [`FeedPage::is_from_memory`](super::paging::FeedPage::is_from_memory).
+    pub is_from_memory: bool,
 }

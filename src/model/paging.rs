@@ -80,6 +80,8 @@ pub struct FeedPage {
     pub prev: Option<PrevPage>,
     /// The highest gap in the range of these posts, or directly below them if the feed page is not full.
     pub gap: Option<Gap>,
+    /// The posts are those in memory, because the archive could not be read. It may have more.
+    pub is_from_memory: bool,
 }
 
 /// A post that was deleted on Telegram.

@@ -19,7 +19,7 @@ use super::caching::Validators;
 use super::context::RequestContext;
 use super::encoding::Encoding;
 use super::error::{Error, is_browser};
-use crate::channels::{CachedChannel, CompressedSnapshot};
+use crate::channels::{CachedChannel, CompressedSnapshot, STALE_MAX_AGE};
 use crate::clock;
 use crate::cpu_pool;
 use crate::feed::options::FeedOptions;
@@ -69,7 +69,8 @@ pub(super) struct LoadedFeed {
     pub(super) changed: Option<Timestamp>,
     /// When the posts are to be selected again although the snapshots are the same.
     pub(super) expires: Option<Timestamp>,
-    /// A later selection may have more posts at any time, so the feed is not cached.
+    /// A later selection may have more posts at any time, so the feed is not cached, and its readers may cache it only as long as
+    /// a stale one.
     pub(super) is_incomplete: bool,
     /// The posts that entries link to and that have pages here. Only pages need them.
     pub(super) archived: ArchivedPosts,
@@ -255,13 +256,15 @@ impl RenderedFeed {
         loaded: &LoadedFeed,
     ) -> io::Result<Self> {
         let RenderRequest { channels, rendering, variant, note, has_last_modified, .. } = request;
-        let LoadedFeed { feed, changed, expires, .. } = loaded;
+        let LoadedFeed { feed, changed, is_incomplete, .. } = loaded;
+        let at_most = is_incomplete.then(|| clock::now() + STALE_MAX_AGE);
+        let expires = loaded.expires.into_iter().chain(at_most).min();
         let body = (rendering.render)(loaded);
         let modified = changed.map_or(feed.updated, |changed| changed.max(feed.updated));
         let validators = Validators::new(&body, has_last_modified.then_some(modified), clock::now());
         let body = variant.encoding.encode(body)?;
         let headers = rendering.headers;
-        Ok(Self { channels, headers, variant, note, body, validators, expires: *expires, snapshots })
+        Ok(Self { channels, headers, variant, note, body, validators, expires, snapshots })
     }
 
     /// Returns the names that the channels were requested by.

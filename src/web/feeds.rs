@@ -220,7 +220,7 @@ impl FeedRequest<'_> {
             // Searches in older posts use what is stored.
             budget = budget.without_searches();
         }
-        let mut cached = self.channel().await?;
+        let cached = self.channel().await?;
         let (name, limit, looks_back) = (self.name.clone(), options.limit, options.looks_back());
         let scan = Scan::new(options.clone(), filter, clock::now());
         let mut start = Start::Newest(Arc::clone(&cached.snapshot));
@@ -230,7 +230,7 @@ impl FeedRequest<'_> {
                 before: options.before.as_ref().map(|before| before.id),
                 limit: limit.filter(|_| !looks_back),
             };
-            let mut page = self.state.channels.feed_page(&name, request, &mut cached, &budget).await?;
+            let mut page = self.state.channels.feed_page(&name, request, &cached.snapshot, &budget).await?;
             prev_url = page.prev.filter(|_| !looks_back).map(|prev| self.prev_url(prev, &options));
             let snapshot = page.snapshot.take().ok_or(Error::NoOlderPosts)?;
             start = Start::Page(Box::new((snapshot, page)));

@@ -60,7 +60,7 @@ pub(super) async fn newest(
 /// Builds a page of archived posts without filters. Its [`next_url`](feed::Feed::next_url) leads on across
 /// gaps in the archive.
 pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Result<LoadedFeed> {
-    let ArchivedPage { snapshot, changed, older, .. } = page;
+    let ArchivedPage { snapshot, changed, older, is_from_memory: is_incomplete, .. } = page;
     let build = move || {
         let (selection, options) = (snapshot.into(), context.options.clone());
         let mut feed = feed::build(&selection, &context);
@@ -68,7 +68,7 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
         Ok((feed, selection))
     };
     let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
-    let expires = Some(clock::now().saturating_add(MAX_SELECTION_AGE).unwrap_or(Timestamp::MAX));
+    let expires = Some(soonest(None, MAX_SELECTION_AGE));
     let origin = Origin::Channel(Box::new(channel));
     Ok(LoadedFeed {
         feed,
@@ -76,7 +76,7 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
         n_looked_at,
         changed,
         expires,
-        is_incomplete: false,
+        is_incomplete,
         archived: ArchivedPosts::new(),
     })
 }
@@ -166,7 +166,7 @@ pub(super) async fn select(
     let mut is_current = search(channels, name, &mut scan, text, budget).await;
     let (changed, mut is_incomplete) = match &start {
         Start::Newest(snapshot) | Start::Below(snapshot, _) => (snapshot.changed(), false),
-        Start::Page(page) => (page.1.changed, page.1.gap.is_some()),
+        Start::Page(page) => (page.1.changed, page.1.gap.is_some() || page.1.is_from_memory),
     };
     let begin = move || {
         let Snapshot { channel, posts, has_older } = match start {
@@ -215,9 +215,11 @@ pub(super) async fn select(
     let is_merging = scan.is_merging();
     let mut selection = scan.finish(channel);
     if let Some(oldest) = selection.posts.last().filter(|_| is_merging) {
-        selection.deletions = channels.deletions(name, oldest.id).await;
+        let deletions = channels.deletions(name, oldest.id).await;
+        is_incomplete |= deletions.is_none();
+        selection.deletions = deletions.unwrap_or_default();
     }
-    let lifetime = if is_incomplete || !is_current { STALE_MAX_AGE } else { MAX_SELECTION_AGE };
+    let lifetime = if is_current { MAX_SELECTION_AGE } else { STALE_MAX_AGE };
     let expires = Some(soonest(selection.expires, lifetime));
     Ok(Selected { selection, changed, expires, is_incomplete, is_at_gap })
 }

@@ -134,9 +134,11 @@ async fn select(
     let mut loaded = lookback::feed(channels, name, scan, start, at_gap, context, &mut budget).await?;
     if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
         let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };
-        if !matches!(channels.browse(name, request).await, Ok(Some(_))) {
+        let older = channels.browse(name, request).await;
+        if !matches!(older, Ok(Some(_))) {
             loaded.feed.next_url = None;
         }
+        loaded.is_incomplete |= older.map_or(true, |older| older.is_some_and(|older| older.is_from_memory));
     }
     Ok(loaded)
 }

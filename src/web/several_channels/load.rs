@@ -108,13 +108,13 @@ async fn next(
     names: &[ChannelName],
     combined: &Combined,
     options: &FeedOptions,
-) -> Option<Cursor> {
-    let (place, last) = combined.end()?;
+) -> Result<Option<Cursor>, ArchiveError> {
+    let Some((place, last)) = combined.end() else { return Ok(None) };
     // A page cannot begin after a post that a search found below all archived ones.
-    let at = channels.published(&names[place], last.id).await.ok()??;
-    let older = older(channels, names, place, last.id, at, options).await.ok()?;
+    let Some(at) = channels.published(&names[place], last.id).await? else { return Ok(None) };
+    let older = older(channels, names, place, last.id, at, options).await?;
     let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
-    older.iter().any(Option::is_some).then_some(cursor)
+    Ok(older.iter().any(Option::is_some).then_some(cursor))
 }
 
 impl Page {
@@ -184,8 +184,10 @@ impl Page {
             combined = cpu_pool::try_run(n_bytes, add).await?;
         }
         let next = next(&channels, &names, &combined, &options).await;
-        let feed = combined
-            .finish(next.map(|next| context.url_with(&FeedOptions { before: Some(next), ..options })));
+        is_incomplete |= next.is_err();
+        let next = next.unwrap_or_default();
+        let next_url = next.map(|next| context.url_with(&FeedOptions { before: Some(next), ..options }));
+        let feed = combined.finish(next_url);
         let origin = Origin::Several(note);
         let archived = if for_people {
             archived_posts(&channels, feed.entries.iter()).await

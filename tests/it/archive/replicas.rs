@@ -102,6 +102,28 @@ fn lease_of_a_dead_replica_passes_to_another() {
 }
 
 #[test]
+fn shorter_answers_of_a_database_outage_end_with_it() {
+    let Some(postgres) = Postgres::start() else { return };
+    let fake = FakeTelegram::start();
+    let mut piers = FakeChannel::new("twin_piers", 20);
+    for n in 0..60 {
+        piers.publish(0, start() + SignedDuration::from_hours(3 * n));
+    }
+    fake.add_channel(piers);
+    let flags = ["--database", &postgres.database(), "--fresh-min", "1h", "--fresh-max", "1h"];
+    let app = App::start(&fake.url(), &[&FAST[..], &flags].concat());
+    let n_items = |target: &str| app.get(target).text().matches("<item>").count();
+    wait_until("all posts are archived", || n_items(&format!("{FEED}?limit=200")) == 60);
+    postgres.pause();
+    assert_eq!(n_items(&format!("{FEED}?limit=50")), 20, "those in memory");
+    let older = || app.get("/twin_piers?before=55").text().to_owned();
+    assert!(older().contains("Post 54 of") && !older().contains("Post 40 of"), "{}", older());
+    postgres.resume();
+    wait_until("the feed has all posts", || n_items(&format!("{FEED}?limit=50")) == 50);
+    wait_until("the page has all posts", || older().contains("Post 40 of"));
+}
+
+#[test]
 fn database_outages_cost_no_reader_a_response() {
     let Some(mut postgres) = Postgres::start() else { return };
     let fake = FakeTelegram::start();
