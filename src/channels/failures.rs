@@ -30,8 +30,7 @@ const MAX_DELAY: Duration = Duration::from_mins(15);
 /// The number of names whose failures are remembered.
 const MAX_FAILURES: usize = 10_000;
 
-/// A failure is forgotten after this time, with the number of attempts. While the channel is asked for, another attempt is made
-/// long before.
+/// A failure is forgotten after this time, with the number of attempts.
 const TTL: Duration = Duration::from_hours(2);
 
 /// How often Telegram has to say that a cached channel is gone before it is believed.
@@ -39,6 +38,9 @@ const MIN_GONE_ANSWERS: u32 = 3;
 
 /// The time over which it has to say so.
 const MIN_GONE_TIME: Duration = Duration::from_hours(1);
+
+/// How long each of these answers counts: longer than the time between two polls of any reader.
+const GONE_TTL: Duration = Duration::from_hours(7 * 24);
 
 /// A failed refresh, remembered so that it is not repeated at once.
 #[derive(Clone, Debug, Error)]
@@ -50,8 +52,6 @@ pub struct Failure {
     pub(super) until: Instant,
     /// The number of failed attempts in a row.
     pub(super) attempts: u32,
-    /// When Telegram first said that a cached channel is gone, and how often it has since.
-    gone: Option<(Instant, u32)>,
     /// The channel may be archived nevertheless.
     pub(super) may_be_archived: bool,
 }
@@ -65,7 +65,7 @@ impl Failure {
     /// Returns the failure of a request that does not wait longer, while the refresh does.
     pub(super) fn queued(error: RefreshError, queue_time: Duration) -> Self {
         let until = Instant::now() + queue_time.max(BUSY_DELAY);
-        Self { error, until, attempts: 0, gone: None, may_be_archived: true }
+        Self { error, until, attempts: 0, may_be_archived: true }
     }
 
     /// Returns the time until the next attempt is due.
@@ -87,16 +87,20 @@ pub(super) enum PriorState {
 }
 
 /// The remembered failures, by channel.
-pub(super) struct Failures(RecentCache<ChannelName, Arc<Failure>>);
+pub(super) struct Failures {
+    last: RecentCache<ChannelName, Arc<Failure>>,
+    /// When Telegram first said that a cached channel is gone, and how often it has in a row.
+    gone: RecentCache<ChannelName, (Instant, u32)>,
+}
 
 impl Failures {
     pub(super) fn new() -> Self {
-        Self(RecentCache::new(MAX_FAILURES, TTL))
+        Self { last: RecentCache::new(MAX_FAILURES, TTL), gone: RecentCache::new(MAX_FAILURES, GONE_TTL) }
     }
 
     /// Returns the last failure of a channel, also if the next attempt is due.
     pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Failure>> {
-        self.0.get(name)
+        self.last.get(name)
     }
 
     /// Returns the last failure of a channel if the next attempt is not due yet.
@@ -106,12 +110,13 @@ impl Failures {
 
     /// Returns the last failure of every channel, with its time. It does not count as using them.
     pub(super) fn all(&self) -> Vec<(ChannelName, Arc<Failure>, Instant)> {
-        self.0.all()
+        self.last.all()
     }
 
     /// Forgets the failures of a channel after a successful refresh.
     pub(super) fn clear(&self, name: &ChannelName) {
-        self.0.remove(name);
+        self.last.remove(name);
+        self.gone.remove(name);
     }
 
     /// Records a failure, and decides whether a cached channel is gone. Until that is confirmed, the error is replaced by
@@ -124,7 +129,6 @@ impl Failures {
         now: Instant,
     ) -> Failure {
         let is_cached = prior == PriorState::Cached;
-        let before = self.get(name);
         // A busy or paused upstream says nothing about the channel; only its retry delay is used.
         let upstream_delay = match &error {
             RefreshError::Upstream(err) => match err.kind {
@@ -137,18 +141,13 @@ impl Failures {
             },
             _ => None,
         };
-        let attempts_before = before.as_ref().map_or(0, |before| before.attempts);
+        let attempts_before = self.get(name).map_or(0, |before| before.attempts);
         let attempts = attempts_before.saturating_add(upstream_delay.is_none().into());
         let is_said_gone = is_cached && error.is_authoritative();
-        let gone_before = before.and_then(|before| before.gone);
-        let gone = if is_said_gone {
-            let (since, n) = gone_before.unwrap_or((now, 0));
-            Some((since, n + 1))
-        } else {
-            gone_before.filter(|_| upstream_delay.is_some())
-        };
-        let is_confirmed = is_said_gone
-            && gone.is_some_and(|(since, n)| n >= MIN_GONE_ANSWERS && now - since >= MIN_GONE_TIME);
+        let is_confirmed = is_said_gone && self.count_gone(name, now);
+        if !is_said_gone && upstream_delay.is_none() {
+            self.gone.remove(name);
+        }
         let error =
             if is_said_gone && !is_confirmed { RefreshError::Page(PageError::RateLimited) } else { error };
         let delay = if error.is_authoritative() {
@@ -161,9 +160,16 @@ impl Failures {
             upstream_delay.unwrap_or_else(|| with_jitter(delay, fastrand::f64()))
         };
         let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
-        let failure = Failure { error, until: now + delay, attempts, gone, may_be_archived };
-        self.0.insert(name.clone(), Arc::new(failure.clone()));
+        let failure = Failure { error, until: now + delay, attempts, may_be_archived };
+        self.last.insert(name.clone(), Arc::new(failure.clone()));
         failure
+    }
+
+    /// Counts an answer that a cached channel is gone. Returns whether it is believed.
+    fn count_gone(&self, name: &ChannelName, now: Instant) -> bool {
+        let (since, n) = self.gone.get(name).unwrap_or((now, 0));
+        self.gone.insert(name.clone(), (since, n + 1));
+        n + 1 >= MIN_GONE_ANSWERS && now - since >= MIN_GONE_TIME
     }
 }
 
@@ -204,6 +210,17 @@ mod tests {
         // For a name that was never read, one answer is enough.
         let first = Failures::new().record(&name, gone, PriorState::Unknown, start);
         assert!(first.error.is_authoritative() && !first.may_be_archived);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_whose_readers_poll_daily_is_gone_after_three_answers() {
+        let (name, failures) = (ChannelName::new("harbour_news").unwrap(), Failures::new());
+        let gone = RefreshError::Page(PageError::NotFound);
+        for is_gone in [false, false, true] {
+            let failure = failures.record(&name, gone.clone(), PriorState::Cached, Instant::now());
+            assert_eq!(failure.error.is_authoritative(), is_gone);
+            tokio::time::advance(Duration::from_hours(24)).await;
+        }
     }
 
     #[test]
