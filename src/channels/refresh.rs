@@ -19,6 +19,7 @@ use crate::model::channel::ChannelName;
 use crate::model::media_file;
 use crate::model::paging::ArchivedChannel;
 use crate::model::post::{Post, Snapshot};
+use crate::telegram::page::PreviewPage;
 use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use crate::telegram::url::PageRequest;
 
@@ -105,7 +106,19 @@ impl Channels {
         if let Some(snapshot) = self.wait_for_other_replica(name).await {
             return Ok(Refreshed::stored(snapshot));
         }
-        match self.fetch(name, cached).await {
+        let fetched = tokio::select! {
+            // The request may wait in a queue for much longer than a lease lasts.
+            snapshot = self.archived_by_other_replica(name) => {
+                self.archive.release_lease(name.as_str()).await;
+                return Ok(Refreshed::stored(snapshot));
+            }
+            fetched = self.fetch(name, cached.is_some()) => fetched,
+        };
+        let refreshed = match fetched {
+            Ok(page) => self.store(name, cached, page).await,
+            Err(error) => Err(error),
+        };
+        match refreshed {
             Ok(snapshot) => {
                 metrics::refresh("ok".to_owned());
                 self.failures.clear(name);
@@ -159,34 +172,55 @@ impl Channels {
             // Without the archive every replica fetches for itself.
             let lease = self.archive.lease(name.as_str()).await;
             let lease = lease.inspect_err(|err| log_archive_error(name, err)).ok()?;
-            let archived = self.archive.load(name, Caller::Refresh).await;
-            if let Some(archived) = archived.inspect_err(|err| log_archive_error(name, err)).ok()?
-                && self.is_fresh(&archived)
-            {
+            let archived = self.load_fresh(name).await;
+            if let Some(snapshot) = archived.inspect_err(|err| log_archive_error(name, err)).ok()? {
                 if lease == Lease::Ours {
                     self.archive.release_lease(name.as_str()).await;
                 }
-                return self.cache_archived(name, archived).await.ok();
+                return Some(snapshot);
             }
             if lease == Lease::Ours || Instant::now() > until {
                 return None;
             }
-            let notified =
-                async { while notifications.recv().await.is_ok_and(|notified| notified != *name) {} };
-            drop(tokio::time::timeout(LEASE_POLL_INTERVAL, notified).await);
+            drop(tokio::time::timeout(LEASE_POLL_INTERVAL, next_merge(&mut notifications, name)).await);
         }
     }
 
-    /// Fetches a channel, merges the page into the archive and caches the result. If the archive fails or is slow, the
-    /// page is merged with the cached snapshot only.
-    async fn fetch(
+    /// Waits until another replica has archived a fresh page of a channel, and returns it.
+    async fn archived_by_other_replica(&self, name: &ChannelName) -> Arc<CompressedSnapshot> {
+        let mut notifications = self.archive.notifications();
+        loop {
+            next_merge(&mut notifications, name).await;
+            if let Ok(Some(snapshot)) = self.load_fresh(name).await {
+                return snapshot;
+            }
+        }
+    }
+
+    /// Loads a channel from the archive into the cache if it is fresh there.
+    async fn load_fresh(&self, name: &ChannelName) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
+        let archived = self.archive.load(name, Caller::Refresh).await?;
+        match archived.filter(|archived| self.is_fresh(archived)) {
+            Some(archived) => Ok(self.cache_archived(name, archived).await.ok()),
+            None => Ok(None),
+        }
+    }
+
+    /// Fetches the newest page of a channel.
+    async fn fetch(&self, name: &ChannelName, is_cached: bool) -> Result<PreviewPage, RefreshError> {
+        let priority = if is_cached { Priority::High } else { Priority::New };
+        let rejected_pages = Some(&self.config.rejected_pages);
+        fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await
+    }
+
+    /// Merges a page into the archive and caches the result. If the archive fails or is slow, the page is merged with the
+    /// cached snapshot only.
+    async fn store(
         self: &Arc<Self>,
         name: &ChannelName,
         cached: Option<Arc<CompressedSnapshot>>,
+        page: PreviewPage,
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
-        let priority = if cached.is_some() { Priority::High } else { Priority::New };
-        let rejected_pages = Some(&self.config.rejected_pages);
-        let page = fetch_page(&self.client, name, PageRequest::Newest, priority, rejected_pages).await?;
         if let Err(err) = self.counts.update(name, &page.snapshot.posts) {
             tracing::error!(channel = %name, error = %err, "cannot keep the counts of a channel");
         }
@@ -316,6 +350,11 @@ impl Channels {
         }
         failure
     }
+}
+
+/// Waits until another replica has merged a page of a channel, or a notification was lost.
+async fn next_merge(notifications: &mut broadcast::Receiver<ChannelName>, name: &ChannelName) {
+    while notifications.recv().await.is_ok_and(|merged| merged != *name) {}
 }
 
 /// Logs an archive error, unless it repeats one that has opened the circuit breaker.

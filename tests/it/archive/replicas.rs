@@ -101,6 +101,24 @@ fn lease_of_a_dead_replica_passes_to_another() {
     assert_eq!((answer.status, fake.count(PREVIEW)), (200, 2), "{}", answer.text());
 }
 
+/// Takes six seconds: the time that a replica waits for the one with the lease.
+#[test]
+fn replica_in_a_queue_does_not_fetch_what_another_has_archived() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let fake = FakeTelegram::start();
+    fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
+    fake.on("/s/slow_pier", Answer { gate: Some(Gate::default()), ..Answer::page("") });
+    let apps = replicas(&fake, &postgres.database(), &["--in-flight", "1"]);
+    let _slow = http::send(apps[0].address, "GET", "/slow_pier/rss", &[]);
+    fake.wait_for("/s/slow_pier");
+    let queued = http::send(apps[0].address, "GET", FEED, &[]);
+    let queue = format!("telewire_upstream_queue_length{{host=\"{}\"}}", fake.host());
+    apps[0].wait_for_metric(&queue, 1.0);
+    assert_eq!(apps[1].get(FEED).status, 200);
+    assert_eq!(http::receive(queued, "GET").status, 200);
+    assert_eq!(fake.count(PREVIEW), 1);
+}
+
 #[test]
 fn shorter_answers_of_a_database_outage_end_with_it() {
     let Some(postgres) = Postgres::start() else { return };
