@@ -105,9 +105,39 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
     use super::*;
-    use crate::channels::Visitor;
-    use crate::channels::simulation::channels;
+    use crate::archive::Archive;
+    use crate::channels::simulation::{channels, config, page};
+    use crate::channels::{ChannelsConfig, Freshness, Visitor};
+    use crate::clock;
+    use crate::telegram::client::Client;
+    use crate::telegram::upstream::RateLimits;
+
+    #[tokio::test]
+    async fn panicked_refresh_does_not_hide_the_archive() {
+        let is_first = AtomicBool::new(true);
+        let pages = move |name: &ChannelName| {
+            let (page, may_answer) = (page(name, &[clock::now()]), is_first.swap(false, Ordering::Relaxed));
+            async move { if may_answer { Ok(page) } else { panic!("on purpose") } }.boxed()
+        };
+        let client = Client::with_pages(RateLimits::default(), 1, Box::new(pages));
+        let freshness = Freshness { min: Duration::ZERO, max: Duration::ZERO };
+        let archive = Archive::in_memory(1 << 20).await.unwrap();
+        let channels =
+            Channels::new(Arc::new(client), archive, ChannelsConfig { freshness, ..config(false) });
+        let name = ChannelName::new("harbour_news").unwrap();
+        let get = || channels.get(&name, Visitor::new([127, 0, 0, 1].into(), b"reader"));
+        assert!(get().await.is_ok() && get().await.is_ok());
+        assert!(channels.failures.get(&name).is_some(), "the second refresh panicked");
+        channels.snapshots.remove(&name);
+        get().await.unwrap();
+    }
 
     /// The archive cannot be used, and the only page has albums.
     #[tokio::test(start_paused = true)]
@@ -115,7 +145,7 @@ mod tests {
         let page = include_str!("../../tests/pages/album.html").to_owned();
         let pages = move |_: &ChannelName| {
             let page = page.clone();
-            futures_util::FutureExt::boxed(async move { Ok(page) })
+            async move { Ok(page) }.boxed()
         };
         let channels = channels(Box::new(pages), 1, false);
         let (name, id) = (ChannelName::new("lantern_walks").unwrap(), |id| PostId::new(id).unwrap());

@@ -82,8 +82,8 @@ pub(super) enum PriorState {
     Cached,
     /// It is neither cached nor archived.
     Unknown,
-    /// It is not cached, and the archive could not be asked.
-    ArchiveUnavailable,
+    /// It may be archived: the archive could not be asked, or the refresh panicked.
+    Unclear,
 }
 
 /// The remembered failures, by channel.

@@ -69,7 +69,7 @@ impl Channels {
     }
 
     fn internal_failure(&self, name: &ChannelName) -> Failure {
-        self.record_failure(name, RefreshError::Internal, PriorState::Unknown)
+        self.record_failure(name, RefreshError::Internal, PriorState::Unclear)
     }
 
     async fn refresh(self: &Arc<Self>, name: &ChannelName) -> RefreshOutcome {
@@ -91,7 +91,7 @@ impl Channels {
                 Ok(None) => {}
                 Err(err) => {
                     log_archive_error(name, &err);
-                    prior = PriorState::ArchiveUnavailable;
+                    prior = PriorState::Unclear;
                 }
             }
         }

@@ -188,9 +188,9 @@ async fn poll(
     all
 }
 
-/// Returns channels with the default settings whose pages come from `pages`, and that have no archive.
-pub(super) fn channels(pages: FakePages, n_identities: usize, prefetch: bool) -> Arc<Channels> {
-    let config = ChannelsConfig {
+/// Returns the default settings.
+pub(super) fn config(prefetch: bool) -> ChannelsConfig {
+    ChannelsConfig {
         cache_size: 64 << 20,
         freshness: Freshness { min: Duration::from_mins(5), max: HOUR },
         refresh_wait: Duration::from_secs(4),
@@ -198,9 +198,13 @@ pub(super) fn channels(pages: FakePages, n_identities: usize, prefetch: bool) ->
         gap_pages: 10,
         keeps_media_urls: false,
         rejected_pages: RejectedPages::new("/nonexistent".as_ref()),
-    };
+    }
+}
+
+/// Returns channels with the default settings whose pages come from `pages`, and that have no archive.
+pub(super) fn channels(pages: FakePages, n_identities: usize, prefetch: bool) -> Arc<Channels> {
     let client = Client::with_pages(RateLimits::default(), n_identities, pages);
-    Channels::new(Arc::new(client), Archive::unavailable(), config)
+    Channels::new(Arc::new(client), Archive::unavailable(), config(prefetch))
 }
 
 pub(super) async fn simulate(seed: u64, simulation: Simulation) -> Figures {
