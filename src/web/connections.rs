@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, SetOnce};
+use tokio::time::Instant;
 
 use super::client_permits::network_of;
 use crate::metrics;
@@ -17,11 +19,16 @@ use crate::resilience::tally::Tally;
 /// Connections of one client at a time.
 const MAX_PER_CLIENT: usize = 64;
 
+/// From this age on, a connection without a request is closed before idle ones are.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
 /// The open connections of a listener.
 pub(super) struct Connections {
     max: usize,
     /// By the order in which they were accepted.
     open: Mutex<BTreeMap<u64, Open>>,
+    /// The number of connections that were accepted so far, which identifies the next one.
+    n_accepted: AtomicU64,
     closed: Notify,
     /// Connections that were closed because of a limit.
     n_over_limit: Tally,
@@ -30,6 +37,7 @@ pub(super) struct Connections {
 struct Open {
     /// The client whose limit applies; `None` if none does.
     client: Option<IpAddr>,
+    accepted: Instant,
     shared: Arc<Shared>,
 }
 
@@ -53,12 +61,19 @@ enum Stage {
 impl Connections {
     /// Returns an empty list for at most `max` connections.
     pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, open: Mutex::default(), closed: Notify::new(), n_over_limit: Tally::new() })
+        Arc::new(Self {
+            max,
+            open: Mutex::default(),
+            n_accepted: AtomicU64::new(0),
+            closed: Notify::new(),
+            n_over_limit: Tally::new(),
+        })
     }
 
     /// Adds an accepted connection; `None` if it must be closed. `client` is the client whose limit applies, if any.
     ///
-    /// From three quarters of a limit on, the oldest connections give way to new ones.
+    /// From three quarters of a limit on, the oldest connections give way to new ones: those that stay silent, then those that
+    /// wait for their next request. At the limit, the oldest one without a request is closed whatever its age.
     pub(super) fn admit(self: &Arc<Self>, client: Option<IpAddr>) -> Option<Connection> {
         let client = client.map(network_of);
         let mut open = self.lock();
@@ -72,17 +87,17 @@ impl Connections {
             self.count_closed();
             return None;
         }
-        let is_crowded = is_near(open.len(), self.max);
-        if is_crowded && !self.end_oldest(&mut open, Stage::New, |_| true) {
+        let (is_crowded, is_full) = (is_near(open.len(), self.max), open.len() >= self.max);
+        let is_silent = |open: &Open| is_full || open.accepted.elapsed() >= SILENT_AFTER;
+        if is_crowded && !self.end_oldest(&mut open, Stage::New, is_silent) {
             self.end_oldest(&mut open, Stage::Requested, |_| true);
         }
         if open.len() >= self.max {
             self.count_closed();
             return None;
         }
-        let id = open.last_key_value().map_or(0, |(last, _)| last + 1);
-        let shared = Arc::<Shared>::default();
-        open.insert(id, Open { client, shared: Arc::clone(&shared) });
+        let (id, shared) = (self.n_accepted.fetch_add(1, Ordering::Relaxed), Arc::<Shared>::default());
+        open.insert(id, Open { client, accepted: Instant::now(), shared: Arc::clone(&shared) });
         Some(Connection { connections: Arc::clone(self), id, shared, is_crowded })
     }
 
@@ -234,12 +249,13 @@ mod tests {
         assert!(!must_end(&new));
     }
 
-    #[test]
-    fn near_the_limit_the_oldest_connections_without_a_request_are_closed_first() {
+    #[tokio::test(start_paused = true)]
+    async fn near_the_limit_the_oldest_connections_without_a_request_are_closed_first() {
         let connections = Connections::new(100);
         let open: Vec<_> = (0..75).map(|_| connections.admit(None).unwrap()).collect();
         assert!(!open.iter().any(|connection| must_end(connection) || connection.is_crowded));
         request_on(&open[..73]);
+        tokio::time::advance(SILENT_AFTER).await;
         let mut new = Vec::new();
         for ended in [73, 74] {
             new.push(connections.admit(None).unwrap());
@@ -249,6 +265,27 @@ mod tests {
         request_on(&new);
         new.push(connections.admit(None).unwrap());
         assert!(must_end(&open[0]) && !must_end(&open[1]), "then the oldest of the others");
+    }
+
+    #[test]
+    fn near_the_limit_connections_that_wait_give_way_to_new_ones() {
+        let connections = Connections::new(100);
+        let idle: Vec<_> = (0..75).map(|_| connections.admit(None).unwrap()).collect();
+        request_on(&idle);
+        let new: Vec<_> = (0..25).map(|_| connections.admit(None).unwrap()).collect();
+        assert!((0..75).all(|n| must_end(&idle[n]) == (n < 25)) && !new.iter().any(must_end));
+        assert!(connections.admit(None).is_some() && must_end(&new[0]), "at the limit");
+    }
+
+    #[test]
+    fn end_of_a_closed_connection_does_not_uncount_another_one() {
+        let connections = Connections::new(1);
+        let closed = connections.admit(None).unwrap();
+        let open = connections.admit(None).unwrap();
+        drop(closed);
+        assert!(connections.all_closed().now_or_never().is_none());
+        drop(open);
+        assert!(connections.all_closed().now_or_never().is_some());
     }
 
     #[test]
