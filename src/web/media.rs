@@ -15,7 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 
 use super::context::RequestContext;
@@ -138,12 +138,7 @@ async fn serve(
         headers.typed_insert(range);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    let stream = body.stream().map(move |chunk| {
-        // Held until the end of the stream.
-        let _permit = &permit;
-        chunk
-    });
-    *response.body_mut() = Body::from_stream(stream);
+    *response.body_mut() = Body::from_stream(permit.hold(body.stream()));
     Ok(response)
 }
 
