@@ -221,28 +221,30 @@ impl Channels {
         name: &ChannelName,
         visitor: Visitor,
     ) -> Result<CachedChannel, Failure> {
-        if let Some(answer) = self.answer_at_once(name) {
-            return Ok(answer);
-        }
         if self.snapshots.get(name).is_none() {
             let refreshed = self.fetch_new(name, visitor).await?;
             if refreshed.is_from_telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
-            if let Some(answer) = self.answer_at_once(name) {
-                return Ok(answer);
-            }
         }
-        // Kept in case the entry is evicted during the wait. Also starts the refresh.
-        let stale = self.answer_from_cache(name);
-        match tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await {
+        // Kept in case the entry is evicted during the wait.
+        let stale = match self.cached(name) {
+            Some((cached, Step::Wait)) => Some(cached),
+            Some((cached, Step::Serve)) => return Ok(cached),
+            Some((cached, Step::Refresh)) => {
+                drop(self.start_refresh(name));
+                return Ok(cached);
+            }
+            None => None,
+        };
+        let refreshed = tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await;
+        let cached = self.cached(name).map(|(cached, _)| cached);
+        match refreshed {
             Ok(Ok(refreshed)) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
             // The channel may be gone, which has removed it from the cache.
-            Ok(Err(failure)) if failure.error.is_authoritative() => {
-                self.answer_from_cache(name).ok_or(failure)
-            }
-            Ok(Err(failure)) => self.answer_from_cache(name).or(stale).ok_or(failure),
-            Err(_) => self.answer_from_cache(name).or(stale).ok_or_else(|| self.too_busy()),
+            Ok(Err(failure)) if failure.error.is_authoritative() => cached.ok_or(failure),
+            Ok(Err(failure)) => cached.or(stale).ok_or(failure),
+            Err(_) => cached.or(stale).ok_or_else(|| self.too_busy()),
         }
     }
 
@@ -279,25 +281,24 @@ impl Channels {
     /// Answers from the cache if a request for the channel does nothing else: it neither waits nor starts a refresh.
     #[must_use]
     pub fn answer_from_cache_alone(&self, name: &ChannelName) -> Option<CachedChannel> {
-        let entry = self.snapshots.get(name)?;
-        (self.step(name, &entry) == Step::Serve).then(|| self.served(name, entry))
-    }
-
-    /// Answers from the cache if the request need not wait: the channel is fresh, or no refresh would end in time. May
-    /// start a background refresh, like [`answer_from_cache`](Self::answer_from_cache).
-    #[must_use]
-    pub fn answer_at_once(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
-        let entry = self.snapshots.get(name)?;
-        let step = self.step(name, &entry);
-        (step != Step::Wait).then(|| self.answer(name, entry, step))
+        self.cached(name).filter(|(_, step)| *step == Step::Serve).map(|(cached, _)| cached)
     }
 
     /// Answers from the cache without waiting. Starts the refresh of a channel that is stale (needs a Tokio runtime).
     #[must_use]
     pub fn answer_from_cache(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
+        let (cached, step) = self.cached(name)?;
+        if step != Step::Serve {
+            drop(self.start_refresh(name));
+        }
+        Some(cached)
+    }
+
+    /// Returns a channel from the cache, and what a request for it does.
+    fn cached(&self, name: &ChannelName) -> Option<(CachedChannel, Step)> {
         let entry = self.snapshots.get(name)?;
         let step = self.step(name, &entry);
-        Some(self.answer(name, entry, step))
+        Some((self.served(name, entry), step))
     }
 
     /// Decides what a request for a cached channel does.
@@ -314,13 +315,6 @@ impl Channels {
         } else {
             Step::Wait
         }
-    }
-
-    fn answer(self: &Arc<Self>, name: &ChannelName, entry: CacheEntry, step: Step) -> CachedChannel {
-        if step != Step::Serve {
-            drop(self.start_refresh(name));
-        }
-        self.served(name, entry)
     }
 
     fn served(&self, name: &ChannelName, entry: CacheEntry) -> CachedChannel {
