@@ -35,16 +35,6 @@ impl Archive {
         }
     }
 
-    /// Returns whether [`load`](Self::load) would find a channel, without reading its posts.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn has(&self, name: &ChannelName, caller: Caller) -> Result<bool, ArchiveError> {
-        let row = self.read(caller, async |connection| channel(connection, name).await).await?;
-        Ok(row.is_some_and(|row| !row.is_gone))
-    }
-
     /// Returns the titles of channels; `None` for each that is not archived.
     ///
     /// # Errors

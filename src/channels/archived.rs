@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::backfill::page_from_memory;
 use super::failures::Failure;
-use super::{Channels, CompressedSnapshot};
+use super::{CachedChannel, Channels, CompressedSnapshot};
 use crate::archive::{ArchiveError, Caller, ChannelOverview};
 use crate::model::archived_post::{ArchivedPage, ArchivedPost};
 use crate::model::channel::ChannelName;
@@ -12,6 +12,14 @@ use crate::model::paging::{Deletion, FeedPage, FeedPageRequest};
 use crate::model::post::PostId;
 
 impl Channels {
+    /// Returns a channel from the cache or the archive, however old it is. Telegram is not asked.
+    pub async fn stored(&self, name: &ChannelName) -> Option<CachedChannel> {
+        if self.snapshots.get(name).is_none() {
+            self.reload(name, Caller::Reader).await;
+        }
+        self.cached(name).map(|(cached, _)| cached)
+    }
+
     /// Returns archived posts of a channel without asking Telegram. `None` if the archive cannot be read.
     pub async fn archived_page(&self, name: &ChannelName, request: FeedPageRequest) -> Option<FeedPage> {
         self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()

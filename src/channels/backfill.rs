@@ -281,7 +281,7 @@ impl Channels {
             has_progressed = true;
         }
         if has_progressed {
-            self.reload(name).await;
+            self.reload(name, Caller::Background).await;
         }
         has_progressed
     }

@@ -344,12 +344,10 @@ impl Channels {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a request for a channel that is not cached would have to ask Telegram.
-    pub async fn asks_telegram(&self, name: &ChannelName) -> bool {
-        if self.failures.not_due(name).is_some() {
-            return false;
-        }
-        !self.archive.has(name, Caller::Reader).await.unwrap_or(false)
+    /// Returns whether Telegram may be asked for a channel: it has not just failed.
+    #[must_use]
+    pub fn may_be_fetched(&self, name: &ChannelName) -> bool {
+        self.failures.not_due(name).is_none()
     }
 
     /// Logs how many refreshes were refused, once a minute: there may be one for every name that anybody invents. Forgets

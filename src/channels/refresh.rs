@@ -152,8 +152,8 @@ impl Channels {
     }
 
     /// Reloads a channel from the archive into the cache.
-    pub(super) async fn reload(&self, name: &ChannelName) {
-        match self.archive.load(name, Caller::Background).await {
+    pub(super) async fn reload(&self, name: &ChannelName, caller: Caller) {
+        match self.archive.load(name, caller).await {
             Ok(Some(archived)) => drop(self.cache_archived(name, archived).await),
             Ok(None) => {}
             Err(err) => log_archive_error(name, &err),
@@ -278,7 +278,7 @@ impl Channels {
         drop(self.follow_ups.run(name.clone(), || async move {
             let Self { client, archive, config, .. } = &*channels;
             if follow_up(client, archive, &after, config.gap_pages, has_hidden, clock::now).await {
-                channels.reload(&after).await;
+                channels.reload(&after, Caller::Background).await;
             }
         }));
     }
@@ -378,7 +378,7 @@ pub(super) async fn follow_notifications(
         };
         let Some(channels) = channels.upgrade() else { return };
         if channels.snapshots.get(&name).is_some() {
-            channels.reload(&name).await;
+            channels.reload(&name, Caller::Background).await;
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::web::{
 /// The share of `--cache-size` that rendered feeds take in addition.
 const FEED_CACHE_SHARE: u64 = 5;
 
-/// Pages of channels that are not cached, at once after a pause.
+/// Pages of new channels, and refreshes for pages, at once after a pause.
 const PAGE_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
 /// The longest `--refresh-wait`: the request then waits for nothing else, and has to be answered within its timeout.
@@ -294,8 +294,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Returns the rate for pages of channels that are not cached: a fifth of the requests to Telegram, of which an unknown name
-/// takes two.
+/// Returns the rate for pages of new channels, and for refreshes for pages: a fifth of the requests to Telegram for new ones, of
+/// which an unknown name takes two, and a tenth for refreshes.
 fn page_rate(rate: NonZeroU32, n_proxies: usize) -> Quota {
     let n_identities = u32::try_from(n_proxies.max(1)).unwrap_or(u32::MAX);
     let period = Duration::from_secs(10) / rate.get().saturating_mul(n_identities);

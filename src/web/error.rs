@@ -206,10 +206,10 @@ impl Error {
         }
     }
 
-    /// Returns whether the channel could not be read in time, and will be read in the background.
+    /// Returns whether the channel could not be read in time, and will be read in the background or by a later request.
     pub(super) fn is_for_now(&self) -> bool {
         match self {
-            Self::TimedOut => true,
+            Self::TimedOut | Self::TooManyNewChannels(_) => true,
             Self::Channel(failure) => failure.error.is_refusal(),
             _ => false,
         }

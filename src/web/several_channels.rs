@@ -12,6 +12,7 @@ use super::canonical;
 use super::context::RequestContext;
 use super::error::Error;
 use super::feed_cache::{RenderRequest, Rendering, Variant, feed_path, soonest};
+use super::pages;
 use super::state::AppState;
 use crate::channels::{CachedChannel, FetchBudget, STALE_MAX_AGE, Visitor};
 use crate::feed::Format;
@@ -107,7 +108,7 @@ pub(super) async fn feed(
         None => None,
     };
     let Channels { read, to_come, failed } =
-        read(state, &group.names, context.visitor, budget.deadline).await?;
+        read(state, &group.names, is_page, context.visitor, budget.deadline).await?;
     for (name, _) in read.iter().filter(|_| !is_page) {
         state.channels.record_visit(name, context.visitor);
     }
@@ -189,14 +190,21 @@ fn budget(is_page: bool, is_older: bool, visitor: Visitor) -> FetchBudget {
 async fn read(
     state: &Arc<AppState>,
     names: &[ChannelName],
+    is_page: bool,
     visitor: Visitor,
     deadline: Instant,
 ) -> Result<Channels, Error> {
     let begin = |name: &ChannelName| {
-        let (channels, own_name) = (Arc::clone(&state.channels), name.clone());
-        let known = channels.known_failure(name);
-        let get = || tokio::spawn(async move { channels.get(&own_name, visitor).await });
-        (name.clone(), known, state.check_served(name).map(|()| get()))
+        let (own_state, own_name) = (Arc::clone(state), name.clone());
+        let known = state.channels.known_failure(name);
+        let read = async move {
+            if is_page {
+                pages::read_channel(&own_state, &own_name, visitor).await
+            } else {
+                Ok(own_state.channels.get(&own_name, visitor).await?)
+            }
+        };
+        (name.clone(), known, state.check_served(name).map(|()| tokio::spawn(read)))
     };
     let reads: Vec<_> = names.iter().map(begin).collect();
     let mut channels = Channels { read: Vec::new(), to_come: Vec::new(), failed: Vec::new() };
@@ -206,7 +214,7 @@ async fn read(
             (Err(err), _) => Err(err),
             (Ok(_), Some(failure)) => Err(Error::Channel(failure)),
             (Ok(task), None) => match timeout_at(deadline, task).await {
-                Ok(Ok(answer)) => answer.map_err(Error::Channel),
+                Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(Error::Internal),
                 Err(_) => state.channels.answer_from_cache(&name).ok_or(Error::TimedOut),
             },

@@ -68,7 +68,7 @@ pub struct WebConfig {
     pub media_hosts: MediaHosts,
     /// The language of feeds whose readers choose none.
     pub language: Language,
-    /// Pages of channels that are not cached, per second: crawlers must not use up the requests to Telegram.
+    /// Pages of new channels per second, and refreshes for pages: crawlers must not use up the requests to Telegram.
     pub page_rate: Quota,
     /// Whether search engines may list pages.
     pub robots: Robots,
@@ -98,8 +98,10 @@ pub struct AppState {
     pub(super) streams: StreamPermits,
     pub(super) access: Access,
     pub(super) metrics: Arc<Metrics>,
-    /// Limits pages of channels that are not cached.
-    pub(super) page_limit: DefaultDirectRateLimiter,
+    /// Limits pages of channels that were never read.
+    pub(super) new_pages: DefaultDirectRateLimiter,
+    /// Limits refreshes for pages.
+    pub(super) page_refreshes: DefaultDirectRateLimiter,
     /// Permits of lists of subscriptions that are being converted.
     pub(super) conversions: Semaphore,
     /// Permits of requests in flight.
@@ -135,7 +137,8 @@ impl AppState {
             streams: StreamPermits::new(),
             access: Access::new(config.access.clone()),
             metrics,
-            page_limit: RateLimiter::direct(config.page_rate),
+            new_pages: RateLimiter::direct(config.page_rate),
+            page_refreshes: RateLimiter::direct(config.page_rate),
             conversions: Semaphore::new(MAX_CONVERSIONS),
             requests: Semaphore::new(MAX_REQUESTS as usize),
             client_requests: ClientPermits::new(MAX_REQUESTS_PER_CLIENT),

@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::links::{archived_posts, path_of};
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
-use super::{PageRequest, check_may_fetch};
+use super::{PageRequest, read_channel};
 use crate::channels::{Channels, FetchBudget, Visitor};
 use crate::clock;
 use crate::feed::context::FeedContext;
@@ -50,12 +50,7 @@ pub(in crate::web) async fn answer(
     state.chosen_media_linker(view.options.media, &context.base_url)?;
     let view = View { options: view.options.of_channel(name)?, ..view };
     let filter = Filter::new(&view.options)?;
-    let cached = if let Some(cached) = state.channels.answer_from_cache(name) {
-        cached
-    } else {
-        check_may_fetch(state, name).await?;
-        state.channels.get(name, context.visitor).await?
-    };
+    let cached = read_channel(state, name, context.visitor).await?;
     state.check_served(cached.snapshot.channel())?;
     let options = view.options_of_posts(state, &request);
     let feed_context = FeedContext {

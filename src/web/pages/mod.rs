@@ -40,6 +40,7 @@ use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::robots::Robots;
 use super::state::AppState;
+use crate::channels::{CacheStatus, CachedChannel, Visitor};
 use crate::clock;
 use crate::model::channel::ChannelName;
 
@@ -68,11 +69,29 @@ fn path_with_token(sent: Option<&str>, uri: &Uri, to: &str) -> Option<String> {
     (!is_in_path).then(|| format!("{TOKEN_PREFIX}{token}/{to}"))
 }
 
-/// Checks that a channel that is not cached may be read for a page, if Telegram has to be asked: crawlers must not use up the
-/// requests to Telegram.
-async fn check_may_fetch(state: &AppState, name: &ChannelName) -> Result<(), Error> {
-    let is_limited = state.channels.asks_telegram(name).await && state.page_limit.check().is_err();
-    if is_limited { Err(Error::TooManyNewChannels(NEW_CHANNEL_RETRY_AFTER)) } else { Ok(()) }
+/// Reads a channel for a page. Crawlers must not use up the requests to Telegram, so beyond the rate for pages a stale channel is
+/// not refreshed, and a new one not read.
+///
+/// # Errors
+///
+/// [`Error::TooManyNewChannels`], or why the channel cannot be read.
+pub(super) async fn read_channel(
+    state: &AppState,
+    name: &ChannelName,
+    visitor: Visitor,
+) -> Result<CachedChannel, Error> {
+    let channels = &state.channels;
+    if let Some(stored) = channels.stored(name).await {
+        let is_stale = matches!(stored.status, CacheStatus::Stale { .. });
+        let may_refresh = is_stale && channels.may_be_fetched(name) && state.page_refreshes.check().is_ok();
+        // The page does not wait for the refresh.
+        let refreshing = if may_refresh { channels.answer_from_cache(name) } else { None };
+        return Ok(refreshing.unwrap_or(stored));
+    }
+    if channels.may_be_fetched(name) && state.new_pages.check().is_err() {
+        return Err(Error::TooManyNewChannels(NEW_CHANNEL_RETRY_AFTER));
+    }
+    Ok(channels.get(name, visitor).await?)
 }
 
 /// Returns the start of the paths that this client may request: with the token if the page's URL has it.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
+use super::PageRequest;
 use super::posts::PostsPage;
 use super::view::{View, canonical_redirect};
-use super::{PageRequest, check_may_fetch};
 use crate::feed::Format;
 use crate::feed::options::{FeedOptions, OptionsError};
 use crate::feed::several_channels::unsupported;
@@ -40,11 +40,6 @@ pub(in crate::web) async fn answer(
         return Err(Error::NotForSeveral(what));
     }
     state.chosen_media_linker(view.options.media, &context.base_url)?;
-    for name in group.names.iter().filter(|name| state.check_served(name).is_ok()) {
-        if state.channels.answer_from_cache(name).is_none() {
-            check_may_fetch(state, name).await?;
-        }
-    }
     let options = view.options_of_posts(state, &request);
     let page = PostsPage::new(request, path, group.names.clone(), view, context);
     let (key, rendering) = (page.key(), page.rendering(state, context));

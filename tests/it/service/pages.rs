@@ -3,7 +3,7 @@
 use serde_json::Value;
 use telewire::language::{Language, Problem};
 
-use super::several_channels::{FAST, three_channels};
+use super::several_channels::{FAST, channel, three_channels};
 use crate::support::app::App;
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
@@ -232,6 +232,28 @@ fn pages_of_too_many_new_channels_are_refused_for_a_while() {
     let words = Language::English.words().page.problems.get(Problem::TooManyNewChannels);
     assert!(refused.text().contains(words.title), "{}", refused.text());
     assert_eq!(app.get("/harbour_news").status, 200, "the page of a channel that is cached");
+}
+
+/// A crawler comes to the page of every channel.
+#[test]
+fn stale_pages_of_many_channels_are_refreshed_within_the_rate() {
+    const CHANNELS: usize = 60;
+    let flags = ["--burst", "200", "--client-rate", "0", "--fresh-min", "0s", "--fresh-max", "0s"];
+    let (fake, app) = super::service(&flags);
+    let names: Vec<String> = (0..CHANNELS).map(|n| format!("crawled_{n}")).collect();
+    for name in &names {
+        fake.add_channel(channel(name, 0));
+        assert_eq!(app.get(&format!("/{name}/rss")).status, 200);
+    }
+    for pages in names.chunks(2).map(|names| [names[0].clone(), names.join(",")]) {
+        for page in pages {
+            assert_eq!(app.get(&format!("/{page}")).status, 200);
+        }
+    }
+    // Comes after the refreshes in the queue.
+    assert_eq!(app.get(super::RSS).status, 200);
+    let n_refreshes = fake.paths("/s/crawled_").len() - CHANNELS;
+    assert!((1..CHANNELS / 2).contains(&n_refreshes), "{n_refreshes}");
 }
 
 /// A client chooses the host, so it must not fill the cache with one page.
