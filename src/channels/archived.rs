@@ -113,19 +113,15 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::archive::Archive;
-    use crate::channels::simulation::{channels, config, page};
+    use crate::channels::simulation::{archived_channels, channels, config, page};
     use crate::channels::{ChannelsConfig, Freshness, Visitor};
     use crate::clock;
-    use crate::telegram::client::Client;
-    use crate::telegram::upstream::RateLimits;
 
     #[tokio::test]
     async fn panicked_refresh_does_not_hide_the_archive() {
@@ -134,11 +130,9 @@ mod tests {
             let (page, may_answer) = (page(name, &[clock::now()]), is_first.swap(false, Ordering::Relaxed));
             async move { if may_answer { Ok(page) } else { panic!("on purpose") } }.boxed()
         };
-        let client = Client::with_pages(RateLimits::default(), 1, Box::new(pages));
         let freshness = Freshness { min: Duration::ZERO, max: Duration::ZERO };
-        let archive = Archive::in_memory(1 << 20).await.unwrap();
-        let channels =
-            Channels::new(Arc::new(client), archive, ChannelsConfig { freshness, ..config(false) });
+        let config = ChannelsConfig { freshness, ..config(false) };
+        let channels = archived_channels(Box::new(pages), config).await;
         let name = ChannelName::new("harbour_news").unwrap();
         let get = || channels.get(&name, Visitor::new([127, 0, 0, 1].into(), b"reader"));
         assert!(get().await.is_ok() && get().await.is_ok());

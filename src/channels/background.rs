@@ -43,25 +43,34 @@ enum Job {
     New(NewChannel),
 }
 
-/// Runs the refreshes that no request waits for, until the channels are dropped.
+/// Runs the refreshes that no request waits for, and stores the expected visits, until the channels are dropped.
 pub(super) async fn run(channels: Weak<Channels>) {
-    // The others are for requests that somebody waits for.
-    let n_at_once = channels.upgrade().map_or(1, |channels| channels.client.capacity().in_flight.get() - 1);
-    let permits = Arc::new(Semaphore::new(n_at_once.max(1) as usize));
-    let (mut saving, mut planning, mut forgetting) =
-        (Due::default(), Due::default(), Due(Some(Instant::now())));
-    let mut plan = Plan::default();
     if let Some(channels) = channels.upgrade() {
         channels.restore_visits().await;
     }
+    tokio::join!(store_visits(channels.clone()), run_refreshes(channels));
+}
+
+/// Stores the expected visits, also while a circuit breaker is open.
+async fn store_visits(channels: Weak<Channels>) {
+    let mut forgetting = Due(Some(Instant::now()));
     loop {
+        sleep(SAVE_INTERVAL).await;
         let Some(channels) = channels.upgrade() else { return };
-        if saving.is_due(SAVE_INTERVAL) {
-            channels.save_visits().await;
-        }
+        channels.save_visits().await;
         if channels.config.prefetch && forgetting.is_due(FORGET_INTERVAL) {
             channels.forget_absent().await;
         }
+    }
+}
+
+async fn run_refreshes(channels: Weak<Channels>) {
+    // The other permits in flight are for requests that somebody waits for.
+    let n_at_once = channels.upgrade().map_or(1, |channels| channels.client.capacity().in_flight.get() - 1);
+    let permits = Arc::new(Semaphore::new(n_at_once.max(1) as usize));
+    let (mut planning, mut plan) = (Due::default(), Plan::default());
+    loop {
+        let Some(channels) = channels.upgrade() else { return };
         if planning.is_due(POLL_INTERVAL) {
             plan = channels.plan_refreshes();
         }
@@ -216,5 +225,43 @@ impl Channels {
         if let Err(err) = self.archive.forget_missed_visits(now).await {
             tracing::debug!(error = %err, "cannot delete missed visits of readers from the archive yet");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::channels::simulation::{HOUR, archived_channels, config, page};
+    use crate::telegram::error::UpstreamErrorKind;
+
+    /// Takes ten seconds: the interval of storing.
+    #[tokio::test]
+    async fn expected_visits_are_stored_while_a_circuit_breaker_is_open() {
+        let is_first = AtomicBool::new(true);
+        let pages = move |name: &ChannelName| {
+            let refused = || UpstreamErrorKind::Refused { status: 429, retry_after: Some(HOUR) };
+            let page = page(name, &[clock::now()]);
+            let answer = is_first.swap(false, Ordering::Relaxed).then_some(page).ok_or_else(refused);
+            async move { answer }.boxed()
+        };
+        let channels = archived_channels(Box::new(pages), config(true)).await;
+        let name = |name| ChannelName::new(name).unwrap();
+        let visitor = Visitor::new([127, 0, 0, 1].into(), b"reader");
+        assert!(channels.get(&name("harbour_news"), visitor).await.is_ok());
+        assert!(channels.get(&name("refused_one"), visitor).await.is_err());
+        for hours in [2, 1, 0] {
+            let at = clock::now() - SignedDuration::from_hours(hours);
+            channels.followed().visit(&name("harbour_news"), 1, at);
+        }
+        let stored = async {
+            while channels.archive.expected_visits().await.unwrap().is_empty() {
+                sleep(SAVE_INTERVAL / 100).await;
+            }
+        };
+        timeout(3 * SAVE_INTERVAL, stored).await.unwrap();
     }
 }

@@ -207,6 +207,12 @@ pub(super) fn channels(pages: FakePages, n_identities: usize, prefetch: bool) ->
     Channels::new(Arc::new(client), Archive::unavailable(), config(prefetch))
 }
 
+/// Returns channels with an archive in memory, whose threads do not know paused time.
+pub(super) async fn archived_channels(pages: FakePages, config: ChannelsConfig) -> Arc<Channels> {
+    let client = Client::with_pages(RateLimits::default(), 1, pages);
+    Channels::new(Arc::new(client), Archive::in_memory(1 << 20).await.unwrap(), config)
+}
+
 pub(super) async fn simulate(seed: u64, simulation: Simulation) -> Figures {
     let Simulation { n_replicas, n_identities, n_channels, readers, prefetch, warm_up, duration } =
         simulation;
