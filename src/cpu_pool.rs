@@ -35,7 +35,7 @@ fn n_permits() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).max(2)
 }
 
-/// Runs a job with an input of `n_bytes`, once a core is free.
+/// Runs a job with an input of `n_bytes`, once a core is free. A job that has begun goes on if its caller leaves.
 ///
 /// # Errors
 ///
@@ -48,13 +48,15 @@ pub(crate) async fn run<T: Send + 'static>(
     // time advance.
     let heavy = if n_bytes > MAX_LIGHT_BYTES { HEAVY_PERMITS.acquire().await.ok() } else { None };
     let permit = if cfg!(test) { None } else { Some(PERMITS.acquire().await) };
-    let job = match &*THREADS {
+    let job = move || {
+        let _permits = (permit, heavy);
+        job()
+    };
+    match &*THREADS {
         Some(threads) => threads.spawn(async { job() }),
         None => spawn_blocking(job),
-    };
-    let result = job.await;
-    drop((permit, heavy));
-    result
+    }
+    .await
 }
 
 /// Runs a job that may fail; see [`run`].
@@ -67,4 +69,25 @@ pub(crate) async fn try_run<T: Send + 'static>(
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     run(n_bytes, job).await.map_err(io::Error::other).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn job_keeps_its_permits_when_its_caller_leaves() {
+        let ((begun, has_begun), (end, may_end)) = (tokio::sync::oneshot::channel(), mpsc::channel());
+        let caller = tokio::spawn(run(MAX_LIGHT_BYTES + 1, move || {
+            begun.send(()).unwrap();
+            may_end.recv().unwrap();
+        }));
+        has_begun.await.unwrap();
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        assert!(HEAVY_PERMITS.available_permits() < n_permits() / 2);
+        end.send(()).unwrap();
+    }
 }
