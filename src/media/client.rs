@@ -226,13 +226,7 @@ impl MediaClient {
             if let Some(range) = range {
                 request = request.header(RANGE, range.to_string());
             }
-            // The server may have closed a pooled connection; retry once on a new one.
-            let retry = request.try_clone();
-            let mut sent = send_once(request).await;
-            if let (Err(_), Some(retry)) = (&sent, retry) {
-                sent = send_once(retry).await;
-            }
-            failure = match sent {
+            failure = match send_request(request).await {
                 Ok(response) if is_refusal(response.status()) => {
                     let retry_after = response.headers().get(RETRY_AFTER);
                     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -305,8 +299,17 @@ fn check_response(response: Response) -> Result<Response, MediaError> {
     }
 }
 
-async fn send_once(request: RequestBuilder) -> Result<Response, MediaError> {
-    tokio::time::timeout(HEAD_TIMEOUT, request.send())
+/// Sends a request. If the server closes the connection without a response, as it may do with one that was idle, sends it once
+/// more on another one.
+async fn send_request(request: RequestBuilder) -> Result<Response, MediaError> {
+    let retry = request.try_clone();
+    let send = async {
+        match (request.send().await, retry) {
+            (Err(err), Some(retry)) if !err.is_connect() && !err.is_timeout() => retry.send().await,
+            (sent, _) => sent,
+        }
+    };
+    tokio::time::timeout(HEAD_TIMEOUT, send)
         .await
         .map_err(|_| MediaError::Unreachable("timed out".to_owned()))?
         .map_err(|err| MediaError::Unreachable(root_cause(&err)))

@@ -226,6 +226,17 @@ fn stalled_file_is_aborted() {
     hanging.join().unwrap();
 }
 
+/// Takes ten seconds: the timeout of a response head.
+#[test]
+fn file_server_that_does_not_answer_is_asked_once() {
+    let fake = FakeTelegram::start();
+    channel(&fake, 1);
+    let app = service(&fake, &[]);
+    let link = first_link(&app);
+    fake.on(&picture_path(), Answer { gate: Some(Gate::default()), ..Answer::status(200) });
+    assert_eq!((app.get(&link).status, fake.count(&picture_path())), (504, 1));
+}
+
 #[test]
 fn feeds_are_served_while_files_are_stalled() {
     let fake = FakeTelegram::start();
