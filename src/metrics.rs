@@ -22,6 +22,9 @@ const BUCKETS: [f64; 14] =
 /// Distinct classes of unknown markup that get their own series.
 const MAX_MARKUP_CLASSES: usize = 50;
 
+/// The part of a class that is its label.
+const MAX_CLASS_CHARS: usize = 100;
+
 /// The route label of feeds, whose counters are resolved once.
 pub(crate) const FEED_ROUTE: &str = "feed";
 
@@ -55,18 +58,6 @@ impl Metrics {
         }
         counter!("telewire_connections_over_limit_total").increment(0);
         counter!("telewire_hidden_posts_total").increment(0);
-        for outcome in [
-            "ok",
-            "no-posts",
-            "page-not-trusted",
-            "upstream-unreachable",
-            "upstream-timeout",
-            "upstream-busy",
-            "upstream-circuit-open",
-            "internal",
-        ] {
-            counter!("telewire_refreshes_total", "outcome" => outcome).increment(0);
-        }
         gauge!("telewire_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self { handle, process })
     }
@@ -160,6 +151,13 @@ pub(crate) fn cache_lookup(status: &'static str) {
     }
 }
 
+/// Registers the counters of successful refreshes and of those that fail with these codes, at zero.
+pub(crate) fn register_refreshes(codes: &[&'static str]) {
+    for outcome in codes.iter().chain(&["ok"]) {
+        counter!("telewire_refreshes_total", "outcome" => *outcome).increment(0);
+    }
+}
+
 /// Counts a refresh by its outcome.
 pub(crate) fn refresh(outcome: String) {
     counter!("telewire_refreshes_total", "outcome" => outcome).increment(1);
@@ -195,11 +193,9 @@ pub(crate) fn upstream_request(upstream: &UpstreamLabels, outcome: &'static str)
     counter!("telewire_upstream_requests_total", upstream.with(Some(outcome))).increment(1);
 }
 
-/// Registers the counters of an upstream at zero.
-pub(crate) fn register_upstream(upstream: &UpstreamLabels, outcomes: &[&'static str]) {
-    for outcome in outcomes {
-        counter!("telewire_upstream_requests_total", upstream.with(Some(outcome))).increment(0);
-    }
+/// Registers the counter of an outcome of requests to an upstream, at zero.
+pub(crate) fn register_upstream(upstream: &UpstreamLabels, outcome: &'static str) {
+    counter!("telewire_upstream_requests_total", upstream.with(Some(outcome))).increment(0);
 }
 
 /// Sets the gauges of an upstream.
@@ -232,9 +228,10 @@ pub(crate) fn media_streams(n: usize) {
 /// Counts a part of a post with unknown markup. Beyond [`MAX_MARKUP_CLASSES`] distinct classes the label is `more`.
 pub(crate) fn unknown_markup(markup: &str) {
     static SEEN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    let class: String = markup.chars().take(MAX_CLASS_CHARS).collect();
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let has_series = seen.contains(markup) || seen.len() < MAX_MARKUP_CLASSES;
-    let class = if has_series { markup } else { "more" }.chars().take(100).collect::<String>();
+    let has_series = seen.contains(&class) || seen.len() < MAX_MARKUP_CLASSES;
+    let class = if has_series { class } else { "more".to_owned() };
     seen.insert(class.clone());
     counter!("telewire_unknown_markup_total", "class" => class).increment(1);
 }

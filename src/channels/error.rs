@@ -54,6 +54,20 @@ impl RefreshError {
         matches!(err.kind, UpstreamErrorKind::Busy | UpstreamErrorKind::CircuitOpen { .. })
     }
 
+    /// The codes of errors, of those with a status the usual ones.
+    pub(super) const CODES: [&str; 10] = [
+        "no-posts",
+        "page-not-trusted",
+        "upstream-unreachable",
+        "upstream-timeout",
+        "upstream-429",
+        "upstream-503",
+        "upstream-circuit-open",
+        "upstream-busy",
+        "upstream-broken",
+        "internal",
+    ];
+
     /// Returns the error's code for metrics and the `Cache-Status` header, such as `upstream-timeout`.
     #[must_use]
     pub fn code(&self) -> String {
@@ -73,5 +87,34 @@ impl RefreshError {
             Self::OlderUnavailable | Self::Internal => "internal",
         };
         code.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn counters_are_registered_for_every_error() {
+        let refused = |status| UpstreamErrorKind::Refused { status, retry_after: None };
+        let kinds = [
+            UpstreamErrorKind::Unreachable(String::new()),
+            UpstreamErrorKind::TimedOut,
+            refused(429),
+            refused(503),
+            UpstreamErrorKind::CircuitOpen { refused: true, retry_after: Duration::ZERO },
+            UpstreamErrorKind::Busy,
+            UpstreamErrorKind::TooLarge { max_bytes: 0 },
+            UpstreamErrorKind::Broken(String::new()),
+        ];
+        let upstream = kinds.map(|kind| {
+            RefreshError::Upstream(UpstreamError { host: String::new(), kind, failed_before: Box::default() })
+        });
+        let others = [PageError::NotFound, PageError::RateLimited].map(RefreshError::Page);
+        for error in upstream.into_iter().chain(others).chain([RefreshError::Internal]) {
+            assert!(RefreshError::CODES.contains(&&*error.code()), "{}", error.code());
+        }
     }
 }

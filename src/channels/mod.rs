@@ -180,6 +180,7 @@ impl Channels {
     /// Returns the channels of a service. Needs a Tokio runtime.
     #[must_use]
     pub fn new(client: Arc<Client>, archive: Arc<Archive>, config: ChannelsConfig) -> Arc<Self> {
+        metrics::register_refreshes(&RefreshError::CODES);
         let channels = Arc::new(Self {
             client,
             archive,

@@ -104,6 +104,10 @@ impl UpstreamErrorKind {
         }
     }
 
+    /// All that [`code`](Self::code) returns.
+    pub(super) const CODES: [&str; 8] =
+        ["unreachable", "timeout", "refused", "circuit-open", "busy", "status", "too-large", "broken"];
+
     /// Returns the label of this outcome in metrics.
     pub(super) fn code(&self) -> &'static str {
         match self {

@@ -32,6 +32,9 @@ const MAX_WAIT: Duration = Duration::from_secs(150);
 /// seconds. It then gives its place to a request that somebody still waits for.
 pub(crate) const MAX_NEW_CHANNEL_WAIT: Duration = Duration::from_secs(11);
 
+/// The label in metrics of an answer that redirects to another page.
+const REDIRECTED: &str = "redirected";
+
 /// Pauses an unreachable upstream at once, and one that answers with errors after five failures in a row.
 const BREAKER_POLICY: Policy = Policy {
     max_failures: 5,
@@ -209,8 +212,9 @@ impl Upstream {
             order: tokio::sync::Mutex::default(),
             breaker: Mutex::new(Breaker::new(BREAKER_POLICY)),
         };
-        let outcomes = ["ok", "unreachable", "timeout", "refused", "status", "broken"];
-        metrics::register_upstream(&upstream.labels(), &outcomes);
+        for outcome in ["ok", REDIRECTED].into_iter().chain(UpstreamErrorKind::CODES) {
+            metrics::register_upstream(&upstream.labels(), outcome);
+        }
         upstream
     }
 
@@ -341,7 +345,7 @@ impl Upstream {
             Err(FetchError::Upstream(err)) => Some(&err.kind),
             // The upstream answered; the caller handles the redirect.
             Err(FetchError::Page(_)) => {
-                metrics::upstream_request(&self.labels(), "redirected");
+                metrics::upstream_request(&self.labels(), REDIRECTED);
                 return self.breaker().succeeded(now);
             }
         };
