@@ -19,7 +19,7 @@ use super::range::{Part, Range};
 use super::sniff;
 use crate::metrics;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, Identity, root_cause};
-use crate::resilience::breaker::{Breaker, OpenReason, Policy};
+use crate::resilience::breaker::OpenReason;
 use crate::resilience::recent_cache::RecentCache;
 
 /// Timeout for a connection, including TLS.
@@ -37,18 +37,12 @@ const MIN_BYTES_PER_SECOND: u64 = 1024;
 /// How long a server may take in total before the minimum rate applies.
 const MIN_RATE_AFTER: Duration = Duration::from_secs(10);
 
-/// A host that refuses requests is paused for the proxy that asked, and one that a proxy cannot reach while there are other
-/// proxies. Other failures are not counted, because they may concern a single file.
-const BREAKER_POLICY: Policy = Policy {
-    max_failures: u32::MAX,
-    pause: Duration::from_secs(5),
-    max_pause: Duration::from_secs(5),
-    refused_pause: Duration::from_secs(5),
-    max_refused_pause: Duration::from_secs(5),
-    min_requested: Duration::from_secs(5),
-    max_requested: Duration::from_mins(1),
-    probe_timeout: None,
-};
+/// How long a host that refuses requests is paused for the proxy that asked, and one that a proxy cannot reach while there are
+/// other proxies. Other failures do not pause it, because they may concern a single file.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest pause that a host can request.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -62,7 +56,7 @@ const SNIFF_RANGE: Range = Range::From(0, Some(511));
 /// Idle connections that are kept open per host.
 const MAX_IDLE_CONNECTIONS: usize = 16;
 
-/// The maximum number of cached file types, and of circuit breakers.
+/// The maximum number of cached file types, and of pauses.
 const MAX_ENTRIES: usize = 10_000;
 
 /// The type and size of a file.
@@ -92,8 +86,8 @@ pub struct MediaClient {
     hosts: MediaHosts,
     max_size: u64,
     infos: RecentCache<String, MediaInfo>,
-    /// By the identity's index and the host.
-    breakers: RecentCache<(usize, String), Breaker>,
+    /// Why each pause began, and its end, by the identity's index and the host.
+    pauses: RecentCache<(usize, String), (OpenReason, Instant)>,
 }
 
 impl MediaClient {
@@ -107,8 +101,8 @@ impl MediaClient {
             http.connect_timeout(CONNECT_TIMEOUT).pool_max_idle_per_host(MAX_IDLE_CONNECTIONS).no_gzip()
         })?;
         let infos = RecentCache::new(MAX_ENTRIES, Duration::MAX);
-        let breakers = RecentCache::new(MAX_ENTRIES, BREAKER_POLICY.max_requested);
-        Ok(Self { identities, turn: AtomicUsize::new(0), hosts, max_size, infos, breakers })
+        let pauses = RecentCache::new(MAX_ENTRIES, MAX_PAUSE);
+        Ok(Self { identities, turn: AtomicUsize::new(0), hosts, max_size, infos, pauses })
     }
 
     /// Returns the type and size of a file without downloading it.
@@ -231,9 +225,7 @@ impl MediaClient {
                     let retry_after = response.headers().get(RETRY_AFTER);
                     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
                     let retry_after = retry_after.map(Duration::from_secs);
-                    self.update_breaker(index, &host, |breaker| {
-                        breaker.refused(Instant::now(), retry_after, 0.5);
-                    });
+                    self.pause(index, &host, OpenReason::Refused, retry_after.unwrap_or(PAUSE));
                     MediaError::Refused(response.status().as_u16())
                 }
                 Ok(response) => return Ok(response),
@@ -241,9 +233,7 @@ impl MediaClient {
                     let proxy = self.identities[index].proxy.as_deref();
                     tracing::debug!(host, proxy, error = ?err, "request for a media file failed");
                     if self.identities.len() > 1 {
-                        self.update_breaker(index, &host, |breaker| {
-                            breaker.failed(Instant::now(), false, 0.5);
-                        });
+                        self.pause(index, &host, OpenReason::Failing, PAUSE);
                     }
                     err
                 }
@@ -255,19 +245,25 @@ impl MediaClient {
     /// Returns the identities that may ask a host, in turn. Those that could not reach it recently come last.
     fn identities_for(&self, host: &str) -> Vec<usize> {
         let (n, turn) = (self.identities.len(), self.turn.fetch_add(1, Ordering::Relaxed));
-        let now = Instant::now();
-        let pause = |index| Some(self.breakers.get(&(index, host.to_owned()))?.open_for(now)?.0);
+        let pause = |index| {
+            let (reason, until) = self.pauses.get(&(index, host.to_owned()))?;
+            (until > Instant::now()).then_some(reason)
+        };
         let in_turn = (0..n).map(|offset| turn.wrapping_add(offset) % n).map(|index| (pause(index), index));
         let mut usable: Vec<_> = in_turn.filter(|(pause, _)| *pause != Some(OpenReason::Refused)).collect();
         usable.sort_by_key(|(pause, _)| pause.is_some());
         usable.into_iter().map(|(_, index)| index).collect()
     }
 
-    fn update_breaker(&self, index: usize, host: &str, update: impl FnOnce(&mut Breaker)) {
-        self.breakers.update((index, host.to_owned()), |before| {
-            let mut breaker = before.unwrap_or_else(|| Breaker::new(BREAKER_POLICY));
-            update(&mut breaker);
-            breaker
+    /// Pauses a host for an identity. A failed connection does not shorten the pause after a refusal.
+    fn pause(&self, index: usize, host: &str, reason: OpenReason, pause: Duration) {
+        let now = Instant::now();
+        self.pauses.update((index, host.to_owned()), |before| {
+            let refused = before.filter(|(before, until)| *before == OpenReason::Refused && *until > now);
+            match (refused, reason) {
+                (Some(refused), OpenReason::Failing) => refused,
+                _ => (reason, now + pause.clamp(PAUSE, MAX_PAUSE)),
+            }
         });
     }
 }

@@ -1,8 +1,7 @@
 //! A circuit breaker: stops sending requests to a server that refuses them or keeps failing.
 //!
-//! Pure: the caller passes the time in. A [`Policy`] says when the breaker opens and for how long. With a
-//! [`probe_timeout`](Policy::probe_timeout), a single request is admitted after the pause, the probe, and its outcome
-//! decides; without one, every request is admitted again.
+//! Pure: the caller passes the time in. A [`Policy`] says when the breaker opens and for how long. After the pause a single
+//! request is admitted, the probe, and its outcome decides.
 
 use std::time::{Duration, Instant};
 
@@ -26,9 +25,8 @@ pub(crate) struct Policy {
     pub(crate) min_requested: Duration,
     /// The longest pause that a server can request.
     pub(crate) max_requested: Duration,
-    /// After this time without an outcome a probe counts as lost and another request becomes the probe. `None` admits
-    /// every request after the pause.
-    pub(crate) probe_timeout: Option<Duration>,
+    /// After this time without an outcome a probe counts as lost and another request becomes the probe.
+    pub(crate) probe_timeout: Duration,
 }
 
 /// Why a breaker is open.
@@ -96,9 +94,9 @@ impl Breaker {
         if let Some(open) = self.open_for(now) {
             return Err(open);
         }
-        if let (Some(open), Some(timeout)) = (&mut self.open, self.policy.probe_timeout) {
+        if let Some(open) = &mut self.open {
             // This request is the probe; others wait for its outcome.
-            open.until = now + timeout;
+            open.until = now + self.policy.probe_timeout;
             open.is_probing = true;
         }
         Ok(())
@@ -113,16 +111,13 @@ impl Breaker {
     }
 
     /// Records a failure; `connected` says whether the server accepted the connection. `jitter` is from 0 to 1.
-    ///
-    /// Returns whether this opened a breaker that was closed.
-    pub(crate) fn failed(&mut self, now: Instant, connected: bool, jitter: f64) -> bool {
+    pub(crate) fn failed(&mut self, now: Instant, connected: bool, jitter: f64) {
         self.failures = self.failures.saturating_add(1);
         let is_probing = self.open.is_some_and(|open| open.is_probing);
         let Policy { max_failures, pause, max_pause, .. } = self.policy;
-        if !is_probing && connected && self.failures < max_failures {
-            return false;
+        if is_probing || !connected || self.failures >= max_failures {
+            self.open(OpenReason::Failing, now, |n| with_jitter(exponential(pause, n, max_pause), jitter));
         }
-        self.open(OpenReason::Failing, now, |n| with_jitter(exponential(pause, n, max_pause), jitter))
     }
 
     /// Records a refusal, with the pause that the server requested, if any. `jitter` is from 0 to 1.
@@ -135,20 +130,18 @@ impl Breaker {
     }
 
     /// Opens the breaker. Has no effect if it is already open for the same reason (concurrent requests fail together)
-    /// or because the server asked for it. Returns whether the breaker was closed before.
-    fn open(&mut self, reason: OpenReason, now: Instant, pause: impl FnOnce(u32) -> Duration) -> bool {
+    /// or because the server asked for it.
+    fn open(&mut self, reason: OpenReason, now: Instant, pause: impl FnOnce(u32) -> Duration) {
         let is_open = self.open.is_some_and(|open| {
             !open.is_probing && open.until > now && [reason, OpenReason::Refused].contains(&open.reason)
         });
         if is_open {
-            return false;
+            return;
         }
-        let was_closed = self.n_opened == 0;
         self.open = Some(Open { reason, until: now + pause(self.n_opened), is_probing: false });
         self.n_opened = self.n_opened.saturating_add(1);
         self.first_opened.get_or_insert(now);
         self.failures = 0;
-        was_closed
     }
 }
 
@@ -167,7 +160,7 @@ mod tests {
         max_refused_pause: Duration::from_mins(15),
         min_requested: Duration::from_secs(30),
         max_requested: Duration::from_hours(1),
-        probe_timeout: Some(PROBE_TIMEOUT),
+        probe_timeout: PROBE_TIMEOUT,
     };
 
     fn refusal(breaker: &mut Breaker, now: Instant) -> Option<(OpenReason, u64)> {
@@ -223,19 +216,6 @@ mod tests {
         assert_eq!(breaker.admit(after + PROBE_TIMEOUT), Ok(()), "a lost probe is replaced");
         breaker.succeeded(after + PROBE_TIMEOUT);
         assert_eq!((breaker.admit(after), breaker.admit(after)), (Ok(()), Ok(())));
-    }
-
-    #[test]
-    fn without_a_probe_every_request_is_admitted_after_the_pause() {
-        let now = Instant::now();
-        let mut breaker = Breaker::new(Policy { probe_timeout: None, ..POLICY });
-        assert!(breaker.failed(now, false, 0.5), "it was closed");
-        assert!(breaker.admit(now).is_err());
-        let after = now + 5 * SECOND;
-        assert_eq!((breaker.admit(after), breaker.admit(after)), (Ok(()), Ok(())));
-        assert!(!breaker.failed(after, false, 0.5), "it was open before");
-        breaker.succeeded(after + 10 * SECOND);
-        assert!(breaker.open.is_none());
     }
 
     #[test]

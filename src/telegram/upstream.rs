@@ -44,7 +44,7 @@ const BREAKER_POLICY: Policy = Policy {
     max_refused_pause: Duration::from_mins(15),
     min_requested: Duration::from_secs(30),
     max_requested: Duration::from_hours(1),
-    probe_timeout: Some(Duration::from_secs(15)),
+    probe_timeout: Duration::from_secs(15),
 };
 
 /// The base URL of an upstream: `https://t.me`, or on a loopback address also `http://127.0.0.1:8081`.
@@ -356,7 +356,7 @@ impl Upstream {
             Some(UpstreamErrorKind::Refused { retry_after, .. }) => {
                 breaker.refused(now, *retry_after, jitter);
             }
-            Some(UpstreamErrorKind::Unreachable(_)) => drop(breaker.failed(now, false, jitter)),
+            Some(UpstreamErrorKind::Unreachable(_)) => breaker.failed(now, false, jitter),
             Some(UpstreamErrorKind::TimedOut | UpstreamErrorKind::Broken(_)) => {
                 breaker.failed(now, true, jitter);
             }
