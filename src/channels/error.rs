@@ -49,7 +49,7 @@ impl RefreshError {
     /// Returns whether no request was sent, because too many are waiting or the circuit breaker is open. There may be any
     /// number of such errors.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_not_sent(&self) -> bool {
         let Self::Upstream(err) = self else { return false };
         matches!(err.kind, UpstreamErrorKind::Busy | UpstreamErrorKind::CircuitOpen { .. })
     }

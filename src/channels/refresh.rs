@@ -142,7 +142,7 @@ impl Channels {
             if is_cached && let Err(err) = self.archive.mark_gone(name).await {
                 tracing::warn!(channel = %name, error = %err, "cannot mark channel as gone in the archive");
             }
-        } else if error.is_refusal() {
+        } else if error.is_not_sent() {
             self.refusals.count();
         } else if is_cached {
             tracing::warn!(channel = %name, attempts, error = %error, "refresh failed; serving the cached posts");

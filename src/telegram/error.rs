@@ -104,6 +104,12 @@ impl UpstreamErrorKind {
         }
     }
 
+    /// Returns whether the upstream refuses requests, or gets none, for now. It says nothing about the page.
+    #[must_use]
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::CircuitOpen { .. } | Self::Busy)
+    }
+
     /// All that [`code`](Self::code) returns.
     pub(super) const CODES: [&str; 8] =
         ["unreachable", "timeout", "refused", "circuit-open", "busy", "status", "too-large", "broken"];

@@ -210,7 +210,7 @@ impl Error {
     pub(super) fn is_for_now(&self) -> bool {
         match self {
             Self::TimedOut | Self::TooManyNewChannels(_) => true,
-            Self::Channel(failure) => failure.error.is_refusal(),
+            Self::Channel(Failure { error: RefreshError::Upstream(err), .. }) => err.kind.is_for_now(),
             _ => false,
         }
     }
@@ -308,11 +308,9 @@ fn refresh_status(error: &RefreshError) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         RefreshError::Page(_) => StatusCode::BAD_GATEWAY,
-        RefreshError::Upstream(err) => match err.kind {
+        RefreshError::Upstream(err) => match &err.kind {
             UpstreamErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            UpstreamErrorKind::Refused { .. }
-            | UpstreamErrorKind::CircuitOpen { .. }
-            | UpstreamErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            kind if kind.is_for_now() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         },
         RefreshError::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -310,6 +310,16 @@ fn feed_without_any_channel_fails_with_the_most_useful_error() {
 }
 
 #[test]
+fn channel_whose_request_is_refused_is_still_to_come() {
+    let (fake, app) = three_channels(&FAST);
+    assert_eq!(app.get("/heron/rss").status, 200);
+    fake.on("/s/kettle", Answer::status(429));
+    let feed = parsed(&app.get("/heron,kettle/json"));
+    let description = feed["description"].as_str().unwrap();
+    assert!(description.starts_with("Still to come: @kettle. "), "{description}");
+}
+
+#[test]
 fn channel_without_posts_does_not_hide_the_others() {
     let (fake, app) = service(&[]);
     fake.on("/s/nobody_here", Answer::redirect("https://telegram.org/"));
