@@ -14,7 +14,6 @@ use super::bundles::Bundles;
 use super::canonical::{self, MAX_CHANNELS};
 use super::channel_filter::ChannelFilter;
 use super::client_permits::ClientPermits;
-use super::context::RequestContext;
 use super::error::Error;
 use super::feed_cache::FeedCache;
 use super::home_text::HomeText;
@@ -202,9 +201,9 @@ impl AppState {
         }
     }
 
-    /// Returns the base URL of media.
-    pub(super) fn media_base_url<'a>(&'a self, context: &'a RequestContext) -> &'a BaseUrl {
-        self.config.media_url.as_ref().unwrap_or(&context.base_url)
+    /// Returns the base URL of media in feeds and pages under a base URL.
+    pub(super) fn media_base_url<'a>(&'a self, base_url: &'a BaseUrl) -> &'a BaseUrl {
+        self.config.media_url.as_ref().unwrap_or(base_url)
     }
 
     /// Returns how feeds under a base URL link media files.
@@ -238,8 +237,8 @@ impl AppState {
     }
 
     fn media_linker_with(&self, mode: MediaMode, base_url: &BaseUrl) -> MediaLinker {
-        let base_url = self.config.media_url.as_ref().unwrap_or(base_url);
         let is_proxied = mode != MediaMode::Direct;
+        let base_url = self.media_base_url(base_url);
         let proxy = is_proxied.then(|| (base_url.to_string(), Arc::clone(&self.media_keys)));
         let redirects = mode == MediaMode::Redirect && self.config.media_mode == MediaMode::Proxy;
         MediaLinker { hosts: self.config.media_hosts.clone(), proxy, redirects }

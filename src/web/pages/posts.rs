@@ -62,7 +62,7 @@ impl PostsPage {
 
     /// Returns how the page is rendered and answered.
     pub(super) fn rendering(self, state: &AppState, context: &RequestContext) -> Rendering {
-        let mut headers = super::headers(state.config.robots, Some(state.media_base_url(context)));
+        let mut headers = super::headers(state.config.robots, Some(state.media_base_url(&context.base_url)));
         if self.request.is_private {
             headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
         }

@@ -78,7 +78,12 @@ pub(in crate::web) async fn answer(
     let (render_request, name) = (request.clone(), name.clone());
     let html = cpu_pool::run(n_bytes, move || render(&render_request, &name, &shown, &linked));
     let html = html.await.map_err(failed)?;
-    Ok(respond(headers, &request, super::headers(Robots::NoIndex, Some(state.media_base_url(context))), html))
+    Ok(respond(
+        headers,
+        &request,
+        super::headers(Robots::NoIndex, Some(state.media_base_url(&context.base_url))),
+        html,
+    ))
 }
 
 /// The content of the page.
