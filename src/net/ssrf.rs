@@ -4,9 +4,9 @@
 //! name cannot change between the check and the connection (DNS rebinding). A URL with an IP address in place of a name
 //! never reaches a resolver; such URLs are checked with [`is_public`] where they are configured.
 //!
-//! The places: `net::resolver` (names; `net::http_client` installs it and follows no redirects), `telegram::upstream::UpstreamUrl::parse` and `media::hosts` (IP addresses),
-//! `media::client` (every redirect must be on an allowed host), `telegram::client::redirect_path` (of a redirect only the
-//! path is followed), and `media::signed_url` (a reader cannot choose a URL).
+//! Every HTTP client is built by [`http_client`](super::http_client), which has that resolver and follows no redirects. Code that
+//! follows one checks its target like a first URL: it must be on the same upstream, or on an allowed media host. A reader
+//! chooses no URL, only the name of a channel or a signed file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
