@@ -12,7 +12,7 @@ COPY .cargo .cargo
 RUN set -eu; \
     mkdir -p src; \
     touch src/lib.rs; \
-    for file in src/main.rs $(sed -n 's/^path = "\(.*\)"$/\1/p' Cargo.toml); do \
+    for file in $(sed -n 's/^path = "\(.*\)"$/\1/p' Cargo.toml); do \
         mkdir -p "$(dirname "$file")"; \
         echo 'fn main() {}' > "$file"; \
     done
