@@ -1,6 +1,7 @@
 //! Helpers for connections: the location of a database, one-integer queries, copies of SQLite files.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -57,8 +58,10 @@ pub(super) async fn back_up(connection: &mut AnyConnection, copy: &Path) -> Resu
 
 /// Copies a SQLite database to a file, which replaces an existing one when it is complete.
 pub(super) async fn write_copy(connection: &mut AnyConnection, copy: &Path) -> Result<(), ArchiveError> {
-    let cannot =
-        |err: std::io::Error| ArchiveError::NotCopied { copy: copy.to_owned(), why: err.to_string() };
+    let cannot = |err: io::Error| match err.kind() {
+        io::ErrorKind::StorageFull => ArchiveError::Full,
+        _ => ArchiveError::NotCopied { copy: copy.to_owned(), why: err.to_string() },
+    };
     let copy = &std::path::absolute(copy).map_err(cannot)?;
     let part = PathBuf::from(format!("{}.part", copy.display()));
     // An error of creating the file is clearer than that of SQLite. SQLite accepts an empty file, which an interrupted

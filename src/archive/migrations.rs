@@ -206,7 +206,13 @@ async fn has_table(
 /// added posts since.
 async fn copy_before(connection: &mut AnyConnection, file: &Path, newest: i64) -> Result<(), ArchiveError> {
     let copy = file.with_extension(format!("before-version-{newest}.sqlite"));
-    write_copy(connection, &copy).await?;
+    write_copy(connection, &copy).await.map_err(|err| match err {
+        // Nobody chose this file.
+        ArchiveError::NotCopied { copy, why } => {
+            ArchiveError::NotWritable { folder: copy.parent().unwrap_or(&copy).to_owned(), why }
+        }
+        err => err,
+    })?;
     tracing::info!(copy = %copy.display(), "copied the archive before migrating it");
     Ok(())
 }
