@@ -60,11 +60,12 @@ fn element(name: &str) -> Option<Element> {
     Some(Element { is_in_line, content, attributes })
 }
 
-/// Returns whether the sanitizer of posts would return this HTML as it is. `false` means that it may.
+/// Returns whether this HTML is recognized. `false` proves nothing: the sanitizer may return it unchanged too.
 pub(super) fn is_canonical(html: &str) -> bool {
-    // The parser changes carriage returns, and the serializer no-break spaces.
+    // The parser changes carriage returns and drops a byte order mark; the serializer changes no-break spaces.
     let is_rewritten = |byte, next| byte == b'\r' || byte == 0xc2 && next == 0xa0;
-    !any_pair(html, is_rewritten)
+    !html.starts_with('\u{feff}')
+        && !any_pair(html, is_rewritten)
         && matches!(xml::legal(html), Cow::Borrowed(_))
         && is_balanced(html).is_some()
 }
@@ -164,7 +165,7 @@ mod tests {
     use crate::telegram::page::{self, PageSource};
 
     /// Start tags, texts and void elements; `None` ends the innermost element.
-    const PIECES: [Option<&str>; 60] = [
+    const PIECES: [Option<&str>; 61] = [
         None,
         None,
         None,
@@ -227,6 +228,7 @@ mod tests {
         Some("<script>"),
         Some("<svg>"),
         Some("<P>"),
+        Some("\u{feff}"),
     ];
 
     /// Returns the HTML of pieces, and with it the end tags that are missing.
@@ -299,6 +301,7 @@ mod tests {
             "<p>a & b</p>",
             "<p>a\r\n</p>",
             "<p>\u{a0}</p>",
+            "\u{feff}<p>a</p>",
             "<p>\u{1}</p>",
             "<p >a</p>",
             "<p>a</p >",
