@@ -20,15 +20,19 @@ const SHORT_LINE_CHARS: usize = 25;
 /// The character that makes an emoji of a digit.
 const KEYCAP: char = '\u{20e3}';
 
+/// The character after one that is shown as an emoji: `ℹ` is a letter, `ℹ️` is none.
+const EMOJI_STYLE: char = '\u{fe0f}';
+
 /// Returns the title of an entry: plain text on one line, never blank.
 ///
 /// 1. The first line of the post's text that has a word. A line that is short, or ends in `:` or `,`, is joined with the
 ///    next one that has words. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are no words.
 /// 2. The first line that has a number.
-/// 3. The name of the post's other content: the link preview's title, the question of a poll, the name of a file, a venue,
-///    a game or a contact.
-/// 4. The first visible line of the text.
-/// 5. The kind of the post's other content.
+/// 3. The name of the post's other content: the link preview's title or description, if it has a word, the question of a
+///    poll, the name of a file, a venue, a game or a contact.
+/// 4. The first line of the text that is not only a URL.
+/// 5. The site or the kind of the post's other content.
+/// 6. The first visible line of the text.
 ///
 /// The channel's signature lines do not count as lines of the text, unless the post has nothing else.
 pub(super) fn title(post: &Post, signature_lines: &[String], language: Language) -> String {
@@ -51,7 +55,7 @@ fn of_text(post: &Post, signature_lines: &[String], words: &FeedWords) -> Option
     let lines = || text.lines().filter(is_own).filter_map(plain_text::visible_line);
     headline(lines())
         .or_else(|| lines().find(|line| line.split(' ').any(is_number)))
-        .or_else(|| lines().next().filter(|_| name(post, words).is_none()))
+        .or_else(|| lines().find(|line| !is_url(line)).filter(|_| name(post, words).is_none()))
 }
 
 /// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
@@ -62,8 +66,7 @@ pub(super) fn summary(post: &Post, language: Language) -> String {
 
 /// Returns the first line that has a word, joined with the next one if it says too little.
 fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
-    let has_word = |line: &String| line.split(' ').any(is_word);
-    let mut lines = lines.filter(has_word);
+    let mut lines = lines.filter(|line| has_word(line));
     let first = lines.next()?;
     let is_short = first.chars().count() <= SHORT_LINE_CHARS || first.ends_with([':', ',']);
     let Some(next) = lines.next().filter(|_| is_short) else { return Some(first) };
@@ -71,9 +74,15 @@ fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
     Some(first + separator + &next)
 }
 
+fn has_word(line: &str) -> bool {
+    line.split(' ').any(is_word)
+}
+
 /// Returns whether this is a word rather than a URL, hashtag, number, emoji or line of punctuation.
 fn is_word(word: &str) -> bool {
-    !word.starts_with('#') && !is_url(word) && word.contains(char::is_alphabetic)
+    let mut pairs = word.chars().zip(word.chars().skip(1).chain([' ']));
+    let has_letter = pairs.any(|(c, next)| c.is_alphabetic() && next != EMOJI_STYLE);
+    !word.starts_with('#') && !is_url(word) && has_letter
 }
 
 /// Returns whether this is a number rather than an emoji such as `1️⃣`.
@@ -92,19 +101,29 @@ fn is_url(line: &str) -> bool {
     !line.contains(' ') && (has_scheme || is_host)
 }
 
-/// Returns the most informative text of the post's link preview, or what it shows besides text.
-fn preview(post: &Post, words: &FeedWords) -> Option<String> {
+/// Returns the first text of the post's link preview that says what it shows.
+fn preview_name(post: &Post) -> Option<String> {
     let preview = post.preview.as_ref()?;
     let description = preview.description.as_ref().map(RichText::without_spoilers);
-    let texts = [preview.title.as_deref(), preview.site.as_deref(), description.as_deref()];
-    let text = texts.into_iter().flatten().find_map(plain_text::visible_line);
-    let video = || preview.video.as_ref().map(|_| words.video.to_owned());
-    text.or_else(video).or_else(|| preview.image.as_ref().map(|_| words.picture.to_owned()))
+    let texts = [preview.title.as_deref(), description.as_deref()].into_iter().flatten();
+    texts.filter_map(plain_text::visible_line).find(|line| has_word(line))
+}
+
+/// Returns the site of the post's link preview, or what it shows.
+fn preview_kind(post: &Post, words: &FeedWords) -> Option<String> {
+    let preview = post.preview.as_ref()?;
+    let texts = [preview.title.as_deref(), preview.site.as_deref()];
+    let kind = || match (&preview.video, &preview.image) {
+        (Some(_), _) => Some(words.video.to_owned()),
+        (None, Some(_)) => Some(words.picture.to_owned()),
+        (None, None) => None,
+    };
+    texts.into_iter().flatten().find_map(plain_text::visible_line).or_else(kind)
 }
 
 /// Returns the name of the first part of the post's content, besides its text, that has one.
 fn name(post: &Post, words: &FeedWords) -> Option<String> {
-    preview(post, words)
+    preview_name(post)
         .or_else(|| {
             let poll = post.poll.as_ref()?;
             let kind = if poll.kind.contains("Quiz") { words.quiz } else { words.poll };
@@ -118,7 +137,8 @@ fn name(post: &Post, words: &FeedWords) -> Option<String> {
 fn describe(post: &Post, language: Language) -> Option<String> {
     let words = &language.words().feed;
     let named = |template: &str, name: &str| Some(fill(template, &[&plain_text::visible_line(name)?]));
-    album(post, language)
+    preview_kind(post, words)
+        .or_else(|| album(post, language))
         .or_else(|| post.media.first().map(|first| medium_label(first, words).to_owned()))
         .or_else(|| post.unknown.iter().find_map(|unknown| plain_text::visible_line(&unknown.text)))
         .or_else(|| named(words.forwarded_from, &post.forward.as_ref()?.from.name))
@@ -245,8 +265,11 @@ mod tests {
         let file = fixtures::document("tides.pdf", "1 MB");
         let photo = Media::Photo { url: "x".into(), file: None, size: None };
         let empty = fixtures::post();
-        let (with_preview, with_file, with_photo) = (
+        let picture =
+            LinkPreview { title: Some("🔥".into()), image: Some("x".into()), ..LinkPreview::default() };
+        let (with_preview, with_picture, with_file, with_photo) = (
             Post { preview: Some(video), ..empty.clone() },
+            Post { preview: Some(picture), ..empty.clone() },
             Post { documents: vec![file], ..empty.clone() },
             Post { media: vec![photo], ..empty.clone() },
         );
@@ -257,6 +280,10 @@ mod tests {
             ("🔥\n№ 5\nhttps://example.org/a", &with_preview, "№ 5"),
             ("Watch", &with_preview, "Watch"),
             ("👇", &with_file, "tides.pdf"),
+            ("#tide 🔥", &with_picture, "#tide 🔥"),
+            ("ℹ️", &with_preview, "Low tide"),
+            ("https://example.org/a", &with_picture, "🔥"),
+            ("https://example.org/a", &with_photo, "Photo"),
             ("#tide 🔥", &with_photo, "#tide 🔥"),
             ("👉 https://example.org/a", &empty, "👉 https://example.org/a"),
         ] {
