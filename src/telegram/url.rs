@@ -153,12 +153,20 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
         && let Some(Target::Channel(domain)) = target_of_app_url(href)
         && let Some(channel) = ChannelName::new(&domain)
     {
-        let post = url.query_pairs().find(|(key, _)| key == "post").and_then(|(_, id)| id.parse().ok());
-        let id = post.and_then(PostId::new);
-        let target = id.map_or_else(|| channel_url(channel.as_str()), |id| post_url(channel.as_str(), id));
-        let is_in_path = |pair: &&str| matches!(pair.split('=').next(), Some("domain" | "post"));
-        let pairs = url.query().unwrap_or_default().split('&').filter(|pair| !is_in_path(pair));
-        let query = pairs.collect::<Vec<_>>().join("&");
+        let pairs = || url.query().unwrap_or_default().split('&');
+        let value = |wanted| pairs().filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == wanted);
+        let value = |wanted| value(wanted).map(|(_, value)| value);
+        let post = value("post").and_then(|id| id.parse().ok()).and_then(PostId::new);
+        let base = channel_url(channel.as_str());
+        let target = match (post, value("appname"), value("story")) {
+            (Some(id), ..) => post_url(channel.as_str(), id),
+            (None, Some(app), _) => format!("{base}/{app}"),
+            (None, None, Some(story)) => format!("{base}/s/{story}"),
+            (None, None, None) => base,
+        };
+        let is_in_path =
+            |pair: &&str| matches!(pair.split('=').next(), Some("domain" | "post" | "appname" | "story"));
+        let query = pairs().filter(|pair| !is_in_path(pair)).collect::<Vec<_>>().join("&");
         return Some(if query.is_empty() { target } else { format!("{target}?{query}") });
     }
     // An absolute URL keeps its spelling, because URLs are compared as strings.
@@ -190,6 +198,11 @@ mod tests {
             ("tg://resolve?domain=durov&post=7", "https://t.me/durov/7"),
             ("tg:resolve?domain=durov&post=7&single&comment=9", "https://t.me/durov/7?single&comment=9"),
             ("tg://resolve?start=a%26b&domain=some_bot", "https://t.me/some_bot?start=a%26b"),
+            (
+                "tg://resolve?domain=some_bot&appname=tides&startapp=1",
+                "https://t.me/some_bot/tides?startapp=1",
+            ),
+            ("tg://resolve?domain=durov&story=5", "https://t.me/durov/s/5"),
             ("tg://user?id=5", "tg://user?id=5"),
             ("mailto:a@example.com", "mailto:a@example.com"),
         ] {
