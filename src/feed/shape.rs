@@ -7,7 +7,7 @@ use super::options::{EntryIds, FeedOptions, LinkTarget, MediaChoice, Part, Spoil
 use super::title;
 use crate::model::article::LinkedArticle;
 use crate::model::channel::ChannelName;
-use crate::model::post::{Media, Post};
+use crate::model::post::{LinkPreview, Media, Post};
 use crate::model::rich_text::RichText;
 use crate::telegram::telegraph::{article_path, article_url};
 use crate::telegram::url::{app_url, item_url, preview_url};
@@ -47,6 +47,10 @@ pub(super) fn without_hidden<'a>(mut post: Cow<'a, Post>, options: &FeedOptions)
             Part::Media => {
                 hide_files(&mut post.text, &mut post.media);
                 link_media(post);
+                post.preview.take_if(|preview| {
+                    let LinkPreview { title, site, description, embed, .. } = preview;
+                    title.is_none() && site.is_none() && description.is_none() && embed.is_none()
+                });
             }
         }
     }
