@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::feed::Format;
 use crate::model::channel::ChannelName;
@@ -83,7 +84,11 @@ fn relative(from: &str, to: &str) -> String {
     "../".repeat(n_up) + to.trim_start_matches('/')
 }
 
+/// Characters that a URL cannot have. Queries are passed on as they were typed or sent.
+const NOT_IN_URLS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
 fn response(status: StatusCode, cache_control: &'static str, location: String) -> Response {
+    let location = utf8_percent_encode(&location, NOT_IN_URLS).to_string();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
@@ -120,5 +125,7 @@ mod tests {
         }
         let response = redirect("/Durov/rss", "/durov/rss", Some("limit=5"));
         assert_eq!(response.headers()[LOCATION], "../durov/rss?limit=5");
+        let response = see_other("/", "durov?match=\"a\u{1}ы\" b%20c");
+        assert_eq!(response.headers()[LOCATION], "durov?match=%22a%01%D1%8B%22%20b%20c");
     }
 }
