@@ -113,10 +113,14 @@ impl Failures {
         self.last.all()
     }
 
-    /// Forgets the failures of a channel after a successful refresh.
-    pub(super) fn clear(&self, name: &ChannelName) {
-        self.last.remove(name);
-        self.gone.remove(name);
+    /// Forgets the failures of a channel before the time when a page of it was fetched, `age` ago, by any replica.
+    pub(super) fn clear_before(&self, name: &ChannelName, age: Duration) {
+        if self.last.get_with_age(name).is_some_and(|(_, of_failure)| of_failure >= age) {
+            self.last.remove(name);
+        }
+        if self.gone.get_with_age(name).is_some_and(|(_, of_answer)| of_answer >= age) {
+            self.gone.remove(name);
+        }
     }
 
     /// Records a failure, and decides whether a cached channel is gone. Until that is confirmed, the error is replaced by
@@ -220,6 +224,26 @@ mod tests {
             let failure = failures.record(&name, gone.clone(), PriorState::Cached, Instant::now());
             assert_eq!(failure.error.is_authoritative(), is_gone);
             tokio::time::advance(Duration::from_hours(24)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn page_of_another_replica_refutes_that_a_channel_is_gone() {
+        let (name, failures) = (ChannelName::new("harbour_news").unwrap(), Failures::new());
+        // The hours since another replica fetched a page, at each answer.
+        for (pages, is_gone) in
+            [([None, None, None], true), ([None, None, Some(1)], false), ([None, Some(25), Some(25)], true)]
+        {
+            failures.clear_before(&name, Duration::ZERO);
+            let mut last = false;
+            for hours in pages {
+                tokio::time::advance(Duration::from_hours(24)).await;
+                hours.into_iter().for_each(|hours| failures.clear_before(&name, Duration::from_hours(hours)));
+                let gone = RefreshError::Page(PageError::NotFound);
+                last =
+                    failures.record(&name, gone, PriorState::Cached, Instant::now()).error.is_authoritative();
+            }
+            assert_eq!(last, is_gone, "{pages:?}");
         }
     }
 

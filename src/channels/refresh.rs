@@ -121,7 +121,6 @@ impl Channels {
         match refreshed {
             Ok(snapshot) => {
                 metrics::refresh("ok".to_owned());
-                self.failures.clear(name);
                 Ok(Refreshed { snapshot, is_from_telegram: true })
             }
             Err(error) => {
@@ -318,6 +317,7 @@ impl Channels {
     ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
         let ArchivedChannel { snapshot, changed, fetched, fresh_for } = archived;
         let (age, fresh_for) = self.age_and_freshness(fetched, fresh_for);
+        self.failures.clear_before(name, age);
         let snapshot = self.as_cached(snapshot);
         // Compressing is quick, and snapshots have a maximum size.
         let compressed = cpu_pool::try_run(0, move || CompressedSnapshot::new(&snapshot, changed)).await?;
