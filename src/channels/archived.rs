@@ -12,8 +12,12 @@ use crate::model::paging::{Deletion, FeedPage, FeedPageRequest};
 use crate::model::post::PostId;
 
 impl Channels {
-    /// Returns a channel from the cache or the archive, however old it is. Telegram is not asked.
+    /// Returns a channel from the cache or the archive, however old it is. Telegram is not asked. `None` also for a channel
+    /// that is gone, even if the archive could not be told so.
     pub async fn stored(&self, name: &ChannelName) -> Option<CachedChannel> {
+        if self.known_failure(name).is_some() {
+            return None;
+        }
         if self.snapshots.get(name).is_none() {
             self.reload(name, Caller::Reader).await;
         }
@@ -117,11 +121,14 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::channels::failures::PriorState;
     use crate::channels::simulation::{archived_channels, channels, config, page};
-    use crate::channels::{ChannelsConfig, Freshness, Visitor};
+    use crate::channels::{ChannelsConfig, Freshness, RefreshError, Visitor};
     use crate::clock;
+    use crate::telegram::error::PageError;
 
     #[tokio::test]
     async fn panicked_refresh_does_not_hide_the_archive() {
@@ -139,6 +146,23 @@ mod tests {
         assert!(channels.failures.get(&name).is_some(), "the second refresh panicked");
         channels.snapshots.remove(&name);
         get().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn channel_that_is_gone_does_not_return_from_the_archive() {
+        let pages = |name: &ChannelName| {
+            let page = page(name, &[clock::now()]);
+            async move { Ok(page) }.boxed()
+        };
+        let channels = archived_channels(Box::new(pages), config(false)).await;
+        let name = ChannelName::new("harbour_news").unwrap();
+        channels.get(&name, Visitor::new([127, 0, 0, 1].into(), b"reader")).await.unwrap();
+        channels.snapshots.remove(&name);
+        assert!(channels.stored(&name).await.is_some());
+        channels.snapshots.remove(&name);
+        let gone = RefreshError::Page(PageError::NotFound);
+        channels.failures.record(&name, gone, PriorState::Unknown, Instant::now());
+        assert!(channels.stored(&name).await.is_none());
     }
 
     /// The archive cannot be used, and the only page has albums.
