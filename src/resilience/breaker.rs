@@ -3,6 +3,7 @@
 //! Pure: the caller passes the time in. A [`Policy`] says when the breaker opens and for how long. After the pause a single
 //! request is admitted, the probe, and its outcome decides.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backoff::{exponential, with_jitter};
@@ -70,6 +71,31 @@ struct Open {
     until: Instant,
     /// The pause is over and a probe is under way.
     is_probing: bool,
+}
+
+/// An admitted request. If it is the probe and ends without an outcome, because its caller was cancelled, the next request
+/// becomes the probe at once.
+pub(crate) struct Admitted<'a> {
+    breaker: &'a Mutex<Breaker>,
+    at: Instant,
+}
+
+impl<'a> Admitted<'a> {
+    /// Admits a request; see [`Breaker::admit`].
+    pub(crate) fn new(breaker: &'a Mutex<Breaker>, now: Instant) -> Result<Self, (OpenReason, Duration)> {
+        breaker.lock().unwrap_or_else(PoisonError::into_inner).admit(now)?;
+        Ok(Self { breaker, at: now })
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.at + breaker.policy.probe_timeout;
+        if let Some(open) = breaker.open.as_mut().filter(|open| open.is_probing && open.until == end) {
+            open.until = self.at;
+        }
+    }
 }
 
 impl Breaker {
@@ -216,6 +242,23 @@ mod tests {
         assert_eq!(breaker.admit(after + PROBE_TIMEOUT), Ok(()), "a lost probe is replaced");
         breaker.succeeded(after + PROBE_TIMEOUT);
         assert_eq!((breaker.admit(after), breaker.admit(after)), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn cancelled_probe_is_replaced_at_once() {
+        let now = Instant::now();
+        let breaker = Mutex::new(Breaker::new(POLICY));
+        let earlier = Admitted::new(&breaker, now).unwrap();
+        breaker.lock().unwrap().refused(now, Some(30 * SECOND), 0.5);
+        let after = now + 30 * SECOND;
+        let probe = Admitted::new(&breaker, after).unwrap();
+        drop(earlier);
+        assert!(Admitted::new(&breaker, after).is_err(), "the probe is under way");
+        drop(probe);
+        let probe = Admitted::new(&breaker, after).unwrap();
+        breaker.lock().unwrap().failed(after, true, 0.5);
+        drop(probe);
+        assert!(Admitted::new(&breaker, after).is_err(), "the probe failed");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::error::{FetchError, UpstreamError, UpstreamErrorKind};
 use crate::metrics::{self, UpstreamLabels};
 use crate::net::http_client::Identity;
 use crate::net::ssrf;
-use crate::resilience::breaker::{Breaker, OpenReason, Policy};
+use crate::resilience::breaker::{Admitted, Breaker, OpenReason, Policy};
 
 pub use status::{BreakerState, BreakerStatus, UpstreamStatus};
 
@@ -224,7 +224,10 @@ impl Upstream {
     ///
     /// [`UpstreamErrorKind::CircuitOpen`] while the breaker is open, [`UpstreamErrorKind::Busy`] if the queue is full or
     /// the wait takes too long.
-    pub(super) async fn acquire(&self, priority: Priority) -> Result<SemaphorePermit<'_>, UpstreamError> {
+    pub(super) async fn acquire(
+        &self,
+        priority: Priority,
+    ) -> Result<(SemaphorePermit<'_>, Admitted<'_>), UpstreamError> {
         let busy = || self.error(UpstreamErrorKind::Busy);
         self.check_open()?;
         let place = self.join_queue(priority).ok_or_else(busy)?;
@@ -243,9 +246,8 @@ impl Upstream {
         let permit = timeout(priority.max_wait(), wait).await.map_err(|_| busy())??;
         drop(place);
         // The breaker may have opened during the wait.
-        let admitted = self.breaker().admit(Instant::now().into_std());
-        admitted.map_err(|(reason, left)| self.circuit_open(reason, left))?;
-        Ok(permit)
+        let admitted = Admitted::new(&self.breaker, Instant::now().into_std());
+        Ok((permit, admitted.map_err(|(reason, left)| self.circuit_open(reason, left))?))
     }
 
     /// Waits for the rate limiter once more, for a redirect within an admitted request.
