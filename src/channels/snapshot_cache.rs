@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::Entry;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
@@ -86,23 +87,25 @@ impl SnapshotCache {
         age: Duration,
         fresh_for: Duration,
     ) -> Arc<CompressedSnapshot> {
-        let (before, fetched_ms) = (self.0.get(&name), fetched.as_millisecond());
+        let fetched_ms = fetched.as_millisecond();
         // A time in the future is that of a clock that was set back since.
-        let is_later = |entry: &&CacheEntry| {
+        let is_later = |entry: &CacheEntry| {
             entry.fetched_ms > fetched_ms && entry.fetched_ms <= clock::now().as_millisecond()
         };
-        if let Some(later) = before.as_ref().filter(is_later) {
-            return Arc::clone(&later.snapshot);
-        }
         // Shortly after boot an `Instant` cannot be that old; the entry then counts as stale.
         let (fetched, fresh_for) = Instant::now()
             .checked_sub(age)
             .map_or((Instant::now(), Duration::ZERO), |then| (then, fresh_for));
-        let same = before.filter(|entry| *entry.snapshot == *snapshot);
-        // A copy by this thread: see `cpu_pool`.
-        let snapshot = same.map_or_else(|| Arc::new(snapshot.clone()), |entry| entry.snapshot);
-        self.0.insert(name, CacheEntry { snapshot: Arc::clone(&snapshot), fetched, fresh_for, fetched_ms });
-        snapshot
+        let newest = |before: Option<Entry<ChannelName, CacheEntry>>| {
+            let snapshot = match before.map(Entry::into_value) {
+                Some(later) if is_later(&later) => return later,
+                Some(same) if *same.snapshot == *snapshot => same.snapshot,
+                // A copy by this thread: see `cpu_pool`.
+                _ => Arc::new(snapshot.clone()),
+            };
+            CacheEntry { snapshot, fetched, fresh_for, fetched_ms }
+        };
+        self.0.entry(name).and_upsert_with(newest).into_value().snapshot
     }
 
     /// Removes a channel.
