@@ -1,6 +1,7 @@
 //! Answers from the archive and from memory alone, which cost Telegram nothing.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::backfill::page_from_memory;
 use super::failures::Failure;
@@ -14,12 +15,15 @@ use crate::model::post::PostId;
 impl Channels {
     /// Returns a channel from the cache or the archive, however old it is. Telegram is not asked. `None` also for a channel
     /// that is gone, even if the archive could not be told so.
-    pub async fn stored(&self, name: &ChannelName) -> Option<CachedChannel> {
+    pub async fn stored(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
         if self.known_failure(name).is_some() {
             return None;
         }
         if self.snapshots.get(name).is_none() {
-            self.reload(name, Caller::Reader).await;
+            let (channels, name) = (Arc::clone(self), name.clone());
+            self.loads
+                .run(name.clone(), || async move { channels.reload(&name, Caller::Reader).await })
+                .await;
         }
         self.cached(name).map(|(cached, _)| cached)
     }

@@ -111,6 +111,8 @@ pub struct Channels {
     refusals: Tally,
     refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
     follow_ups: Arc<SingleFlight<ChannelName, ()>>,
+    /// Archived channels that are being loaded for pages.
+    loads: Arc<SingleFlight<ChannelName, ()>>,
     backfills: Arc<SingleFlight<ChannelName, bool>>,
     /// Permits of running backfills.
     backfill_permits: Semaphore,
@@ -191,6 +193,7 @@ impl Channels {
             refusals: Tally::new(),
             refreshes: SingleFlight::new(),
             follow_ups: SingleFlight::new(),
+            loads: SingleFlight::new(),
             backfills: SingleFlight::new(),
             backfill_permits: Semaphore::new(MAX_RUNNING_BACKFILLS),
             followed: Mutex::default(),
