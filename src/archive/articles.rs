@@ -69,7 +69,7 @@ pub(super) async fn articles(
     if posts.is_empty() {
         return Ok(found);
     }
-    // The ids are numbers and need no quotes.
+    // The ids are numbers and need no quotes. Each list of them is another statement, so it is not kept.
     let ids: Vec<String> = posts.iter().map(PostId::to_string).collect();
     let select = format!(
         "SELECT id, n, path, fetched, article.body
@@ -77,7 +77,7 @@ pub(super) async fn articles(
          WHERE post.channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({}) ORDER BY id, n",
         ids.join(", ")
     );
-    let select = sqlx::query(AssertSqlSafe(select)).bind(lowercase(name));
+    let select = sqlx::query(AssertSqlSafe(select)).persistent(false).bind(lowercase(name));
     for row in select.fetch_all(connection).await? {
         let post = post_id(&row, 0)?;
         let articles = found.entry(post).or_default();

@@ -44,10 +44,8 @@ impl Archive {
         let decoded = cpu_pool::run(n_bytes, decode).await;
         decoded.map(Some).map_err(|err| ArchiveError::Database(err.to_string()))
     }
-}
 
-impl Archive {
-    /// Returns those of some posts that are archived, even if they are deleted on Telegram.
+    /// Returns which of these posts are archived, even if they are deleted on Telegram.
     ///
     /// # Errors
     ///
@@ -58,6 +56,7 @@ impl Archive {
         caller: Caller,
     ) -> Result<HashSet<(ChannelName, PostId)>, ArchiveError> {
         posts.sort_unstable_by_key(|(name, id)| (codec::lowercase(name), *id));
+        posts.dedup();
         let read = async |connection: &mut AnyConnection| {
             let mut archived = HashSet::new();
             for of_channel in posts.chunk_by(|(name, _), (other, _)| name == other) {
@@ -67,7 +66,9 @@ impl Archive {
                     ids.join(", ")
                 );
                 let (name, _) = &of_channel[0];
-                let found = sqlx::query(AssertSqlSafe(found)).bind(codec::lowercase(name));
+                // Each list of ids is another statement, which would displace those that are used again.
+                let found = sqlx::query(AssertSqlSafe(found)).persistent(false);
+                let found = found.bind(codec::lowercase(name));
                 for row in found.fetch_all(&mut *connection).await? {
                     archived.insert((name.clone(), post_id(&row, 0)?));
                 }

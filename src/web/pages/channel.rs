@@ -98,7 +98,9 @@ pub(in crate::web) async fn answer(
             let scan = Scan::new(options, filter, clock::now()).looking_back();
             select(&channels, &name, scan, start, at_gap, feed_context, visitor).await?
         };
-        loaded.archived = archived_posts(&channels, loaded.feed.entries.iter()).await;
+        let archived = archived_posts(&channels, loaded.feed.entries.iter()).await;
+        loaded.is_incomplete |= archived.is_none();
+        loaded.archived = archived.unwrap_or_default();
         if let Origin::Channel(channel) = &mut loaded.origin {
             match channels.counters(&name).await {
                 Ok(counters) => channel.counters = counters,

@@ -38,18 +38,17 @@ pub(super) fn search_path(name: &ChannelName, words: &str) -> String {
     format!("{}?{}", path_of(name), query.finish())
 }
 
-/// Returns those of the posts that entries link to that have pages here. Without the archive, these are the posts of the entries.
+/// Returns which of the posts that entries link to have pages here. `None` if the archive cannot be read.
 pub(in crate::web) async fn archived_posts<'a>(
     channels: &Channels,
-    entries: impl Iterator<Item = &'a Entry> + Clone,
-) -> ArchivedPosts {
-    let linked = entries.clone().flat_map(|entry| {
+    entries: impl Iterator<Item = &'a Entry>,
+) -> Option<ArchivedPosts> {
+    let linked = entries.flat_map(|entry| {
         let own = post_of(&entry.id);
         let urls = entry.body.split(LINK).skip(1).filter_map(|rest| rest.split('"').next());
         urls.filter_map(move |url| other_post(own.as_ref()?, url))
     });
-    let archived = channels.archived_of(linked.collect()).await;
-    archived.unwrap_or_else(|| entries.filter_map(|entry| post_of(&entry.id)).collect())
+    channels.archived_of(linked.collect()).await
 }
 
 /// Returns the body of an entry for a page: links to other archived posts and to hashtags of its channel lead to their pages

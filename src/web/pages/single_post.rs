@@ -74,7 +74,7 @@ pub(in crate::web) async fn answer(
     };
     let n_bytes = archived.post.json_len();
     let shown = cpu_pool::run(n_bytes, move || Shown::new(archived, &feed_context)).await.map_err(failed)?;
-    let linked = archived_posts(&state.channels, shown.entries()).await;
+    let linked = archived_posts(&state.channels, shown.entries()).await.unwrap_or_default();
     let (render_request, name) = (request.clone(), name.clone());
     let html = cpu_pool::run(n_bytes, move || render(&render_request, &name, &shown, &linked));
     let html = html.await.map_err(failed)?;
@@ -110,7 +110,7 @@ impl Shown {
         Self { channel, permalink, entry, versions, gone_since, older, newer }
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entry.iter().chain(self.versions.iter().map(|(_, entry)| entry))
     }
 }

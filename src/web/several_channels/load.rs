@@ -192,8 +192,10 @@ impl Page {
         let archived = if for_people {
             archived_posts(&channels, feed.entries.iter()).await
         } else {
-            ArchivedPosts::new()
+            Some(ArchivedPosts::new())
         };
+        is_incomplete |= archived.is_none();
+        let archived = archived.unwrap_or_default();
         Ok(LoadedFeed { feed, origin, n_looked_at, changed: None, expires, is_incomplete, archived })
     }
 }
