@@ -31,8 +31,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for the next bytes of a file.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The minimum average rate, to detect servers that send a few bytes now and then.
-const MIN_BYTES_PER_SECOND: u64 = 1024;
+/// The minimum average rate, to detect servers, and clients, that send or receive a few bytes now and then.
+pub(crate) const MIN_BYTES_PER_SECOND: u64 = 1024;
 
 /// How long a server may take in total before the minimum rate applies.
 const MIN_RATE_AFTER: Duration = Duration::from_secs(10);

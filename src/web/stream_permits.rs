@@ -11,6 +11,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::client_permits::ClientPermits;
+use crate::media::client::MIN_BYTES_PER_SECOND;
 use crate::media::error::MediaError;
 use crate::metrics;
 
@@ -24,11 +25,8 @@ const MAX_STREAMS_PER_CLIENT: usize = 16;
 /// How long a client waits for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The minimum average rate at which a client receives a file, so that a few clients cannot hold all permits. Players ask for
+/// How long a file may be sent before the minimum rate applies, so that a few clients cannot hold all permits. Players ask for
 /// the rest of a file when they need it.
-const MIN_BYTES_PER_SECOND: u64 = 2 << 10;
-
-/// How long a file may be sent before the minimum rate applies.
 const MIN_RATE_AFTER: Duration = Duration::from_mins(1);
 
 /// The permits to send one file.
@@ -113,8 +111,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn file_for_a_client_that_trickles_ends_after_a_minute() {
         let permits = StreamPermits::new();
-        assert_eq!(seconds_received(&permits, 1 << 10).await, 60);
-        assert_eq!(seconds_received(&permits, 4 << 10).await, 600);
+        assert_eq!(seconds_received(&permits, 1 << 9).await, 60);
+        assert_eq!(seconds_received(&permits, 2 << 10).await, 600);
         assert_eq!(permits.in_use().0, 0);
     }
 
