@@ -10,8 +10,6 @@ use crate::channels::Visitor;
 pub(super) struct RequestContext {
     /// The client's IP address, behind trusted proxies.
     pub(super) client: IpAddr,
-    /// A trusted proxy has forwarded the request.
-    pub(super) is_forwarded: bool,
     /// The client and its program, as hashes.
     pub(super) visitor: Visitor,
     /// The URL under which the client reaches the service.

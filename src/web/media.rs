@@ -48,7 +48,8 @@ pub(super) async fn answer(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let serve = serve(&state, context.client, &method, &uri, &headers);
+    let client = state.limited_client(context.client);
+    let serve = serve(&state, client, &method, &uri, &headers);
     let answer = tokio::time::timeout(HEAD_TIMEOUT, serve).await;
     answer.unwrap_or(Err(Error::TimedOut)).unwrap_or_else(|err| {
         log_failure(&uri, &err);
@@ -71,7 +72,7 @@ fn log_failure(uri: &Uri, err: &Error) {
 
 async fn serve(
     state: &AppState,
-    client: IpAddr,
+    client: Option<IpAddr>,
     method: &Method,
     uri: &Uri,
     request: &HeaderMap,

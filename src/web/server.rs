@@ -75,7 +75,7 @@ where
                 // Connections that are waiting already are served before the loop ends.
                 biased;
                 (stream, peer) = next_connection(&listener) => {
-                    if let Some(connection) = connections.admit(state.limited_client(peer)) {
+                    if let Some(connection) = connections.admit(state.limited_client(peer.ip())) {
                         let (state, router) = (Arc::clone(&state), router.clone());
                         let answer = move |request| {
                             middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request)

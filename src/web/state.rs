@@ -105,7 +105,7 @@ pub struct AppState {
     pub(super) conversions: Semaphore,
     /// Permits of requests in flight.
     pub(super) requests: Semaphore,
-    /// Permits of requests in flight, by client behind a trusted proxy.
+    /// Permits of requests in flight, by client.
     pub(super) client_requests: ClientPermits,
     /// Held while a status report is made: one at a time, so that the archive has a connection left for readers.
     pub(super) status_lock: tokio::sync::Mutex<()>,
@@ -149,10 +149,10 @@ impl AppState {
         })
     }
 
-    /// Returns the client whose number of connections is limited; `None` for this machine and trusted proxies, which have
-    /// many clients behind them.
-    pub(super) fn limited_client(&self, peer: SocketAddr) -> Option<IpAddr> {
-        let ip = peer.ip().to_canonical();
+    /// Returns the client that limits per client apply to; `None` for this machine and trusted proxies, which have many clients
+    /// behind them.
+    pub(super) fn limited_client(&self, client: IpAddr) -> Option<IpAddr> {
+        let ip = client.to_canonical();
         (!ip.is_loopback() && !self.config.is_trusted_proxy(ip)).then_some(ip)
     }
 

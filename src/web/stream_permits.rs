@@ -30,7 +30,7 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_RATE_AFTER: Duration = Duration::from_mins(1);
 
 /// The permits to send one file.
-pub(super) struct StreamPermit([OwnedSemaphorePermit; 2]);
+pub(super) struct StreamPermit((OwnedSemaphorePermit, Option<OwnedSemaphorePermit>));
 
 impl StreamPermit {
     /// Returns a stream that holds the permits until it ends. It ends with an error if the client receives it too slowly.
@@ -65,16 +65,18 @@ impl StreamPermits {
         }
     }
 
-    /// Waits until one more file may be sent to a client.
+    /// Waits until one more file may be sent. `client` is the client whose limit applies, if any.
     ///
     /// # Errors
     ///
     /// [`MediaError::Busy`] if that takes too long.
-    pub(super) async fn acquire(&self, client: IpAddr) -> Result<StreamPermit, MediaError> {
-        let of_client = self.by_client.of(client);
+    pub(super) async fn acquire(&self, client: Option<IpAddr>) -> Result<StreamPermit, MediaError> {
         let permits = async {
-            let of_client = of_client.acquire_owned().await?;
-            Ok::<_, AcquireError>(StreamPermit([of_client, Arc::clone(&self.all).acquire_owned().await?]))
+            let of_client = match client {
+                Some(client) => Some(self.by_client.of(client).acquire_owned().await?),
+                None => None,
+            };
+            Ok::<_, AcquireError>(StreamPermit((Arc::clone(&self.all).acquire_owned().await?, of_client)))
         };
         let permits = tokio::time::timeout(PERMIT_TIMEOUT, permits).await;
         permits.ok().and_then(Result::ok).ok_or(MediaError::Busy)
@@ -97,7 +99,7 @@ mod tests {
 
     /// Returns for how many of 600 seconds a client may receive a file at this rate.
     async fn seconds_received(permits: &StreamPermits, bytes_per_second: usize) -> u64 {
-        let permit = permits.acquire([192, 0, 2, 1].into()).await.unwrap();
+        let permit = permits.acquire(Some([192, 0, 2, 1].into())).await.unwrap();
         let chunks = futures_util::stream::repeat_with(move || Ok(vec![0; bytes_per_second].into()));
         let mut stream = Box::pin(permit.hold(chunks.take(600)));
         let started = Instant::now();
@@ -118,10 +120,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_client_does_not_use_up_the_permits() {
-        let (permits, client) = (StreamPermits::new(), |n| [192, 0, 2, n].into());
+        let (permits, client) = (StreamPermits::new(), |n| Some([192, 0, 2, n].into()));
         let held: Vec<_> = (0..16).map(|_| permits.acquire(client(1))).collect();
         let held = futures_util::future::try_join_all(held).await;
         assert!(held.is_ok() && permits.acquire(client(1)).await.is_err());
         assert!(permits.acquire(client(2)).await.is_ok());
+        let unlimited = futures_util::future::try_join_all((0..17).map(|_| permits.acquire(None)));
+        assert!(unlimited.await.is_ok(), "a proxy has many clients behind it");
     }
 }

@@ -54,9 +54,9 @@ pub(in crate::web) fn with_limits(
 
 async fn limit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
-    // A client that is connected directly has few connections, and one request in flight on each.
-    let forwarded = request.extensions().get::<RequestContext>().filter(|context| context.is_forwarded);
-    let of_client = forwarded.map(|context| state.client_requests.of(context.client).try_acquire_owned());
+    let context = request.extensions().get::<RequestContext>();
+    let client = context.and_then(|context| state.limited_client(context.client));
+    let of_client = client.map(|client| state.client_requests.of(client).try_acquire_owned());
     let Ok(_permit_of_client) = of_client.transpose() else {
         return Error::RateLimited(CLIENT_RETRY_AFTER).answer(&headers);
     };

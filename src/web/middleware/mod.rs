@@ -96,8 +96,7 @@ fn admit<B>(
     let query = sent.or_else(|| request.uri().query()).map(str::to_owned);
     let user_agent = request.headers().get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
     let visitor = Visitor::new(network_of(client), user_agent);
-    let is_forwarded = client != peer;
-    Ok(RequestContext { client, is_forwarded, visitor, base_url, query, path_token, is_admin })
+    Ok(RequestContext { client, visitor, base_url, query, path_token, is_admin })
 }
 
 /// Calls the router. A browser gets an error as a page.

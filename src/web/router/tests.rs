@@ -67,7 +67,6 @@ async fn a_client_behind_a_proxy_has_at_most_64_requests_in_flight() {
         let context = RequestContext {
             client,
             visitor: Visitor::new(client, b""),
-            is_forwarded: true,
             base_url,
             query: None,
             path_token: None,
