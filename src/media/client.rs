@@ -255,15 +255,13 @@ impl MediaClient {
         usable.into_iter().map(|(_, index)| index).collect()
     }
 
-    /// Pauses a host for an identity. A failed connection does not shorten the pause after a refusal.
+    /// Pauses a host for an identity. A pause after a refusal stays one, and is not shortened.
     fn pause(&self, index: usize, host: &str, reason: OpenReason, pause: Duration) {
         let now = Instant::now();
         self.pauses.update((index, host.to_owned()), |before| {
             let refused = before.filter(|(before, until)| *before == OpenReason::Refused && *until > now);
-            match (refused, reason) {
-                (Some(refused), OpenReason::Failing) => refused,
-                _ => (reason, now + pause.clamp(PAUSE, MAX_PAUSE)),
-            }
+            let until = now + pause.clamp(PAUSE, MAX_PAUSE);
+            refused.map_or((reason, until), |(reason, before)| (reason, before.max(until)))
         });
     }
 }
