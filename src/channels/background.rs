@@ -27,7 +27,7 @@ const MARGIN: Duration = Duration::from_secs(90);
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often expected visits are stored.
-const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const SAVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often all followed channels are searched for readers that no longer come.
 const FORGET_INTERVAL: Duration = Duration::from_mins(10);
@@ -43,19 +43,20 @@ enum Job {
     New(NewChannel),
 }
 
-/// Runs the refreshes that no request waits for, and stores the expected visits, until the channels are dropped.
-pub(super) async fn run(channels: Weak<Channels>) {
+/// Runs the refreshes that no request waits for, and stores the expected visits at each interval, until the channels are
+/// dropped.
+pub(super) async fn run(channels: Weak<Channels>, save_interval: Duration) {
     if let Some(channels) = channels.upgrade() {
         channels.restore_visits().await;
     }
-    tokio::join!(store_visits(channels.clone()), run_refreshes(channels));
+    tokio::join!(store_visits(channels.clone(), save_interval), run_refreshes(channels));
 }
 
 /// Stores the expected visits, also while a circuit breaker is open.
-async fn store_visits(channels: Weak<Channels>) {
+async fn store_visits(channels: Weak<Channels>, interval: Duration) {
     let mut forgetting = Due(Some(Instant::now()));
     loop {
-        sleep(SAVE_INTERVAL).await;
+        sleep(interval).await;
         let Some(channels) = channels.upgrade() else { return };
         channels.save_visits().await;
         if channels.config.prefetch && forgetting.is_due(FORGET_INTERVAL) {
@@ -238,7 +239,6 @@ mod tests {
     use crate::channels::simulation::{HOUR, archived_channels, config, page};
     use crate::telegram::error::UpstreamErrorKind;
 
-    /// Takes ten seconds: the interval of storing.
     #[tokio::test]
     async fn expected_visits_are_stored_while_a_circuit_breaker_is_open() {
         let is_first = AtomicBool::new(true);
@@ -257,11 +257,12 @@ mod tests {
             let at = clock::now() - SignedDuration::from_hours(hours);
             channels.followed().visit(&name("harbour_news"), 1, at);
         }
+        tokio::spawn(run(Arc::downgrade(&channels), SAVE_INTERVAL / 100));
         let stored = async {
             while channels.archive.expected_visits().await.unwrap().is_empty() {
                 sleep(SAVE_INTERVAL / 100).await;
             }
         };
-        timeout(3 * SAVE_INTERVAL, stored).await.unwrap();
+        timeout(SAVE_INTERVAL, stored).await.unwrap();
     }
 }

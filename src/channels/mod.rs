@@ -202,7 +202,7 @@ impl Channels {
             articles: SingleFlight::new(),
             has_new: Notify::new(),
         });
-        tokio::spawn(background::run(Arc::downgrade(&channels)));
+        tokio::spawn(background::run(Arc::downgrade(&channels), background::SAVE_INTERVAL));
         if channels.archive.is_shared() {
             let notifications = channels.archive.notifications();
             tokio::spawn(refresh::follow_notifications(Arc::downgrade(&channels), notifications));

@@ -174,10 +174,12 @@ fn members(group: &Group, read: &[(ChannelName, CachedChannel)]) -> Vec<Member> 
 
 /// Returns the requests that may be sent to Telegram for a page of older posts or for the newest ones.
 fn budget(is_page: bool, is_older: bool, visitor: Visitor) -> FetchBudget {
-    match FetchBudget::new(visitor) {
-        _ if is_page => FetchBudget::none(visitor),
-        budget if is_older => budget.without_searches(),
-        budget => budget,
+    if is_page {
+        FetchBudget::none(visitor)
+    } else if is_older {
+        FetchBudget::new(visitor).without_searches()
+    } else {
+        FetchBudget::new(visitor)
     }
 }
 

@@ -144,9 +144,9 @@ fn says_nothing(query: &str) -> bool {
 /// Returns the query of the page on which the options of a feed can be changed. A language that the visitor has chosen replaces
 /// that of the feed: a page has one for both.
 fn options_of_page(query: &str, format: Option<Format>, request: &PageRequest) -> String {
-    let left_out = [query::TOKEN, query::LANGUAGE];
-    let n_left_out = 1 + usize::from(request.chosen_language.is_some());
-    let mut options = query::without(query, &left_out[..n_left_out]);
+    let mut left_out = vec![query::TOKEN];
+    left_out.extend(request.chosen_language.map(|_| query::LANGUAGE));
+    let mut options = query::without(query, &left_out);
     if let Some(format) = format.filter(|format| *format != Format::Rss) {
         options.push_str(if options.is_empty() { "" } else { "&" });
         options.push_str("format=");
