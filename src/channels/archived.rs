@@ -64,7 +64,7 @@ impl Channels {
         self.or_from_memory(name, archived, in_memory)
     }
 
-    /// Returns those of some posts that have pages here. `None` if the archive cannot be read.
+    /// Returns which of these posts are archived. `None` if the archive cannot be read.
     pub async fn archived_of(
         &self,
         posts: Vec<(ChannelName, PostId)>,

@@ -193,7 +193,7 @@ async fn fill_gaps(
 }
 
 impl Channels {
-    /// Returns one page of the posts of a channel, which is cached. Posts that are not archived are fetched from Telegram, as
+    /// Returns one page of a cached channel's posts. Posts that are not archived are fetched from Telegram, as
     /// many as arrive before the deadline of the budget.
     ///
     /// # Errors

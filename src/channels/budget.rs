@@ -1,4 +1,4 @@
-//! What one request may ask of Telegram beside the newest pages of its channels, and how long it waits for Telegram.
+//! Limits on the requests to Telegram that one request causes, and its deadline.
 
 use std::time::Duration;
 
@@ -21,8 +21,7 @@ pub struct FetchBudget {
     pub(super) visitor: Visitor,
     pub(super) n_searches: usize,
     pub(super) n_articles: usize,
-    /// Until when the request waits for Telegram, whatever it waits for. What it has asked for goes on, so that a later request
-    /// finds it.
+    /// The end of all waits for Telegram. Requests that were sent continue, so that a later request finds their results.
     pub deadline: Instant,
 }
 

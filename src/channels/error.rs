@@ -54,7 +54,7 @@ impl RefreshError {
         matches!(err.kind, UpstreamErrorKind::Busy | UpstreamErrorKind::CircuitOpen { .. })
     }
 
-    /// The codes of errors, of those with a status the usual ones.
+    /// All codes; of `upstream-STATUS` only the usual ones.
     pub(super) const CODES: [&str; 10] = [
         "no-posts",
         "page-not-trusted",

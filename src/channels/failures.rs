@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_channel_whose_readers_poll_daily_is_gone_after_three_answers() {
+    async fn daily_polls_confirm_that_a_channel_is_gone() {
         let (name, failures) = (ChannelName::new("harbour_news").unwrap(), Failures::new());
         let gone = RefreshError::Page(PageError::NotFound);
         for is_gone in [false, false, true] {

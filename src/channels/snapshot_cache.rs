@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn snapshot_that_was_fetched_earlier_does_not_replace_a_later_one() {
+    async fn older_snapshot_does_not_replace_a_newer_one() {
         let snapshot = page::parse(include_str!("../../tests/pages/text.html"), PageSource::Saved(None));
         let snapshot = snapshot.unwrap().snapshot;
         // They differ in when the channel changed last.

@@ -106,7 +106,7 @@ impl UpstreamErrorKind {
 
     /// Returns whether the upstream refuses requests, or gets none, for now. It says nothing about the page.
     #[must_use]
-    pub fn is_for_now(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::CircuitOpen { .. } | Self::Busy)
     }
 

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn near_the_limit_the_oldest_connections_without_a_request_are_closed_first() {
+    async fn oldest_silent_connections_are_closed_first_near_the_limit() {
         let connections = Connections::new(100);
         let open: Vec<_> = (0..75).map(|_| connections.admit(None).unwrap()).collect();
         assert!(!open.iter().any(|connection| must_end(connection) || connection.is_crowded));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn end_of_a_closed_connection_does_not_uncount_another_one() {
+    fn closed_connection_does_not_free_the_place_of_another() {
         let connections = Connections::new(1);
         let closed = connections.admit(None).unwrap();
         let open = connections.admit(None).unwrap();

@@ -207,10 +207,10 @@ impl Error {
     }
 
     /// Returns whether the channel could not be read in time, and will be read in the background or by a later request.
-    pub(super) fn is_for_now(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::TimedOut | Self::TooManyNewChannels(_) => true,
-            Self::Channel(Failure { error: RefreshError::Upstream(err), .. }) => err.kind.is_for_now(),
+            Self::Channel(Failure { error: RefreshError::Upstream(err), .. }) => err.kind.is_temporary(),
             _ => false,
         }
     }
@@ -310,7 +310,7 @@ fn refresh_status(error: &RefreshError) -> StatusCode {
         RefreshError::Page(_) => StatusCode::BAD_GATEWAY,
         RefreshError::Upstream(err) => match &err.kind {
             UpstreamErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            kind if kind.is_for_now() => StatusCode::SERVICE_UNAVAILABLE,
+            kind if kind.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         },
         RefreshError::Internal => StatusCode::INTERNAL_SERVER_ERROR,

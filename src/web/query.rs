@@ -1,4 +1,4 @@
-//! The parameters that a URL has beside the options of a feed: the language of a page, and a token.
+//! The parameters that a URL has besides the options of a feed: the language of a page, and a token.
 
 use crate::language::Language;
 

@@ -232,7 +232,7 @@ async fn read(
                 }
             }
             Err(err) => {
-                let list = if err.is_for_now() { &mut channels.to_come } else { &mut channels.failed };
+                let list = if err.is_temporary() { &mut channels.to_come } else { &mut channels.failed };
                 list.push(name.clone());
                 errors.push((name, err));
             }
