@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn second_upgrade_copies_the_posts_that_an_older_version_has_added() {
+    async fn second_upgrade_replaces_the_copy_of_the_first() {
         let folder = temporary_directory("again");
         let location = Location::File(folder.join("archive.sqlite"));
         let database = Database::open(&location, true).await.unwrap();
