@@ -83,10 +83,14 @@ fn description(channel: &Channel, words: &FeedWords) -> String {
     }
 }
 
-/// Returns the description of a feed without entries, which says why there are none.
+/// Returns the description of a feed without entries, which says why there are none if the options are the reason.
 pub(super) fn with_reason(description: &str, options: &FeedOptions) -> String {
     let words = &options.language.words().feed;
-    let reason = if options.looks_back() { words.nothing_found } else { words.no_older_posts };
+    let reason = match options.before {
+        _ if options.looks_back() => words.nothing_found,
+        Some(_) => words.no_older_posts,
+        None => return description.to_owned(),
+    };
     format!("{reason}{}{description}", words.full_stop)
 }
 
