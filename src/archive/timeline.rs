@@ -13,6 +13,10 @@ const NEWEST_BEFORE: &str =
     "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND gone IS NULL
      AND published < $2 AND id < $3 ORDER BY published DESC, id DESC LIMIT 1";
 
+/// The query of [`Archive::oldest_after`], one step in the same index.
+const OLDEST_AFTER: &str = "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+     AND gone IS NULL AND published > $2 ORDER BY published, id LIMIT 1";
+
 impl Archive {
     /// Returns when a post was published, also if it is deleted; of a post that is not archived, the date of the next older
     /// one. `None` if no older post is archived.
@@ -36,6 +40,48 @@ impl Archive {
             Ok(row.map(|row| row.try_get(0)).transpose()?)
         };
         Ok(time(self.read(caller, read).await?))
+    }
+
+    /// Returns when the next post above an id was published, also if it is deleted; `None` if none is archived.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn published_above(
+        &self,
+        name: &ChannelName,
+        id: u32,
+        caller: Caller,
+    ) -> Result<Option<Timestamp>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let found = sqlx::query(
+                "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id > $2
+                 ORDER BY id LIMIT 1",
+            );
+            let found = found.bind(lowercase(name)).bind(i64::from(id));
+            let row = found.fetch_optional(connection).await?;
+            Ok(row.map(|row| row.try_get(0)).transpose()?)
+        };
+        Ok(time(self.read(caller, read).await?))
+    }
+
+    /// Returns the oldest post that was published after a second; `None` if none is archived.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn oldest_after(
+        &self,
+        name: &ChannelName,
+        after: Timestamp,
+        caller: Caller,
+    ) -> Result<Option<PostId>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let found = sqlx::query(OLDEST_AFTER).bind(lowercase(name)).bind(after.as_second());
+            let row = found.fetch_optional(connection).await?;
+            Ok(row.map(|row| post_id(&row, 0)).transpose()?)
+        };
+        self.read(caller, read).await
     }
 
     /// Returns the newest post of each channel that was published before a time and has a lower id; `None` for a channel
@@ -72,15 +118,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn newest_post_before_a_time_is_one_step_in_an_index() {
+    async fn post_next_to_a_time_is_one_step_in_an_index() {
         let archive = Archive::in_memory(u64::MAX).await.unwrap();
-        let plan = async |connection: &mut AnyConnection| {
-            let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEWEST_BEFORE}")));
-            let rows = plan.bind("a").bind(0_i64).bind(0_i64).fetch_all(connection).await?;
-            Ok(rows.iter().map(|row| row.get(3)).collect::<Vec<String>>())
-        };
-        let plan = archive.read(Caller::Reader, plan).await.unwrap();
-        assert_eq!(plan[0], "SEARCH post USING INDEX post_published (channel=? AND published<?)");
-        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
+        for (query, step) in [(NEWEST_BEFORE, "published<?"), (OLDEST_AFTER, "published>?")] {
+            let plan = async |connection: &mut AnyConnection| {
+                let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+                let plan = plan.bind("a").bind(0_i64);
+                let plan = if query == NEWEST_BEFORE { plan.bind(0_i64) } else { plan };
+                let rows = plan.fetch_all(connection).await?;
+                Ok(rows.iter().map(|row| row.get(3)).collect::<Vec<String>>())
+            };
+            let plan = archive.read(Caller::Reader, plan).await.unwrap();
+            let search = format!(" post_published (channel=? AND {step})");
+            assert!(plan[0].starts_with("SEARCH post USING") && plan[0].ends_with(&search), "{plan:?}");
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::backfill::page_from_memory;
 use super::failures::Failure;
 use super::{CachedChannel, Channels, CompressedSnapshot};
@@ -45,6 +47,32 @@ impl Channels {
     /// Returns the deleted posts of a channel from an id on. `None` if the archive cannot be read.
     pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Option<Vec<Deletion>> {
         self.archive.deletions(name, from, Caller::Reader).await.ok()
+    }
+
+    /// Returns when the next post above an id was published; see `Archive::published_above`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn published_above(
+        &self,
+        name: &ChannelName,
+        id: u32,
+    ) -> Result<Option<Timestamp>, ArchiveError> {
+        self.archive.published_above(name, id, Caller::Reader).await
+    }
+
+    /// Returns the oldest post that was published after a second; see `Archive::oldest_after`.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn oldest_after(
+        &self,
+        name: &ChannelName,
+        after: Timestamp,
+    ) -> Result<Option<PostId>, ArchiveError> {
+        self.archive.oldest_after(name, after, Caller::Reader).await
     }
 
     /// Returns a post by its id, or by the id of an item of its album, also if it is deleted on Telegram. `None` if it is not

@@ -1,6 +1,7 @@
 //! Builds a [`Feed`] from the selected posts.
 
 use super::context::FeedContext;
+use super::digest::Period;
 use super::media_links::MediaLinks;
 use super::options::FeedOptions;
 use super::select::{Rest, Selection};
@@ -15,26 +16,37 @@ use crate::model::post::{Post, PostId};
 pub(super) const TTL_MINUTES: u32 = 15;
 
 /// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
-/// several times as large as HTML; those that do not fit are on the next feed page. The first entry is there in any case.
+/// several times as large as HTML; those that do not fit are on the next feed page. The first post is there in any case.
 pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
 pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
-    let Selection { channel, posts, deletions, articles, rest, newest, .. } = selection;
+    let Selection { channel, posts, deletions, articles, rest, newest, too_large, .. } = selection;
     let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
     let (mut n_posts, mut size) = (0, 0);
     for group in digest::groups(posts, options) {
-        let articles = |post: &Post| articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
-        let of_posts: Vec<Entry> =
-            group.iter().map(|post| entry(post, articles(post), channel, context)).collect();
-        size += of_posts.iter().map(Entry::size).sum::<usize>();
-        if n_posts > 0 && size > MAX_FEED_BYTES {
+        let mut of_posts = Vec::new();
+        for post in group {
+            let articles = articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
+            let entry = entry(post, articles, channel, context);
+            size += entry.size();
+            if size > MAX_FEED_BYTES && n_posts + of_posts.len() > 0 {
+                break;
+            }
+            of_posts.push(entry);
+        }
+        let is_cut = of_posts.len() < group.len();
+        if is_cut && n_posts > 0 {
             break;
         }
-        n_posts += group.len();
-        entries.extend(digest::merge(group, of_posts, deletions, options));
+        n_posts += of_posts.len();
+        if is_cut || Period::of(group[0].published, options) == *too_large {
+            entries.extend(of_posts);
+        } else {
+            entries.extend(digest::merge(group, of_posts, deletions, options));
+        }
     }
     let rest = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
     let next = posts[..n_posts].last().filter(|_| n_posts < posts.len()).map_or(rest, |last| Some(last.id));
@@ -158,6 +170,6 @@ mod tests {
         assert_eq!(large("", [0, 24, 25]), (vec![1, 1], next("12")));
         assert_eq!(large("merge=day", [0, 24, 25]), (vec![1], next("13")));
         assert_eq!(large("merge=day", [0, 1, 24]), (vec![2], next("12")));
-        assert_eq!(large("merge=day", [0, 1, 2]), (vec![3], None), "the first one is whole");
+        assert_eq!(large("merge=day", [0, 1, 2]), (vec![1, 1], next("12")), "too large for a digest");
     }
 }

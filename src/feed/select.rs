@@ -12,68 +12,18 @@ use super::digest::Period;
 use super::filter::Filter;
 use super::options::{DEFAULT_DIGESTS, FeedOptions, Merge};
 use crate::model::album::is_inside;
-use crate::model::article::LinkedArticle;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::paging::{Deletion, MIN_POSTS_PER_PAGE};
-use crate::model::post::{Post, PostId, Snapshot};
+use crate::model::paging::MIN_POSTS_PER_PAGE;
+use crate::model::post::{Post, PostId};
 use crate::telegram::url::post_of;
 
-/// The most posts that one scan looks at, besides those that are too young. A scan for digests ends at the beginning of the
-/// next one after these, so that it has whole ones.
+pub use selection::{Place, Rest, Selection};
+
+/// The most posts that one scan looks at, besides those that are too young, of which it skips all but a page.
 pub const MAX_LOOKED_AT: usize = 2_000;
 
-/// The most posts that one scan looks at in any case. This suffices for digests of a week with 1,400 posts a day.
-const MAX_LOOKED_AT_IN_ALL: usize = 20_000;
-
-/// The posts of a feed.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// The channel.
-    pub channel: Channel,
-    /// The posts, newest first.
-    pub posts: Vec<Post>,
-    /// Posts that were deleted since; only digests depend on them.
-    pub deletions: Vec<Deletion>,
-    /// The articles that posts link to, if the reader wants them.
-    pub articles: HashMap<PostId, Vec<LinkedArticle>>,
-    /// The posts for the next feed page.
-    pub rest: Rest,
-    /// When the newest post was published that the scan looked at.
-    pub newest: Option<Timestamp>,
-    /// When another selection would result from the same posts.
-    pub expires: Option<Timestamp>,
-    /// The number of posts that the scan looked at.
-    pub n_looked_at: usize,
-}
-
-impl From<Snapshot> for Selection {
-    /// Selects all posts.
-    fn from(snapshot: Snapshot) -> Self {
-        let mut scan = Scan::new(FeedOptions::default(), Filter::default(), Timestamp::MIN);
-        scan.look_at(&snapshot.channel, snapshot.posts, snapshot.has_older);
-        scan.finish(snapshot.channel)
-    }
-}
-
-/// A post and its place in the order of a feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The post.
-    pub id: PostId,
-    /// The date of its entry: when it was published, or when its digest is complete.
-    pub at: Timestamp,
-}
-
-/// The posts that a selection leaves to the next feed page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// There are no older posts.
-    Nothing,
-    /// Posts older than this one.
-    After(Place),
-    /// Posts that are older than all entries of the feed, which has enough of them; see [`Scan::stopping_at`].
-    TooOld,
-}
+/// A scan ends when the posts that it selected have this size as JSON, in bytes.
+const MAX_SELECTED_BYTES: usize = 8 << 20;
 
 /// How far a scan looks back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,9 +57,8 @@ pub struct Scan {
     now: Timestamp,
     reach: Reach,
     posts: Vec<Post>,
+    n_bytes: usize,
     n_looked_at: usize,
-    /// How many of these are too young.
-    n_too_young: usize,
     /// The last post that was looked at.
     lowest: Option<Place>,
     /// Entries before this time are of no use.
@@ -128,6 +77,9 @@ pub struct Scan {
     before_period: (usize, Option<Place>),
     /// The current digest is complete.
     at_period_end: bool,
+    /// All posts before the current digest are too young.
+    is_first_period: bool,
+    too_large: Option<Period>,
     /// Posts from Telegram's search that the scan has not reached, by ascending id.
     found: Vec<Post>,
     /// Posts that have what `q` searches for, because Telegram says so.
@@ -144,8 +96,8 @@ impl Scan {
             filter,
             now,
             posts: Vec::new(),
+            n_bytes: 0,
             n_looked_at: 0,
-            n_too_young: 0,
             lowest: None,
             floor: Timestamp::MIN,
             originals: Vec::new(),
@@ -157,6 +109,8 @@ impl Scan {
             n_periods: 0,
             before_period: (0, None),
             at_period_end: false,
+            is_first_period: true,
+            too_large: None,
             found: Vec::new(),
             matches: HashSet::new(),
         }
@@ -192,6 +146,27 @@ impl Scan {
         self.lowest = Some(Place { id, at: Timestamp::MAX });
         self.has_older = true;
         self
+    }
+
+    /// Tells when the next newer post than those of the scan was published. If it is of the same period, the feed page before
+    /// this one has ended inside of that, because it is too large for a digest.
+    #[must_use]
+    pub fn continuing(mut self, newer: Timestamp) -> Self {
+        self.too_large = Period::of(newer, &self.options);
+        self
+    }
+
+    /// Returns after which time posts are too young, unless the scan has reached older ones.
+    #[must_use]
+    pub fn too_young_after(&self) -> Option<Timestamp> {
+        let min_age = self.min_age().filter(|_| self.n_looked_at == 0)?;
+        let moment = self.now.saturating_sub(min_age).unwrap_or(Timestamp::MIN);
+        let period = Period::of(moment, &self.options);
+        Some(period.map_or(moment, |period| period.start - SignedDuration::from_secs(1)))
+    }
+
+    fn min_age(&self) -> Option<SignedDuration> {
+        self.options.min_age.or(self.is_merging().then_some(SignedDuration::ZERO))
     }
 
     /// Goes on below a gap, with posts up to this id; 0 if there are none. Posts in the gap may have been found.
@@ -261,7 +236,7 @@ impl Scan {
             let is_below_floor = at < self.floor;
             let n_entries = if is_merging { self.n_periods } else { self.posts.len() };
             let is_full = n_entries >= wanted && (begins_period || !is_merging);
-            if is_full || is_below_floor || self.is_at_limit(begins_period) {
+            if is_full || is_below_floor || self.is_at_limit() {
                 self.has_older = true;
                 self.progress = if is_below_floor { Progress::BelowFloor } else { Progress::Done };
                 self.at_period_end = begins_period;
@@ -269,7 +244,8 @@ impl Scan {
             }
             if begins_period {
                 self.period = period;
-                let lowest = self.lowest.filter(|_| self.n_looked_at > 0);
+                self.is_first_period = self.n_looked_at == 0;
+                let lowest = self.lowest.filter(|_| self.newest.is_some());
                 self.before_period = (self.posts.len(), lowest);
             }
             // A digest is as old as the end of its day or week, and appears then.
@@ -280,33 +256,32 @@ impl Scan {
                 self.progress = Progress::Done;
                 break;
             }
-            self.n_looked_at += 1;
             self.lowest = Some(Place { id: post.id, at });
             self.newest = self.newest.max(Some(post.published));
-            let min_age = self.options.min_age.or(is_merging.then_some(SignedDuration::ZERO));
-            if let Some(min_age) = min_age.filter(|min_age| age < *min_age) {
-                self.n_too_young += 1;
+            if let Some(min_age) = self.min_age().filter(|min_age| age < *min_age) {
                 self.expire_after(min_age - age);
-            } else if !self.is_forward(&post) && self.passes(&post, &channel.signature_lines) {
+                continue;
+            }
+            self.n_looked_at += 1;
+            if !self.is_forward(&post) && self.passes(&post, &channel.signature_lines) {
                 if let Some(max_age) = self.options.max_age {
                     self.expire_after(max_age - age);
                 }
                 self.n_periods += usize::from(self.posts.len() == self.before_period.0);
+                self.n_bytes += post.json_len();
                 self.posts.push(post);
             }
         }
+        // Whether a digest is complete shows at the next older post.
         let enough = self.options.limit.map_or(MIN_POSTS_PER_PAGE, usize::from);
-        let has_enough = !is_merging && self.posts.len() >= enough;
-        if self.progress == Progress::Looking && (has_enough || self.is_at_limit(false)) {
+        let has_enough = !is_merging && (self.posts.len() >= enough || self.is_at_limit());
+        if self.progress == Progress::Looking && has_enough {
             self.progress = Progress::Done;
         }
     }
 
-    /// Returns whether the scan has looked at enough posts to end before the next one.
-    fn is_at_limit(&self, begins_period: bool) -> bool {
-        let may_end = begins_period || !self.is_merging();
-        may_end && self.n_looked_at - self.n_too_young >= MAX_LOOKED_AT
-            || self.n_looked_at >= MAX_LOOKED_AT_IN_ALL
+    fn is_at_limit(&self) -> bool {
+        self.n_looked_at >= MAX_LOOKED_AT || self.n_bytes >= MAX_SELECTED_BYTES
     }
 
     fn is_forward(&self, post: &Post) -> bool {
@@ -360,25 +335,37 @@ impl Scan {
         self.options.merge != Merge::None
     }
 
-    /// Ends the scan. A digest of which older posts are missing is left to the next feed page.
+    /// Ends the scan. A digest of which older posts are missing is left to the next feed page, unless it is too large for any.
     #[must_use]
     pub fn finish(mut self, channel: Channel) -> Selection {
         if self.is_merging() && self.has_older && !self.at_period_end {
-            let (n_posts, lowest) = self.before_period;
-            self.posts.truncate(n_posts);
-            // The next feed page does not begin where this one did, even if the period is too long for one.
-            if lowest.is_some() || !self.is_at_limit(false) {
+            if self.progress == Progress::Done && self.is_first_period {
+                self.too_large = self.period;
+            }
+            if self.too_large.is_none() || self.too_large != self.period {
+                let (n_posts, lowest) = self.before_period;
+                self.posts.truncate(n_posts);
                 self.lowest = lowest;
             }
         }
-        let Self { posts, lowest, newest, has_older, expires, n_looked_at, .. } = self;
+        let Self { posts, n_bytes, lowest, newest, has_older, expires, n_looked_at, too_large, .. } = self;
         let rest = match lowest.filter(|_| has_older) {
             _ if self.progress == Progress::BelowFloor => Rest::TooOld,
             Some(lowest) => Rest::After(lowest),
             None => Rest::Nothing,
         };
-        let articles = HashMap::new();
-        Selection { channel, posts, deletions: Vec::new(), articles, rest, newest, expires, n_looked_at }
+        Selection {
+            channel,
+            posts,
+            deletions: Vec::new(),
+            articles: HashMap::new(),
+            rest,
+            newest,
+            expires,
+            n_looked_at,
+            n_bytes,
+            too_large,
+        }
     }
 }
 
@@ -394,5 +381,6 @@ fn union(found: Vec<Post>, posts: Vec<Post>) -> Vec<Post> {
     all
 }
 
+mod selection;
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::build::{MAX_FEED_BYTES, TTL_MINUTES, with_reason};
-use super::digest::{self, Period};
+use super::digest::Period;
 use super::options::{DEFAULT_DIGESTS, Dedupe, EntryIds, FeedOptions, Merge};
 use super::select::{Place, Rest, Selection, origin};
 use super::{Entry, Feed, Source, plain_text};
 use crate::language::{Language, fill};
 use crate::model::channel::ChannelName;
 use crate::model::paging::{MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE};
-use crate::model::post::{Post, PostId};
+use crate::model::post::PostId;
 
 /// The names that a title has.
 const MAX_NAMES_IN_TITLE: usize = 5;
@@ -134,9 +134,11 @@ impl Combined {
         let source = Source { title: own.title, home_url: own.home_url, feed_url: own.self_url };
         self.feed.updated = self.feed.updated.max(own.updated);
         let position = |place: &Place| Position { at: Reverse(place.at), channel, id: Reverse(place.id) };
-        let places = places(selection, &self.options);
-        let n_left_out = places.len().saturating_sub(own.entries.len());
-        if let Some(last) = places.iter().rev().nth(n_left_out).filter(|_| n_left_out > 0) {
+        let places: Vec<Place> =
+            own.entries.iter().filter_map(|entry| place(entry, selection, &self.options)).collect();
+        if let Some(last) =
+            places.last().filter(|last| selection.posts.last().is_some_and(|post| post.id < last.id))
+        {
             self.end_at(position(last));
         }
         let dedupes = self.options.dedupe == Dedupe::Forwards && self.options.merge == Merge::None;
@@ -201,13 +203,12 @@ impl Combined {
     }
 }
 
-/// Returns the places of the entries that selected posts make.
-fn places(selection: &Selection, options: &FeedOptions) -> Vec<Place> {
-    let place = |last: &Post| {
-        let at = Period::of(last.published, options).map_or(last.published, |period| period.end);
-        Place { id: last.id, at }
-    };
-    digest::groups(&selection.posts, options).filter_map(<[Post]>::last).map(place).collect()
+/// Returns the place of an entry of selected posts. Posts of a period that is too large for a digest have its end as date.
+fn place(entry: &Entry, selection: &Selection, options: &FeedOptions) -> Option<Place> {
+    let end = |published| Period::of(published, options).map_or(published, |period| period.end);
+    let at = if entry.post.is_some() { end(entry.published) } else { entry.published };
+    let last = || selection.posts.iter().rfind(|post| end(post.published) == at).map(|post| post.id);
+    Some(Place { id: entry.post.or_else(last)?, at })
 }
 
 /// Returns what a feed says about channels of which it has no posts; empty if there are none.
@@ -241,6 +242,7 @@ fn with_source(entry: Entry, channel: &ChannelName, source: &Source) -> Entry {
 mod tests {
     use super::*;
     use crate::feed::{Format, fixtures, render};
+    use crate::model::post::Post;
 
     fn names(names: &[&str]) -> Vec<ChannelName> {
         names.iter().map(|name| ChannelName::new(name).unwrap()).collect()
@@ -252,6 +254,7 @@ mod tests {
         let entry = |minute: &u32| Entry {
             id: format!("{name}/{minute}"),
             published: at(*minute),
+            post: PostId::new(*minute),
             ..fixtures::entry("text")
         };
         let post = |minute: &u32| Post::empty(PostId::new(*minute).unwrap(), String::new(), at(*minute));
@@ -266,6 +269,8 @@ mod tests {
             newest: None,
             expires: None,
             n_looked_at: minutes.len(),
+            n_bytes: 0,
+            too_large: None,
         };
         (selection, Feed { title: format!("The {name}"), self_url, ..feed })
     }
@@ -331,6 +336,23 @@ mod tests {
         let feed = begin(&failed, title(&failed, None, en), String::new(), String::new(), "Note. ", en);
         let feed = Combined::new(feed, FeedOptions::default(), 1).finish(None);
         assert_eq!(feed.description, "Note. @otter on Telegram");
+    }
+
+    #[test]
+    fn posts_of_a_period_without_digest_are_in_its_place() {
+        let channels = names(&["heron", "kettle"]);
+        let en = Language::English;
+        let feed = begin(&channels, title(&channels, None, en), String::new(), String::new(), "", en);
+        let mut combined = Combined::new(feed, FeedOptions::parse("merge=day").unwrap(), 2);
+        let (selection, mut digest) = own("kettle", &[8]);
+        let end = Period::of(digest.entries[0].published, &combined.options).unwrap().end;
+        (digest.entries[0].published, digest.entries[0].post) = (end, None);
+        combined.add(1, &channels[1], &selection, digest);
+        let (selection, posts) = own("heron", &[9, 5, 1]);
+        combined.add(0, &channels[0], &selection, posts);
+        assert_eq!(combined.end(), Some((0, Place { id: PostId::new(5).unwrap(), at: end })));
+        let ids: Vec<String> = combined.finish(None).entries.into_iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, ["heron/9", "heron/5"], "the next page has the last post, and the digest after it");
     }
 
     #[test]

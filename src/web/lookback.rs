@@ -168,6 +168,17 @@ pub(super) async fn select(
         Start::Newest(snapshot) | Start::Below(snapshot, _) => (snapshot.changed(), false),
         Start::Page(page) => (page.1.changed, page.1.gap.is_some() || page.1.is_from_memory),
     };
+    let newest = match &start {
+        Start::Newest(_) => None,
+        Start::Page(page) => page.0.posts.last().map(|newest| newest.id.get()),
+        Start::Below(_, id) => Some(id.get() - 1),
+    };
+    if let Some(newest) = newest.filter(|_| scan.is_merging()) {
+        match channels.published_above(name, newest).await {
+            Ok(Some(newer)) => scan = scan.continuing(newer),
+            newer => is_incomplete |= newer.is_err(),
+        }
+    }
     let begin = move || {
         let Snapshot { channel, posts, has_older } = match start {
             Start::Newest(snapshot) => snapshot.decompress()?,
@@ -181,6 +192,12 @@ pub(super) async fn select(
     };
     let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, begin).await?;
     let (mut is_at_gap, mut is_shallow) = (false, is_incomplete);
+    if let (Some(below), Some(after)) = (scan.needs_posts_before(), scan.too_young_after()) {
+        match channels.oldest_after(name, after).await {
+            Ok(Some(oldest)) if oldest < below => scan.skip_gap(&channel, oldest.get()),
+            oldest => is_incomplete |= oldest.is_err(),
+        }
+    }
     while let Some(before) = scan.needs_posts_before() {
         let request = FeedPageRequest { before: Some(before), limit: Some(MAX_POSTS_PER_PAGE) };
         let Some(FeedPage { snapshot, gap, .. }) = channels.archived_page(name, request).await else {

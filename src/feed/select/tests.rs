@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::feed::context::FeedContext;
 use crate::feed::{build, fixtures};
+use crate::model::paging::MAX_POST_BYTES;
 
 const NOW: Timestamp = fixtures::TIME;
 
@@ -41,15 +42,21 @@ fn posts() -> impl Strategy<Value = Vec<Post>> {
 /// Selects a feed page. The archive returns `chunk` posts at a time.
 fn page(posts: &[Post], options: &FeedOptions, chunk: usize) -> Selection {
     let mut scan = Scan::new(options.clone(), Filter::new(options).unwrap(), NOW);
-    let mut end = options
-        .before
-        .as_ref()
-        .map_or(posts.len(), |before| posts.partition_point(|post| post.id < before.id));
+    let below = |id| posts.partition_point(|post| post.id < id);
+    let mut end = options.before.as_ref().map_or(posts.len(), |before| below(before.id));
+    if let Some(newer) = posts.get(end) {
+        scan = scan.continuing(newer.published);
+    }
     loop {
         let start = end.saturating_sub(chunk);
         scan.look_at(&fixtures::channel(), posts[start..end].to_vec(), start > 0);
+        if let (Some(before), Some(after)) = (scan.needs_posts_before(), scan.too_young_after())
+            && let Some(oldest) = posts[..below(before)].iter().find(|post| post.published > after)
+        {
+            scan.skip_gap(&fixtures::channel(), oldest.id.get());
+        }
         match scan.needs_posts_before() {
-            Some(before) => end = posts.partition_point(|post| post.id < before),
+            Some(before) => end = below(before),
             None => return scan.finish(fixtures::channel()),
         }
     }
@@ -145,32 +152,66 @@ fn a_scan_ends_after_so_many_posts() {
 
 #[test]
 fn posts_that_are_too_young_do_not_end_a_scan() {
-    let posts = every(60, 15_000);
-    let minutes_of_a_week = 7 * 24 * 60;
+    let posts = every(600, 4_500);
     let week = page(&posts, &FeedOptions::parse("merge=week").unwrap(), 200);
-    assert_eq!(week.posts.len(), minutes_of_a_week, "the last week, although it has many posts");
+    assert_eq!(week.posts.len(), 7 * 24 * 6, "the last week");
     assert_eq!(next(&week), week.posts.last().map(|post| post.id));
-    let old = page(&posts, &FeedOptions::parse("min-age=3d&limit=9").unwrap(), 200);
-    assert_eq!(old.posts.len(), 9);
+    let old = page(&posts, &FeedOptions::parse("min-age=20d&limit=9").unwrap(), 200);
+    assert_eq!((old.posts.len(), old.posts[0].id.get()), (9, 4_500 - 20 * 24 * 6));
+    assert!(
+        old.n_looked_at < 400 && old.expires.is_some_and(|at| at <= NOW + SignedDuration::from_secs(600))
+    );
+}
+
+/// Returns the numbers of digests and of posts that are entries of their own on each page, following the links to older ones.
+/// Every post that is not too young is there once.
+fn digests(posts: &[Post], query: &str) -> Vec<(usize, usize)> {
+    let mut options = FeedOptions::parse(query).unwrap();
+    let (mut pages, mut found) = (Vec::new(), Vec::new());
+    loop {
+        let selection = page(posts, &options, 200);
+        assert!(selection.n_looked_at <= MAX_LOOKED_AT);
+        let n_bytes: usize = selection.posts.iter().map(Post::json_len).sum();
+        assert!(n_bytes <= MAX_SELECTED_BYTES + MAX_POST_BYTES, "{n_bytes} bytes");
+        let feed = build(&selection, &FeedContext { options: options.clone(), ..FeedContext::default() });
+        let n_bytes: usize = feed.entries.iter().map(|entry| entry.body.len()).sum();
+        assert!(n_bytes <= 4 << 20, "{n_bytes} bytes");
+        let numbers = feed.entries.iter().flat_map(|entry| entry.body.split("post ").skip(1));
+        found.extend(numbers.map(|rest| rest.split('.').next().unwrap().parse::<u32>().unwrap()));
+        let n_single = feed.entries.iter().filter(|entry| entry.post.is_some()).count();
+        pages.push((feed.entries.len() - n_single, n_single));
+        let Some(url) = feed.next_url else { break };
+        let before = options.before.take();
+        options = FeedOptions::parse(url.split_once('?').unwrap().1).unwrap();
+        assert!(
+            before.is_none_or(|before| options.before.as_ref().unwrap().id < before.id),
+            "pages do not end"
+        );
+    }
+    found.sort_unstable();
+    let newest = posts.partition_point(|post| post.published < "2024-06-17T00:00:00Z".parse().unwrap());
+    assert!(found.into_iter().eq(1..=u32::try_from(newest).unwrap()), "a post is missing or there twice");
+    pages
 }
 
 #[test]
-fn pages_of_digests_go_on_inside_a_period_that_is_too_long() {
-    let posts = every(20, 60_000);
-    let mut options = FeedOptions::parse("merge=week").unwrap();
-    let mut n_posts = Vec::new();
-    loop {
-        let selection = page(&posts, &options, 200);
-        n_posts.push(selection.posts.len());
-        let Some(id) = next(&selection) else { break };
-        assert!(options.before.is_none_or(|before| id < before.id), "the pages do not end");
-        options.before = Some(id.into());
+fn posts_of_a_period_that_is_too_large_are_entries() {
+    let posts = |seconds, n, len| {
+        let text = |post: Post| Post {
+            text: format!("post {}. {}", post.id, "x".repeat(len)).as_str().into(),
+            ..post
+        };
+        every(seconds, n).into_iter().map(text).collect::<Vec<Post>>()
+    };
+    // A week has 504 posts, or in the second case 2,419.
+    for (seconds, n, len, expected) in [
+        (1_200, 1_200, 1_000, vec![(3, 0)]),
+        (250, 5_000, 9, vec![(0, 2_000), (0, 419), (1, 0)]),
+        (1_200, 1_200, 20_000, vec![(0, 202), (0, 202), (0, 100), (0, 202), (0, 202), (1, 100)]),
+        (1_200, 1_200, 10_000, vec![(0, 391), (0, 113), (0, 391), (1, 113)]),
+    ] {
+        assert_eq!(digests(&posts(seconds, n, len), "merge=week"), expected, "{n} posts of {len} bytes");
     }
-    assert_eq!(
-        n_posts,
-        [0, 0, 10_240, 18_351],
-        "of a week with 30,240 posts, those below the limit are left out"
-    );
 }
 
 /// A digest of which the archive has only a part would change later.

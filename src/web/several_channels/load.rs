@@ -175,7 +175,7 @@ impl Page {
                 media: context.media.clone(),
                 ..FeedContext::default()
             };
-            let (canonical_name, n_bytes) = (snapshot.channel().clone(), snapshot.json_len());
+            let (canonical_name, n_bytes) = (snapshot.channel().clone(), selection.n_bytes);
             let add = move || {
                 let own = feed::build(&selection, &own);
                 combined.add(place, &canonical_name, &selection, own);
