@@ -238,7 +238,9 @@ mod tests {
             let mut last = false;
             for hours in pages {
                 tokio::time::advance(Duration::from_hours(24)).await;
-                hours.into_iter().for_each(|hours| failures.clear_before(&name, Duration::from_hours(hours)));
+                if let Some(hours) = hours {
+                    failures.clear_before(&name, Duration::from_hours(hours));
+                }
                 let gone = RefreshError::Page(PageError::NotFound);
                 last =
                     failures.record(&name, gone, PriorState::Cached, Instant::now()).error.is_authoritative();

@@ -20,7 +20,7 @@ const SHORT_LINE_CHARS: usize = 25;
 /// The character that makes an emoji of a digit.
 const KEYCAP: char = '\u{20e3}';
 
-/// The character after one that is shown as an emoji: `ℹ` is a letter, `ℹ️` is none.
+/// The character that follows letters such as `ℹ` where they are shown as emoji.
 const EMOJI_STYLE: char = '\u{fe0f}';
 
 /// Returns the title of an entry: plain text on one line, never blank.

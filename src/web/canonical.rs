@@ -71,12 +71,12 @@ pub(super) fn sorted(mut names: Vec<ChannelName>) -> Vec<ChannelName> {
 /// of the base URL are kept.
 pub(super) fn redirect(from: &str, to: &str, query: Option<&str>) -> Response {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    response(StatusCode::MOVED_PERMANENTLY, "public, max-age=86400", relative(from, to) + &query)
+    response(StatusCode::MOVED_PERMANENTLY, "public, max-age=86400", &(relative(from, to) + &query))
 }
 
 /// Returns a redirect from one path to a page.
 pub(super) fn see_other(from: &str, to: &str) -> Response {
-    response(StatusCode::SEE_OTHER, "no-store", relative(from, to))
+    response(StatusCode::SEE_OTHER, "no-store", &relative(from, to))
 }
 
 fn relative(from: &str, to: &str) -> String {
@@ -87,8 +87,8 @@ fn relative(from: &str, to: &str) -> String {
 /// Characters that a URL cannot have. Queries are passed on as they were typed or sent.
 const NOT_IN_URLS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
-fn response(status: StatusCode, cache_control: &'static str, location: String) -> Response {
-    let location = utf8_percent_encode(&location, NOT_IN_URLS).to_string();
+fn response(status: StatusCode, cache_control: &'static str, location: &str) -> Response {
+    let location = utf8_percent_encode(location, NOT_IN_URLS).to_string();
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
