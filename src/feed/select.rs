@@ -28,7 +28,7 @@ const MAX_SELECTED_BYTES: usize = 8 << 20;
 /// How far a scan looks back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// To the end of the posts that it begins with.
+    /// To the end of the posts that it begins with, whose size has a limit already.
     Page,
     /// The scan continues until it has enough posts.
     Archive,
@@ -268,7 +268,9 @@ impl Scan {
                     self.expire_after(max_age - age);
                 }
                 self.n_periods += usize::from(self.posts.len() == self.before_period.0);
-                self.n_bytes += post.json_len();
+                if self.reach == Reach::Archive {
+                    self.n_bytes += post.json_len();
+                }
                 self.posts.push(post);
             }
         }

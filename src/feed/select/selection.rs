@@ -29,7 +29,7 @@ pub struct Selection {
     pub expires: Option<Timestamp>,
     /// The number of posts that the scan looked at, without those that are too young.
     pub n_looked_at: usize,
-    /// The size of the posts as JSON.
+    /// The size of the posts as JSON, if there may be more than a page of them; otherwise 0.
     pub n_bytes: usize,
     /// A period that is too large for a digest: its posts are entries of their own.
     pub(in crate::feed) too_large: Option<Period>,

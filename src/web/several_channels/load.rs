@@ -175,7 +175,8 @@ impl Page {
                 media: context.media.clone(),
                 ..FeedContext::default()
             };
-            let (canonical_name, n_bytes) = (snapshot.channel().clone(), selection.n_bytes);
+            let canonical_name = snapshot.channel().clone();
+            let n_bytes = selection.n_bytes.max(snapshot.json_len());
             let add = move || {
                 let own = feed::build(&selection, &own);
                 combined.add(place, &canonical_name, &selection, own);
