@@ -42,7 +42,7 @@ impl Archive {
         Ok(time(self.read(caller, read).await?))
     }
 
-    /// Returns when the next post above an id was published, also if it is deleted; `None` if none is archived.
+    /// Returns when the next visible post above an id was published; `None` if none is archived.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Archive {
         let read = async |connection: &mut AnyConnection| {
             let found = sqlx::query(
                 "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id > $2
-                 ORDER BY id LIMIT 1",
+                 AND gone IS NULL ORDER BY id LIMIT 1",
             );
             let found = found.bind(lowercase(name)).bind(i64::from(id));
             let row = found.fetch_optional(connection).await?;

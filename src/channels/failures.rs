@@ -118,7 +118,8 @@ impl Failures {
         if self.last.get_with_age(name).is_some_and(|(_, of_failure)| of_failure >= age) {
             self.last.remove(name);
         }
-        if self.gone.get_with_age(name).is_some_and(|(_, of_answer)| of_answer >= age) {
+        // Also if later answers say so: they are no longer in a row with the earlier ones.
+        if self.gone.get(name).is_some_and(|(first, _)| first.elapsed() >= age) {
             self.gone.remove(name);
         }
     }
@@ -229,12 +230,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn page_of_another_replica_refutes_that_a_channel_is_gone() {
-        let (name, failures) = (ChannelName::new("harbour_news").unwrap(), Failures::new());
+        let name = ChannelName::new("harbour_news").unwrap();
         // The hours since another replica fetched a page, at each answer.
-        for (pages, is_gone) in
-            [([None, None, None], true), ([None, None, Some(1)], false), ([None, Some(25), Some(25)], true)]
-        {
-            failures.clear_before(&name, Duration::ZERO);
+        for (pages, is_gone) in [
+            ([None, None, None], true),
+            ([None, None, Some(1)], false),
+            ([None, Some(25), Some(25)], false),
+            ([None, Some(25), Some(49)], true),
+        ] {
+            let failures = Failures::new();
             let mut last = false;
             for hours in pages {
                 tokio::time::advance(Duration::from_hours(24)).await;
