@@ -10,9 +10,11 @@ pub(super) const TOKEN: &str = "token";
 
 /// Returns a query without the parameters of these names. The others keep their spelling.
 pub(super) fn without(query: &str, names: &[&str]) -> String {
-    let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
-    let others = query.split('&').filter(|pair| !names.contains(&name(pair).as_str()));
-    others.collect::<Vec<_>>().join("&")
+    let is_left_out = |pair: &str| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        names.contains(&name)
+    };
+    query.split('&').filter(|pair| !is_left_out(pair)).collect::<Vec<_>>().join("&")
 }
 
 /// Returns the query of a page in a language.

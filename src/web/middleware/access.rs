@@ -18,6 +18,7 @@ use super::rate_limit::{ClientRate, RateLimit};
 use crate::feed::compat;
 use crate::media::signed_url;
 use crate::web::error::Error;
+use crate::web::query;
 
 /// The path of the liveness check.
 pub(in crate::web) const LIVENESS_PATH: &str = "/-/healthz";
@@ -221,9 +222,14 @@ impl Access {
     }
 }
 
+/// Returns the token of a query as it was sent.
+fn sent_token(query: &str) -> Option<&str> {
+    query.split('&').find_map(|parameter| parameter.strip_prefix(query::TOKEN)?.strip_prefix('='))
+}
+
 /// Returns the token of a query as a segment of a path.
 pub(in crate::web) fn token_in_query(query: &str) -> Option<String> {
-    let token = query.split('&').find_map(|parameter| parameter.strip_prefix("token="))?;
+    let token = sent_token(query)?;
     // A path ends a token at the first slash.
     Some(token.replace('/', "%2F").replace('?', "%3F"))
 }
@@ -260,17 +266,8 @@ fn take_from_path<B>(request: &mut Request<B>) -> Option<String> {
 
 fn take_from_query<B>(request: &mut Request<B>) -> Option<String> {
     let uri = request.uri();
-    token_in_query(uri.query()?)?;
-    let mut token = None;
-    let is_other = |parameter: &&str| match parameter.strip_prefix("token=") {
-        Some(given) => {
-            token.get_or_insert_with(|| decode(given));
-            false
-        }
-        None => true,
-    };
-    let others = uri.query()?.split('&').filter(is_other).collect::<Vec<_>>().join("&");
-    let token = token?;
+    let token = decode(sent_token(uri.query()?)?);
+    let others = query::without(uri.query()?, &[query::TOKEN]);
     let target = if others.is_empty() { uri.path().to_owned() } else { format!("{}?{others}", uri.path()) };
     *request.uri_mut() = target.parse::<Uri>().ok()?;
     Some(token)
