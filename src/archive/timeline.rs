@@ -8,6 +8,16 @@ use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
 use crate::model::post::PostId;
 
+/// The query of [`Archive::published`].
+const PUBLISHED: &str =
+    "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+     AND id <= $2 ORDER BY id DESC LIMIT 1";
+
+/// The query of [`Archive::published_above`].
+const PUBLISHED_ABOVE: &str =
+    "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+     AND id > $2 AND gone IS NULL ORDER BY id LIMIT 1";
+
 /// The query of [`Archive::newest_before`]: one step in the index of this order, however many posts there are.
 const NEWEST_BEFORE: &str =
     "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND gone IS NULL
@@ -30,16 +40,7 @@ impl Archive {
         id: PostId,
         caller: Caller,
     ) -> Result<Option<Timestamp>, ArchiveError> {
-        let read = async |connection: &mut AnyConnection| {
-            let found = sqlx::query(
-                "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id <= $2
-                 ORDER BY id DESC LIMIT 1",
-            );
-            let found = found.bind(lowercase(name)).bind(i64::from(id.get()));
-            let row = found.fetch_optional(connection).await?;
-            Ok(row.map(|row| row.try_get(0)).transpose()?)
-        };
-        Ok(time(self.read(caller, read).await?))
+        self.date(PUBLISHED, name, id.get(), caller).await
     }
 
     /// Returns when the next visible post above an id was published; `None` if none is archived.
@@ -53,12 +54,19 @@ impl Archive {
         id: u32,
         caller: Caller,
     ) -> Result<Option<Timestamp>, ArchiveError> {
+        self.date(PUBLISHED_ABOVE, name, id, caller).await
+    }
+
+    /// Runs a query that returns one date, of a channel and an id.
+    async fn date(
+        &self,
+        query: &'static str,
+        name: &ChannelName,
+        id: u32,
+        caller: Caller,
+    ) -> Result<Option<Timestamp>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
-            let found = sqlx::query(
-                "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id > $2
-                 AND gone IS NULL ORDER BY id LIMIT 1",
-            );
-            let found = found.bind(lowercase(name)).bind(i64::from(id));
+            let found = sqlx::query(query).bind(lowercase(name)).bind(i64::from(id));
             let row = found.fetch_optional(connection).await?;
             Ok(row.map(|row| row.try_get(0)).transpose()?)
         };

@@ -44,17 +44,21 @@ pub(super) async fn newest(
         let selection = snapshot.decompress()?.into();
         Ok((feed::build(&selection, &context), selection))
     };
-    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(n_bytes, build).await?;
-    let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed {
+    let (feed, selection) = cpu_pool::try_run(n_bytes, build).await?;
+    Ok(of_channel(feed, selection, changed))
+}
+
+/// Returns the feed of one channel; complete, and as long as its snapshot is current.
+fn of_channel(feed: feed::Feed, selection: Selection, changed: Option<Timestamp>) -> LoadedFeed {
+    LoadedFeed {
         feed,
-        origin,
-        n_looked_at,
+        origin: Origin::Channel(Box::new(selection.channel)),
+        n_looked_at: selection.n_looked_at,
         changed,
         expires: None,
         is_incomplete: false,
         archived: ArchivedPosts::new(),
-    })
+    }
 }
 
 /// Builds a page of archived posts without filters. Its [`next_url`](feed::Feed::next_url) leads on across
@@ -67,18 +71,9 @@ pub(super) async fn archived(page: ArchivedPage, context: FeedContext) -> io::Re
         feed.next_url = older.map(|id| context.url_with(&FeedOptions { before: Some(id.into()), ..options }));
         Ok((feed, selection))
     };
-    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    let (feed, selection) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
     let expires = Some(soonest(None, MAX_SELECTION_AGE));
-    let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed {
-        feed,
-        origin,
-        n_looked_at,
-        changed,
-        expires,
-        is_incomplete,
-        archived: ArchivedPosts::new(),
-    })
+    Ok(LoadedFeed { expires, is_incomplete, ..of_channel(feed, selection, changed) })
 }
 
 /// The selected posts of a feed.
@@ -139,17 +134,8 @@ pub(super) async fn feed(
     selected.complete(channels, name, &context.options, budget).await;
     let Selected { selection, changed, expires, is_incomplete, .. } = selected;
     let build = move || Ok((feed::build(&selection, &context), selection));
-    let (feed, Selection { channel, n_looked_at, .. }) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
-    let origin = Origin::Channel(Box::new(channel));
-    Ok(LoadedFeed {
-        feed,
-        origin,
-        n_looked_at,
-        changed,
-        expires,
-        is_incomplete,
-        archived: ArchivedPosts::new(),
-    })
+    let (feed, selection) = cpu_pool::try_run(MAX_PAGE_BYTES, build).await?;
+    Ok(LoadedFeed { expires, is_incomplete, ..of_channel(feed, selection, changed) })
 }
 
 /// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
