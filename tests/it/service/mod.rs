@@ -6,6 +6,7 @@ mod conditional;
 mod connections;
 mod failures;
 mod feeds;
+mod home;
 mod limits;
 mod metrics;
 mod moved;
