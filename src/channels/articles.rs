@@ -33,8 +33,8 @@ pub struct Articles {
 
 impl Channels {
     /// Returns the articles that posts, sorted from the newest on, link to. Those that are not archived are fetched, as many as
-    /// arrive before the deadline of the budget. Of posts that are not archived there are none, because the archive is what keeps the
-    /// URLs of their pictures valid.
+    /// arrive before the deadline of the budget. Posts that are not archived have none, because only the archive keeps the URLs of
+    /// their pictures valid.
     pub async fn articles(
         self: &Arc<Self>,
         name: &ChannelName,

@@ -70,7 +70,7 @@ impl fmt::Display for UpstreamError {
             UpstreamErrorKind::Refused { status, .. } => {
                 write!(f, "{host} refused the request (status {status}): too many requests")
             }
-            // Without the time, which goes on: `Retry-After` has what is left of it.
+            // Does not name the remaining time, which changes: `Retry-After` has it.
             UpstreamErrorKind::CircuitOpen { refused, .. } => {
                 let reason = if *refused { "refused requests" } else { "failed" };
                 write!(f, "{host} {reason}, so no request is sent for a while")

@@ -238,7 +238,7 @@ impl Error {
 
     /// Returns the response: plain text for feed readers, an HTML page for browsers.
     pub(super) fn answer(&self, request: &HeaderMap) -> Response {
-        // Once: the time goes on.
+        // Read once, because the remaining time changes.
         let (status, retry_after) = (self.status(), self.retry_after());
         let sentence = to_sentence(&self.to_string());
         let mut headers = HeaderMap::new();

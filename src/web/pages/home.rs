@@ -100,8 +100,8 @@ fn open_channel(
     Ok(Some(with_token.unwrap_or_else(|| canonical::see_other("/", &link))))
 }
 
-/// Returns the path and query of the page that shows what was typed. `own` are the path and the query of a URL of this service. The
-/// options of a feed are kept, so that they can be seen and changed.
+/// Returns the path and query of the page that shows what was typed. `own` is the path and the query if it is a URL of this
+/// service. The options of a feed are kept, so that people can see and change them.
 fn page_path(
     state: &AppState,
     typed: &str,
