@@ -36,6 +36,8 @@ fn queries_that_mean_the_same_are_equal() {
         ("lang=RU&lang=zh", "lang=zh"),
         ("lang=en", ""),
         ("lang=zh&lang=auto", ""),
+        // An empty phrase before a word that could be the start of a regular expression.
+        ("match=\"\"/\"", "match=%22%22+/%22"),
     ] {
         assert_eq!(canonical(typed), expected, "{typed}");
         assert_eq!(canonical(expected), expected, "canonicalizing twice changes {typed}");
