@@ -48,7 +48,7 @@ fn convert(path: &Path, base_url: &BaseUrl, moved_from: &[MovedFrom]) -> Result<
     let mut file = Vec::new();
     let limit = MAX_OPML_BYTES as u64 + 1;
     File::open(path).and_then(|opened| opened.take(limit).read_to_end(&mut file)).map_err(unreadable)?;
-    let converted = opml::convert(&file, &base_url.to_string(), moved_from);
+    let converted = opml::convert(&file, &base_url.to_string(), moved_from, |_| true);
     let conversion = converted.map_err(|err| CliError::Opml { path: path.to_owned(), err })?;
     let mut out = io::stdout().lock();
     out.write_all(&conversion.opml)?;

@@ -106,12 +106,18 @@ pub struct Conversion {
 }
 
 /// Converts a list: every feed of a Telegram channel at another bridge becomes one under `base_url`, which has no slash at
-/// its end. Tokens in the old URLs are for another service, so they are dropped.
+/// its end. Tokens in the old URLs are for another service, so they are dropped. A feed of which `is_served` accepts no channel
+/// stays at its bridge.
 ///
 /// # Errors
 ///
 /// See [`OpmlError`].
-pub fn convert(opml: &[u8], base_url: &str, named: &[MovedFrom]) -> Result<Conversion, OpmlError> {
+pub fn convert(
+    opml: &[u8],
+    base_url: &str,
+    named: &[MovedFrom],
+    is_served: impl Fn(&ChannelName) -> bool,
+) -> Result<Conversion, OpmlError> {
     let mut conversion = Conversion::default();
     let mut copied = 0;
     for range in feed_urls(opml)? {
@@ -120,7 +126,7 @@ pub fn convert(opml: &[u8], base_url: &str, named: &[MovedFrom]) -> Result<Conve
         // Some programs write `&` without escaping it.
         let url = unescape(raw).unwrap_or_else(|_| raw.replace("&amp;", "&").into());
         match compat::parse_url(&url, named) {
-            Ok(Some(moved)) => {
+            Ok(Some(moved)) if moved.channels.iter().any(&is_served) => {
                 conversion.n_converted += 1;
                 for parameter in &moved.lost {
                     *conversion.lost.entry(parameter.clone()).or_default() += 1;
@@ -130,7 +136,7 @@ pub fn convert(opml: &[u8], base_url: &str, named: &[MovedFrom]) -> Result<Conve
                 conversion.opml.extend(escape(&url).as_bytes());
                 copied = range.end;
             }
-            Ok(None) | Err(CompatError::OtherBridge(_)) => {}
+            Ok(_) | Err(CompatError::OtherBridge(_)) => {}
             Err(err) => conversion.failed.push((url.into_owned(), err)),
         }
     }
@@ -197,7 +203,7 @@ mod tests {
 
     fn converted(opml: &str, named: &[&str]) -> Conversion {
         let named: Vec<MovedFrom> = named.iter().map(|from| from.parse().unwrap()).collect();
-        convert(opml.as_bytes(), BASE, &named).unwrap()
+        convert(opml.as_bytes(), BASE, &named, |_| true).unwrap()
     }
 
     #[test]
@@ -233,7 +239,7 @@ mod tests {
             b"<?xml version=\"1.0\" encoding=\"windows-1251\"?><opml><outline text=\"\xcd\xee\" \
             xmlUrl=\"rsshub://telegram/channel/harbour_news\"/></opml>"
                 .to_vec();
-        let conversion = convert(&windows_1251, BASE, &[]).unwrap();
+        let conversion = convert(&windows_1251, BASE, &[], |_| true).unwrap();
         let at = windows_1251.windows(9).position(|bytes| bytes == b"rsshub://").unwrap();
         windows_1251.splice(at..at + 38, format!("{BASE}/harbour_news/rss").into_bytes());
         assert_eq!(conversion.opml, windows_1251);
@@ -265,12 +271,13 @@ mod tests {
         let bomb = "<!DOCTYPE opml [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><opml>&b;</opml>";
         let deep = format!("<opml>{}{}</opml>", "<outline>".repeat(100_000), "</outline>".repeat(100_000));
         let long = format!("<opml>{}</opml>", " ".repeat(MAX_OPML_BYTES));
-        let damaged = |text: &str| matches!(convert(text.as_bytes(), BASE, &[]), Err(OpmlError::Damaged(..)));
-        assert_eq!(convert(bomb.as_bytes(), BASE, &[]), Err(OpmlError::Entities));
-        assert_eq!(convert(deep.as_bytes(), BASE, &[]), Err(OpmlError::TooDeep));
-        assert_eq!(convert(long.as_bytes(), BASE, &[]), Err(OpmlError::TooLarge));
+        let damaged =
+            |text: &str| matches!(convert(text.as_bytes(), BASE, &[], |_| true), Err(OpmlError::Damaged(..)));
+        assert_eq!(convert(bomb.as_bytes(), BASE, &[], |_| true), Err(OpmlError::Entities));
+        assert_eq!(convert(deep.as_bytes(), BASE, &[], |_| true), Err(OpmlError::TooDeep));
+        assert_eq!(convert(long.as_bytes(), BASE, &[], |_| true), Err(OpmlError::TooLarge));
         for text in ["", "x", "<html></html>", "{}", "<rss><channel/></rss>"] {
-            assert_eq!(convert(text.as_bytes(), BASE, &[]), Err(OpmlError::NotOpml), "{text}");
+            assert_eq!(convert(text.as_bytes(), BASE, &[], |_| true), Err(OpmlError::NotOpml), "{text}");
         }
         for text in
             ["<opml><body>", "<opml></body></opml>", "<opml><outline xmlUrl=\"", "<opml></opml></opml>"]
@@ -278,8 +285,13 @@ mod tests {
             assert!(damaged(text), "{text}");
         }
         assert!(
-            convert(&"<opml/>".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(), BASE, &[])
-                .is_err()
+            convert(
+                &"<opml/>".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+                BASE,
+                &[],
+                |_| true
+            )
+            .is_err()
         );
     }
 
@@ -290,7 +302,7 @@ mod tests {
                 xmlUrl=\"https://example.org/feed\"/></outline><![CDATA[z]]></body></opml>".to_vec();
             let at = at.min(list.len());
             list.splice(at..(at + bytes.len()).min(list.len()), bytes);
-            if let Ok(conversion) = convert(&list, BASE, &[]) {
+            if let Ok(conversion) = convert(&list, BASE, &[], |_| true) {
                 assert_eq!((conversion.opml, conversion.n_converted), (list, 0));
             }
         }
@@ -312,6 +324,6 @@ mod tests {
         );
         assert_eq!(second.html_url.as_deref(), Some("https://t.me/harbour_news"));
         assert_eq!((second.r#type.as_deref(), second.text.as_str()), (Some("rss"), "x"));
-        assert_eq!(convert(&list, BASE, &[]).unwrap().opml, list);
+        assert_eq!(convert(&list, BASE, &[], |_| true).unwrap().opml, list);
     }
 }

@@ -187,11 +187,12 @@ async fn converted(
     let file = file.filter(|file| !file.is_empty()).ok_or_else(|| Error::Form("missing file".to_owned()))?;
     let base_url = base_url(context);
     let n_bytes = file.len();
-    let converted =
-        cpu_pool::run(n_bytes, move || opml::convert(&file, &base_url, &named)).await.map_err(|err| {
-            tracing::error!(error = %err, "cannot convert a list of subscriptions");
-            Error::Internal
-        })?;
+    let channels = state.config.channels.clone();
+    let convert = move || opml::convert(&file, &base_url, &named, |name| channels.serves(name));
+    let converted = cpu_pool::run(n_bytes, convert).await.map_err(|err| {
+        tracing::error!(error = %err, "cannot convert a list of subscriptions");
+        Error::Internal
+    })?;
     let Conversion { opml, lost, .. } = converted?;
     let mut response = respond(opml);
     response.headers_mut().extend(help_link(lost.keys()));

@@ -83,6 +83,17 @@ fn named_bridges_keep_their_ids_in_converted_lists() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// A feed that this service would refuse keeps working where it is.
+#[test]
+fn feeds_of_channels_that_are_not_served_stay_at_their_bridge() {
+    let (_fake, app) = service(&["--public-url", BASE, "--allow-channels", "harbour_*"]);
+    let bridge = "https://h.example/telegram/channel";
+    let before = list([format!("{bridge}/tidewatch"), format!("{bridge}/harbour_news")]);
+    let answer = post(&app, "/-/opml", &[("opml", &before)]);
+    let expected = [format!("{bridge}/tidewatch"), format!("{BASE}/harbour_news/rss")];
+    assert_eq!((answer.status, feed_urls(answer.text())), (200, expected.to_vec()));
+}
+
 /// Sends a form as a browser does.
 fn post(app: &App, target: &str, fields: &[(&str, &str)]) -> Response {
     post_with(app, target, fields, &[])
