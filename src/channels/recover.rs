@@ -41,9 +41,11 @@ async fn fetch_description(
 ) -> Result<Option<RichText>, FetchError> {
     let label = post.only_in_telegram.clone().unwrap_or_default();
     let about = channel.about.text().to_owned();
-    let html = fetch(client, channel, PageRequest::Post(post.id)).await?;
-    let n_bytes = html.len();
-    let text = cpu_pool::run(n_bytes, move || post_page::description(&html, &[&about, &label])).await;
+    let mut fetched = client.page(&channel.name, PageRequest::Post(post.id), Priority::Low).await?;
+    let html = std::mem::take(&mut fetched.html);
+    // Any page with a description looks like Telegram's.
+    fetched.report_validity(true);
+    let text = cpu_pool::run(html.len(), move || post_page::description(&html, &[&about, &label])).await;
     Ok(text.ok().flatten().map(|text| RichText::from(text.as_str())))
 }
 
@@ -57,15 +59,11 @@ pub(crate) async fn fetch_widget(
     channel: &Channel,
     id: PostId,
 ) -> Result<Option<Post>, FetchError> {
-    let html = fetch(client, channel, PageRequest::Widget(id)).await?;
-    let name = channel.name.clone();
+    let mut fetched = client.page(&channel.name, PageRequest::Widget(id), Priority::Low).await?;
+    let (html, name) = (std::mem::take(&mut fetched.html), channel.name.clone());
     let shown = cpu_pool::run(html.len(), move || post_page::widget(&html, &name, id)).await;
-    Ok(shown.ok().flatten())
-}
-
-async fn fetch(client: &Client, channel: &Channel, request: PageRequest<'_>) -> Result<String, FetchError> {
-    let mut fetched = client.page(&channel.name, request, Priority::Low).await?;
-    let html = std::mem::take(&mut fetched.html);
-    fetched.report_validity(true);
-    Ok(html)
+    // A parser that panicked says nothing about the upstream.
+    let shown = shown.unwrap_or(Ok(None));
+    fetched.report_validity(shown.is_ok());
+    Ok(shown?)
 }

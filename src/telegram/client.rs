@@ -19,6 +19,7 @@ use super::upstream::{Priority, RateLimits, Upstream, UpstreamStatus, UpstreamUr
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
+use crate::resilience::breaker::Admitted;
 
 /// Time to connect, with DNS and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,6 +68,8 @@ pub struct FetchedHtml<'a> {
     tried: Vec<&'a Upstream>,
     /// The rest of [`TOTAL_TIMEOUT`].
     time_left: Duration,
+    /// Until the page is judged, a breaker that was open admits no other request.
+    _admitted: Option<Admitted<'a>>,
 }
 
 impl FetchedHtml<'_> {
@@ -238,8 +241,11 @@ impl Client {
             // While there is another upstream to ask, the answer has to begin within half of the remaining time.
             let is_last = self.routes.choose(&tried, priority).is_none();
             let head_timeout = if is_last { time_left } else { MIN_HEAD_TIMEOUT.max(time_left / 2) };
+            // It lasts until the outcome is recorded.
+            let mut admitted = None;
             let answer = match upstream.acquire(priority).await {
-                Ok(_permit) => {
+                Ok((_permit, admission)) => {
+                    admitted = Some(admission);
                     let started = Instant::now();
                     let fetch = self.page_from(upstream, name, request, head_timeout);
                     let timed_out = |_| Err(upstream.error(UpstreamErrorKind::TimedOut).into());
@@ -250,7 +256,7 @@ impl Client {
                 Err(err) => Err(err.into()),
             };
             let err = match answer {
-                Ok(html) => return Ok(FetchedHtml { html, upstream, tried, time_left }),
+                Ok(html) => return Ok(FetchedHtml { html, upstream, tried, time_left, _admitted: admitted }),
                 Err(err) => err,
             };
             upstream.record_outcome(Err(&err));

@@ -1,5 +1,6 @@
 //! Parses the page and the widget of a single post, for posts that the preview page does not show.
 
+use super::error::PageError;
 use super::no_posts::meta;
 use super::page::{self, PageSource};
 use super::parser;
@@ -21,10 +22,19 @@ pub fn description(html: &str, others: &[&str]) -> Option<String> {
 }
 
 /// Returns a post from its widget, `t.me/NAME/ID?embed=1`. `None` if the widget does not show it either.
-#[must_use]
-pub fn widget(html: &str, name: &ChannelName, id: PostId) -> Option<Post> {
-    let page = page::parse(html, PageSource::Saved(Some(name))).ok()?;
-    page.snapshot.posts.into_iter().find(|post| post.id == id && post.only_in_telegram.is_none())
+///
+/// # Errors
+///
+/// [`PageError::NotTelegram`] if this is another page, which something on the way may have sent.
+pub fn widget(html: &str, name: &ChannelName, id: PostId) -> Result<Option<Post>, PageError> {
+    match page::parse(html, PageSource::Saved(Some(name))) {
+        Ok(page) => {
+            let mut posts = page.snapshot.posts.into_iter();
+            Ok(posts.find(|post| post.id == id && post.only_in_telegram.is_none()))
+        }
+        Err(PageError::NotTelegram) => Err(PageError::NotTelegram),
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]
