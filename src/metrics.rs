@@ -106,7 +106,7 @@ fn describe() {
         "telewire_hidden_posts_total",
         "Posts that open only in Telegram and were not recovered"
     );
-    describe_counter!("telewire_panics_total", "Requests whose handler panicked");
+    describe_counter!("telewire_panics_total", "Panics of request handlers and background tasks");
     describe_gauge!("telewire_build_info", "Always 1, with the version as a label");
 }
 

@@ -23,6 +23,7 @@ use crate::media::resolver::MediaResolver;
 use crate::media::signed_url::MediaKeys;
 use crate::metrics::Metrics;
 use crate::net::http_client::{self, HttpClientError};
+use crate::resilience::keep_running::keep_running;
 use crate::telegram::client::Client;
 use crate::web::{self, AppState};
 
@@ -38,9 +39,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Size of a connection's send buffer. The system's default is megabytes, and a client that reads those slowly looks for
 /// minutes as if it had stopped reading.
 const SEND_BUFFER_BYTES: u32 = 256 << 10;
-
-/// Connections that wait to be accepted.
-const ACCEPT_BACKLOG: u32 = 1024;
 
 /// Why a service cannot start.
 #[derive(Debug, Error)]
@@ -98,15 +96,22 @@ impl Service {
                 "feeds link to the host that the trusted proxies pass on; set --public-url, so that no client can choose it"
             );
         }
-        // Both take some milliseconds. The clients report a failure.
+        // Reading the root certificates and opening the archive take some milliseconds each, so do both at once. The clients
+        // report a failure.
         let tls = tokio::task::spawn_blocking(|| drop(http_client::tls_config()));
         let archive = open_archive(&config).await?;
         drop(tls.await);
         let (media_keys, stored_keys) = media_keys(&config).map_err(StartError::MediaKey)?;
         let state = build_state(&config, Arc::clone(&archive), media_keys, metrics)?;
-        let watch = tokio::spawn(watch_data_dir(Arc::clone(&archive), stored_keys));
+        let watched = Arc::clone(&archive);
+        let watch = tokio::spawn(keep_running("watching the data directory", move || {
+            watch_data_dir(Arc::clone(&watched), stored_keys.clone())
+        }));
         if config.retention != Retention::default() {
-            tokio::spawn(prune_periodically(Arc::clone(&archive), config.retention));
+            let (archive, retention) = (Arc::clone(&archive), config.retention);
+            tokio::spawn(keep_running("pruning", move || {
+                prune_periodically(Arc::clone(&archive), retention)
+            }));
         }
         if let Some(address) = config.metrics_listen {
             let (listener, address) = listen(address)?;
@@ -240,7 +245,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
         socket.set_reuseaddr(true)?;
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.bind(address)?;
-        let listener = socket.listen(ACCEPT_BACKLOG)?;
+        let listener = socket.listen(web::ACCEPT_BACKLOG)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };

@@ -16,6 +16,7 @@ use super::{Channels, Failure, Visitor};
 use crate::clock;
 use crate::metrics;
 use crate::model::channel::ChannelName;
+use crate::resilience::keep_running::keep_running;
 
 /// The longest time between a refresh and the visit that it is for.
 const MAX_LEAD: Duration = Duration::from_mins(5);
@@ -49,7 +50,10 @@ pub(super) async fn run(channels: Weak<Channels>, save_interval: Duration) {
     if let Some(channels) = channels.upgrade() {
         channels.restore_visits().await;
     }
-    tokio::join!(store_visits(channels.clone(), save_interval), run_refreshes(channels));
+    tokio::join!(
+        keep_running("storing visits", || store_visits(channels.clone(), save_interval)),
+        keep_running("refreshing in the background", || run_refreshes(channels.clone())),
+    );
 }
 
 /// Stores the expected visits, also while a circuit breaker is open.

@@ -62,8 +62,15 @@ impl Reader {
 
     /// Restores a reader that followed a channel before the restart.
     pub(super) fn restored(expected: ExpectedVisit) -> Self {
-        let last = expected.due - expected.interval;
-        Self { id: None, first: last - MIN_FOLLOWED, last, next: Some(expected), n_visits: MAX_AVERAGED }
+        let before = |time: Timestamp, gap| time.saturating_sub(gap).unwrap_or(Timestamp::MIN);
+        let last = before(expected.due, expected.interval);
+        Self {
+            id: None,
+            first: before(last, MIN_FOLLOWED),
+            last,
+            next: Some(expected),
+            n_visits: MAX_AVERAGED,
+        }
     }
 
     /// Records a visit. A visit near the expected time corrects the series a little, so that jitter averages out; any other

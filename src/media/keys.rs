@@ -13,6 +13,7 @@ const FILE: &str = "media.key";
 const KEY_BYTES: usize = 32;
 
 /// Keys that are stored in a data directory.
+#[derive(Clone)]
 pub struct StoredKeys {
     /// The keys.
     pub keys: MediaKeys,

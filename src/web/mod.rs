@@ -40,5 +40,5 @@ pub use home_text::HomeText;
 pub use middleware::access::{AccessConfig, Tokens};
 pub use middleware::rate_limit::ClientRate;
 pub use robots::Robots;
-pub use server::{serve, serve_metrics};
+pub use server::{ACCEPT_BACKLOG, serve, serve_metrics};
 pub use state::{AppState, WebConfig};

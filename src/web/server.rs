@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -25,6 +26,7 @@ use super::connections::{Connection, Connections};
 use super::middleware::{self, limits::MAX_HEAD_BYTES};
 use super::router::{metrics_router, router};
 use super::state::AppState;
+use crate::resilience::keep_running::keep_running;
 
 /// Time to receive a request head, from the moment the connection is idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +36,9 @@ const CROWDED_HEADER_READ_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a client may stop reading a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections that wait to be accepted.
+pub const ACCEPT_BACKLOG: u32 = 1024;
 
 /// Header lines of a request.
 const MAX_HEADERS: usize = 100;
@@ -68,23 +73,31 @@ where
     let router = router(&state);
     let connections = Connections::new(max_connections());
     let (draining, is_draining) = watch::channel(false);
-    let upkeep = tokio::spawn(run_upkeep(Arc::clone(&state), Arc::clone(&connections)));
+    let upkeep = tokio::spawn({
+        let (state, connections) = (Arc::clone(&state), Arc::clone(&connections));
+        keep_running("upkeep", move || run_upkeep(Arc::clone(&state), Arc::clone(&connections)))
+    });
+    let serve = |(stream, peer): (TcpStream, SocketAddr)| {
+        if let Some(connection) = connections.admit(state.limited_client(peer.ip())) {
+            let (state, router) = (Arc::clone(&state), router.clone());
+            let answer =
+                move |request| middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request);
+            tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
+        }
+    };
     let accept = async |until: &mut (dyn Future<Output = ()> + Send + Unpin)| {
         loop {
             tokio::select! {
-                // Connections that are waiting already are served before the loop ends.
                 biased;
-                (stream, peer) = next_connection(&listener) => {
-                    if let Some(connection) = connections.admit(state.limited_client(peer.ip())) {
-                        let (state, router) = (Arc::clone(&state), router.clone());
-                        let answer = move |request| {
-                            middleware::handle(Arc::clone(&state), router.clone(), peer.ip(), request)
-                        };
-                        tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
-                    }
-                }
-                () = &mut *until => return,
+                () = &mut *until => break,
+                accepted = next_connection(&listener) => serve(accepted),
             }
+        }
+        // Connections that are waiting already are served, but not those that keep coming.
+        for _ in 0..ACCEPT_BACKLOG {
+            let waiting = tokio::task::unconstrained(next_connection(&listener)).now_or_never();
+            let Some(accepted) = waiting else { break };
+            serve(accepted);
         }
     };
     accept(&mut shutdown.next().map(drop)).await;
@@ -112,9 +125,9 @@ pub async fn serve_metrics(listener: TcpListener, state: Arc<AppState>) {
         let (stream, _) = next_connection(&listener).await;
         if let Some(connection) = connections.admit(None) {
             let (state, router) = (Arc::clone(&state), router.clone());
-            let answer = move |request| {
+            let answer = move |request: Request<Incoming>| {
                 let (state, router) = (Arc::clone(&state), router.clone());
-                async move { middleware::call(&state, router, request).await }
+                async move { middleware::call(&state, router, request.map(Body::new)).await }
             };
             tokio::spawn(serve_connection(stream, connection, is_draining.clone(), answer));
         }
