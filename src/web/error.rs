@@ -236,8 +236,31 @@ impl Error {
         }
     }
 
-    /// Returns the response: plain text for feed readers, an HTML page for browsers.
-    pub(super) fn answer(&self, request: &HeaderMap) -> Response {
+    /// Returns what the page of this error shows.
+    fn page(&self, sentence: String, retry_after: Option<Duration>) -> ErrorPage {
+        let (problem, quoted) = self.problem();
+        let of_several = if let Self::NoneOfSeveral(errors) = self { errors.as_slice() } else { &[] };
+        let of_several = of_several.iter().map(|(name, err)| {
+            let (problem, quoted) = err.problem();
+            (name.clone(), problem, quoted)
+        });
+        ErrorPage {
+            problem,
+            of_several: of_several.collect(),
+            quoted,
+            sentence,
+            retry_after,
+            suggestion: self.suggestion(),
+            link: if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None },
+            moved_from: String::new(),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    /// Returns the response in plain text, for feed readers. For a browser, the middleware makes a page of it: see
+    /// [`pages::error::show`](super::pages::error::show).
+    fn into_response(self) -> Response {
         // Read once, because the remaining time changes.
         let (status, retry_after) = (self.status(), self.retry_after());
         let sentence = to_sentence(&self.to_string());
@@ -252,36 +275,15 @@ impl Error {
         if status == StatusCode::UNAUTHORIZED {
             set(WWW_AUTHENTICATE, "Basic realm=\"telewire\", charset=\"UTF-8\"");
         }
-        if let Self::Method(allowed) = self {
+        if let Self::Method(allowed) = &self {
             set(ALLOW, allowed);
         }
-        if let Self::Media(MediaError::RangeNotSatisfiable(total)) = self {
+        if let Self::Media(MediaError::RangeNotSatisfiable(total)) = &self {
             set(CONTENT_RANGE, &format!("bytes */{total}"));
         }
-        if is_browser(request) {
-            // The middleware knows where the page is.
-            let link = if let Self::PostNotArchived(url) = self { Some(url.clone()) } else { None };
-            let (problem, quoted) = self.problem();
-            let of_several = if let Self::NoneOfSeveral(errors) = self { errors.as_slice() } else { &[] };
-            let of_several = of_several.iter().map(|(name, err)| {
-                let (problem, quoted) = err.problem();
-                (name.clone(), problem, quoted)
-            });
-            let page = ErrorPage {
-                problem,
-                of_several: of_several.collect(),
-                quoted,
-                sentence,
-                retry_after,
-                suggestion: self.suggestion(),
-                link,
-                moved_from: String::new(),
-            };
-            (status, headers, Extension(page)).into_response()
-        } else {
-            set(CONTENT_TYPE, "text/plain; charset=utf-8");
-            (status, headers, sentence + "\n").into_response()
-        }
+        set(CONTENT_TYPE, "text/plain; charset=utf-8");
+        let text = format!("{sentence}\n");
+        (status, headers, Extension(self.page(sentence, retry_after)), text).into_response()
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Request, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::canonical;
 use super::compat;
@@ -49,7 +49,7 @@ pub(super) async fn answer(
         Ok(Path(path)) => route(&state, &path, &context, &uri, &headers).await,
         Err(_) => Err(Error::PathEncoding),
     };
-    answer.unwrap_or_else(|err| err.answer(&headers))
+    answer.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Returns the feed for a URL of another bridge that is not redirected; see [`compat::in_place`].
@@ -61,7 +61,7 @@ pub(super) async fn in_place(
 ) -> Option<Response> {
     let uri = compat::in_place(state, context, uri)?;
     let answer = route(state, uri.path(), context, &uri, headers).await;
-    Some(answer.unwrap_or_else(|err| err.answer(headers)))
+    Some(answer.unwrap_or_else(IntoResponse::into_response))
 }
 
 async fn route(

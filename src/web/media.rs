@@ -13,7 +13,7 @@ use axum::http::header::{
     IF_RANGE, LOCATION, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
@@ -53,7 +53,7 @@ pub(super) async fn answer(
     let answer = tokio::time::timeout(HEAD_TIMEOUT, serve).await;
     answer.unwrap_or(Err(Error::TimedOut)).unwrap_or_else(|err| {
         log_failure(&uri, &err);
-        err.answer(&headers)
+        err.into_response()
     })
 }
 

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -40,8 +40,8 @@ pub(super) fn route() -> MethodRouter<Arc<AppState>> {
 }
 
 /// Answers other methods.
-async fn other_method(headers: HeaderMap) -> Response {
-    Error::Method("GET, HEAD, POST").answer(&headers)
+async fn other_method() -> Error {
+    Error::Method("GET, HEAD, POST")
 }
 
 /// Writes a list of channels, `?channels=a,b&format=rss`, of feeds of several channels, `?combined=a,b`, and of bundles,
@@ -50,10 +50,9 @@ async fn list(
     State(state): State<Arc<AppState>>,
     Extension(context): Extension<RequestContext>,
     uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let answer = subscriptions(&state, &context, uri.query().unwrap_or_default()).await;
-    answer.map_or_else(|err| err.answer(&headers), |(list, note)| respond(opml::write(&list, &note)))
+) -> Result<Response, Error> {
+    let (list, note) = subscriptions(&state, &context, uri.query().unwrap_or_default()).await?;
+    Ok(respond(opml::write(&list, &note)))
 }
 
 /// Returns the subscriptions of a list, and the note on the channels that are not served. As in a feed of several channels, these
@@ -146,13 +145,12 @@ fn base_url(context: &RequestContext) -> String {
 async fn convert(
     State(state): State<Arc<AppState>>,
     Extension(context): Extension<RequestContext>,
-    headers: HeaderMap,
     request: Request,
 ) -> Response {
     let mut moved_from = String::new();
     let answer = converted(&state, &context, request, &mut moved_from).await;
     answer.unwrap_or_else(|err| {
-        let mut response = err.answer(&headers);
+        let mut response = err.into_response();
         if let Some(page) = response.extensions_mut().get_mut::<ErrorPage>() {
             page.moved_from = moved_from;
         }

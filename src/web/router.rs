@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, Method};
-use axum::response::Response;
+use axum::http::Method;
 use axum::routing::get;
 
 use super::error::Error;
@@ -31,9 +30,9 @@ pub(super) fn router(state: &Arc<AppState>) -> Router {
         .route("/{*path}", get(feeds::answer));
     // Media files have their own limits, so that they never take a feed's place.
     let media = Router::new().route("/-/media/{*file}", get(media::answer));
-    with_panic_handler(with_limits(feeds, state), state)
-        .merge(with_panic_handler(media, state))
-        .merge(with_panic_handler(status::routes(), state))
+    with_panic_handler(with_limits(feeds, state))
+        .merge(with_panic_handler(media))
+        .merge(with_panic_handler(status::routes()))
         .merge(probes::routes())
         .merge(pages::assets::routes())
         .merge(service)
@@ -54,9 +53,9 @@ pub(super) fn metrics_router(state: Arc<AppState>) -> Router {
 }
 
 /// Answers what no route accepts: another method, as in `CONNECT host:443` and `OPTIONS *`, or an unknown URL.
-async fn unrouted(method: Method, headers: HeaderMap) -> Response {
+async fn unrouted(method: Method) -> Error {
     let is_read = matches!(method, Method::GET | Method::HEAD);
-    if is_read { Error::NotFound } else { Error::Method("GET, HEAD") }.answer(&headers)
+    if is_read { Error::NotFound } else { Error::Method("GET, HEAD") }
 }
 
 #[cfg(test)]

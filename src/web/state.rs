@@ -1,7 +1,7 @@
 //! The state that every request handler shares, and what it is built from.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -112,7 +112,6 @@ pub struct AppState {
     /// When the service was started.
     pub(super) started: Timestamp,
     pub(super) is_ready: AtomicBool,
-    pub(super) n_panics: AtomicU64,
 }
 
 impl AppState {
@@ -144,7 +143,6 @@ impl AppState {
             status_lock: tokio::sync::Mutex::default(),
             started: clock::now(),
             is_ready: AtomicBool::new(true),
-            n_panics: AtomicU64::new(0),
             config,
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use crate::web::context::RequestContext;
 use crate::web::error::Error;
@@ -53,16 +53,15 @@ pub(in crate::web) fn with_limits(
 }
 
 async fn limit(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    let headers = request.headers().clone();
     let context = request.extensions().get::<RequestContext>();
     let client = context.and_then(|context| state.limited_client(context.client));
     let of_client = client.map(|client| state.client_requests.of(client).try_acquire_owned());
     let Ok(_permit_of_client) = of_client.transpose() else {
-        return Error::RateLimited(CLIENT_RETRY_AFTER).answer(&headers);
+        return Error::RateLimited(CLIENT_RETRY_AFTER).into_response();
     };
     let Ok(_permit) = state.requests.try_acquire() else {
-        return Error::Overloaded.answer(&headers);
+        return Error::Overloaded.into_response();
     };
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
-    answer.unwrap_or_else(|_| Error::TimedOut.answer(&headers))
+    answer.unwrap_or_else(|_| Error::TimedOut.into_response())
 }

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
 use axum::http::{HeaderValue, Request, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use tower::Service;
 use tracing::Instrument;
@@ -64,12 +65,14 @@ pub(super) async fn handle(
                 response
             } else {
                 request.extensions_mut().insert(context);
-                call(&state, router, request).instrument(tracing::info_span!("request", id = %id)).await
+                call(&state, router, request.map(Body::new))
+                    .instrument(tracing::info_span!("request", id = %id))
+                    .await
             }
         }
         Err(err) => {
             let page = PageRequest::of(&state, &request, sent.as_deref());
-            pages::error::show(err.answer(request.headers()), &page)
+            pages::error::show(err.into_response(), &page)
         }
     };
     if state.access.has_tokens() && route != Route::Media {
@@ -100,7 +103,7 @@ fn admit<B>(
 }
 
 /// Calls the router. A browser gets an error as a page.
-pub(super) async fn call(state: &AppState, mut router: Router, request: Request<Incoming>) -> Response {
+pub(super) async fn call(state: &AppState, mut router: Router, request: Request<Body>) -> Response {
     let context = request.extensions().get::<RequestContext>();
     let page = PageRequest::of(state, &request, context.and_then(|context| context.query.as_deref()));
     let Ok(mut response) = router.call(request).await;

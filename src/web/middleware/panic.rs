@@ -2,10 +2,9 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
-use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::metrics;
@@ -13,16 +12,12 @@ use crate::web::error::Error;
 use crate::web::state::AppState;
 
 /// Adds the panic handler to a router.
-pub(in crate::web) fn with_panic_handler(
-    router: Router<Arc<AppState>>,
-    state: &Arc<AppState>,
-) -> Router<Arc<AppState>> {
-    let state = Arc::clone(state);
-    let handle = move |_: Box<dyn Any + Send>| {
-        let panics = state.n_panics.fetch_add(1, Ordering::Relaxed) + 1;
-        metrics::panic();
-        tracing::error!(panics, "a request handler panicked");
-        Error::Internal.answer(&HeaderMap::new())
-    };
-    router.layer(CatchPanicLayer::custom(handle))
+pub(in crate::web) fn with_panic_handler(router: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
+    router.layer(CatchPanicLayer::custom(answer))
+}
+
+fn answer(_: Box<dyn Any + Send>) -> Response {
+    metrics::panic();
+    tracing::error!("a request handler panicked");
+    Error::Internal.into_response()
 }

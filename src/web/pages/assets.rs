@@ -85,10 +85,10 @@ async fn feed_stylesheet() -> impl IntoResponse {
 
 async fn answer(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some((_, asset)) = FILES.iter().find(|(file, _)| *file == name) else {
-        return Error::NotFound.answer(&headers);
+        return Error::NotFound.into_response();
     };
     let encoding = Encoding::accepted(&headers);
-    let Ok(body) = encoding.encode(asset.content.into()) else { return Error::Internal.answer(&headers) };
+    let Ok(body) = encoding.encode(asset.content.into()) else { return Error::Internal.into_response() };
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -17,17 +17,18 @@ use crate::web::robots::Robots;
 /// The longest wait that is given in seconds.
 const MAX_SECONDS: u64 = 120;
 
-/// Returns the response with a page if it is an error that a browser gets. As for other pages, a token has to be in the path,
-/// because the links of the page are relative.
+/// Returns the response, which has a page instead of its text if it is an error and the client is a browser. The links of the
+/// page are relative, so a token in the query moves to the path first.
 pub(in crate::web) fn show(mut response: Response, request: &PageRequest) -> Response {
-    if let Some(error) = response.extensions_mut().remove::<ErrorPage>() {
+    if let Some(error) = response.extensions_mut().remove::<ErrorPage>().filter(|_| request.is_browser) {
         if let Some(path) = &request.path_with_token {
             return canonical::see_other(request.uri.path(), path);
         }
         let html = render(&error, response.status().as_u16(), request);
-        response.headers_mut().extend(super::headers(Robots::NoIndex, None));
-        // The router has written the length of the empty body.
+        // Those of the text.
+        response.headers_mut().remove(CONTENT_TYPE);
         response.headers_mut().remove(CONTENT_LENGTH);
+        response.headers_mut().extend(super::headers(Robots::NoIndex, None));
         *response.body_mut() = html.into();
     }
     response

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{Page, channel_field, frame};
@@ -64,7 +64,7 @@ pub(in crate::web) async fn answer(
             let page_headers = super::headers(state.config.robots, None);
             respond(&headers, &request, page_headers, page(&state, &context, &request, channels.as_ref()))
         }
-        Err(err) => err.answer(&headers),
+        Err(err) => err.into_response(),
     }
 }
 

@@ -28,7 +28,7 @@ use axum::http::header::{
 };
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::base_url::BaseUrl;
@@ -126,7 +126,7 @@ fn respond(
         }
     }
     let encoding = Encoding::accepted(headers);
-    let Ok(body) = encoding.encode(html.into_bytes()) else { return Error::Internal.answer(headers) };
+    let Ok(body) = encoding.encode(html.into_bytes()) else { return Error::Internal.into_response() };
     own.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
     *response.body_mut() = body.into();
     response

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::{path_and_query, path_with_token};
 use crate::language::{Language, PageWords};
 use crate::web::canonical;
+use crate::web::error::is_browser;
 use crate::web::middleware::access::may_follow_token;
 use crate::web::query;
 use crate::web::state::AppState;
@@ -31,6 +32,8 @@ pub(in crate::web) struct PageRequest {
     pub(in crate::web) root: String,
     /// The service needs a token, so a page must not be stored.
     pub(in crate::web) is_private: bool,
+    /// The client prefers HTML.
+    pub(super) is_browser: bool,
     /// The page can be requested again, in another language. The page of a sent form cannot.
     pub(super) is_repeatable: bool,
     /// The path of this page with the token before it, if the client has sent it in the query.
@@ -73,6 +76,7 @@ impl PageRequest {
             chosen_language,
             root: "../".repeat(n_up.min(MAX_LEVELS)),
             is_private,
+            is_browser: is_browser(headers),
             is_repeatable: true,
             path_with_token: None,
             query: Some(others.finish()).filter(|query| query.len() <= MAX_QUERY_BYTES).unwrap_or_default(),

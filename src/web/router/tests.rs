@@ -1,7 +1,6 @@
 //! The layers around the handlers, each with a route that needs it.
 
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -17,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::service::build_state;
 use crate::web::base_url::BaseUrl;
 use crate::web::context::RequestContext;
+use crate::web::middleware;
 
 /// The recorder is process-wide.
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::install().unwrap()));
@@ -36,14 +36,21 @@ async fn status(router: &Router, path: &str) -> (StatusCode, bool) {
 }
 
 #[tokio::test]
-async fn a_panic_becomes_a_500_and_is_counted() {
+async fn a_panic_becomes_a_500_or_a_page_and_is_counted() {
     let state = state().await;
     let panics = get(async || -> &'static str { panic!("on purpose") });
-    let router = with_panic_handler(with_limits(Router::new().route("/panics", panics), &state), &state);
+    let router = with_panic_handler(with_limits(Router::new().route("/panics", panics), &state));
     let router = router.with_state(Arc::clone(&state));
-    for n in 1..=2 {
-        assert_eq!(status(&router, "/panics").await, (StatusCode::INTERNAL_SERVER_ERROR, false));
-        assert_eq!(state.n_panics.load(Ordering::Relaxed), n);
+    for (n, (accept, content_type)) in
+        [("*/*", "text/plain; charset=utf-8"), ("text/html", "text/html; charset=utf-8")]
+            .into_iter()
+            .enumerate()
+    {
+        let request = Request::builder().uri("/panics").header("accept", accept).body(Body::empty()).unwrap();
+        let response = middleware::call(&state, router.clone(), request).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers().get_all("content-type").iter().collect::<Vec<_>>(), [content_type]);
+        assert!(METRICS.render().contains(&format!("telewire_panics_total {}\n", n + 1)));
     }
 }
 

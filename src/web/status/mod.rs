@@ -40,7 +40,7 @@ async fn for_admin(
 ) -> Response {
     if !context.is_admin {
         let err = if state.access.has_admin_tokens() { Error::NotAdmin } else { Error::NotFound };
-        return err.answer(&headers);
+        return err.into_response();
     }
     let is_page = !wants_json(&uri, &headers);
     let target = pages::path_and_query(&uri);
@@ -54,7 +54,7 @@ async fn for_admin(
 async fn answer(state: &AppState, uri: &Uri, headers: &HeaderMap, has_feeds: bool) -> Response {
     let query = match query::parse(uri.query().unwrap_or_default()) {
         Ok(query) => query,
-        Err(err) => return err.answer(headers),
+        Err(err) => return err.into_response(),
     };
     let status = report::status(state, query.clone()).await;
     if !wants_json(uri, headers) {
@@ -66,7 +66,7 @@ async fn answer(state: &AppState, uri: &Uri, headers: &HeaderMap, has_feeds: boo
         Ok(json) => ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], json).into_response(),
         Err(err) => {
             tracing::error!(error = %err, "cannot write the status as JSON");
-            Error::Internal.answer(headers)
+            Error::Internal.into_response()
         }
     }
 }
