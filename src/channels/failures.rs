@@ -27,6 +27,10 @@ const MIN_CIRCUIT_OPEN_DELAY: Duration = Duration::from_secs(1);
 /// The longest delay after failures.
 const MAX_DELAY: Duration = Duration::from_mins(15);
 
+/// The longest delay after failures of the upstream, which other channels may have found working again. Its circuit breaker
+/// keeps requests from it for longer.
+const MAX_UPSTREAM_DELAY: Duration = Duration::from_mins(1);
+
 /// The number of names whose failures are remembered.
 const MAX_FAILURES: usize = 10_000;
 
@@ -161,7 +165,8 @@ impl Failures {
             // Rejecting it again takes as long as parsing many other pages.
             MAX_DELAY
         } else {
-            let delay = exponential(FIRST_DELAY, attempts.saturating_sub(1), MAX_DELAY);
+            let max = if matches!(error, RefreshError::Upstream(_)) { MAX_UPSTREAM_DELAY } else { MAX_DELAY };
+            let delay = exponential(FIRST_DELAY, attempts.saturating_sub(1), max);
             upstream_delay.unwrap_or_else(|| with_jitter(delay, fastrand::f64()))
         };
         let may_be_archived = prior != PriorState::Unknown && !is_confirmed;
@@ -256,20 +261,17 @@ mod tests {
     #[test]
     fn delays_grow_with_each_failure() {
         let name = ChannelName::new("harbour_news").unwrap();
-        let failures = Failures::new();
         let now = Instant::now();
-        let delay = || {
-            let timeout = upstream_error(UpstreamErrorKind::TimedOut);
-            failures.record(&name, timeout, PriorState::Unknown, now).until - now
-        };
-        let mut before = delay();
-        for _ in 0..4 {
-            let next = delay();
-            assert!(next > before.mul_f64(1.2), "{next:?} after {before:?}");
-            before = next;
-        }
-        for _ in 0..20 {
-            assert!(delay() <= MAX_DELAY.mul_f64(1.5));
+        for (error, n_growing, max) in [
+            (upstream_error(UpstreamErrorKind::TimedOut), 2, MAX_UPSTREAM_DELAY),
+            (RefreshError::Page(PageError::RateLimited), 5, MAX_DELAY),
+        ] {
+            let failures = Failures::new();
+            let delay = |_| failures.record(&name, error.clone(), PriorState::Unknown, now).until - now;
+            let delays: Vec<Duration> = (0..20).map(delay).collect();
+            let growing = &delays[..n_growing];
+            assert!(growing.windows(2).all(|pair| pair[1] > pair[0].mul_f64(1.2)), "{growing:?}");
+            assert!(delays.iter().all(|delay| *delay <= max.mul_f64(1.2)), "{delays:?}");
         }
     }
 
