@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Visitor;
 
 /// How long one request waits for Telegram in all. The rest of its time is for the archive and for rendering.
-const MAX_WAIT: Duration = Duration::from_secs(8);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(8);
 
 /// Searches for one request.
 const MAX_SEARCHES: usize = 3;

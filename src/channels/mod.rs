@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 
 use crate::archive::{Archive, ArchiveError, Caller};
 use crate::clock;
@@ -50,6 +51,7 @@ use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use articles::ArticleKey;
 use backfill::MAX_RUNNING_BACKFILLS;
 use backlog::Backlog;
+use budget::MAX_WAIT;
 use counts::CountsCache;
 use failures::Failures;
 use followed::Followed;
@@ -213,7 +215,8 @@ impl Channels {
     /// Returns a channel from the cache, the archive or Telegram.
     ///
     /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
-    /// now. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
+    /// now, and as long again for the posts between these and the archived ones: a reader that polls once a day gets them now
+    /// or never. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
     /// already under way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits
     /// until it is fetched. If that is not possible in time, it is fetched in the background.
     ///
@@ -241,10 +244,16 @@ impl Channels {
             }
             None => None,
         };
-        let refreshed = tokio::time::timeout(self.config.refresh_wait, self.start_refresh(name)).await;
+        let (begun, wait) = (Instant::now(), self.config.refresh_wait);
+        let refreshed = tokio::time::timeout(wait, self.start_refresh(name)).await;
         let cached = self.cached(name).map(|(cached, _)| cached);
         match refreshed {
-            Ok(Ok(refreshed)) => Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed)),
+            Ok(Ok(refreshed)) => {
+                if let Some(follow_up) = self.follow_ups.join(name) {
+                    drop(tokio::time::timeout_at(begun + MAX_WAIT.min(2 * wait), follow_up).await);
+                }
+                Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed))
+            }
             // The channel may be gone, which has removed it from the cache.
             Ok(Err(failure)) if failure.error.is_authoritative() => cached.ok_or(failure),
             Ok(Err(failure)) => cached.or(stale).ok_or(failure),
@@ -278,8 +287,13 @@ impl Channels {
     }
 
     fn just_refreshed(&self, name: &ChannelName, refreshed: Refreshed, status: CacheStatus) -> CachedChannel {
-        let remaining = self.snapshots.get(name).and_then(|entry| entry.remaining().ok());
-        CachedChannel { snapshot: refreshed.snapshot, max_age: remaining.unwrap_or(STALE_MAX_AGE), status }
+        let entry = self.snapshots.get(name);
+        let remaining = entry.as_ref().and_then(|entry| entry.remaining().ok());
+        CachedChannel {
+            snapshot: entry.map_or(refreshed.snapshot, |entry| entry.snapshot),
+            max_age: remaining.unwrap_or(STALE_MAX_AGE),
+            status,
+        }
     }
 
     /// Answers from the cache if a request for the channel does nothing else: it neither waits nor starts a refresh.

@@ -41,6 +41,12 @@ where
         flight.clone()
     }
 
+    /// Joins the running task of this key; `None` if there is none.
+    pub(crate) fn join(&self, key: &K) -> Option<Flight<V>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(key).map(|(_, flight)| flight.clone())
+    }
+
     /// Returns the keys of the running tasks, each with its start.
     pub(crate) fn running(&self) -> Vec<(K, Instant)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

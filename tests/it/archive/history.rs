@@ -98,6 +98,25 @@ fn gap_between_two_refreshes_is_filled_from_older_pages() {
     }
 }
 
+/// What a poll does not have is not among the posts of the last day at the next one.
+#[test]
+fn reader_that_polls_once_a_day_gets_each_post() {
+    const PER_DAY: u32 = 60;
+    let (fake, history) = channel(20);
+    let app = App::start(&fake.url(), &HASTY);
+    feed(&app, FEED);
+    for day in 1..=3 {
+        for n in 0..PER_DAY {
+            let at =
+                SignedDuration::from_hours(24 * i64::from(day)) + SignedDuration::from_mins((20 * n).into());
+            history.lock().unwrap().publish(0, start() + at);
+        }
+        let newest = 20 + PER_DAY * day;
+        let of_day = PER_DAY as usize;
+        assert_eq!(ids(&feed(&app, FEED))[..of_day], down_to(newest, newest - PER_DAY + 1), "day {day}");
+    }
+}
+
 #[test]
 fn gap_that_cannot_be_filled_is_kept() {
     for kind in kinds() {
