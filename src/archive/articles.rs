@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -22,8 +23,12 @@ pub struct ArchivedArticle {
     pub linked: Option<LinkedArticle>,
 }
 
+/// The maximum compressed size of the articles that are read at once, in bytes: several times as much as a feed can show.
+const MAX_BYTES: usize = 16 << 20;
+
 impl Archive {
-    /// Returns the articles of those of these posts that are archived, in the order of their numbers.
+    /// Returns the articles of those of these posts that are archived, in the order of their numbers. Beyond a limit, those of
+    /// older posts are left out, as if they did not exist.
     ///
     /// # Errors
     ///
@@ -74,18 +79,22 @@ pub(super) async fn articles(
     let select = format!(
         "SELECT id, n, path, fetched, article.body
          FROM post LEFT JOIN article ON article.channel = post.channel AND article.post = post.id
-         WHERE post.channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({}) ORDER BY id, n",
+         WHERE post.channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({}) ORDER BY id DESC, n",
         ids.join(", ")
     );
     let select = sqlx::query(AssertSqlSafe(select)).persistent(false).bind(lowercase(name));
-    for row in select.fetch_all(connection).await? {
+    let mut n_bytes = 0;
+    let mut rows = select.fetch(connection);
+    while let Some(row) = rows.try_next().await? {
         let post = post_id(&row, 0)?;
         let articles = found.entry(post).or_default();
         let Some(number) = row.try_get::<Option<i64>, _>(1)? else { continue };
         let number = usize::try_from(number).unwrap_or_default();
         let (path, body): (String, Vec<u8>) = (row.try_get(2)?, row.try_get(4)?);
+        n_bytes += body.len();
         // A damaged article is fetched again.
-        let article = if body.is_empty() { None } else { Some(decode::<Article>(&body)) };
+        let article =
+            if body.is_empty() || n_bytes > MAX_BYTES { None } else { Some(decode::<Article>(&body)) };
         let linked = match article.transpose() {
             Ok(article) => article.map(|article| LinkedArticle { number, article }),
             Err(err) => {
