@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 use super::codec::{lowercase, post_id, time};
 use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
+use crate::model::paging::Newer;
 use crate::model::post::PostId;
 
 /// The query of [`Archive::published`].
@@ -13,9 +14,10 @@ const PUBLISHED: &str =
     "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
      AND id <= $2 ORDER BY id DESC LIMIT 1";
 
-/// The query of [`Archive::published_above`].
-const PUBLISHED_ABOVE: &str =
-    "SELECT published FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
+/// The query of [`Archive::next_newer`].
+const NEXT_NEWER: &str = "SELECT published, (SELECT count(*) FROM gap
+     WHERE gap.channel = post.channel AND gap.above >= $2 AND gap.below <= post.id)
+     FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
      AND id > $2 AND gone IS NULL ORDER BY id LIMIT 1";
 
 /// The query of [`Archive::newest_before`]: one step in the index of this order, however many posts there are.
@@ -40,37 +42,32 @@ impl Archive {
         id: PostId,
         caller: Caller,
     ) -> Result<Option<Timestamp>, ArchiveError> {
-        self.date(PUBLISHED, name, id.get(), caller).await
-    }
-
-    /// Returns when the next visible post above an id was published; `None` if none is archived.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn published_above(
-        &self,
-        name: &ChannelName,
-        id: u32,
-        caller: Caller,
-    ) -> Result<Option<Timestamp>, ArchiveError> {
-        self.date(PUBLISHED_ABOVE, name, id, caller).await
-    }
-
-    /// Runs a query that returns one date, of a channel and an id.
-    async fn date(
-        &self,
-        query: &'static str,
-        name: &ChannelName,
-        id: u32,
-        caller: Caller,
-    ) -> Result<Option<Timestamp>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
-            let found = sqlx::query(query).bind(lowercase(name)).bind(i64::from(id));
+            let found = sqlx::query(PUBLISHED).bind(lowercase(name)).bind(i64::from(id.get()));
             let row = found.fetch_optional(connection).await?;
             Ok(row.map(|row| row.try_get(0)).transpose()?)
         };
         Ok(time(self.read(caller, read).await?))
+    }
+
+    /// Returns the next visible post above an archived one; `None` if none is archived.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn next_newer(
+        &self,
+        name: &ChannelName,
+        id: u32,
+        caller: Caller,
+    ) -> Result<Option<Newer>, ArchiveError> {
+        let read = async |connection: &mut AnyConnection| {
+            let found = sqlx::query(NEXT_NEWER).bind(lowercase(name)).bind(i64::from(id));
+            let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
+            let is_above_gap = row.try_get::<i64, _>(1)? > 0;
+            Ok(time(row.try_get(0)?).map(|published| Newer { published, is_above_gap }))
+        };
+        self.read(caller, read).await
     }
 
     /// Returns the oldest post that was published after a second; `None` if none is archived.

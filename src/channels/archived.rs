@@ -11,7 +11,7 @@ use super::{CachedChannel, Channels, CompressedSnapshot};
 use crate::archive::{ArchiveError, Caller, ChannelOverview};
 use crate::model::archived_post::{ArchivedPage, ArchivedPost};
 use crate::model::channel::ChannelName;
-use crate::model::paging::{Deletion, FeedPage, FeedPageRequest};
+use crate::model::paging::{Deletion, FeedPage, FeedPageRequest, Newer};
 use crate::model::post::PostId;
 
 impl Channels {
@@ -44,22 +44,18 @@ impl Channels {
         self.archive.newest_channels(limit).await
     }
 
-    /// Returns the deleted posts of a channel from an id on. `None` if the archive cannot be read.
-    pub async fn deletions(&self, name: &ChannelName, from: PostId) -> Option<Vec<Deletion>> {
-        self.archive.deletions(name, from, Caller::Reader).await.ok()
+    /// Returns the deleted posts of a channel that were published in a span. `None` if the archive cannot be read.
+    pub async fn deletions(&self, name: &ChannelName, span: (Timestamp, Timestamp)) -> Option<Vec<Deletion>> {
+        self.archive.deletions(name, span, Caller::Reader).await.ok()
     }
 
-    /// Returns when the next post above an id was published; see `Archive::published_above`.
+    /// Returns the next post above an archived one; see `Archive::next_newer`.
     ///
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn published_above(
-        &self,
-        name: &ChannelName,
-        id: u32,
-    ) -> Result<Option<Timestamp>, ArchiveError> {
-        self.archive.published_above(name, id, Caller::Reader).await
+    pub async fn next_newer(&self, name: &ChannelName, id: u32) -> Result<Option<Newer>, ArchiveError> {
+        self.archive.next_newer(name, id, Caller::Reader).await
     }
 
     /// Returns the oldest post that was published after a second; see `Archive::oldest_after`.

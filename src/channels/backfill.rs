@@ -220,13 +220,8 @@ impl Channels {
             if is_over || page.gap.is_none_or(|gap| gap.retry > clock::now().as_second()) {
                 return non_empty(page);
             }
-            let (channels, asked, deadline) = (Arc::clone(self), name.clone(), budget.deadline);
-            let backfill = self.backfills.run(name.clone(), || async move {
-                let permit = timeout_at(deadline, channels.backfill_permits.acquire()).await;
-                permit.is_ok() && channels.backfill_to(&asked, request).await
-            });
             // If the backfill is slow or makes no progress, serve what has been fetched.
-            if timeout_at(budget.deadline, backfill).await != Ok(Some(true)) {
+            if !self.backfill(name, request, budget.deadline).await {
                 break;
             }
         }
@@ -234,6 +229,37 @@ impl Channels {
             Ok(Some(page)) => non_empty(page),
             _ => page_from_memory(cached, request),
         }
+    }
+
+    /// Fetches posts of a gap that is directly below a post, because a digest needs them. Returns whether there are more in the
+    /// archive then.
+    pub async fn fill_gap_below(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        post: PostId,
+        budget: &mut FetchBudget,
+    ) -> bool {
+        if budget.n_backfills == 0 || Instant::now() >= budget.deadline {
+            return false;
+        }
+        budget.n_backfills -= 1;
+        let request = FeedPageRequest { before: Some(post), limit: None };
+        self.backfill(name, request, budget.deadline).await
+    }
+
+    /// Joins the running backfill of a channel, or starts one. Returns whether it has made progress before the deadline.
+    async fn backfill(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        request: FeedPageRequest,
+        deadline: Instant,
+    ) -> bool {
+        let (channels, asked) = (Arc::clone(self), name.clone());
+        let backfill = self.backfills.run(name.clone(), || async move {
+            let permit = timeout_at(deadline, channels.backfill_permits.acquire()).await;
+            permit.is_ok() && channels.backfill_to(&asked, request).await
+        });
+        timeout_at(deadline, backfill).await == Ok(Some(true))
     }
 
     /// Returns when a post was published; see [`Archive::published`].

@@ -12,6 +12,9 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(8);
 /// Searches for one request.
 const MAX_SEARCHES: usize = 3;
 
+/// Backfills for the digests of one request, each of 20 or more posts.
+const MAX_BACKFILLS: usize = 25;
+
 /// Articles that are fetched for one request.
 const MAX_ARTICLES: usize = 50;
 
@@ -20,20 +23,22 @@ const MAX_ARTICLES: usize = 50;
 pub struct FetchBudget {
     pub(super) visitor: Visitor,
     pub(super) n_searches: usize,
+    pub(super) n_backfills: usize,
     pub(super) n_articles: usize,
     /// The end of all waits for Telegram. Requests that were sent continue, so that a later request finds their results.
     pub deadline: Instant,
 }
 
 impl FetchBudget {
-    /// Returns the budget of a request that is received now: a few searches, and articles.
+    /// Returns the budget of a request that is received now: a few searches, older posts for digests, and articles.
     #[must_use]
     pub fn new(visitor: Visitor) -> Self {
         let deadline = Instant::now() + MAX_WAIT;
-        Self { visitor, n_searches: MAX_SEARCHES, n_articles: MAX_ARTICLES, deadline }
+        let (n_searches, n_backfills, n_articles) = (MAX_SEARCHES, MAX_BACKFILLS, MAX_ARTICLES);
+        Self { visitor, n_searches, n_backfills, n_articles, deadline }
     }
 
-    /// Leaves only articles, for older posts.
+    /// Leaves out searches, for older posts.
     #[must_use]
     pub fn without_searches(self) -> Self {
         Self { n_searches: 0, ..self }
@@ -42,6 +47,6 @@ impl FetchBudget {
     /// Returns the budget of a request whose posts come from the archive. Pages that crawlers visit have it.
     #[must_use]
     pub fn none(visitor: Visitor) -> Self {
-        Self { n_articles: 0, ..Self::new(visitor).without_searches() }
+        Self { n_articles: 0, n_backfills: 0, ..Self::new(visitor).without_searches() }
     }
 }

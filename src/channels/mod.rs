@@ -354,6 +354,14 @@ impl Channels {
         self.snapshots.get(name).is_none().then(|| Arc::unwrap_or_clone(failure))
     }
 
+    /// Returns when the newest posts of a channel were fetched, at least those of this snapshot.
+    #[must_use]
+    pub fn fetched(&self, name: &ChannelName, snapshot: &Arc<CompressedSnapshot>) -> Timestamp {
+        // Another refresh may have replaced it since.
+        let entry = self.snapshots.get(name).filter(|entry| Arc::ptr_eq(&entry.snapshot, snapshot));
+        entry.map_or_else(|| snapshot.newest(), |entry| entry.fetched())
+    }
+
     fn followed(&self) -> MutexGuard<'_, Followed> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }

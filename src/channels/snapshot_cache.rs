@@ -33,6 +33,11 @@ impl CacheEntry {
         self.fetched.elapsed()
     }
 
+    /// Returns when the snapshot was fetched.
+    pub(super) fn fetched(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.fetched_ms).unwrap_or_default()
+    }
+
     /// Returns up to which age the snapshot is fresh.
     pub(super) fn fresh_for(&self) -> Duration {
         self.fresh_for

@@ -3,7 +3,7 @@
 use super::context::FeedContext;
 use super::digest::Period;
 use super::media_links::MediaLinks;
-use super::options::FeedOptions;
+use super::options::{FeedOptions, Merge};
 use super::select::{Rest, Selection};
 use super::{Entry, Feed, body, digest, enclosure, plain_text, shape, title};
 use crate::language::{FeedWords, Language, fill};
@@ -22,30 +22,33 @@ pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
 /// Builds the feed of a channel, the same for the same posts and context.
 #[must_use]
 pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
-    let Selection { channel, posts, deletions, articles, rest, newest, too_large, .. } = selection;
+    let Selection { channel, posts, deletions, rest, newest, .. } = selection;
     let FeedContext { media: linker, options, .. } = context;
     let mut entries: Vec<Entry> = Vec::new();
     let (mut n_posts, mut size) = (0, 0);
-    for group in digest::groups(posts, options) {
-        let mut of_posts = Vec::new();
-        for post in group {
-            let articles = articles.get(&post.id).map(Vec::as_slice).unwrap_or_default();
-            let entry = entry(post, articles, channel, context);
-            size += entry.size();
-            if size > MAX_FEED_BYTES && n_posts + of_posts.len() > 0 {
+    'groups: for group in digest::groups(posts, options) {
+        let is_single = Period::of(group[0].published, options) == selection.too_large;
+        let parts = if is_single { None } else { parts(group, selection, context) };
+        if let Some((parts, n_bytes)) = parts {
+            size += n_bytes;
+            if size > MAX_FEED_BYTES && n_posts > 0 {
                 break;
             }
-            of_posts.push(entry);
+            n_posts += group.len();
+            entries.extend(digest::merge(group, parts, deletions, options));
+            continue;
         }
-        let is_cut = of_posts.len() < group.len();
-        if is_cut && n_posts > 0 {
+        if !is_single && n_posts > 0 {
             break;
         }
-        n_posts += of_posts.len();
-        if is_cut || Period::of(group[0].published, options) == *too_large {
-            entries.extend(of_posts);
-        } else {
-            entries.extend(digest::merge(group, of_posts, deletions, options));
+        for post in group {
+            let entry = entry(post, articles(selection, post), channel, context);
+            size += entry.size();
+            if size > MAX_FEED_BYTES && n_posts > 0 {
+                break 'groups;
+            }
+            n_posts += 1;
+            entries.push(entry);
         }
     }
     let rest = if let Rest::After(lowest) = rest { Some(lowest.id) } else { None };
@@ -66,6 +69,35 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
         ttl_minutes: TTL_MINUTES,
         entries,
     }
+}
+
+/// Returns the entries of the posts of a digest, and their size in bytes; `None` if they are too large for one. Articles do not
+/// decide that, because they may come later: those that do not fit, seen from the oldest post on, are left out.
+fn parts(group: &[Post], selection: &Selection, context: &FeedContext) -> Option<(Vec<Entry>, usize)> {
+    let (mut parts, mut size) = (Vec::with_capacity(group.len()), 0);
+    for post in group {
+        let part = entry(post, &[], &selection.channel, context);
+        size += part.size();
+        if size > MAX_FEED_BYTES && !parts.is_empty() {
+            return None;
+        }
+        parts.push(part);
+    }
+    for (post, part) in group.iter().zip(&mut parts).rev() {
+        let articles = articles(selection, post);
+        if !articles.is_empty() {
+            let whole = entry(post, articles, &selection.channel, context);
+            let with_articles = size - part.size() + whole.size();
+            if with_articles <= MAX_FEED_BYTES {
+                (size, *part) = (with_articles, whole);
+            }
+        }
+    }
+    Some((parts, size))
+}
+
+fn articles<'a>(selection: &'a Selection, post: &Post) -> &'a [LinkedArticle] {
+    selection.articles.get(&post.id).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Returns the channel's description as sanitized HTML.
@@ -99,6 +131,7 @@ fn description(channel: &Channel, words: &FeedWords) -> String {
 pub(super) fn with_reason(description: &str, options: &FeedOptions) -> String {
     let words = &options.language.words().feed;
     let reason = match options.before {
+        None if options.merge != Merge::None => words.digest_to_come,
         _ if options.looks_back() => words.nothing_found,
         Some(_) => words.no_older_posts,
         None => return description.to_owned(),
@@ -145,6 +178,7 @@ mod tests {
 
     use super::*;
     use crate::feed::fixtures;
+    use crate::model::article::Article;
 
     /// Builds a feed of posts that are this many hours old, the newest first. Each has two fifths of the size of a feed.
     /// Returns the number of posts of each entry, and the number of the post below which the next feed page begins.
@@ -162,6 +196,29 @@ mod tests {
         let feed = build(&fixtures::snapshot(posts).into(), &context);
         let n_posts = feed.entries.iter().map(|entry| entry.body.matches("tide").count()).collect();
         (n_posts, feed.next_url.map(|url| url.split_once("before=").unwrap().1[..2].to_owned()))
+    }
+
+    /// Articles are fetched later than posts. They must not break up a digest that was delivered before.
+    #[test]
+    fn articles_that_do_not_fit_are_left_out_of_a_digest() {
+        let post = |id| Post { id: PostId::new(id).unwrap(), ..fixtures::post() };
+        let mut selection = Selection::from(fixtures::snapshot([1, 2, 3].map(post).into()));
+        for id in [1, 2, 3] {
+            // Escaped, each quote takes six bytes.
+            let text = format!("reef {id}: {}", "'".repeat(MAX_FEED_BYTES / 15));
+            let (url, title) = (format!("https://example.org/{id}"), "Reefs".to_owned());
+            let article = Article { url, title, author: None, text: text.as_str().into(), media: Vec::new() };
+            selection.articles.insert(post(id).id, vec![LinkedArticle { number: 0, article }]);
+        }
+        for (query, expected) in [("merge=day", vec![vec![1, 2]]), ("", vec![vec![3], vec![2]])] {
+            let context =
+                FeedContext { options: FeedOptions::parse(query).unwrap(), ..FeedContext::default() };
+            let feed = build(&selection, &context);
+            let articles = |entry: &Entry| {
+                (1..=3).filter(|id| entry.body.contains(&format!("reef {id}:"))).collect::<Vec<_>>()
+            };
+            assert_eq!(feed.entries.iter().map(articles).collect::<Vec<_>>(), expected, "{query}");
+        }
     }
 
     #[test]

@@ -3,19 +3,21 @@
 //! A [`Scan`] looks at posts from the newest to older ones, as many as its caller loads for it. Pages that follow each
 //! other give together the same posts as one long page.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::mem;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Period;
 use super::filter::Filter;
 use super::options::{DEFAULT_DIGESTS, FeedOptions, Merge};
-use crate::model::album::is_inside;
 use crate::model::channel::{Channel, ChannelName};
-use crate::model::paging::MIN_POSTS_PER_PAGE;
+use crate::model::paging::{MIN_POSTS_PER_PAGE, Newer};
 use crate::model::post::{Post, PostId};
 use crate::telegram::url::post_of;
+use found::union;
+use periods::Periods;
 
 pub use selection::{Place, Rest, Selection};
 
@@ -24,6 +26,10 @@ pub const MAX_LOOKED_AT: usize = 2_000;
 
 /// A scan ends when the posts that it selected have this size as JSON, in bytes.
 const MAX_SELECTED_BYTES: usize = 8 << 20;
+
+/// A preview page may lack posts of this time before it was fetched: Telegram shows new ones some seconds late, and the newest
+/// album is held back for a minute.
+const SETTLING_TIME: Duration = Duration::from_mins(2);
 
 /// How far a scan looks back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,8 @@ pub struct Scan {
     options: FeedOptions,
     filter: Filter,
     now: Timestamp,
+    /// All posts until then are known.
+    known_until: Timestamp,
     reach: Reach,
     posts: Vec<Post>,
     n_bytes: usize,
@@ -69,17 +77,7 @@ pub struct Scan {
     has_older: bool,
     progress: Progress,
     expires: Option<Timestamp>,
-    /// The digest of the last post.
-    period: Option<Period>,
-    /// The digests that have posts.
-    n_periods: usize,
-    /// The number of posts before the current digest, and the last post that was looked at before it, if any.
-    before_period: (usize, Option<Place>),
-    /// The current digest is complete.
-    at_period_end: bool,
-    /// All posts before the current digest are too young.
-    is_first_period: bool,
-    too_large: Option<Period>,
+    periods: Periods,
     /// Posts from Telegram's search that the scan has not reached, by ascending id.
     found: Vec<Post>,
     /// Posts that have what `q` searches for, because Telegram says so.
@@ -95,6 +93,7 @@ impl Scan {
             options,
             filter,
             now,
+            known_until: Timestamp::MAX,
             posts: Vec::new(),
             n_bytes: 0,
             n_looked_at: 0,
@@ -105,12 +104,7 @@ impl Scan {
             has_older: false,
             progress: Progress::Looking,
             expires: None,
-            period: None,
-            n_periods: 0,
-            before_period: (0, None),
-            at_period_end: false,
-            is_first_period: true,
-            too_large: None,
+            periods: Periods::default(),
             found: Vec::new(),
             matches: HashSet::new(),
         }
@@ -148,19 +142,31 @@ impl Scan {
         self
     }
 
-    /// Tells when the next newer post than those of the scan was published. If it is of the same period, the feed page before
-    /// this one has ended inside of that, because it is too large for a digest.
+    /// Tells when the channel's newest preview page was fetched. Digests of later posts are still to come.
     #[must_use]
-    pub fn continuing(mut self, newer: Timestamp) -> Self {
-        self.too_large = Period::of(newer, &self.options);
+    pub fn fetched(mut self, fetched: Timestamp) -> Self {
+        if self.is_merging() {
+            self.known_until = fetched.saturating_sub(SETTLING_TIME).unwrap_or(Timestamp::MIN);
+        }
         self
     }
 
-    /// Returns after which time posts are too young, unless the scan has reached older ones.
+    /// Tells which post is the next newer one than those of the scan.
     #[must_use]
-    pub fn too_young_after(&self) -> Option<Timestamp> {
+    pub fn continuing(mut self, newer: Newer) -> Self {
+        self.periods.continue_below(newer, &self.options);
+        self
+    }
+
+    /// Returns after which time posts are skipped, if the scan is at such posts: because they are too young, or of a digest
+    /// that cannot be complete.
+    #[must_use]
+    pub fn skips_after(&self) -> Option<Timestamp> {
+        if let Some(period) = self.periods.skipped() {
+            return Some(period.start - SignedDuration::from_secs(1));
+        }
         let min_age = self.min_age().filter(|_| self.n_looked_at == 0)?;
-        let moment = self.now.saturating_sub(min_age).unwrap_or(Timestamp::MIN);
+        let moment = self.now.saturating_sub(min_age).unwrap_or(Timestamp::MIN).min(self.known_until);
         let period = Period::of(moment, &self.options);
         Some(period.map_or(moment, |period| period.start - SignedDuration::from_secs(1)))
     }
@@ -169,8 +175,17 @@ impl Scan {
         self.options.min_age.or(self.is_merging().then_some(SignedDuration::ZERO))
     }
 
-    /// Goes on below a gap, with posts up to this id; 0 if there are none. Posts in the gap may have been found.
+    /// Goes on below a gap, with posts up to this id; 0 if there are none. Posts in the gap may have been found. Neither the
+    /// digest above nor that below can be complete.
     pub fn skip_gap(&mut self, channel: &Channel, highest: u32) {
+        if self.is_merging() && !self.is_done() {
+            self.periods.cut(&mut self.posts);
+        }
+        self.skip_to(channel, highest);
+    }
+
+    /// Goes on with posts up to this id.
+    pub fn skip_to(&mut self, channel: &Channel, highest: u32) {
         self.look_at_found(channel, highest);
         if self.is_done() {
             return;
@@ -231,22 +246,19 @@ impl Scan {
                 continue;
             }
             let period = Period::of(post.published, &self.options);
-            let begins_period = period != self.period;
+            let begins_period = period != self.periods.current;
             let at = period.map_or(post.published, |period| period.end);
             let is_below_floor = at < self.floor;
-            let n_entries = if is_merging { self.n_periods } else { self.posts.len() };
+            let n_entries = if is_merging { self.periods.n_shown } else { self.posts.len() };
             let is_full = n_entries >= wanted && (begins_period || !is_merging);
             if is_full || is_below_floor || self.is_at_limit() {
                 self.has_older = true;
                 self.progress = if is_below_floor { Progress::BelowFloor } else { Progress::Done };
-                self.at_period_end = begins_period;
+                self.periods.at_end = begins_period;
                 break;
             }
             if begins_period {
-                self.period = period;
-                self.is_first_period = self.n_looked_at == 0;
-                let lowest = self.lowest.filter(|_| self.newest.is_some());
-                self.before_period = (self.posts.len(), lowest);
+                self.periods.begin(period, self.posts.len(), self.n_looked_at == 0);
             }
             // A digest is as old as the end of its day or week, and appears then.
             let age = self.now.duration_since(at);
@@ -257,17 +269,22 @@ impl Scan {
                 break;
             }
             self.lowest = Some(Place { id: post.id, at });
+            self.periods.last = self.lowest;
             self.newest = self.newest.max(Some(post.published));
             if let Some(min_age) = self.min_age().filter(|min_age| age < *min_age) {
                 self.expire_after(min_age - age);
                 continue;
             }
+            if is_merging && (at > self.known_until || self.periods.skipped().is_some()) {
+                continue;
+            }
+            self.periods.n_begun += usize::from(begins_period);
             self.n_looked_at += 1;
             if !self.is_forward(&post) && self.passes(&post, &channel.signature_lines) {
                 if let Some(max_age) = self.options.max_age {
                     self.expire_after(max_age - age);
                 }
-                self.n_periods += usize::from(self.posts.len() == self.before_period.0);
+                self.periods.n_shown += usize::from(self.periods.is_empty(self.posts.len()));
                 if self.reach == Reach::Archive {
                     self.n_bytes += post.json_len();
                 }
@@ -318,6 +335,13 @@ impl Scan {
         self.progress != Progress::Looking
     }
 
+    /// Returns whether the scan has fewer digests than a feed has by default, without those of which no post passes the filters.
+    #[must_use]
+    pub fn lacks_digests(&self) -> bool {
+        // The last one is complete when an older post is known.
+        self.is_merging() && !self.is_done() && self.periods.n_begun <= DEFAULT_DIGESTS
+    }
+
     /// Returns the texts for Telegram's own search: that of `q`, or else those of hashtags, which are searched while the archive
     /// does not reach back far enough. None for digests, whose posts must not change with what Telegram currently finds.
     #[must_use]
@@ -340,17 +364,13 @@ impl Scan {
     /// Ends the scan. A digest of which older posts are missing is left to the next feed page, unless it is too large for any.
     #[must_use]
     pub fn finish(mut self, channel: Channel) -> Selection {
-        if self.is_merging() && self.has_older && !self.at_period_end {
-            if self.progress == Progress::Done && self.is_first_period {
-                self.too_large = self.period;
-            }
-            if self.too_large.is_none() || self.too_large != self.period {
-                let (n_posts, lowest) = self.before_period;
-                self.posts.truncate(n_posts);
-                self.lowest = lowest;
-            }
+        if self.is_merging() {
+            let is_at_limit = self.progress == Progress::Done;
+            self.lowest = self.periods.finish(&mut self.posts, self.has_older, is_at_limit);
         }
-        let Self { posts, n_bytes, lowest, newest, has_older, expires, n_looked_at, too_large, .. } = self;
+        let period = |post: &Post| Period::of(post.published, &self.options);
+        let span = self.posts.last().and_then(period).zip(self.posts.first().and_then(period));
+        let Self { posts, n_bytes, lowest, newest, has_older, expires, n_looked_at, periods, .. } = self;
         let rest = match lowest.filter(|_| has_older) {
             _ if self.progress == Progress::BelowFloor => Rest::TooOld,
             Some(lowest) => Rest::After(lowest),
@@ -366,23 +386,14 @@ impl Scan {
             expires,
             n_looked_at,
             n_bytes,
-            too_large,
+            too_large: periods.too_large,
+            span: span.map(|(oldest, newest)| (oldest.start, newest.end)),
         }
     }
 }
 
-/// Returns all posts by ascending id. Of two with the same id, the latter has its history from the archive. An item of an
-/// album, which a search may have found alone, is left to the whole album.
-fn union(found: Vec<Post>, posts: Vec<Post>) -> Vec<Post> {
-    if found.is_empty() {
-        return posts;
-    }
-    let all: BTreeMap<PostId, Post> = found.into_iter().chain(posts).map(|post| (post.id, post)).collect();
-    let mut all: Vec<Post> = all.into_values().collect();
-    all.dedup_by(|post, before| is_inside(post.id, before));
-    all
-}
-
+mod found;
+mod periods;
 mod selection;
 #[cfg(test)]
 mod tests;

@@ -271,6 +271,7 @@ mod tests {
             n_looked_at: minutes.len(),
             n_bytes: 0,
             too_large: None,
+            span: None,
         };
         (selection, Feed { title: format!("The {name}"), self_url, ..feed })
     }

@@ -48,6 +48,7 @@ const FEED: FeedWords = FeedWords {
     on_telegram: "{} on Telegram",
     taken_over: "Since {date}, @{name} belongs to another channel than before.",
     nothing_found: "No recent post passes the filters of this feed",
+    digest_to_come: "The next digest is still to come",
     no_older_posts: "There are no older posts",
     and_more: "{names} and {n} more",
     still_to_come: "Still to come",

@@ -50,6 +50,7 @@ const FEED: FeedWords = FeedWords {
     on_telegram: "{} در تلگرام",
     taken_over: "از {date} نام @{name} متعلق به کانال دیگری است.",
     nothing_found: "هیچ پست تازه‌ای با فیلترهای این فید مطابقت ندارد",
+    digest_to_come: "چکیدهٔ بعدی هنوز نیامده است",
     no_older_posts: "پست قدیمی‌تری وجود ندارد",
     and_more: "{names} و {n} کانال دیگر",
     still_to_come: "هنوز خوانده نشده",

@@ -50,6 +50,7 @@ const FEED: FeedWords = FeedWords {
     on_telegram: "{} в Telegram",
     taken_over: "С {date} имя @{name} принадлежит другому каналу.",
     nothing_found: "Ни один недавний пост не проходит фильтры этой ленты",
+    digest_to_come: "Следующая сводка ещё впереди",
     no_older_posts: "Более старых постов нет",
     and_more: "{names} и ещё {n}",
     still_to_come: "Ещё не прочитаны",

@@ -72,6 +72,7 @@ pub struct FeedWords {
     /// `{date}` and `{name}` stand for what is filled in.
     pub taken_over: &'static str,
     pub nothing_found: &'static str,
+    pub digest_to_come: &'static str,
     pub no_older_posts: &'static str,
     /// `{names}` and `{n}` stand for what is filled in.
     pub and_more: &'static str,

@@ -48,6 +48,7 @@ const FEED: FeedWords = FeedWords {
     on_telegram: "Telegram 上的 {}",
     taken_over: "自 {date} 起，@{name} 属于另一个频道。",
     nothing_found: "近期没有消息符合此订阅源的筛选条件",
+    digest_to_come: "下一期摘要尚未生成",
     no_older_posts: "没有更早的消息",
     and_more: "{names} 及其他 {n} 个频道",
     still_to_come: "尚未读取",

@@ -84,6 +84,15 @@ pub struct FeedPage {
     pub is_from_memory: bool,
 }
 
+/// The next newer post than those of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newer {
+    /// When it was published.
+    pub published: Timestamp,
+    /// There is a gap below it.
+    pub is_above_gap: bool,
+}
+
 /// A post that was deleted on Telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {

@@ -222,7 +222,8 @@ impl FeedRequest<'_> {
         }
         let cached = self.channel().await?;
         let (name, limit, looks_back) = (self.name.clone(), options.limit, options.looks_back());
-        let scan = Scan::new(options.clone(), filter, clock::now());
+        let fetched = self.state.channels.fetched(&name, &cached.snapshot);
+        let scan = Scan::new(options.clone(), filter, clock::now()).fetched(fetched);
         let mut start = Start::Newest(Arc::clone(&cached.snapshot));
         let mut prev_url = None;
         if options.before.is_some() || limit.is_some() && !looks_back {

@@ -16,7 +16,7 @@ use crate::feed::context::FeedContext;
 use crate::feed::options::{FeedOptions, Full};
 use crate::feed::select::{Scan, Selection};
 use crate::model::archived_post::ArchivedPage;
-use crate::model::channel::ChannelName;
+use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{FeedPage, FeedPageRequest, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE};
 use crate::model::post::{PostId, Snapshot};
 
@@ -85,8 +85,6 @@ pub(super) struct Selected {
     pub(super) expires: Option<Timestamp>,
     /// See [`LoadedFeed::is_incomplete`].
     pub(super) is_incomplete: bool,
-    /// The scan ended at a gap, although it needs older posts.
-    pub(super) is_at_gap: bool,
 }
 
 impl Selected {
@@ -138,8 +136,9 @@ pub(super) async fn feed(
     Ok(LoadedFeed { expires, is_incomplete, ..of_channel(feed, selection, changed) })
 }
 
-/// Selects the posts of a feed. Older posts come from the archive; Telegram is not asked for them, because a filter may
-/// need many. Its own search is asked for `q`, and for hashtags while the archive does not reach back far enough.
+/// Selects the posts of a feed. Older posts come from the archive; Telegram is asked for those that digests lack, but not for
+/// others, because a filter may need many. Its own search is asked for `q`, and for hashtags while the archive does not reach
+/// back far enough.
 pub(super) async fn select(
     channels: &Arc<Channels>,
     name: &ChannelName,
@@ -160,31 +159,16 @@ pub(super) async fn select(
         Start::Below(_, id) => Some(id.get() - 1),
     };
     if let Some(newest) = newest.filter(|_| scan.is_merging()) {
-        match channels.published_above(name, newest).await {
+        match channels.next_newer(name, newest).await {
             Ok(Some(newer)) => scan = scan.continuing(newer),
             newer => is_incomplete |= newer.is_err(),
         }
     }
-    let begin = move || {
-        let Snapshot { channel, posts, has_older } = match start {
-            Start::Newest(snapshot) => snapshot.decompress()?,
-            Start::Page(page) => page.0,
-            Start::Below(snapshot, id) => {
-                return Ok((scan.beginning_below(id), snapshot.decompress()?.channel));
-            }
-        };
-        scan.look_at(&channel, posts, has_older);
-        Ok((scan, channel))
-    };
-    let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, begin).await?;
-    let (mut is_at_gap, mut is_shallow) = (false, is_incomplete);
-    if let (Some(below), Some(after)) = (scan.needs_posts_before(), scan.too_young_after()) {
-        match channels.oldest_after(name, after).await {
-            Ok(Some(oldest)) if oldest < below => scan.skip_gap(&channel, oldest.get()),
-            oldest => is_incomplete |= oldest.is_err(),
-        }
-    }
-    while let Some(before) = scan.needs_posts_before() {
+    let (mut scan, channel) = cpu_pool::try_run(MAX_PAGE_BYTES, move || begin(scan, start)).await?;
+    let mut is_shallow = is_incomplete;
+    while scan.needs_posts_before().is_some() {
+        is_incomplete |= !skip(channels, name, &mut scan, &channel).await;
+        let Some(before) = scan.needs_posts_before() else { break };
         let request = FeedPageRequest { before: Some(before), limit: Some(MAX_POSTS_PER_PAGE) };
         let Some(FeedPage { snapshot, gap, .. }) = channels.archived_page(name, request).await else {
             (is_incomplete, is_shallow) = (true, true);
@@ -198,11 +182,14 @@ pub(super) async fn select(
             scan = cpu_pool::try_run(MAX_PAGE_BYTES, look).await?;
         }
         is_shallow = gap.is_some() || scan.needs_posts_before() == Some(before);
-        match gap {
-            _ if at_gap == AtGap::End && is_shallow => {
-                is_at_gap = scan.needs_posts_before().is_some();
-                break;
+        if let Some(lowest) = scan.needs_posts_before().filter(|_| gap.is_some() && scan.lacks_digests()) {
+            if channels.fill_gap_below(name, lowest, budget).await {
+                continue;
             }
+            is_current = false;
+        }
+        match gap {
+            _ if at_gap == AtGap::End && is_shallow => break,
             Some(gap) if scan.needs_posts_before().is_some() => {
                 is_current &= search(channels, name, &mut scan, mem::take(&mut tags), budget).await;
                 scan.skip_gap(&channel, gap.above);
@@ -215,16 +202,40 @@ pub(super) async fn select(
         is_current &= search(channels, name, &mut scan, tags, budget).await;
     }
     scan.look_at_found(&channel, 0);
-    let is_merging = scan.is_merging();
     let mut selection = scan.finish(channel);
-    if let Some(oldest) = selection.posts.last().filter(|_| is_merging) {
-        let deletions = channels.deletions(name, oldest.id).await;
+    if let Some(span) = selection.span {
+        let deletions = channels.deletions(name, span).await;
         is_incomplete |= deletions.is_none();
         selection.deletions = deletions.unwrap_or_default();
     }
     let lifetime = if is_current { MAX_SELECTION_AGE } else { STALE_MAX_AGE };
     let expires = Some(soonest(selection.expires, lifetime));
-    Ok(Selected { selection, changed, expires, is_incomplete, is_at_gap })
+    Ok(Selected { selection, changed, expires, is_incomplete })
+}
+
+/// Looks at the posts that a scan begins with.
+fn begin(mut scan: Scan, start: Start) -> io::Result<(Scan, Channel)> {
+    let Snapshot { channel, posts, has_older } = match start {
+        Start::Newest(snapshot) => snapshot.decompress()?,
+        Start::Page(page) => page.0,
+        Start::Below(snapshot, id) => {
+            return Ok((scan.beginning_below(id), snapshot.decompress()?.channel));
+        }
+    };
+    scan.look_at(&channel, posts, has_older);
+    Ok((scan, channel))
+}
+
+/// Skips posts that a scan does not need. Returns whether the archive could be read.
+async fn skip(channels: &Channels, name: &ChannelName, scan: &mut Scan, channel: &Channel) -> bool {
+    let Some((after, before)) = scan.skips_after().zip(scan.needs_posts_before()) else { return true };
+    let oldest = channels.oldest_after(name, after).await;
+    if let Ok(Some(oldest)) = oldest
+        && oldest < before
+    {
+        scan.skip_to(channel, oldest.get());
+    }
+    oldest.is_ok()
 }
 
 /// Adds what Telegram's own search finds to a scan. Returns whether Telegram was asked recently.

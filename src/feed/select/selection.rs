@@ -33,6 +33,8 @@ pub struct Selection {
     pub n_bytes: usize,
     /// A period that is too large for a digest: its posts are entries of their own.
     pub(in crate::feed) too_large: Option<Period>,
+    /// The beginning of the oldest period of digests and the end of the newest one; `None` without digests.
+    pub span: Option<(Timestamp, Timestamp)>,
 }
 
 impl From<Snapshot> for Selection {

@@ -45,15 +45,15 @@ fn page(posts: &[Post], options: &FeedOptions, chunk: usize) -> Selection {
     let below = |id| posts.partition_point(|post| post.id < id);
     let mut end = options.before.as_ref().map_or(posts.len(), |before| below(before.id));
     if let Some(newer) = posts.get(end) {
-        scan = scan.continuing(newer.published);
+        scan = scan.continuing(Newer { published: newer.published, is_above_gap: false });
     }
     loop {
         let start = end.saturating_sub(chunk);
         scan.look_at(&fixtures::channel(), posts[start..end].to_vec(), start > 0);
-        if let (Some(before), Some(after)) = (scan.needs_posts_before(), scan.too_young_after())
+        if let (Some(before), Some(after)) = (scan.needs_posts_before(), scan.skips_after())
             && let Some(oldest) = posts[..below(before)].iter().find(|post| post.published > after)
         {
-            scan.skip_gap(&fixtures::channel(), oldest.id.get());
+            scan.skip_to(&fixtures::channel(), oldest.id.get());
         }
         match scan.needs_posts_before() {
             Some(before) => end = below(before),

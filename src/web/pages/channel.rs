@@ -15,7 +15,7 @@ use crate::channels::{Channels, FetchBudget, Visitor};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::{FeedOptions, Merge};
+use crate::feed::options::FeedOptions;
 use crate::feed::select::Scan;
 use crate::model::channel::ChannelName;
 use crate::model::paging::FeedPageRequest;
@@ -74,6 +74,7 @@ pub(in crate::web) async fn answer(
     }
     let (channels, name) = (Arc::clone(&state.channels), name.clone());
     let (snapshot, visitor) = (Arc::clone(&cached.snapshot), context.visitor);
+    let fetched = channels.fetched(&name, &snapshot);
     let older = match options.before {
         Some(_) if !options.looks_back() => {
             let request = FeedPageRequest {
@@ -92,11 +93,9 @@ pub(in crate::web) async fn answer(
                 Some(before) => Start::Below(snapshot, before.id),
                 None => Start::Newest(snapshot),
             };
-            // A digest needs all posts of its day.
-            let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
             let options = FeedOptions { before: None, ..options };
-            let scan = Scan::new(options, filter, clock::now()).looking_back();
-            select(&channels, &name, scan, start, at_gap, feed_context, visitor).await?
+            let scan = Scan::new(options, filter, clock::now()).fetched(fetched).looking_back();
+            select(&channels, &name, scan, start, feed_context, visitor).await?
         };
         let archived = archived_posts(&channels, loaded.feed.entries.iter()).await;
         loaded.is_incomplete |= archived.is_none();
@@ -123,12 +122,11 @@ async fn select(
     name: &ChannelName,
     scan: Scan,
     start: Start,
-    at_gap: AtGap,
     context: FeedContext,
     visitor: Visitor,
 ) -> io::Result<LoadedFeed> {
     let mut budget = FetchBudget::none(visitor);
-    let mut loaded = lookback::feed(channels, name, scan, start, at_gap, context, &mut budget).await?;
+    let mut loaded = lookback::feed(channels, name, scan, start, AtGap::Skip, context, &mut budget).await?;
     if let Some(before) = loaded.feed.next_url.as_deref().and_then(before_of) {
         let request = FeedPageRequest { before: Some(before.id), limit: Some(1) };
         let older = channels.browse(name, request).await;

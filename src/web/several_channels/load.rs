@@ -12,8 +12,8 @@ use crate::clock;
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
-use crate::feed::options::{Cursor, Dedupe, FeedOptions, Merge, OptionsError};
-use crate::feed::select::{Rest, Scan};
+use crate::feed::options::{Cursor, Dedupe, FeedOptions, OptionsError};
+use crate::feed::select::Scan;
 use crate::feed::several_channels::{self as combined, Combined};
 use crate::feed::{self, Feed, Format};
 use crate::model::channel::ChannelName;
@@ -149,19 +149,17 @@ impl Page {
                 },
             };
             let wanted = FeedOptions { before: None, limit: Some(limit), ..options.clone() };
-            let scan =
-                Scan::new(wanted, filter.clone(), clock::now()).looking_back().stopping_at(combined.floor());
+            let scan = Scan::new(wanted, filter.clone(), clock::now())
+                .fetched(channels.fetched(&name, &snapshot))
+                .looking_back()
+                .stopping_at(combined.floor());
             let others = served.iter().filter(|other| *other != snapshot.channel());
             let scan = match options.dedupe {
                 Dedupe::None => scan,
                 Dedupe::Forwards => scan.without_forwards_of(others.cloned().collect()),
             };
-            // A digest needs all posts of its day.
-            let at_gap = if options.merge == Merge::None { AtGap::Skip } else { AtGap::End };
-            let mut selected = lookback::select(&channels, &name, scan, start, at_gap, &mut budget).await?;
-            if selected.is_at_gap {
-                selected.selection.rest = Rest::Nothing;
-            }
+            let mut selected =
+                lookback::select(&channels, &name, scan, start, AtGap::Skip, &mut budget).await?;
             selected.complete(&channels, &name, &options, &mut budget).await;
             let Selected { selection, expires: own_expires, is_incomplete: is_own_incomplete, .. } = selected;
             expires = expires.into_iter().chain(own_expires).min();

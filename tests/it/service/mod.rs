@@ -4,6 +4,7 @@ mod access;
 mod bundles;
 mod conditional;
 mod connections;
+mod digests;
 mod failures;
 mod feeds;
 mod home;
