@@ -39,7 +39,7 @@ impl Periods {
         self.too_large = Period::of(newer.published, options).filter(|_| !newer.is_above_gap);
     }
 
-    /// Begins the next older period, after so many selected posts.
+    /// Begins the next older period. `n_posts` are selected already.
     pub(super) fn begin(&mut self, period: Option<Period>, n_posts: usize, is_first: bool) {
         self.current = period;
         self.is_first = is_first;
@@ -47,7 +47,7 @@ impl Periods {
         self.before = (n_posts, self.last.filter(|_| !is_first));
     }
 
-    /// Returns whether the current period has none of so many selected posts.
+    /// Returns whether no post of the current period is among the `n_posts` that are selected.
     pub(super) fn is_empty(&self, n_posts: usize) -> bool {
         n_posts == self.before.0
     }

@@ -52,7 +52,7 @@ impl Clock {
         format!("Etc/GMT{}{}", if self.hours > 0 { "-" } else { "%2B" }, self.hours.abs())
     }
 
-    /// Returns a moment of the day that was so many days ago.
+    /// Returns the moment at this second of a day.
     fn at(self, days_ago: usize, seconds: i64) -> Timestamp {
         let offset = self.hours * 3600;
         let today = (self.now.as_second() + offset).div_euclid(86_400) * 86_400 - offset;
@@ -71,7 +71,7 @@ impl Clock {
 struct History {
     /// The number of posts of each day; that of the first one is the oldest.
     days: Vec<u8>,
-    /// The last page was fetched at noon, so many days ago. The channel has no later posts.
+    /// When the last page was fetched, at noon. The channel has no later posts.
     fetched_days_ago: usize,
     /// Older pages that are archived, by the place of their newest post in the history, in thousandths.
     pages: Vec<u32>,
@@ -115,7 +115,7 @@ impl Channel {
         let fetched = clock.at(history.fetched_days_ago, 12 * 3600);
         for (day, n) in history.days.iter().enumerate() {
             let days_ago = history.days.len() - 1 - day;
-            // A channel without posts is none.
+            // Telegram shows no channel without posts.
             for n in 0..i64::from((*n).max(u8::from(day == 0))) {
                 let at = clock.at(days_ago, n * 3600 * 3 + 60);
                 if at < fetched {
