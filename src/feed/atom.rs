@@ -14,7 +14,7 @@ pub(super) fn render(feed: &Feed) -> Vec<u8> {
         title: Text::plain(feed.title.clone()),
         subtitle: Some(subtitle(&feed.description)),
         updated: time(feed.updated),
-        authors: vec![person(&feed.author, Some(&feed.home_url))],
+        authors: vec![person(&feed.title, Some(&feed.home_url))],
         generator: Some(Generator {
             value: "telewire".to_owned(),
             uri: None,

@@ -12,9 +12,6 @@ use crate::model::channel::{Channel, TakenName};
 use crate::model::media_file::FileName;
 use crate::model::post::{Post, PostId};
 
-/// How long readers should wait between two requests, for the RSS `ttl` element.
-pub(super) const TTL_MINUTES: u32 = 15;
-
 /// Maximum size of all entries as XML, in bytes. The posts of [`MAX_PAGE_BYTES`](crate::model::paging::MAX_PAGE_BYTES) may be
 /// several times as large as HTML; those that do not fit are on the next feed page. The first post is there in any case.
 pub(super) const MAX_FEED_BYTES: usize = 4 << 20;
@@ -63,10 +60,8 @@ pub fn build(selection: &Selection, context: &FeedContext) -> Feed {
         next_url: next.map(next_url),
         prev_url: context.prev_url.clone(),
         icon: channel.photo.as_deref().and_then(|url| linker.url(&channel.name, None, FileName::PHOTO, url)),
-        author: title.clone(),
         title,
         updated: entries.iter().map(|entry| entry.updated).max().or(*newest).unwrap_or_default(),
-        ttl_minutes: TTL_MINUTES,
         entries,
     }
 }

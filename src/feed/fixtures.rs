@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::build::{TTL_MINUTES, build};
+use super::build;
 use super::context::FeedContext;
 use super::options::FeedOptions;
 use super::{Entry, Feed};
@@ -75,9 +75,7 @@ pub(super) fn feed(entries: Vec<Entry>) -> Feed {
         next_url: None,
         prev_url: None,
         icon: None,
-        author: "Sample".into(),
         updated: TIME,
-        ttl_minutes: TTL_MINUTES,
         entries,
     }
 }

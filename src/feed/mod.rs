@@ -55,13 +55,9 @@ pub struct Feed {
     pub prev_url: Option<String>,
     /// The URL of the channel's photo, if it may be embedded.
     pub icon: Option<String>,
-    /// The publisher: the channel's title.
-    pub author: String,
     /// The latest [`Entry::updated`], or when the newest post was published that does not pass the filters. The Unix epoch if
     /// there are no posts.
     pub updated: Timestamp,
-    /// How many minutes readers should wait between two requests.
-    pub ttl_minutes: u32,
     /// The entries, newest first.
     pub entries: Vec<Entry>,
 }

@@ -10,6 +10,9 @@ use rss::extension::{Extension, ExtensionMap};
 
 use super::{Enclosure, Entry, Feed, Format, Medium, xml};
 
+/// How long readers should wait between two requests.
+const TTL_MINUTES: u32 = 15;
+
 const MEDIA_NAMESPACE: &str = "http://search.yahoo.com/mrss/";
 
 /// Renders a feed as an RSS document.
@@ -26,7 +29,7 @@ fn channel(feed: &Feed) -> rss::Channel {
         description: feed.description.clone(),
         last_build_date: (feed.updated != Timestamp::UNIX_EPOCH).then(|| rfc_822(feed.updated)),
         generator: Some(concat!("telewire ", env!("CARGO_PKG_VERSION")).to_owned()),
-        ttl: Some(feed.ttl_minutes.to_string()),
+        ttl: Some(TTL_MINUTES.to_string()),
         image: feed.icon.clone().map(|url| rss::Image {
             url,
             title: feed.title.clone(),

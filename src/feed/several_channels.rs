@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::build::{MAX_FEED_BYTES, TTL_MINUTES, with_reason};
+use super::build::{MAX_FEED_BYTES, with_reason};
 use super::digest::Period;
 use super::options::{DEFAULT_DIGESTS, Dedupe, EntryIds, FeedOptions, Merge};
 use super::select::{Place, Rest, Selection, origin};
@@ -71,7 +71,6 @@ pub fn begin(
 ) -> Feed {
     let words = &language.words().feed;
     Feed {
-        author: title.clone(),
         title,
         description: format!("{note}{}", fill(words.on_telegram, &[&joined(names, "@")])),
         home_url,
@@ -80,7 +79,6 @@ pub fn begin(
         prev_url: None,
         icon: None,
         updated: Timestamp::default(),
-        ttl_minutes: TTL_MINUTES,
         entries: Vec::new(),
     }
 }
