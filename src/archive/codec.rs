@@ -1,12 +1,14 @@
 //! Encoding and decoding of rows, and the lookups that every query shares.
 
+use std::fmt::Display;
 use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::ArchiveError;
 use crate::compressed_json;
@@ -81,6 +83,18 @@ pub(super) fn time(seconds: Option<i64>) -> Option<Timestamp> {
 
 pub(super) fn lowercase(name: &ChannelName) -> String {
     name.as_str().to_ascii_lowercase()
+}
+
+/// Returns a query with a list in the place of its `{}`: numbers, or placeholders such as `$1`, which need no quotes. Each list
+/// makes another statement, which would displace those that are used again, so it is not kept.
+pub(super) fn in_list<'q>(
+    sql: &str,
+    list: impl IntoIterator<Item = impl Display>,
+) -> Query<'q, Any, AnyArguments> {
+    let list = list.into_iter().map(|item| item.to_string()).reduce(|list, item| list + ", " + &item);
+    // PostgreSQL has no empty lists. Nothing equals NULL.
+    let sql = sql.replace("{}", list.as_deref().unwrap_or("NULL"));
+    sqlx::query(AssertSqlSafe(sql)).persistent(false)
 }
 
 /// Returns the key of a channel by any of its names.

@@ -1,16 +1,17 @@
 //! Reading: channels, feed pages and media URLs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{ChannelRow, channel, post_id, posts};
+use super::codec::{ChannelRow, channel, decode, in_list, lowercase, post_id, posts};
 use super::single_post::next_older;
 use super::{Archive, ArchiveError, Caller, codec, gaps};
 use crate::cpu_pool;
 use crate::model::archived_post::ArchivedPage;
-use crate::model::channel::{ChannelName, Counter};
+use crate::model::channel::{Channel, ChannelName, Counter};
 use crate::model::media_file::MediaUrls;
 use crate::model::paging::{
     ArchivedChannel, FeedPage, FeedPageRequest, Gap, MAX_PAGE_BYTES, MAX_POSTS_PER_PAGE, MIN_POSTS_PER_PAGE,
@@ -45,14 +46,11 @@ impl Archive {
         names: &[ChannelName],
         caller: Caller,
     ) -> Result<Vec<Option<String>>, ArchiveError> {
-        let read = async |connection: &mut AnyConnection| {
-            let mut titles = Vec::with_capacity(names.len());
-            for name in names {
-                titles.push(channel(connection, name).await?.map(|row| row.channel.title));
-            }
-            Ok(titles)
-        };
-        self.read(caller, read).await
+        let read = async |connection: &mut AnyConnection| titles(connection, names).await;
+        let found = self.read(caller, read).await?;
+        // A damaged record is replaced by the channel's next merge.
+        let title = |record: &Vec<u8>| Some(decode::<Channel>(record).ok()?.title);
+        Ok(names.iter().map(|name| found.get(&lowercase(name)).and_then(title)).collect())
     }
 
     /// Returns the counters in the header of the last page of a channel; empty if it is not archived.
@@ -110,6 +108,18 @@ impl Archive {
     }
 }
 
+/// Reads the records of those channels that are archived, by the names in lower case.
+async fn titles(
+    connection: &mut AnyConnection,
+    names: &[ChannelName],
+) -> Result<HashMap<String, Vec<u8>>, ArchiveError> {
+    let sql = "SELECT alias.name, record FROM alias JOIN channel ON key = channel WHERE alias.name IN ({})";
+    let found = in_list(sql, (1..=names.len()).map(|n| format!("${n}")));
+    let found = names.iter().fold(found, |found, name| found.bind(lowercase(name)));
+    let rows = found.fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+}
+
 /// The media URLs of a post or a channel.
 #[derive(Clone, Debug)]
 pub struct SeenMediaUrls {
@@ -152,7 +162,7 @@ async fn media_urls_of_post(
         "SELECT id, body, seen FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1)
          AND id = $2 AND gone IS NULL",
     );
-    let found = found.bind(codec::lowercase(name)).bind(i64::from(post.get()));
+    let found = found.bind(lowercase(name)).bind(i64::from(post.get()));
     let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
     let seen = Timestamp::from_millisecond(row.try_get(2)?).unwrap_or_default();
     let (posts, _) = posts(name, &codec::bodies(&[row])?);

@@ -18,6 +18,9 @@ use crate::model::post::PostId;
 /// The most channels of one feed.
 pub(super) const MAX_CHANNELS: usize = 50;
 
+/// The maximum number of feeds in a list of subscriptions.
+pub(super) const MAX_LISTED: usize = 500;
+
 /// Returns the path of a post's page.
 pub(super) fn path_of_post(name: &ChannelName, id: PostId) -> String {
     format!("{}/{id}", path(name, None))

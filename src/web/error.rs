@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
-use super::canonical::MAX_CHANNELS;
+use super::canonical::{MAX_CHANNELS, MAX_LISTED};
 use crate::channels::{Failure, RefreshError};
 use crate::feed::compat::CompatError;
 use crate::feed::opml::OpmlError;
@@ -91,6 +91,9 @@ pub(super) enum Error {
         "a feed of {0} channels: at most {MAX_CHANNELS} can be in one feed, so subscribe to several feeds"
     )]
     TooManyChannels(usize),
+    /// A list of more feeds than allowed; holds their number.
+    #[error("a list of {0} feeds: at most {MAX_LISTED} can be in one list, so ask for several lists")]
+    LongList(usize),
     /// An option that a feed of several channels cannot have.
     #[error(
         "{0} is for feeds of one channel: the numbers of posts say nothing across channels, so leave it out"
@@ -181,6 +184,7 @@ impl Error {
             | Self::Form(_)
             | Self::MovedFrom(_)
             | Self::TooManyChannels(_)
+            | Self::LongList(_)
             | Self::StatusQuery(..)
             | Self::NotForSeveral(_)
             | Self::NoChannels(_) => StatusCode::BAD_REQUEST,

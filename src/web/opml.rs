@@ -1,5 +1,6 @@
 //! `/-/opml`: lists of subscriptions, written and converted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,7 +13,7 @@ use axum::routing::{MethodRouter, get};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::bundles;
-use super::canonical;
+use super::canonical::{self, MAX_LISTED};
 use super::compat::help_link;
 use super::context::RequestContext;
 use super::error::{Error, ErrorPage};
@@ -63,6 +64,7 @@ async fn subscriptions(
     query: &str,
 ) -> Result<(Vec<Subscription>, String), Error> {
     let (mut names, mut groups, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+    let mut listed = HashSet::new();
     let mut format = Format::Rss;
     let is_served = |name: &ChannelName| state.check_served(name).is_ok();
     let bundles = state.bundles();
@@ -71,16 +73,21 @@ async fn subscriptions(
             "channels" => {
                 for typed in value.split(',').filter(|typed| !typed.trim().is_empty()) {
                     let name = parse_channel(typed)?;
-                    if is_served(&name) { &mut names } else { &mut denied }.push(name);
+                    if listed.insert(canonical::path(&name, None)) {
+                        if is_served(&name) { &mut names } else { &mut denied }.push(name);
+                    }
                 }
             }
             "combined" => match channel_names(&value)? {
+                several if !listed.insert(canonical::path_of_all(&several, None)) => {}
                 several if several.iter().any(is_served) => groups.push(Group::of(several)),
                 several => denied.extend(several),
             },
             "bundles" => {
-                for typed in value.split(',') {
-                    groups.push(bundles::group(&bundles, typed.trim(), state.config.language)?);
+                for typed in value.split(',').map(str::trim) {
+                    if listed.insert(format!("bundles={typed}")) {
+                        groups.push(bundles::group(&bundles, typed, state.config.language)?);
+                    }
                 }
             }
             "format" => {
@@ -89,6 +96,9 @@ async fn subscriptions(
             }
             _ => {}
         }
+    }
+    if listed.len() > MAX_LISTED {
+        return Err(Error::LongList(listed.len()));
     }
     if names.is_empty() && groups.is_empty() && !denied.is_empty() {
         state.check_any_served(&denied)?;

@@ -131,8 +131,8 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::TooManyChannels,
         "Too many channels",
-        "The address names {} channels, which is too many for one feed.",
-        &["Subscribe to several feeds."],
+        "The address names {} channels, which is too many at once.",
+        &["Divide them among several feeds or lists."],
     ),
     ProblemWords::new(
         Problem::UnknownBundle,

@@ -131,8 +131,8 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::TooManyChannels,
         "کانال‌ها بیش از حدند",
-        "در نشانی {} کانال آمده که برای یک خوراک بیش از حد است.",
-        &["در چند خوراک مشترک شوید."],
+        "در نشانی {} کانال آمده که برای یک بار بیش از حد است.",
+        &["آن‌ها را میان چند خوراک یا فهرست پخش کنید."],
     ),
     ProblemWords::new(
         Problem::UnknownBundle,

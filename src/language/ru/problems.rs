@@ -134,8 +134,8 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::TooManyChannels,
         "Слишком много каналов",
-        "Число каналов в адресе — {}; для одной ленты это слишком много.",
-        &["Подпишитесь на несколько лент."],
+        "Число каналов в адресе — {}; для одного раза это слишком много.",
+        &["Разделите их на несколько лент или списков."],
     ),
     ProblemWords::new(
         Problem::UnknownBundle,

@@ -128,8 +128,8 @@ pub(super) const PROBLEMS: Problems = Problems::new(&[
     ProblemWords::new(
         Problem::TooManyChannels,
         "频道过多",
-        "地址中有 {} 个频道，超出了一个订阅源的上限。",
-        &["请分成几个订阅源来订阅。"],
+        "地址中有 {} 个频道，超出了一次可用的上限。",
+        &["请分成几个订阅源或列表。"],
     ),
     ProblemWords::new(
         Problem::UnknownBundle,

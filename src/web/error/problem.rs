@@ -29,7 +29,9 @@ impl Error {
             }
             Self::StatusQuery(name, _) => return (Problem::OptionValue, vec![(*name).to_owned()]),
             Self::ChannelNotServed(name) => return (Problem::ChannelNotServed, vec![name.to_string()]),
-            Self::TooManyChannels(n) => return (Problem::TooManyChannels, vec![n.to_string()]),
+            Self::TooManyChannels(n) | Self::LongList(n) => {
+                return (Problem::TooManyChannels, vec![n.to_string()]);
+            }
             Self::UnknownBundle(name) => return (Problem::UnknownBundle, vec![name.clone()]),
             Self::Host
             | Self::HeadTooLarge(_)

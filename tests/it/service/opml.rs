@@ -179,6 +179,23 @@ fn list_has_the_given_channels_with_their_titles() {
     assert!(from_command.stdout.contains("https://feeds.example.org/tidewatch/json"), "{from_command:?}");
 }
 
+#[test]
+fn list_names_each_feed_once_and_500_at_most() {
+    let (_fake, app) = service(&["--public-url", BASE]);
+    assert_eq!(app.get(RSS).status, 200);
+    let query = "channels=tidewatch,Harbour_News,harbour_news&combined=a_pier,b_pier&combined=b_pier,A_pier";
+    let answer = app.get(&format!("/-/opml?{query}&channels=tidewatch"));
+    let urls =
+        ["tidewatch/rss", "harbour_news/rss", "a_pier,b_pier/rss"].map(|feed| format!("{BASE}/{feed}"));
+    assert_eq!(feed_urls_of(&answer), urls);
+    assert!(answer.text().contains("\"Harbour News\""), "{}", answer.text());
+    let list = |n| (0..n).map(|n| format!("pier_{n}")).collect::<Vec<_>>().join(",");
+    let answer = app.get(&format!("/-/opml?channels={}", list(500)));
+    assert_eq!((answer.status, feed_urls_of(&answer).len()), (200, 500));
+    let answer = app.get(&format!("/-/opml?channels={}&combined=tidewatch", list(500)));
+    assert!(answer.status == 400 && answer.text().contains("A list of 501 feeds"), "{}", answer.text());
+}
+
 /// As in feeds of several channels, a channel that is not served does not fail the others.
 #[test]
 fn list_notes_the_channels_that_are_not_served() {
