@@ -13,7 +13,7 @@ pub enum ArchiveError {
     /// The caller's timeout passed.
     #[error("the archive did not answer in time")]
     Slow,
-    /// Another process holds the lock of the channel for too long.
+    /// Another process holds the lock of the channel for too long, or writes the same rows in another order.
     #[error("another process is writing to the same channel")]
     Busy,
     /// The disk has too little free space.
@@ -186,8 +186,8 @@ impl From<sqlx::Error> for ArchiveError {
             (Some(1), _) if message(&err) == "unsupported file format" => Self::Damaged(message(&err)),
             (Some(13), _) | (None, "53100") => Self::Full,
             (Some(3 | 8 | 14), _) => Self::NoAccess(message(&err)),
-            // PostgreSQL's lock_not_available.
-            (None, "55P03") => Self::Busy,
+            // PostgreSQL's lock_not_available, deadlock_detected and serialization_failure.
+            (None, "55P03" | "40P01" | "40001") => Self::Busy,
             _ => Self::Database(message(&err)),
         }
     }

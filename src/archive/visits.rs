@@ -69,6 +69,9 @@ impl Archive {
         if !changes.is_empty() {
             self.has_room()?;
         }
+        // Replicas that lock the same names in another order would wait for each other.
+        let mut changes: Vec<_> = changes.iter().collect();
+        changes.sort_by_cached_key(|(name, _)| lowercase(name));
         for changes in changes.chunks(CHANNELS_PER_TRANSACTION) {
             self.write(None, async |connection| store(connection, changes).await).await?;
         }
@@ -120,7 +123,7 @@ async fn expected_visits(
 
 async fn store(
     connection: &mut AnyConnection,
-    changes: &[(ChannelName, Vec<ExpectedVisit>)],
+    changes: &[&(ChannelName, Vec<ExpectedVisit>)],
 ) -> Result<(), ArchiveError> {
     for (name, visits) in changes {
         let name = lowercase(name);

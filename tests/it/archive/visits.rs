@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
 use sqlx::{AssertSqlSafe, Executor, Row};
+use telewire::archive::{Archive, ExpectedVisit};
+use telewire::model::channel::ChannelName;
+use tokio::runtime::Runtime;
 
 use super::migrations::with_connection;
 use super::{Kind, kinds};
-use crate::support::app::App;
+use crate::support::app::{App, new_folder};
 use crate::support::fake_telegram::{Answer, FakeTelegram};
+use crate::support::postgres::Postgres;
 use crate::support::wait::wait_until;
 use crate::support::{CHANNEL, page};
 
@@ -58,6 +63,38 @@ fn expected_visit_of_before_a_restart_refreshes_the_channel() {
         app.wait_for_metric("telewire_prefetches_total{outcome=\"used\"}", 1.0);
         assert_eq!(fake.count(PREVIEW), 2, "{}", kind.name);
     }
+}
+
+/// PostgreSQL ends one of two transactions that wait for each other, and that counts as a failure of the archive.
+#[test]
+fn replicas_that_store_visits_of_the_same_channels_do_not_block_each_other() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let database = postgres.database();
+    let kind = Kind { name: "PostgreSQL", database: Some(database.clone()) };
+    let due = telewire::clock::now();
+    let visit = ExpectedVisit { due, interval: SignedDuration::from_hours(1) };
+    let changes = (0..50).map(|n| (ChannelName::new(&format!("pier_{n}")).unwrap(), vec![visit]));
+    let changes: Vec<_> = changes.collect();
+    let reversed: Vec<_> = changes.iter().rev().cloned().collect();
+    let runtime = Runtime::new().unwrap();
+    let open = || runtime.block_on(Archive::shared(&database.parse().unwrap(), false)).unwrap();
+    let replicas = [open(), open()];
+    let folder = new_folder();
+    execute(
+        &kind,
+        &folder,
+        "INSERT INTO channel (name, record, fetched, fresh_for) VALUES ('pier', '', 0, 0);
+         INSERT INTO alias (name, channel) SELECT 'pier_' || n, key FROM channel, generate_series(0, 49) AS n",
+    );
+    runtime.block_on(async {
+        for _ in 0..50 {
+            let store =
+                (replicas[0].store_expected_visits(&changes), replicas[1].store_expected_visits(&reversed));
+            tokio::try_join!(store.0, store.1).unwrap();
+        }
+    });
+    assert_eq!(n_stored(&kind, &folder), 50);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
