@@ -221,7 +221,7 @@ pub(super) async fn merge(
         .bind(channel.name.as_str())
         .bind(encode(&channel)?)
         .bind(changed_at.map(Timestamp::as_second))
-        .bind(is_newest.then_some(context.now.as_millisecond()))
+        .bind(is_newest.then_some(context.seen.as_millisecond()))
         .bind(is_newest.then_some(fresh_for))
         .execute(connection)
         .await?;

@@ -149,14 +149,17 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
+    use jiff::SignedDuration;
     use tokio::time::Instant;
 
     use super::*;
+    use crate::archive::PageScope;
     use crate::channels::failures::PriorState;
     use crate::channels::simulation::{archived_channels, channels, config, page};
-    use crate::channels::{ChannelsConfig, Freshness, RefreshError, Visitor};
+    use crate::channels::{ChannelsConfig, Freshness, RefreshError, Visitor, to_archive};
     use crate::clock;
     use crate::telegram::error::PageError;
+    use crate::telegram::page::{self, PageSource};
 
     #[tokio::test]
     async fn panicked_refresh_does_not_hide_the_archive() {
@@ -191,6 +194,29 @@ mod tests {
         let gone = RefreshError::Page(PageError::NotFound);
         channels.failures.record(&name, gone, PriorState::Unknown, Instant::now());
         assert!(channels.stored(&name).await.is_none());
+    }
+
+    /// The page was cached without the archive, because that was slow.
+    #[tokio::test]
+    async fn archived_result_of_a_slow_merge_replaces_that_of_memory() {
+        let name = ChannelName::new("harbour_news").unwrap();
+        let now = clock::now();
+        let pages = |_: &ChannelName| async { unreachable!() }.boxed();
+        let channels = archived_channels(Box::new(pages), config(false)).await;
+        let merge = |page, at| channels.archive.merge(&name, page, PageScope::Newest, at, Duration::ZERO);
+        let page = |posts: &[Timestamp]| {
+            let page = page::parse(&page(&name, posts), PageSource::Saved(None)).unwrap();
+            Arc::new(to_archive(page))
+        };
+        let (first, second) = (page(&[now]), page(&[now, now]));
+        merge(first, now - SignedDuration::from_secs(60)).await.unwrap();
+        let fetched = Timestamp::from_second(now.as_second() - 1).unwrap() + SignedDuration::from_millis(500);
+        channels.cache_page(&name, None, &second, fetched, Duration::ZERO).await.unwrap();
+        let n_posts = || channels.snapshots.get(&name).unwrap().snapshot.n_posts();
+        assert_eq!(n_posts(), 1);
+        merge(second, fetched).await.unwrap();
+        channels.reload(&name, Caller::Background).await;
+        assert_eq!(n_posts(), 2);
     }
 
     /// The archive cannot be used, and the only page has albums.

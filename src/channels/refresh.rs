@@ -325,7 +325,7 @@ impl Channels {
     }
 
     /// Merges a page with the cached snapshot, without the archive, and caches the result.
-    async fn cache_page(
+    pub(super) async fn cache_page(
         &self,
         name: &ChannelName,
         cached: Option<Arc<CompressedSnapshot>>,
