@@ -85,8 +85,8 @@ pub(super) fn lowercase(name: &ChannelName) -> String {
     name.as_str().to_ascii_lowercase()
 }
 
-/// Returns a query with a list in the place of its `{}`: numbers, or placeholders such as `$1`, which need no quotes. Each list
-/// makes another statement, which would displace those that are used again, so it is not kept.
+/// Returns a query whose `{}` is replaced by a list: numbers, placeholders such as `$1`, or rows of these, which need no
+/// quotes. Each list makes another statement, which would displace those that are used again, so it is not kept.
 pub(super) fn in_list<'q>(
     sql: &str,
     list: impl IntoIterator<Item = impl Display>,

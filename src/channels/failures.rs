@@ -62,7 +62,7 @@ pub struct Failure {
 
 impl Failure {
     /// Returns a failure for older posts that are temporarily unavailable.
-    pub(super) fn older_unavailable() -> Self {
+    pub(crate) fn older_unavailable() -> Self {
         Self::queued(RefreshError::OlderUnavailable, Duration::ZERO)
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Group;
 use crate::archive::ArchiveError;
-use crate::channels::{Channels, CompressedSnapshot, FetchBudget};
+use crate::channels::{Channels, CompressedSnapshot, Failure, FetchBudget};
 use crate::clock;
 use crate::cpu_pool;
 use crate::feed::context::FeedContext;
@@ -60,7 +60,8 @@ pub(super) struct Page {
 ///
 /// # Errors
 ///
-/// [`Error::Options`] if the post is not of one of the channels, [`Error::NoOlderPosts`] if none has older posts.
+/// [`Error::Options`] if the post is not of one of the channels, [`Error::NoOlderPosts`] if none has older posts,
+/// [`Error::Channel`] if the archive cannot be read.
 pub(super) async fn bounds(
     channels: &Channels,
     group: &Group,
@@ -75,8 +76,8 @@ pub(super) async fn bounds(
         OptionsError::Value { name: "before", must_be }
     })?;
     let failed = |err: ArchiveError| {
-        tracing::error!(error = %err, "cannot find older posts of several channels");
-        Error::Internal
+        tracing::debug!(error = %err, "cannot find older posts of several channels without the archive");
+        Error::Channel(Failure::older_unavailable())
     };
     let at = channels.published(&group.names[place], cursor.id).await.map_err(failed)?;
     let bounds = older(channels, &group.names, place, cursor.id, at.ok_or(Error::NoOlderPosts)?, options);

@@ -134,6 +134,8 @@ fn shorter_answers_of_a_database_outage_end_with_it() {
     wait_until("all posts are archived", || n_items(&format!("{FEED}?limit=200")) == 60);
     postgres.pause();
     assert_eq!(n_items(&format!("{FEED}?limit=50")), 20, "those in memory");
+    let of_several = app.get("/quay_side,twin_piers/rss?before=twin_piers/55");
+    assert!(of_several.status == 503 && of_several.header("Retry-After").is_some(), "{}", of_several.text());
     let older = || app.get("/twin_piers?before=55").text().to_owned();
     assert!(older().contains("Post 54 of") && !older().contains("Post 40 of"), "{}", older());
     postgres.resume();
