@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
-use super::codec::{decode, encode, key, lowercase, post_id};
+use super::codec::{decode, encode, in_list, key, lowercase, post_id};
 use super::{Archive, ArchiveError, Caller};
 use crate::model::article::{Article, LinkedArticle};
 use crate::model::channel::ChannelName;
@@ -71,20 +71,11 @@ pub(super) async fn articles(
     posts: &[PostId],
 ) -> Result<HashMap<PostId, Vec<ArchivedArticle>>, ArchiveError> {
     let mut found: HashMap<PostId, Vec<ArchivedArticle>> = HashMap::new();
-    if posts.is_empty() {
-        return Ok(found);
-    }
-    // The ids are numbers and need no quotes. Each list of them is another statement, so it is not kept.
-    let ids: Vec<String> = posts.iter().map(PostId::to_string).collect();
-    let select = format!(
-        "SELECT id, n, path, fetched, article.body
+    let select = "SELECT id, n, path, fetched, article.body
          FROM post LEFT JOIN article ON article.channel = post.channel AND article.post = post.id
-         WHERE post.channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({}) ORDER BY id DESC, n",
-        ids.join(", ")
-    );
-    let select = sqlx::query(AssertSqlSafe(select)).persistent(false).bind(lowercase(name));
+         WHERE post.channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({}) ORDER BY id DESC, n";
     let mut n_bytes = 0;
-    let mut rows = select.fetch(connection);
+    let mut rows = in_list(select, posts).bind(lowercase(name)).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let post = post_id(&row, 0)?;
         let articles = found.entry(post).or_default();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::codec::{decode, time};
+use super::codec::{decode, in_list, time};
 use super::connection::{Location, integer};
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, data_dir, gaps};
 use crate::model::channel::{Channel, ChannelName};
@@ -216,22 +216,14 @@ async fn channel_statuses(
     keys: &[i64],
 ) -> Result<HashMap<i64, ArchivedChannelStatus>, ArchiveError> {
     let mut statuses = HashMap::new();
-    if keys.is_empty() {
-        return Ok(statuses);
-    }
-    let keys = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    let counts = format!(
-        "SELECT key, (SELECT count(*) FROM post WHERE post.channel = channel.key) FROM channel WHERE key IN ({keys})"
-    );
-    for row in sqlx::query(AssertSqlSafe(counts)).fetch_all(&mut *connection).await? {
+    let counts = "SELECT key, (SELECT count(*) FROM post WHERE post.channel = channel.key) FROM channel WHERE key IN ({})";
+    for row in in_list(counts, keys).fetch_all(&mut *connection).await? {
         let gaps = GapsStatus { reaches_start: true, ..GapsStatus::default() };
         let posts = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
         statuses.insert(row.try_get(0)?, ArchivedChannelStatus { posts, gaps });
     }
-    let found = format!(
-        "SELECT above, below, linked, lazy, failures, retry, channel FROM gap WHERE channel IN ({keys})"
-    );
-    for row in sqlx::query(AssertSqlSafe(found)).fetch_all(connection).await? {
+    let found = "SELECT above, below, linked, lazy, failures, retry, channel FROM gap WHERE channel IN ({})";
+    for row in in_list(found, keys).fetch_all(connection).await? {
         let gap = gaps::decode_gap(&row)?;
         let Some(ArchivedChannelStatus { gaps, .. }) = statuses.get_mut(&row.try_get(6)?) else { continue };
         let count = if gap.lazy { &mut gaps.on_demand } else { &mut gaps.open };

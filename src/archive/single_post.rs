@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
 use super::codec::{self, channel, encode, post_id, time};
 use super::merge::same_content;
@@ -60,14 +60,11 @@ impl Archive {
         let read = async |connection: &mut AnyConnection| {
             let mut archived = HashSet::new();
             for of_channel in posts.chunk_by(|(name, _), (other, _)| name == other) {
-                let ids: Vec<String> = of_channel.iter().map(|(_, id)| id.to_string()).collect();
-                let found = format!(
-                    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({})",
-                    ids.join(", ")
-                );
                 let (name, _) = &of_channel[0];
-                // Each list of ids is another statement, which would displace those that are used again.
-                let found = sqlx::query(AssertSqlSafe(found)).persistent(false);
+                let found = codec::in_list(
+                    "SELECT id FROM post WHERE channel = (SELECT channel FROM alias WHERE name = $1) AND id IN ({})",
+                    of_channel.iter().map(|(_, id)| id),
+                );
                 let found = found.bind(codec::lowercase(name));
                 for row in found.fetch_all(&mut *connection).await? {
                     archived.insert((name.clone(), post_id(&row, 0)?));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Row};
 
-use super::codec::{bodies, decode, encode, key, lowercase, mark_changed, post_id, posts, time};
+use super::codec::{bodies, decode, encode, in_list, key, lowercase, mark_changed, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, PageSlice, Record};
@@ -258,14 +258,10 @@ async fn mark_seen(
     seen: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let is_shown = |post: &&Post| post.only_in_telegram.is_none();
-    let ids: Vec<String> = slice.posts.iter().filter(is_shown).map(|post| post.id.to_string()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    // One statement for all: a shared database may be distant. The ids are numbers and need no quotes.
-    let update = format!("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids.join(", "));
-    let update = sqlx::query(AssertSqlSafe(update)).bind(key).bind(seen.as_millisecond());
-    update.execute(connection).await.map(drop)
+    let ids = slice.posts.iter().filter(is_shown).map(|post| post.id);
+    // One statement for all: a shared database may be distant.
+    let update = in_list("UPDATE post SET seen = $2 WHERE channel = $1 AND id IN ({})", ids);
+    update.bind(key).bind(seen.as_millisecond()).execute(connection).await.map(drop)
 }
 
 /// Reads the records in the range of a page, and as far around it as an album may reach.
