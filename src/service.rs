@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::archive::{Archive, ArchiveError, Retention};
@@ -78,8 +77,6 @@ pub struct Service {
     address: SocketAddr,
     state: Arc<AppState>,
     archive: Arc<Archive>,
-    /// Watches the data directory.
-    watch: JoinHandle<()>,
 }
 
 impl Service {
@@ -104,7 +101,7 @@ impl Service {
         let (media_keys, stored_keys) = media_keys(&config).map_err(StartError::MediaKey)?;
         let state = build_state(&config, Arc::clone(&archive), media_keys, metrics)?;
         let watched = Arc::clone(&archive);
-        let watch = tokio::spawn(keep_running("watching the data directory", move || {
+        tokio::spawn(keep_running("watching the data directory", move || {
             watch_data_dir(Arc::clone(&watched), stored_keys.clone())
         }));
         if config.retention != Retention::default() {
@@ -118,7 +115,7 @@ impl Service {
             tracing::info!(url = format!("http://{address}/-/metrics"), "serving metrics");
             tokio::spawn(web::serve_metrics(listener, Arc::clone(&state)));
         }
-        Ok(Self { listener, address, state, archive, watch })
+        Ok(Self { listener, address, state, archive })
     }
 
     /// Returns the socket address that the service listens on. If the configured port was 0, the system has chosen one.
@@ -140,8 +137,6 @@ impl Service {
         S: futures_util::Stream<Item = ()> + Send + Unpin,
     {
         web::serve(self.listener, self.state, shutdown).await;
-        // It would open the archive again.
-        self.watch.abort();
         self.archive.close().await;
     }
 }
@@ -203,13 +198,16 @@ fn media_keys(config: &Config) -> io::Result<(MediaKeys, Option<StoredKeys>)> {
     Ok((keys::ephemeral()?, None))
 }
 
-/// Repairs the data directory whenever its files were removed or replaced.
+/// Repairs the data directory whenever its files were removed or replaced, until the archive is closed.
 async fn watch_data_dir(archive: Arc<Archive>, media_keys: Option<StoredKeys>) {
     let mut interval = tokio::time::interval(WATCH_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut has_failed = false;
     loop {
         interval.tick().await;
+        if archive.is_closed() {
+            return;
+        }
         archive.check_data_dir().await;
         match media_keys.as_ref().map(StoredKeys::rewrite) {
             Some(Err(err)) if !has_failed => {
@@ -228,6 +226,8 @@ async fn watch_data_dir(archive: Arc<Archive>, media_keys: Option<StoredKeys>) {
 
 async fn prune_periodically(archive: Arc<Archive>, retention: Retention) {
     let mut interval = tokio::time::interval_at(Instant::now() + FIRST_PRUNE, PRUNE_INTERVAL);
+    // The next run begins an interval after a long one, not at once.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         match archive.prune(retention, clock::now()).await {

@@ -30,7 +30,7 @@ mod timeline;
 mod visits;
 mod write;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -116,11 +116,12 @@ pub struct Archive {
     /// The shared lock that prevents another process from replacing the file.
     shared_lock: Mutex<Option<LockedFile>>,
     database: RwLock<Option<Arc<Database>>>,
-    /// Held while the database is opened or replaced.
+    is_closed: AtomicBool,
+    /// Held while the database is opened, replaced or closed for good.
     open_lock: Arc<tokio::sync::Mutex<()>>,
     /// Held while the file is checked for damage.
     check_lock: tokio::sync::Mutex<()>,
-    /// The shortest round trip to a shared database, in milliseconds; `u64::MAX` until it is measured.
+    /// The last measured round trip to a shared database, in milliseconds; `u64::MAX` until it is measured.
     round_trip: AtomicU64,
     /// Wakes the health check of a shared database, if there is one.
     health_check: Option<Notify>,
@@ -139,12 +140,20 @@ impl Archive {
         std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), database)
     }
 
-    /// Closes every connection. The data directory stays locked until the archive is dropped.
+    /// Closes every connection for good. The data directory stays locked until the archive is dropped.
     pub async fn close(&self) {
         self.repair(true).await;
+        let _alone = self.open_lock.lock().await;
+        self.is_closed.store(true, Ordering::Relaxed);
         if let Some(database) = self.swap(None) {
             database.close().await;
         }
+    }
+
+    /// Returns whether the archive was closed for good.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Returns how long a caller waits for the archive.

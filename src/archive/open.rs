@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -181,6 +181,7 @@ impl Archive {
             data_dir,
             shared_lock: Mutex::default(),
             database: RwLock::default(),
+            is_closed: AtomicBool::default(),
             open_lock: Arc::default(),
             check_lock: tokio::sync::Mutex::default(),
             round_trip: AtomicU64::new(u64::MAX),
@@ -197,6 +198,9 @@ impl Archive {
         let alone = Arc::clone(&self.open_lock).lock_owned().await;
         if let Some(database) = self.database() {
             return Ok(database);
+        }
+        if self.is_closed() {
+            return Err(ArchiveError::CircuitOpen);
         }
         self.relock()?;
         let (location, is_service) = (self.location.clone(), self.data_dir.is_some());
@@ -262,4 +266,25 @@ fn not_writable(folder: &Path, err: ArchiveError) -> ArchiveError {
 /// Makes a path absolute: SQLite gives some relative names a special meaning.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Caller;
+    use crate::model::channel::ChannelName;
+
+    #[tokio::test]
+    async fn closed_archive_is_not_opened_again() {
+        let folder = std::env::temp_dir().join(format!("telewire-closed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let archive = Archive::open_for_service(&folder).await.unwrap();
+        archive.close().await;
+        archive.check_data_dir().await;
+        let name = ChannelName::new("harbour_news").unwrap();
+        let read = archive.load(&name, Caller::Background).await;
+        assert!(matches!(read, Err(ArchiveError::CircuitOpen)), "{read:?}");
+        assert!(archive.database().is_none());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

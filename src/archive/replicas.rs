@@ -160,7 +160,7 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
             match tokio::time::timeout(HEALTH_CHECK_TIMEOUT, answers).await {
                 Ok(Ok(round_trip)) => {
                     let milliseconds = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX);
-                    archive.round_trip.fetch_min(milliseconds, Ordering::Relaxed);
+                    archive.round_trip.store(milliseconds, Ordering::Relaxed);
                     if archive.breakers().close() {
                         tracing::info!("the archive is available again");
                     }
