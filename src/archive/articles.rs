@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{decode, encode, in_list, key, lowercase, post_id};
+use super::codec::{decode, encode, in_list, locked_key, lowercase, post_id};
 use super::{Archive, ArchiveError, Caller};
 use crate::model::article::{Article, LinkedArticle};
 use crate::model::channel::ChannelName;
@@ -57,11 +57,11 @@ impl Archive {
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
         self.has_room()?;
-        let write = async |connection: &mut AnyConnection| match key(connection, name).await? {
+        let write = async |connection: &mut AnyConnection| match locked_key(connection, name).await? {
             Some(channel) => store(connection, (channel, post), path, article, now).await,
             None => Ok(()),
         };
-        self.write(Some(name), write).await
+        self.write(write).await
     }
 }
 

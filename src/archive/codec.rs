@@ -11,6 +11,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::ArchiveError;
+use super::connection::is_postgres;
 use crate::compressed_json;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{MAX_PAGE_BYTES, MAX_POST_BYTES};
@@ -104,6 +105,26 @@ pub(super) async fn key(
 ) -> Result<Option<i64>, sqlx::Error> {
     let found = sqlx::query("SELECT channel FROM alias WHERE name = $1").bind(lowercase(name));
     found.fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()
+}
+
+/// Makes other replicas that change a channel wait until this transaction ends. Returns whether the channel still exists. On
+/// SQLite, a transaction for writing excludes all others.
+pub(super) async fn lock(connection: &mut AnyConnection, key: i64) -> Result<bool, sqlx::Error> {
+    let lock = if is_postgres(connection) {
+        "SELECT key FROM channel WHERE key = $1 FOR NO KEY UPDATE"
+    } else {
+        "SELECT key FROM channel WHERE key = $1"
+    };
+    Ok(sqlx::query(lock).bind(key).fetch_optional(connection).await?.is_some())
+}
+
+/// Returns the key of a channel by any of its names, and [`lock`]s the channel.
+pub(super) async fn locked_key(
+    connection: &mut AnyConnection,
+    name: &ChannelName,
+) -> Result<Option<i64>, sqlx::Error> {
+    let Some(key) = key(connection, name).await? else { return Ok(None) };
+    Ok(lock(connection, key).await?.then_some(key))
 }
 
 pub(super) async fn channel(

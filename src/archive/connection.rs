@@ -75,6 +75,11 @@ pub(super) async fn write_copy(connection: &mut AnyConnection, copy: &Path) -> R
     copied.inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
+/// Returns whether a connection is to PostgreSQL.
+pub(super) fn is_postgres(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "PostgreSQL"
+}
+
 /// Runs a query that returns one integer.
 pub(super) async fn integer(connection: &mut AnyConnection, query: &'static str) -> Result<i64, sqlx::Error> {
     let row = sqlx::query(query).fetch_one(connection).await?;

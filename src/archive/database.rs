@@ -145,14 +145,6 @@ impl Database {
         }
     }
 
-    /// Makes other replicas that lock this name wait until the transaction ends.
-    pub(super) async fn lock_channel(&self, tx: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
-        if self.is_postgres {
-            sqlx::query("SELECT pg_advisory_xact_lock(hashtext($1))::text").bind(name).fetch_all(tx).await?;
-        }
-        Ok(())
-    }
-
     /// Returns whether the files of a SQLite database have their names.
     pub(super) fn is_in_place(&self, file: &Path) -> bool {
         self.files.is_none_or(|files| files.place(file) == Place::Unchanged)

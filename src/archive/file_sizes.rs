@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{decode, encode, key, mark_changed};
+use super::codec::{decode, encode, locked_key, mark_changed};
 use super::{Archive, ArchiveError};
 use crate::model::media_file::{self, FileId, FileName, MediaSlot};
 use crate::model::post::{Post, PostId};
@@ -24,10 +24,10 @@ impl Archive {
         let (Some(post), MediaSlot::Medium(n)) = (file.post, file.name.slot) else { return Ok(()) };
         self.has_room()?;
         let write = async |connection: &mut AnyConnection| {
-            let Some(channel) = key(connection, &file.channel).await? else { return Ok(()) };
+            let Some(channel) = locked_key(connection, &file.channel).await? else { return Ok(()) };
             store(connection, (channel, post), (n, file.name), bytes, now).await
         };
-        self.write(Some(&file.channel), write).await
+        self.write(write).await
     }
 }
 

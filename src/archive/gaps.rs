@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{key, lowercase, post_id};
+use super::codec::{locked_key, lowercase, post_id};
 use super::{Archive, ArchiveError, Caller};
 use crate::model::channel::ChannelName;
 use crate::model::paging::Gap;
@@ -35,11 +35,11 @@ impl Archive {
     ///
     /// See [`ArchiveError`].
     pub async fn close_gap(&self, name: &ChannelName, gap: Gap) -> Result<(), ArchiveError> {
-        let close = async |connection: &mut AnyConnection| match key(connection, name).await? {
+        let close = async |connection: &mut AnyConnection| match locked_key(connection, name).await? {
             Some(key) => replace_gap(connection, key, gap, &[]).await,
             None => Ok(()),
         };
-        self.write(None, close).await
+        self.write(close).await
     }
 
     /// Counts a failed attempt to fill a gap. The next one is due at `retry`.
@@ -53,7 +53,7 @@ impl Archive {
         gap: Gap,
         retry: Timestamp,
     ) -> Result<(), ArchiveError> {
-        self.write(None, async |connection| delay_gap(connection, name, gap, retry.as_second()).await).await
+        self.write(async |connection| delay_gap(connection, name, gap, retry.as_second()).await).await
     }
 }
 

@@ -197,18 +197,13 @@ impl Archive {
         self.run(caller, read).await
     }
 
-    /// Runs a change in a transaction, in the background; see [`Self::run`]. With `locked`, replicas that change the
-    /// same channel wait for the end of the transaction.
+    /// Runs a change in a transaction, in the background; see [`Self::run`].
     async fn write<T>(
         &self,
-        locked: Option<&ChannelName>,
         change: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, ArchiveError>,
     ) -> Result<T, ArchiveError> {
         let write = async |database: Arc<Database>| {
             let mut tx = database.begin().await?;
-            if let Some(name) = locked {
-                database.lock_channel(&mut tx, &codec::lowercase(name)).await?;
-            }
             let changed = change(&mut tx).await?;
             tx.commit().await?;
             Ok(changed)

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::ArchiveError;
-use super::codec::{ChannelRow, channel, encode, lowercase};
+use super::codec::{ChannelRow, channel, encode, lock, lowercase};
+use super::connection::is_postgres;
 use crate::model::channel::{Channel, ChannelName, TakenName};
 
 /// The archived channel of a fetched page.
@@ -18,7 +19,7 @@ pub(super) struct ChannelOfPage {
 
 /// Finds or inserts the channel of a page that was requested as `requested`. Telegram's numeric id decides: a channel
 /// with a new name keeps its row, so that the ids of its entries stay the same, and a name that now belongs to another
-/// channel leads to that one's row, because the posts of two channels must not be mixed.
+/// channel leads to that one's row, because the posts of two channels must not be mixed. The channel is [`lock`]ed.
 pub(super) async fn find_or_insert_channel(
     connection: &mut AnyConnection,
     requested: &ChannelName,
@@ -26,6 +27,7 @@ pub(super) async fn find_or_insert_channel(
     now: Timestamp,
 ) -> Result<ChannelOfPage, ArchiveError> {
     let name = &on_page.name;
+    lock_name(connection, name).await?;
     let number = on_page.id.and_then(|id| i64::try_from(id).ok());
     let is_same = |owner: &Owner| number.is_some() && owner.number == number;
     let is_other = |owner: &Owner| owner.number.zip(number).is_some_and(|(theirs, number)| theirs != number);
@@ -41,6 +43,10 @@ pub(super) async fn find_or_insert_channel(
         let insert = insert.bind(number).bind(name.as_str()).bind(encode(on_page)?);
         insert.fetch_one(&mut *connection).await?.try_get(0)?
     };
+    if !lock(connection, key).await? {
+        // Another process has just deleted it.
+        return Err(ArchiveError::Busy);
+    }
     if let Some(number) = number {
         let set_id =
             sqlx::query("UPDATE channel SET telegram_id = $2 WHERE key = $1 AND telegram_id IS NULL");
@@ -64,6 +70,15 @@ pub(super) async fn find_or_insert_channel(
     }
     let before = if found.is_some() { channel(connection, requested).await? } else { None };
     Ok(ChannelOfPage { key, before, taken_over })
+}
+
+/// Makes other replicas that insert a channel with this name wait until this transaction ends.
+async fn lock_name(connection: &mut AnyConnection, name: &ChannelName) -> Result<(), sqlx::Error> {
+    if is_postgres(connection) {
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtext($1))::text").bind(lowercase(name));
+        lock.fetch_all(connection).await?;
+    }
+    Ok(())
 }
 
 /// The channel that a name leads to.

@@ -82,7 +82,7 @@ impl Archive {
     pub async fn forget(&self, name: &ChannelName) -> Result<Option<u64>, ArchiveError> {
         let database = self.database_or_open().await?;
         let mut tx = database.begin().await?;
-        let Some(key) = codec::key(&mut tx, name).await? else { return Ok(None) };
+        let Some(key) = codec::locked_key(&mut tx, name).await? else { return Ok(None) };
         let n_posts = codec::count(&mut tx, name).await?;
         // The other tables follow by their foreign keys.
         sqlx::query("DELETE FROM channel WHERE key = $1").bind(key).execute(&mut *tx).await?;
@@ -165,6 +165,9 @@ async fn prune_channel(
     let mut n_pruned = 0;
     loop {
         let mut tx = database.begin().await?;
+        if !codec::lock(&mut tx, key).await? {
+            return Ok(n_pruned);
+        }
         let n_deleted = delete_oldest(&mut tx, key, lowest_kept).await?;
         tx.commit().await?;
         if n_deleted == 0 {

@@ -73,7 +73,7 @@ impl Archive {
         let mut changes: Vec<_> = changes.iter().collect();
         changes.sort_by_cached_key(|(name, _)| lowercase(name));
         for changes in changes.chunks(CHANNELS_PER_TRANSACTION) {
-            self.write(None, async |connection| store(connection, changes).await).await?;
+            self.write(async |connection| store(connection, changes).await).await?;
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Archive {
             delete.bind((now - MAX_AGE).as_second()).execute(connection).await?;
             Ok(())
         };
-        self.write(None, delete).await
+        self.write(delete).await
     }
 
     /// Deletes all expected visits.
@@ -102,7 +102,7 @@ impl Archive {
             sqlx::query("DELETE FROM expected_visit").execute(connection).await?;
             Ok(())
         };
-        self.write(None, delete).await
+        self.write(delete).await
     }
 }
 

@@ -7,7 +7,9 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-use super::codec::{bodies, decode, encode, in_list, key, lowercase, mark_changed, post_id, posts, time};
+use super::codec::{
+    bodies, decode, encode, in_list, locked_key, lowercase, mark_changed, post_id, posts, time,
+};
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, PageSlice, Record};
@@ -59,7 +61,7 @@ impl Archive {
             }
             Ok(())
         };
-        self.write(Some(&channel.name), write).await?;
+        self.write(write).await?;
         if let Location::Memory(max_bytes) = self.location {
             let evict = async |database: Arc<Database>| evict_channels(&database, max_bytes).await;
             self.run(Caller::Background, evict).await?;
@@ -96,7 +98,7 @@ impl Archive {
             }
             Ok(stays_hidden)
         };
-        self.write(Some(name), write).await
+        self.write(write).await
     }
 
     /// Marks a channel as gone. Its posts stay, and the next merge of a page brings it back.
@@ -105,7 +107,7 @@ impl Archive {
     ///
     /// See [`ArchiveError`].
     pub async fn mark_gone(&self, name: &ChannelName) -> Result<(), ArchiveError> {
-        self.write(None, async |connection| codec::mark_gone(connection, name).await).await
+        self.write(async |connection| codec::mark_gone(connection, name).await).await
     }
 }
 
@@ -343,7 +345,9 @@ pub(super) async fn store_recovered(
     found: &Post,
     now: Timestamp,
 ) -> Result<bool, ArchiveError> {
-    let (Some(key), id) = (key(connection, name).await?, i64::from(found.id.get())) else { return Ok(false) };
+    let (Some(key), id) = (locked_key(connection, name).await?, i64::from(found.id.get())) else {
+        return Ok(false);
+    };
     let tried = sqlx::query(
         "UPDATE post SET attempts = attempts + 1 WHERE channel = $1 AND id = $2 RETURNING body, attempts",
     );

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use sqlx::{Executor, Row};
-use telewire::archive::{Archive, Caller, FetchedPage, PageScope, Retention};
+use sqlx::{AnyConnection, Connection, Executor, Row};
+use telewire::archive::{Archive, ArchiveError, Caller, FetchedPage, PageScope, Retention};
 use telewire::channels::to_archive;
 use telewire::model::archived_post::{ArchivedPage, ArchivedPost};
 use telewire::model::channel::ChannelName;
@@ -104,6 +104,25 @@ impl Fixture {
 
 fn hour(n: u32) -> Timestamp {
     start() + SignedDuration::from_hours(1000 + i64::from(n))
+}
+
+/// Takes three seconds: the time that a change waits for a lock.
+#[test]
+fn changes_of_a_channel_wait_for_those_of_other_replicas() {
+    for fixture in fixtures() {
+        let Some(url) = fixture.kind.as_ref().and_then(|kind| kind.database.as_deref()) else { continue };
+        let history = FakeChannel::with_posts(NAME, 30, start());
+        fixture.refresh(&history, 0);
+        let (name, post) = (ChannelName::new(NAME).unwrap(), PostId::new(30).unwrap());
+        let changes = fixture.runtime.block_on(async {
+            let mut other = AnyConnection::connect(url).await.unwrap();
+            other.execute("BEGIN; SELECT key FROM channel FOR NO KEY UPDATE").await.unwrap();
+            let retention = Retention { keep_posts: Some(20), keep_days: None };
+            let article = fixture.archive.store_article(&name, post, "Piers-05-01", None, start());
+            tokio::join!(article, fixture.archive.prune(retention, start()))
+        });
+        assert!(matches!(changes, (Err(ArchiveError::Busy), Err(ArchiveError::Busy))), "{changes:?}");
+    }
 }
 
 fn newest_page(history: &FakeChannel) -> FetchedPage {
