@@ -145,6 +145,16 @@ impl Database {
         }
     }
 
+    /// Begins a transaction for reading, in which all statements see the same state. Keep it short: SQLite's WAL grows until
+    /// it ends, and PostgreSQL keeps the rows that are deleted meanwhile.
+    pub(super) async fn begin_reading(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        if self.is_postgres {
+            self.reads.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        } else {
+            self.reads.begin().await
+        }
+    }
+
     /// Returns whether the files of a SQLite database have their names.
     pub(super) fn is_in_place(&self, file: &Path) -> bool {
         self.files.is_none_or(|files| files.place(file) == Place::Unchanged)

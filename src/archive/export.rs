@@ -23,7 +23,7 @@ use crate::model::post::Post;
 pub const EXPORT_VERSION: u32 = 1;
 
 /// Posts read per query.
-const EXPORT_BATCH_SIZE: i64 = 500;
+const EXPORT_BATCH_SIZE: i64 = 100;
 
 /// A line of an export: the channel first, then its gaps, then its posts by ascending id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,63 +91,18 @@ impl Archive {
         mut write: impl FnMut(&ExportLine) -> Result<(), E>,
     ) -> Result<Option<u64>, E> {
         let database = self.database_or_open().await?;
-        let failed = |err: sqlx::Error| E::from(err.into());
-        let mut connection = database.reads.acquire().await.map_err(failed)?;
-        let Some(key) = codec::key(&mut connection, name).await.map_err(failed)? else { return Ok(None) };
-        let row = sqlx::query("SELECT record, fetched FROM channel WHERE key = $1").bind(key);
-        let row = row.fetch_one(&mut *connection).await.map_err(failed)?;
-        let damaged = |err: io::Error| E::from(ArchiveError::Damaged(err.to_string()));
-        let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0).map_err(failed)?).map_err(damaged)?;
-        let fetched = Timestamp::from_millisecond(row.try_get(1).map_err(failed)?).unwrap_or_default();
+        let Some(Beginning { key, channel, fetched, gaps, newest }) = begin(&database, name).await? else {
+            return Ok(None);
+        };
         write(&ExportLine::Channel { version: EXPORT_VERSION, channel, fetched })?;
-        let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
-        for row in gaps.fetch_all(&mut *connection).await.map_err(failed)? {
-            let (above, below) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            write(&ExportLine::Gap { above, below })?;
+        gaps.iter().try_for_each(&mut write)?;
+        let (mut n_posts, mut last) = (0, 0);
+        while let Some((id, posts)) = batch(&database, name, key, last, newest).await? {
+            last = id;
+            n_posts += posts.len() as u64;
+            posts.iter().try_for_each(&mut write)?;
         }
-        let (mut n_posts, mut last) = (0, 0_i64);
-        loop {
-            let batch = sqlx::query(
-                "SELECT id, body, gone,
-                     (SELECT count(*) FROM post_version WHERE post_version.channel = post.channel AND post_version.id = post.id),
-                     (SELECT count(*) FROM article WHERE article.channel = post.channel AND article.post = post.id)
-                 FROM post WHERE channel = $1 AND id > $2 ORDER BY id LIMIT $3",
-            );
-            let batch = batch.bind(key).bind(last).bind(EXPORT_BATCH_SIZE);
-            let batch = batch.fetch_all(&mut *connection).await.map_err(failed)?;
-            if batch.is_empty() {
-                return Ok(Some(n_posts));
-            }
-            for row in batch {
-                last = row.try_get(0).map_err(failed)?;
-                let body: Vec<u8> = row.try_get(1).map_err(failed)?;
-                let gone = row.try_get::<Option<i64>, _>(2).map_err(failed)?;
-                let gone = codec::time(gone);
-                let is_edited = row.try_get::<i64, _>(3).map_err(failed)? > 0;
-                let has_articles = row.try_get::<i64, _>(4).map_err(failed)? > 0;
-                match codec::decode::<Box<Post>>(&body) {
-                    Ok(post) => {
-                        n_posts += 1;
-                        let versions = if is_edited {
-                            single_post::versions(&mut connection, key, name, &post).await.map_err(failed)?
-                        } else {
-                            Vec::new()
-                        };
-                        let articles = if has_articles {
-                            articles::articles(&mut connection, name, &[post.id]).await?
-                        } else {
-                            HashMap::new()
-                        };
-                        let articles = articles.into_values().flatten();
-                        let articles = articles.filter_map(ExportedArticle::new).collect();
-                        write(&ExportLine::Post { post, gone, versions, articles })?;
-                    }
-                    Err(err) => {
-                        tracing::error!(channel = %name, post = last, error = %err, "an archived post is damaged");
-                    }
-                }
-            }
-        }
+        Ok(Some(n_posts))
     }
 
     /// Replaces the archive in a data directory, which must not be in use, with a backup. Returns the path of the
@@ -230,4 +185,78 @@ impl Archive {
             err => err,
         })
     }
+}
+
+/// An export before its posts.
+struct Beginning {
+    key: i64,
+    channel: Box<Channel>,
+    fetched: Timestamp,
+    gaps: Vec<ExportLine>,
+    /// The highest id. A merge during the export may leave a gap above it, so newer posts are left out.
+    newest: i64,
+}
+
+async fn begin(database: &Database, name: &ChannelName) -> Result<Option<Beginning>, ArchiveError> {
+    let mut tx = database.begin_reading().await?;
+    let Some(key) = codec::key(&mut tx, name).await? else { return Ok(None) };
+    let row = sqlx::query(
+        "SELECT record, fetched, (SELECT max(id) FROM post WHERE channel = key) FROM channel WHERE key = $1",
+    );
+    let row = row.bind(key).fetch_one(&mut *tx).await?;
+    let channel = codec::decode(&row.try_get::<Vec<u8>, _>(0)?);
+    let channel = channel.map_err(|err| ArchiveError::Damaged(err.to_string()))?;
+    let fetched = Timestamp::from_millisecond(row.try_get(1)?).unwrap_or_default();
+    let newest = row.try_get::<Option<i64>, _>(2)?.unwrap_or_default();
+    let gaps = sqlx::query("SELECT above, below FROM gap WHERE channel = $1 ORDER BY below").bind(key);
+    let gaps = gaps.fetch_all(&mut *tx).await?;
+    let gaps = gaps.iter().map(|row| Ok(ExportLine::Gap { above: row.try_get(0)?, below: row.try_get(1)? }));
+    let gaps = gaps.collect::<Result<_, sqlx::Error>>()?;
+    tx.commit().await?;
+    Ok(Some(Beginning { key, channel, fetched, gaps, newest }))
+}
+
+/// Reads the next posts above `last`, and the id of the last of them; `None` at the end. An export may take long, so each batch
+/// is read in its own transaction.
+async fn batch(
+    database: &Database,
+    name: &ChannelName,
+    key: i64,
+    mut last: i64,
+    newest: i64,
+) -> Result<Option<(i64, Vec<ExportLine>)>, ArchiveError> {
+    let mut tx = database.begin_reading().await?;
+    let batch = sqlx::query(
+        "SELECT id, body, gone,
+             (SELECT count(*) FROM post_version WHERE post_version.channel = post.channel AND post_version.id = post.id),
+             (SELECT count(*) FROM article WHERE article.channel = post.channel AND article.post = post.id)
+         FROM post WHERE channel = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4",
+    );
+    let batch = batch.bind(key).bind(last).bind(newest).bind(EXPORT_BATCH_SIZE).fetch_all(&mut *tx).await?;
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    let mut posts = Vec::with_capacity(batch.len());
+    for row in batch {
+        last = row.try_get(0)?;
+        let body: Vec<u8> = row.try_get(1)?;
+        let gone = codec::time(row.try_get(2)?);
+        let is_edited = row.try_get::<i64, _>(3)? > 0;
+        let has_articles = row.try_get::<i64, _>(4)? > 0;
+        let post = match codec::decode::<Box<Post>>(&body) {
+            Ok(post) => post,
+            Err(err) => {
+                tracing::error!(channel = %name, post = last, error = %err, "an archived post is damaged");
+                continue;
+            }
+        };
+        let versions =
+            if is_edited { single_post::versions(&mut tx, key, name, &post).await? } else { Vec::new() };
+        let articles =
+            if has_articles { articles::articles(&mut tx, name, &[post.id]).await? } else { HashMap::new() };
+        let articles = articles.into_values().flatten().filter_map(ExportedArticle::new).collect();
+        posts.push(ExportLine::Post { post, gone, versions, articles });
+    }
+    tx.commit().await?;
+    Ok(Some((last, posts)))
 }

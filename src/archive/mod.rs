@@ -62,7 +62,7 @@ pub use visits::ExpectedVisit;
 const READER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A reader's timeout in round trips to the database: a request takes a few of them.
-const ROUND_TRIPS_PER_READ: u64 = 8;
+const ROUND_TRIPS_PER_READ: u64 = 10;
 
 /// How long readers and refreshes wait for a file. It may be on a slow disk, but does not become unreachable.
 const FILE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -194,6 +194,22 @@ impl Archive {
         query: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, ArchiveError>,
     ) -> Result<T, ArchiveError> {
         let read = async |database: Arc<Database>| query(&mut *database.reads.acquire().await?).await;
+        self.run(caller, read).await
+    }
+
+    /// Runs several queries in a transaction for reading: a merge between them would mix two states of a channel. See
+    /// [`Self::run`].
+    async fn read_state<T>(
+        &self,
+        caller: Caller,
+        queries: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let read = async |database: Arc<Database>| {
+            let mut tx = database.begin_reading().await?;
+            let found = queries(&mut tx).await?;
+            tx.commit().await?;
+            Ok(found)
+        };
         self.run(caller, read).await
     }
 

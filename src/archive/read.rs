@@ -30,7 +30,7 @@ impl Archive {
         name: &ChannelName,
         caller: Caller,
     ) -> Result<Option<ArchivedChannel>, ArchiveError> {
-        match self.read(caller, async |connection| load(connection, name).await).await? {
+        match self.read_state(caller, async |connection| load(connection, name).await).await? {
             Some(raw) => raw.into_archived_channel().await,
             None => Ok(None),
         }
@@ -74,7 +74,7 @@ impl Archive {
         request: FeedPageRequest,
         caller: Caller,
     ) -> Result<Option<FeedPage>, ArchiveError> {
-        match self.read(caller, async |connection| feed_page(connection, name, request).await).await? {
+        match self.read_state(caller, async |connection| feed_page(connection, name, request).await).await? {
             Some(raw) => raw.into_feed_page().await.map(Some),
             None => Ok(None),
         }
@@ -95,7 +95,7 @@ impl Archive {
         caller: Caller,
     ) -> Result<Option<ArchivedPage>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| browse(connection, name, request).await;
-        let Some((raw, oldest)) = self.read(caller, read).await? else { return Ok(None) };
+        let Some((raw, oldest)) = self.read_state(caller, read).await? else { return Ok(None) };
         let ends_at_gap = raw.gap.is_some() && !raw.has_more;
         let gap_below = raw.bodies.last().map(|(lowest, _)| *lowest).filter(|_| ends_at_gap);
         let FeedPage { snapshot, changed, prev, is_from_memory, .. } = raw.into_feed_page().await?;

@@ -31,7 +31,7 @@ impl Archive {
         id: PostId,
         caller: Caller,
     ) -> Result<Option<ArchivedPost>, ArchiveError> {
-        let found = self.read(caller, async |connection| find(connection, name, id).await).await?;
+        let found = self.read_state(caller, async |connection| find(connection, name, id).await).await?;
         let Some((mut found, versions)) = found else { return Ok(None) };
         if versions.is_empty() {
             return Ok(Some(found));
