@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Visit, service};
 use crate::support::app::new_folder;
 use crate::support::browser::Browser;
-use crate::support::{assert_no_failures, print_note, root};
+use crate::support::{assert_no_failures, root, skip_without};
 
 /// Where `.ci/test` installs axe-core.
 const AXE: &str = "target/axe/node_modules/axe-core/axe.min.js";
@@ -64,8 +64,7 @@ const WINDOWS: [(u32, &str); 4] = [(390, "light"), (1280, "dark"), (390, "dark")
 fn pages_have_no_accessibility_violations() {
     const TEST: &str = "pages_have_no_accessibility_violations";
     let Ok(axe) = fs::read_to_string(root().join(AXE)) else {
-        print_note(&format!("{TEST}: skipped, because axe-core is not installed ({AXE})"));
-        return;
+        return skip_without(&format!("axe-core ({AXE})"), TEST);
     };
     let Some(browser) = Browser::shared(TEST) else { return };
     let folder = new_folder();

@@ -1,14 +1,13 @@
 //! Metrics, alerts and log lines.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use super::{PREVIEW, RSS, service};
 use crate::support::app::App;
 use crate::support::fake_telegram::Answer;
 use crate::support::wait::wait_until;
-use crate::support::{CHANNEL, http, print_note, root};
+use crate::support::{CHANNEL, are_installed, http, root};
 
 /// Returns the value of a metric by its name and labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
@@ -62,8 +61,8 @@ fn cold_and_warm_requests_are_counted() {
 /// Feeds the metrics of a service during an outage to `promtool`, as if Prometheus had scraped them for 35 minutes.
 #[test]
 fn alert_fires_while_telegram_is_down() {
-    if !Path::new("/usr/bin/promtool").exists() {
-        return print_note("skipped the alerts: promtool is not installed");
+    if !are_installed(&["promtool"], "alert_fires_while_telegram_is_down") {
+        return;
     }
     let (fake, app) = service(&["--fresh-min", "0s", "--fresh-max", "0s"]);
     let alerts = root().join("deploy/alerts.yaml");

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -12,7 +11,7 @@ use crate::support::app::{App, new_folder};
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::postgres::Postgres;
 use crate::support::wait::wait_until;
-use crate::support::{http, page, print_note, root};
+use crate::support::{are_installed, http, page, print_note, root};
 
 const REPLICAS: usize = 3;
 const RESTARTS: usize = 20;
@@ -35,8 +34,8 @@ fn free_address() -> SocketAddr {
 
 #[test]
 fn rolling_restart_behind_caddy_drops_no_request() {
-    if !Path::new("/usr/bin/caddy").exists() {
-        return print_note("skipped rolling restarts: caddy is not installed");
+    if !are_installed(&["caddy"], "rolling_restart_behind_caddy_drops_no_request") {
+        return;
     }
     let Some(postgres) = Postgres::shared() else { return };
     let fake = FakeTelegram::start();

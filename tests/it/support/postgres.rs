@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::print_note;
+use super::skip_without;
 use super::wait::WAIT_TIMEOUT;
 
 /// A running cluster.
@@ -37,7 +37,7 @@ impl Postgres {
         static SAID: OnceLock<()> = OnceLock::new();
         static N: AtomicU32 = AtomicU32::new(0);
         let Some(programs) = programs() else {
-            SAID.get_or_init(|| print_note("skipped tests with PostgreSQL: it is not installed"));
+            SAID.get_or_init(|| skip_without("PostgreSQL", "tests with PostgreSQL"));
             return None;
         };
         let n = N.fetch_add(1, Ordering::Relaxed);
