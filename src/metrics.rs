@@ -209,6 +209,13 @@ pub(crate) fn archive_up(up: bool) {
     gauge!("telewire_archive_up").set(f64::from(u8::from(up)));
 }
 
+/// Registers the counters of failures of the archive of these kinds, at zero.
+pub(crate) fn register_archive_failures(kinds: &[&'static str]) {
+    for kind in kinds {
+        counter!("telewire_archive_failures_total", "kind" => *kind).increment(0);
+    }
+}
+
 /// Counts a failure of the archive.
 pub(crate) fn archive_failure(kind: &'static str) {
     counter!("telewire_archive_failures_total", "kind" => kind).increment(1);

@@ -142,6 +142,28 @@ impl ArchiveError {
         }
     }
 
+    /// All labels that [`code`](Self::code) returns.
+    pub(super) const CODES: [&str; 18] = [
+        "circuit-open",
+        "slow",
+        "busy",
+        "full",
+        "damaged",
+        "newer",
+        "foreign",
+        "in-use",
+        "not-writable",
+        "not-a-directory",
+        "not-a-file",
+        "not-readable",
+        "not-copied",
+        "not-a-backup",
+        "not-found",
+        "replaced",
+        "page-too-sparse",
+        "database",
+    ];
+
     /// Returns the label of this error in metrics.
     pub(super) fn code(&self) -> &'static str {
         match self {

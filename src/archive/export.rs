@@ -117,7 +117,7 @@ impl Archive {
         let not_a_backup =
             |why: &str| ArchiveError::NotABackup { file: backup.to_owned(), why: why.to_owned() };
         if !fs::metadata(backup).map_err(cannot)?.is_file() {
-            return Err(not_a_backup("it is not a file"));
+            return Err(not_a_backup("it is not a regular file"));
         }
         let file = absolute(folder).join(ARCHIVE_FILE);
         if backup.canonicalize().is_ok_and(|backup| file.canonicalize().is_ok_and(|file| file == backup)) {

@@ -14,6 +14,7 @@ use super::connection::{Location, Locking};
 use super::data_dir::{self, DataDir};
 use super::database::Database;
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, NOTIFICATION_CAPACITY, replicas};
+use crate::metrics;
 
 /// The file in the data directory.
 pub(super) const ARCHIVE_FILE: &str = "archive.sqlite";
@@ -176,6 +177,7 @@ impl Archive {
     }
 
     fn new(location: Location, data_dir: Option<DataDir>) -> Self {
+        metrics::register_archive_failures(&ArchiveError::CODES);
         Self {
             location,
             data_dir,

@@ -131,7 +131,11 @@ async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
         let reason = "restore a PostgreSQL database with pg_restore".to_owned();
         return Err(ArchiveError::Database(reason).into());
     }
-    fs::File::open(file).map_err(|err| CliError::File { path: file.to_owned(), err })?;
+    let cannot_read = |err| CliError::File { path: file.to_owned(), err };
+    // Opening a FIFO would wait for its writer. `Archive::restore` refuses it.
+    if fs::metadata(file).map_err(cannot_read)?.is_file() {
+        fs::File::open(file).map_err(cannot_read)?;
+    }
     let before = Archive::restore(&storage.data_dir, file).await?;
     let before = before.map(|before| format!("; the previous archive is {}", before.display()));
     print_message(&format!("restored the archive from {}{}", file.display(), before.unwrap_or_default()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 use std::thread;
 
 use super::history::{CALM, NAME, assert_page, channel, down_to, feed, ids, service};
@@ -32,6 +33,17 @@ fn forget_deletes_one_channel_after_confirmation() {
         assert_eq!(command(&["export", NAME]).code, 4);
         assert_eq!(app.get("/old_harbour/json").status, 200, "the channel is fetched again");
     }
+}
+
+#[test]
+fn restoring_what_is_not_a_regular_file_is_refused() {
+    let folder = app::new_folder();
+    assert!(Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    for backup in ["pipe", "."] {
+        let restored = app::run_in(&folder, &["archive", "restore", backup]);
+        assert!(restored.code != 0 && restored.stderr.contains("it is not a regular file"), "{restored:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -46,6 +46,8 @@ fn cold_and_warm_requests_are_counted() {
         (&format!("telewire_upstream_queue_length{{host=\"{host}\"}}"), 0.0),
         (&format!("telewire_upstream_circuit_open{{host=\"{host}\"}}"), 0.0),
         ("telewire_prefetches_total{outcome=\"unused\"}", 0.0),
+        ("telewire_archive_failures_total{kind=\"slow\"}", 0.0),
+        ("telewire_archive_failures_total{kind=\"database\"}", 0.0),
         ("telewire_prefetch_queue_length", 0.0),
         ("telewire_new_channels_waiting", 1.0),
         ("telewire_archive_up", 1.0),
