@@ -170,7 +170,7 @@ async fn open_archive(config: &Config) -> Result<Arc<Archive>, ArchiveError> {
     match &config.storage {
         Storage::Memory => Archive::in_memory(cache_sizes(config).0).await,
         Storage::DataDir => Archive::open_for_service(&config.data_dir).await,
-        Storage::Postgres(url) => Archive::shared(url, true).await,
+        Storage::Postgres(url) => Archive::shared_for_service(url).await,
     }
 }
 

@@ -30,7 +30,6 @@ impl Archive {
         &self,
         name: &ChannelName,
         (start, end): (Timestamp, Timestamp),
-        caller: Caller,
     ) -> Result<Vec<Deletion>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
             let rows = sqlx::query(DELETIONS).bind(lowercase(name)).bind(start.as_second());
@@ -42,6 +41,6 @@ impl Archive {
             let deletions = rows.iter().map(deletion).collect::<Result<Vec<_>, sqlx::Error>>()?;
             Ok(deletions.into_iter().flatten().collect())
         };
-        self.read(caller, read).await
+        self.read(Caller::Reader, read).await
     }
 }

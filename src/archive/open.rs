@@ -132,37 +132,38 @@ impl Archive {
         Arc::new(archive)
     }
 
-    /// Opens the archive in a PostgreSQL database, which replicas share. `with_health_check` is for services.
+    /// Opens the archive in a PostgreSQL database for a service. Replicas share it. An unreachable database is not an error:
+    /// the connection is retried.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::NewerVersion`]. With a health check, an unreachable database is not an error: the connection is
-    /// retried on demand.
-    pub async fn shared(url: &Url, with_health_check: bool) -> Result<Arc<Self>, ArchiveError> {
-        let health_check = with_health_check.then(Notify::new);
+    /// [`ArchiveError::NewerVersion`].
+    pub async fn shared_for_service(url: &Url) -> Result<Arc<Self>, ArchiveError> {
         let archive = Arc::new(Self {
-            health_check,
-            breakers: Mutex::new(Breakers::new(with_health_check)),
+            health_check: Some(Notify::new()),
+            breakers: Mutex::new(Breakers::new(true)),
             ..Self::new(Location::Postgres(url.clone()), None)
         });
-        let open = archive.database_or_open();
-        let opened = if with_health_check {
-            tokio::time::timeout(START_TIMEOUT, open).await.unwrap_or(Err(ArchiveError::Slow))
-        } else {
-            open.await
-        };
-        match opened {
+        let opened = tokio::time::timeout(START_TIMEOUT, archive.database_or_open()).await;
+        match opened.unwrap_or(Err(ArchiveError::Slow)) {
             Ok(_) => {}
-            Err(err) if !with_health_check || matches!(err, ArchiveError::NewerVersion { .. }) => {
-                return Err(err);
-            }
+            Err(err @ ArchiveError::NewerVersion { .. }) => return Err(err),
             Err(err) => tracing::error!(error = %err, "cannot open the shared archive yet; retrying"),
         }
-        if with_health_check {
-            replicas::listen(&archive);
-            replicas::spawn_health_check(&archive);
-        }
+        replicas::listen(&archive);
+        replicas::spawn_health_check(&archive);
         Ok(archive)
+    }
+
+    /// Opens the archive in a PostgreSQL database for a command.
+    ///
+    /// # Errors
+    ///
+    /// See [`ArchiveError`].
+    pub async fn shared(url: &Url) -> Result<Arc<Self>, ArchiveError> {
+        let archive = Self::new(Location::Postgres(url.clone()), None);
+        archive.database_or_open().await?;
+        Ok(Arc::new(archive))
     }
 
     fn in_data_dir(folder: &Path, data_dir: Option<DataDir>) -> Result<Self, ArchiveError> {

@@ -41,13 +41,9 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn titles(
-        &self,
-        names: &[ChannelName],
-        caller: Caller,
-    ) -> Result<Vec<Option<String>>, ArchiveError> {
+    pub async fn titles(&self, names: &[ChannelName]) -> Result<Vec<Option<String>>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| titles(connection, names).await;
-        let found = self.read(caller, read).await?;
+        let found = self.read(Caller::Background, read).await?;
         // A damaged record is replaced by the channel's next merge.
         let title = |record: &Vec<u8>| Some(decode::<Channel>(record).ok()?.title);
         Ok(names.iter().map(|name| found.get(&lowercase(name)).and_then(title)).collect())
@@ -58,8 +54,8 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn counters(&self, name: &ChannelName, caller: Caller) -> Result<Vec<Counter>, ArchiveError> {
-        let row = self.read(caller, async |connection| channel(connection, name).await).await?;
+    pub async fn counters(&self, name: &ChannelName) -> Result<Vec<Counter>, ArchiveError> {
+        let row = self.read(Caller::Reader, async |connection| channel(connection, name).await).await?;
         Ok(row.map(|row| row.channel.counters).unwrap_or_default())
     }
 
@@ -92,10 +88,9 @@ impl Archive {
         &self,
         name: &ChannelName,
         request: FeedPageRequest,
-        caller: Caller,
     ) -> Result<Option<ArchivedPage>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| browse(connection, name, request).await;
-        let Some((raw, oldest)) = self.read_state(caller, read).await? else { return Ok(None) };
+        let Some((raw, oldest)) = self.read_state(Caller::Reader, read).await? else { return Ok(None) };
         let ends_at_gap = raw.gap.is_some() && !raw.has_more;
         let gap_below = raw.bodies.last().map(|(lowest, _)| *lowest).filter(|_| ends_at_gap);
         let FeedPage { snapshot, changed, prev, is_from_memory, .. } = raw.into_feed_page().await?;
@@ -140,7 +135,6 @@ impl Archive {
         &self,
         name: &ChannelName,
         post: Option<PostId>,
-        caller: Caller,
     ) -> Result<Option<SeenMediaUrls>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| match post {
             Some(post) => media_urls_of_post(connection, name, post).await,
@@ -149,7 +143,7 @@ impl Archive {
                 seen: Timestamp::from_millisecond(row.fetched).unwrap_or_default(),
             })),
         };
-        self.read(caller, read).await
+        self.read(Caller::Refresh, read).await
     }
 }
 

@@ -25,13 +25,9 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn post(
-        &self,
-        name: &ChannelName,
-        id: PostId,
-        caller: Caller,
-    ) -> Result<Option<ArchivedPost>, ArchiveError> {
-        let found = self.read_state(caller, async |connection| find(connection, name, id).await).await?;
+    pub async fn post(&self, name: &ChannelName, id: PostId) -> Result<Option<ArchivedPost>, ArchiveError> {
+        let found =
+            self.read_state(Caller::Reader, async |connection| find(connection, name, id).await).await?;
         let Some((mut found, versions)) = found else { return Ok(None) };
         if versions.is_empty() {
             return Ok(Some(found));
@@ -53,7 +49,6 @@ impl Archive {
     pub async fn archived_of(
         &self,
         mut posts: Vec<(ChannelName, PostId)>,
-        caller: Caller,
     ) -> Result<HashSet<(ChannelName, PostId)>, ArchiveError> {
         posts.sort_unstable_by_key(|(name, id)| (codec::lowercase(name), *id));
         posts.dedup();
@@ -72,7 +67,7 @@ impl Archive {
             }
             Ok(archived)
         };
-        self.read(caller, read).await
+        self.read(Caller::Reader, read).await
     }
 }
 

@@ -39,18 +39,13 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn published(
-        &self,
-        name: &ChannelName,
-        id: PostId,
-        caller: Caller,
-    ) -> Result<Option<Timestamp>, ArchiveError> {
+    pub async fn published(&self, name: &ChannelName, id: PostId) -> Result<Option<Timestamp>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
             let found = sqlx::query(PUBLISHED).bind(lowercase(name)).bind(i64::from(id.get()));
             let row = found.fetch_optional(connection).await?;
             Ok(row.map(|row| row.try_get(0)).transpose()?)
         };
-        Ok(time(self.read(caller, read).await?))
+        Ok(time(self.read(Caller::Reader, read).await?))
     }
 
     /// Returns the next visible post above an archived one; `None` if none is archived.
@@ -58,19 +53,14 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn next_newer(
-        &self,
-        name: &ChannelName,
-        id: u32,
-        caller: Caller,
-    ) -> Result<Option<Newer>, ArchiveError> {
+    pub async fn next_newer(&self, name: &ChannelName, id: u32) -> Result<Option<Newer>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
             let found = sqlx::query(NEXT_NEWER).bind(lowercase(name)).bind(i64::from(id));
             let Some(row) = found.fetch_optional(connection).await? else { return Ok(None) };
             let is_above_gap = row.try_get::<i64, _>(1)? > 0;
             Ok(time(row.try_get(0)?).map(|published| Newer { published, is_above_gap }))
         };
-        self.read(caller, read).await
+        self.read(Caller::Reader, read).await
     }
 
     /// Returns the oldest post that was published after a second; `None` if none is archived.
@@ -82,14 +72,13 @@ impl Archive {
         &self,
         name: &ChannelName,
         after: Timestamp,
-        caller: Caller,
     ) -> Result<Option<PostId>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
             let found = sqlx::query(OLDEST_AFTER).bind(lowercase(name)).bind(after.as_second());
             let row = found.fetch_optional(connection).await?;
             Ok(row.map(|row| post_id(&row, 0)).transpose()?)
         };
-        self.read(caller, read).await
+        self.read(Caller::Reader, read).await
     }
 
     /// Returns the newest post of each channel that was published before a time and has a lower id; `None` for a channel
@@ -101,7 +90,6 @@ impl Archive {
     pub async fn newest_before(
         &self,
         limits: &[(ChannelName, Timestamp, u32)],
-        caller: Caller,
     ) -> Result<Vec<Option<PostId>>, ArchiveError> {
         let read = async |connection: &mut AnyConnection| {
             // One statement for all: a shared database may be distant.
@@ -117,7 +105,7 @@ impl Archive {
             }
             Ok(posts)
         };
-        self.read(caller, read).await
+        self.read(Caller::Reader, read).await
     }
 }
 

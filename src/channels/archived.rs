@@ -3,15 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::backfill::page_from_memory;
 use super::failures::Failure;
 use super::{CachedChannel, Channels, CompressedSnapshot};
-use crate::archive::{ArchiveError, Caller, ChannelOverview};
+use crate::archive::{ArchiveError, Caller};
 use crate::model::archived_post::{ArchivedPage, ArchivedPost};
 use crate::model::channel::ChannelName;
-use crate::model::paging::{Deletion, FeedPage, FeedPageRequest, Newer};
+use crate::model::paging::{FeedPage, FeedPageRequest};
 use crate::model::post::PostId;
 
 impl Channels {
@@ -35,42 +33,6 @@ impl Channels {
         self.archive.feed_page(name, request, Caller::Reader).await.ok().flatten()
     }
 
-    /// Returns the archived channels with the newest posts, the newest first, and the number of all.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn newest_channels(&self, limit: usize) -> Result<(Vec<ChannelOverview>, u64), ArchiveError> {
-        self.archive.newest_channels(limit).await
-    }
-
-    /// Returns the deleted posts of a channel that were published in a span. `None` if the archive cannot be read.
-    pub async fn deletions(&self, name: &ChannelName, span: (Timestamp, Timestamp)) -> Option<Vec<Deletion>> {
-        self.archive.deletions(name, span, Caller::Reader).await.ok()
-    }
-
-    /// Returns the next post above an archived one; see `Archive::next_newer`.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn next_newer(&self, name: &ChannelName, id: u32) -> Result<Option<Newer>, ArchiveError> {
-        self.archive.next_newer(name, id, Caller::Reader).await
-    }
-
-    /// Returns the oldest post that was published after a second; see `Archive::oldest_after`.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn oldest_after(
-        &self,
-        name: &ChannelName,
-        after: Timestamp,
-    ) -> Result<Option<PostId>, ArchiveError> {
-        self.archive.oldest_after(name, after, Caller::Reader).await
-    }
-
     /// Returns a post by its id, or by the id of an item of its album, also if it is deleted on Telegram. `None` if it is not
     /// archived or the channel is gone. A post that is only in memory has no earlier versions.
     ///
@@ -82,7 +44,7 @@ impl Channels {
         name: &ChannelName,
         id: PostId,
     ) -> Result<Option<ArchivedPost>, Failure> {
-        let archived = self.archive.post(name, id, Caller::Reader).await;
+        let archived = self.archive.post(name, id).await;
         let in_memory =
             |cached: &CompressedSnapshot| ArchivedPost::in_snapshot(cached.decompress().ok()?, id);
         self.or_from_memory(name, archived, in_memory)
@@ -96,7 +58,7 @@ impl Channels {
         if posts.is_empty() {
             return Some(HashSet::new());
         }
-        self.archive.archived_of(posts, Caller::Reader).await.ok()
+        self.archive.archived_of(posts).await.ok()
     }
 
     /// Returns a page of archived posts for people who turn the pages: the next older page is that before
@@ -110,7 +72,7 @@ impl Channels {
         name: &ChannelName,
         request: FeedPageRequest,
     ) -> Result<Option<ArchivedPage>, Failure> {
-        let archived = self.archive.browse(name, request, Caller::Reader).await;
+        let archived = self.archive.browse(name, request).await;
         let in_memory = |cached: &CompressedSnapshot| {
             let FeedPage { snapshot, changed, prev, is_from_memory, .. } =
                 page_from_memory(cached, request).ok()?;
@@ -149,7 +111,7 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, Timestamp};
     use tokio::time::Instant;
 
     use super::*;

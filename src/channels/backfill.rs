@@ -262,27 +262,6 @@ impl Channels {
         timeout_at(deadline, backfill).await == Ok(Some(true))
     }
 
-    /// Returns when a post was published; see [`Archive::published`].
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn published(&self, name: &ChannelName, id: PostId) -> Result<Option<Timestamp>, ArchiveError> {
-        self.archive.published(name, id, Caller::Reader).await
-    }
-
-    /// Returns the newest post of each channel before a time and an id; see [`Archive::newest_before`].
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn newest_before(
-        &self,
-        limits: &[(ChannelName, Timestamp, u32)],
-    ) -> Result<Vec<Option<PostId>>, ArchiveError> {
-        self.archive.newest_before(limits, Caller::Reader).await
-    }
-
     /// Fetches older pages until the requested posts are archived or Telegram has none. Returns whether it made
     /// progress.
     async fn backfill_to(&self, name: &ChannelName, request: FeedPageRequest) -> bool {

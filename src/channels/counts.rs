@@ -67,7 +67,7 @@ impl Channels {
     ///
     /// See [`ArchiveError`].
     pub async fn counters(&self, name: &ChannelName) -> Result<Vec<Counter>, ArchiveError> {
-        self.archive.counters(name, Caller::Reader).await
+        self.archive.counters(name).await
     }
 
     /// Gives posts of a channel their newest known counts, and keeps the counts of its posts up to date from now on. Until the

@@ -40,10 +40,10 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::archive::{Archive, ArchiveError, Caller};
+use crate::archive::Archive;
 use crate::clock;
 use crate::metrics;
-use crate::model::channel::{Channel, ChannelName};
+use crate::model::channel::ChannelName;
 use crate::resilience::single_flight::SingleFlight;
 use crate::resilience::tally::Tally;
 use crate::telegram::client::Client;
@@ -388,21 +388,6 @@ impl Channels {
         }
     }
 
-    /// Returns the titles of those channels that are archived.
-    pub async fn titles(&self, names: &[ChannelName]) -> Vec<Option<String>> {
-        let titles = self.archive.titles(names, Caller::Background).await;
-        titles.unwrap_or_else(|_| vec![None; names.len()])
-    }
-
-    /// Returns the archived channels that were read since a time, ordered by name.
-    ///
-    /// # Errors
-    ///
-    /// See [`ArchiveError`].
-    pub async fn read_since(&self, since: Timestamp) -> Result<Vec<Channel>, ArchiveError> {
-        self.archive.visited_since(since).await
-    }
-
     /// Updates the gauges of the upstreams and the archive.
     pub fn report_metrics(&self) {
         self.client.report_metrics();
@@ -410,7 +395,7 @@ impl Channels {
         metrics::background_queues(self.due_visits(clock::now()).len(), self.backlog().len());
     }
 
-    /// Returns the archive, for the readiness check.
+    /// Returns the archive.
     #[must_use]
     pub fn archive(&self) -> &Archive {
         &self.archive

@@ -76,7 +76,7 @@ async fn with_archive<T>(
     work: impl AsyncFnOnce(&Archive) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let archive = match &storage.database {
-        Some(url) => Archive::shared(url, false).await?,
+        Some(url) => Archive::shared(url).await?,
         None => open(&storage.data_dir).await?,
     };
     let result = work(&archive).await;

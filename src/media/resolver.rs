@@ -215,7 +215,7 @@ impl MediaResolver {
     /// Returns the newest known URLs of a post, from the archive or from preview pages that were fetched for media.
     async fn known_urls(&self, file: &FileId, lookup: Option<&PageLookup>) -> Option<SeenMediaUrls> {
         let fetched = lookup.and_then(|lookup| lookup.clone().ok());
-        let archived = self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await;
+        let archived = self.archive.media_urls(&file.channel, file.post).await;
         let archived = archived.unwrap_or_else(|err| {
             tracing::debug!(channel = %file.channel, error = %err, "cannot look up media URLs in the archive");
             None
@@ -300,7 +300,7 @@ impl MediaResolver {
             return false;
         }
         let until = Instant::now() + LEASE_WAIT;
-        let archived = async || self.archive.media_urls(&file.channel, file.post, Caller::Refresh).await;
+        let archived = async || self.archive.media_urls(&file.channel, file.post).await;
         let before = archived().await.ok().flatten().map_or(Timestamp::MIN, |urls| urls.seen);
         while let Ok(Lease::Theirs) = self.archive.lease(lease).await {
             if Instant::now() > until {

@@ -159,7 +159,7 @@ pub(super) async fn select(
         Start::Below(_, id) => Some(id.get() - 1),
     };
     if let Some(newest) = newest.filter(|_| scan.is_merging()) {
-        match channels.next_newer(name, newest).await {
+        match channels.archive().next_newer(name, newest).await {
             Ok(Some(newer)) => scan = scan.continuing(newer),
             newer => is_incomplete |= newer.is_err(),
         }
@@ -204,8 +204,8 @@ pub(super) async fn select(
     scan.look_at_found(&channel, 0);
     let mut selection = scan.finish(channel);
     if let Some(span) = selection.span {
-        let deletions = channels.deletions(name, span).await;
-        is_incomplete |= deletions.is_none();
+        let deletions = channels.archive().deletions(name, span).await;
+        is_incomplete |= deletions.is_err();
         selection.deletions = deletions.unwrap_or_default();
     }
     let lifetime = if is_current { MAX_SELECTION_AGE } else { STALE_MAX_AGE };
@@ -229,7 +229,7 @@ fn begin(mut scan: Scan, start: Start) -> io::Result<(Scan, Channel)> {
 /// Skips posts that a scan does not need. Returns whether the archive could be read.
 async fn skip(channels: &Channels, name: &ChannelName, scan: &mut Scan, channel: &Channel) -> bool {
     let Some((after, before)) = scan.skips_after().zip(scan.needs_posts_before()) else { return true };
-    let oldest = channels.oldest_after(name, after).await;
+    let oldest = channels.archive().oldest_after(name, after).await;
     if let Ok(Some(oldest)) = oldest
         && oldest < before
     {

@@ -104,17 +104,19 @@ async fn subscriptions(
         state.check_any_served(&denied)?;
     }
     let titled: Vec<(ChannelName, String)> = if !names.is_empty() || !groups.is_empty() {
-        let titles = state.channels.titles(&names).await;
+        let titles = state.channels.archive().titles(&names).await;
+        let titles = titles.unwrap_or_else(|_| vec![None; names.len()]);
         names
             .into_iter()
             .zip(titles)
             .map(|(name, title)| (name.clone(), title.unwrap_or_else(|| name.to_string())))
             .collect()
     } else if context.is_admin {
-        let recent = state.channels.read_since(clock::now() - opml::RECENT).await.map_err(|err| {
-            tracing::error!(error = %err, "cannot list the archived channels");
-            Error::Internal
-        })?;
+        let recent =
+            state.channels.archive().visited_since(clock::now() - opml::RECENT).await.map_err(|err| {
+                tracing::error!(error = %err, "cannot list the archived channels");
+                Error::Internal
+            })?;
         groups.extend(bundles.iter().map(|(name, bundle)| bundle.group(name, state.config.language)));
         recent
             .into_iter()

@@ -79,7 +79,7 @@ pub(super) async fn bounds(
         tracing::debug!(error = %err, "cannot find older posts of several channels without the archive");
         Error::Channel(Failure::older_unavailable())
     };
-    let at = channels.published(&group.names[place], cursor.id).await.map_err(failed)?;
+    let at = channels.archive().published(&group.names[place], cursor.id).await.map_err(failed)?;
     let bounds = older(channels, &group.names, place, cursor.id, at.ok_or(Error::NoOlderPosts)?, options);
     let bounds = bounds.await.map_err(failed)?;
     if bounds.iter().all(Option::is_none) { Err(Error::NoOlderPosts) } else { Ok(bounds) }
@@ -99,7 +99,7 @@ async fn older(
         let before = if n < place { earlier } else { later };
         (name.clone(), before, if n == place { id.get() } else { u32::MAX })
     });
-    let newest = channels.newest_before(&limits.collect::<Vec<_>>()).await?;
+    let newest = channels.archive().newest_before(&limits.collect::<Vec<_>>()).await?;
     Ok(newest.into_iter().map(|newest| newest.and_then(|newest| PostId::new(newest.get() + 1))).collect())
 }
 
@@ -112,7 +112,7 @@ async fn next(
 ) -> Result<Option<Cursor>, ArchiveError> {
     let Some((place, last)) = combined.end() else { return Ok(None) };
     // A page cannot begin after a post that a search found below all archived ones.
-    let Some(at) = channels.published(&names[place], last.id).await? else { return Ok(None) };
+    let Some(at) = channels.archive().published(&names[place], last.id).await? else { return Ok(None) };
     let older = older(channels, names, place, last.id, at, options).await?;
     let cursor = Cursor { channel: Some(names[place].clone()), id: last.id };
     Ok(older.iter().any(Option::is_some).then_some(cursor))

@@ -48,7 +48,7 @@ pub(in crate::web) struct MediaStatus {
 /// archive cannot be read.
 pub(in crate::web) async fn newest_channels(state: &AppState, limit: usize) -> (Vec<ChannelOverview>, u64) {
     let _alone = state.status_lock.lock().await;
-    let (mut channels, total) = state.channels.newest_channels(limit).await.unwrap_or_else(|err| {
+    let (mut channels, total) = state.channels.archive().newest_channels(limit).await.unwrap_or_else(|err| {
         tracing::warn!(error = %err, "cannot list the archived channels for the home page");
         (Vec::new(), 0)
     });

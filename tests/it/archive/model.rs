@@ -94,7 +94,7 @@ fn play(kind: &Kind) {
     let client = Client::new(&options).unwrap();
     let open = || async {
         match &kind.database {
-            Some(url) => Archive::shared(&url.parse().unwrap(), false).await.unwrap(),
+            Some(url) => Archive::shared(&url.parse().unwrap()).await.unwrap(),
             None => loop {
                 match Archive::open_for_service(&folder).await {
                     // A process that another test is starting inherits the locked files for a moment.
@@ -299,7 +299,7 @@ impl<'a> Play<'a> {
     /// Checks that the archive has every text that an edited post ever had.
     async fn check_versions(&self, archive: &Archive) -> Result<(), TestCaseError> {
         for (id, texts) in self.texts.iter().filter(|(_, texts)| texts.len() > 1) {
-            let post = archive.post(&self.name, PostId::new(*id).unwrap(), Caller::Background).await.unwrap();
+            let post = archive.post(&self.name, PostId::new(*id).unwrap()).await.unwrap();
             let post = post.ok_or_else(|| TestCaseError::fail(format!("{id} is missing")))?;
             let versions = post.versions.iter().rev().map(|version| version.post.text.text());
             let found: Vec<_> = versions.chain([post.post.text.text()]).collect();

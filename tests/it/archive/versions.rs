@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::{AnyConnection, Connection, Executor, Row};
-use telewire::archive::{Archive, ArchiveError, Caller, FetchedPage, PageScope, Retention};
+use telewire::archive::{Archive, ArchiveError, FetchedPage, PageScope, Retention};
 use telewire::channels::to_archive;
 use telewire::model::archived_post::{ArchivedPage, ArchivedPost};
 use telewire::model::channel::ChannelName;
@@ -40,7 +40,7 @@ fn fixtures() -> Vec<Fixture> {
             match &kind {
                 None => Archive::in_memory(64 << 20).await.unwrap(),
                 Some(Kind { database: Some(url), .. }) => {
-                    Archive::shared(&url.parse().unwrap(), false).await.unwrap()
+                    Archive::shared(&url.parse().unwrap()).await.unwrap()
                 }
                 Some(_) => Archive::open_or_create(&folder.join("data")).await.unwrap(),
             }
@@ -71,7 +71,7 @@ impl Fixture {
 
     fn post(&self, name: &str, id: u32) -> Option<ArchivedPost> {
         let name = ChannelName::new(name).unwrap();
-        self.runtime.block_on(self.archive.post(&name, PostId::new(id).unwrap(), Caller::Reader)).unwrap()
+        self.runtime.block_on(self.archive.post(&name, PostId::new(id).unwrap())).unwrap()
     }
 
     /// Returns the texts of a post's earlier versions, the newest first.
@@ -83,7 +83,7 @@ impl Fixture {
     fn browse(&self, before: Option<u32>, limit: u8) -> Option<ArchivedPage> {
         let name = ChannelName::new(NAME).unwrap();
         let request = FeedPageRequest { before: before.and_then(PostId::new), limit: Some(limit) };
-        self.runtime.block_on(self.archive.browse(&name, request, Caller::Reader)).unwrap()
+        self.runtime.block_on(self.archive.browse(&name, request)).unwrap()
     }
 
     /// Runs an `archive` command beside this archive.

@@ -77,7 +77,7 @@ fn replicas_that_store_visits_of_the_same_channels_do_not_block_each_other() {
     let changes: Vec<_> = changes.collect();
     let reversed: Vec<_> = changes.iter().rev().cloned().collect();
     let runtime = Runtime::new().unwrap();
-    let open = || runtime.block_on(Archive::shared(&database.parse().unwrap(), false)).unwrap();
+    let open = || runtime.block_on(Archive::shared(&database.parse().unwrap())).unwrap();
     let replicas = [open(), open()];
     let folder = new_folder();
     execute(
