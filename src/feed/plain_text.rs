@@ -12,6 +12,9 @@ use crate::model::rich_text::OBJECT;
 /// depends on what follows.
 const LOOKAHEAD: usize = 100;
 
+/// The length up to which the beginning of a sentence says too little to be kept at the end of a cut line.
+const MAX_STUB_CHARS: usize = 20;
+
 /// Returns the text on one line: white space is collapsed, invisible characters and direction overrides are removed,
 /// and literal markup and entities are replaced by lookalike characters.
 pub(super) fn line(text: &str) -> String {
@@ -62,8 +65,9 @@ pub(super) fn shows_nothing(c: char) -> bool {
     c.is_whitespace() || is_filler(c) || is_dropped(c)
 }
 
-/// Truncates a line to at most `max` characters including a final `…`, at a word boundary if there is one. A sentence that
-/// ends there gets no `…`.
+/// Truncates a line to at most `max` characters including a final `…`: at the end of a sentence if only a few words follow
+/// it, else at a word boundary or behind a mark of Chinese or Japanese if there is one. A sentence that ends there gets no
+/// `…`.
 pub(super) fn cut(mut line: String, max: usize) -> String {
     if line.chars().nth(max).is_none() {
         return line;
@@ -72,19 +76,79 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
     let at = if line[limit..].starts_with(' ') {
         limit
     } else {
-        // Without a space in the second half of the line, cut anywhere: Chinese and Japanese are written without
+        // Without a boundary in the second half of the line, cut anywhere: Chinese and Japanese are written without
         // spaces.
-        line[..limit]
-            .rfind(' ')
+        let boundary = line[..limit].char_indices().rfind(|&(_, c)| c == ' ' || is_wide_mark(c));
+        boundary
+            .map(|(at, c)| if c == ' ' { at } else { at + c.len_utf8() })
             .filter(|&at| at >= limit / 2)
             .unwrap_or_else(|| cluster_boundary(&line, limit))
     };
+    if let Some(end) = sentence_end(&line, at).filter(|&end| end >= limit / 2) {
+        line.truncate(end);
+        return line;
+    }
     line.truncate(at);
-    line.truncate(line.trim_end_matches([' ', ',', ';', ':', '-', '–', '—']).len());
-    if !line.ends_with(['.', '!', '?', '…']) {
+    line.truncate(line.trim_end_matches(|c| c == ' ' || is_clause_mark(c) || is_separator(c)).len());
+    if !line.ends_with(is_sentence_mark) {
         line.push('…');
     }
     line
+}
+
+/// Returns the end of the last sentence that ends at most [`MAX_STUB_CHARS`] before `at`, outside of quotes and brackets.
+fn sentence_end(line: &str, at: usize) -> Option<usize> {
+    let marks = line[..at].char_indices().rev().take(MAX_STUB_CHARS + 1);
+    let end = |(mark, c): (usize, char)| {
+        let sentence = &line[..mark];
+        let behind = &line[mark + c.len_utf8()..];
+        let next = behind.trim_start_matches(is_closing);
+        let word = sentence.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        // The dot of "St." or "21." does not end a sentence.
+        let is_abbreviation =
+            c == '.' && (matches!(word.chars().count(), 1..=3) || word.ends_with(char::is_numeric));
+        let continues = !next.starts_with(' ') && !is_wide_mark(c)
+            || next.trim_start().starts_with(|c: char| c.is_lowercase() || is_sentence_mark(c));
+        let end = line.len() - next.len();
+        (is_sentence_mark(c) && !is_abbreviation && !continues && end <= at && !is_in_quote(&line[..end]))
+            .then_some(end)
+    };
+    marks.into_iter().find_map(end)
+}
+
+/// Returns whether a quote or bracket is open at the end of the text.
+fn is_in_quote(text: &str) -> bool {
+    let n = |mark| text.matches(mark).count();
+    [('«', '»'), ('“', '”'), ('(', ')'), ('「', '」'), ('《', '》'), ('（', '）')]
+        .into_iter()
+        .any(|(open, close)| n(open) > n(close))
+}
+
+/// Returns whether the character ends a sentence.
+fn is_sentence_mark(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '…' | '؟' | '。' | '！' | '？')
+}
+
+/// Returns whether the character separates or announces parts of a sentence.
+pub(super) fn is_clause_mark(c: char) -> bool {
+    matches!(c, ',' | ';' | ':' | '،' | '؛' | '，' | '、' | '；' | '：')
+}
+
+/// Returns whether no space follows this mark, because the mark is as wide as a Chinese character.
+pub(super) fn is_wide_mark(c: char) -> bool {
+    matches!(c, '，' | '、' | '；' | '：' | '。' | '！' | '？')
+}
+
+fn is_closing(c: char) -> bool {
+    matches!(c, '"' | '”' | '’' | '»' | ')' | ']' | '」' | '』' | '》' | '）')
+}
+
+/// Returns whether the character separates or decorates parts of a line: dashes, bullets, arrows, slashes and the like.
+pub(super) fn is_separator(c: char) -> bool {
+    matches!(
+        c,
+        '-' | '/' | '|' | '\\' | '=' | '_' | '*' | '~' | '·' | '‐'..='―' | '−' | '•' | '‣' | '◦' | '←'..='↓' | '─'..='╿'
+    )
 }
 
 /// Returns the last grapheme cluster boundary up to `limit`. A cluster that is longer than the line is cut at `limit`.
@@ -216,6 +280,8 @@ mod tests {
 
     #[test]
     fn cut_keeps_words_and_grapheme_clusters() {
+        assert_eq!(cut("one two | three".into(), 12), "one two…");
+        assert_eq!(cut("یک دو، سه".into(), 8), "یک دو…");
         assert_eq!(cut("one two".into(), 7), "one two");
         assert_eq!(cut("one two, three".into(), 12), "one two…");
         assert_eq!(cut("one two three".into(), 8), "one two…");
@@ -226,5 +292,35 @@ mod tests {
         assert_eq!(cut("一ગુx".into(), 3), "一…");
         assert_eq!(cut("一क्षx".into(), 4), "一…");
         assert_eq!(cut("\u{301}".repeat(9), 4), "\u{301}\u{301}\u{301}…");
+    }
+
+    #[test]
+    fn cut_prefers_the_end_of_a_sentence_to_a_few_words_of_the_next() {
+        for (text, max, expected) in [
+            ("The lamp of the pier is lit again. We went there", 40, "The lamp of the pier is lit again."),
+            ("The lamp of the pier is lit again! 🔥 We went there", 42, "The lamp of the pier is lit again!"),
+            ("He said “the lamp is lit up again.” We went there", 42, "He said “the lamp is lit up again.”"),
+            (
+                "He said “the lamp is lit up again. We went” there",
+                42,
+                "He said “the lamp is lit up again. We…",
+            ),
+            ("The lamp (of the pier. We went) is lit", 28, "The lamp (of the pier. We…"),
+            (
+                "The lamp of the pier. Everybody went there to see",
+                45,
+                "The lamp of the pier. Everybody went there…",
+            ),
+            ("Yesterday we had tea with St. George there", 37, "Yesterday we had tea with St. George…"),
+            ("The lamp is lit since the 21. We went there", 36, "The lamp is lit since the 21. We…"),
+            ("It costs about twelve thous. pounds to mend it", 36, "It costs about twelve thous. pounds…"),
+            ("The lamp is at example.org now and then", 31, "The lamp is at example.org now…"),
+            ("آیا چراغ اسکله دوباره روشن است؟ ما رفتیم", 38, "آیا چراغ اسکله دوباره روشن است؟"),
+            ("码头上的灯又亮了。我们昨天去过", 13, "码头上的灯又亮了。"),
+            ("码头上的灯，昨天晚上又亮了", 9, "码头上的灯…"),
+            ("灯，码头上的昨天晚上又亮了", 9, "灯，码头上的昨天…"),
+        ] {
+            assert_eq!(cut(text.into(), max), expected, "{text}");
+        }
     }
 }
