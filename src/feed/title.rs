@@ -25,8 +25,9 @@ const EMOJI_STYLE: char = '\u{fe0f}';
 
 /// Returns the title of an entry: plain text on one line, never blank.
 ///
-/// 1. The first line of the post's text that has a word. A line that is short, or ends in `:` or `,`, is joined with the
-///    next one that has words. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are no words.
+/// 1. The first line of the post's text that has a word, without its URLs and the dashes and bullets around it. A line that
+///    is short, or ends in `:` or `,`, is joined with the next one that has words; one that ends in `:` also with the title
+///    of the link preview. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are no words.
 /// 2. The first line that has a number.
 /// 3. The name of the post's other content: the link preview's title or description, if it has a word, the question of a
 ///    poll, the name of a file, a venue, a game or a contact.
@@ -53,25 +54,69 @@ fn of_text(post: &Post, signature_lines: &[String], words: &FeedWords) -> Option
     let text = text.without_spoilers();
     let is_own = |line: &&str| !signature::contains(signature_lines, line);
     let lines = || text.lines().filter(is_own).filter_map(plain_text::visible_line);
-    headline(lines())
+    headline(lines(), || preview_name(post))
         .or_else(|| lines().find(|line| line.split(' ').any(is_number)))
         .or_else(|| lines().find(|line| !is_url(line)).filter(|_| name(post, words).is_none()))
 }
 
-/// Returns the beginning of the post's text on one line of plain text, or the title if there is no text.
+/// Returns the beginning of the post's text on one line of plain text, or the title if there is no text. Lines before the
+/// first one with a word are left out.
 pub(super) fn summary(post: &Post, language: Language) -> String {
-    plain_text::visible_beginning(&post.full_text().without_spoilers(), MAX_SUMMARY_CHARS)
+    let text = post.full_text();
+    let text = text.without_spoilers();
+    let has_no_word = |text: &str| !has_word(&plain_text::line(text.lines().next().unwrap_or_default()));
+    let mut rest = Some(&*text);
+    while let Some(wordless) = rest.filter(|rest| has_no_word(rest)) {
+        rest = wordless.split_once('\n').map(|(_, next)| next);
+    }
+    plain_text::visible_beginning(rest.unwrap_or(&text), MAX_SUMMARY_CHARS)
         .unwrap_or_else(|| title(post, &[], language))
 }
 
-/// Returns the first line that has a word, joined with the next one if it says too little.
-fn headline(lines: impl Iterator<Item = String>) -> Option<String> {
-    let mut lines = lines.filter(|line| has_word(line));
-    let first = lines.next()?;
-    let is_short = first.chars().count() <= SHORT_LINE_CHARS || first.ends_with([':', ',']);
-    let Some(next) = lines.next().filter(|_| is_short) else { return Some(first) };
-    let separator = if first.ends_with(|c: char| c.is_alphanumeric()) { " – " } else { " " };
-    Some(first + separator + &next)
+/// Returns the first line that has a word, joined with the next one, or with the name of the preview, if it says too
+/// little.
+fn headline(
+    lines: impl Iterator<Item = String>,
+    preview_name: impl FnOnce() -> Option<String>,
+) -> Option<String> {
+    let mut lines =
+        lines.filter(|line| has_word(line)).map(|line| undecorated(&without_urls(&line)).to_owned());
+    let mut first = lines.next()?;
+    let announces = first.ends_with([':', '：']);
+    let is_short = first.chars().count() <= SHORT_LINE_CHARS || first.ends_with(plain_text::is_clause_mark);
+    let next = lines.next().filter(|_| is_short).or_else(|| preview_name().filter(|_| announces));
+    let Some(next) = next else {
+        return Some(first.trim_end_matches(plain_text::is_clause_mark).to_owned());
+    };
+    first.push_str(match first.chars().last() {
+        Some(c) if c.is_alphanumeric() => " – ",
+        Some(c) if plain_text::is_wide_mark(c) => "",
+        _ => " ",
+    });
+    Some(first + &next)
+}
+
+/// Returns the line without the words that are URLs with a scheme.
+fn without_urls(line: &str) -> String {
+    let is_url = |word: &&str| {
+        let bare = word.strip_prefix('(').filter(|rest| rest.contains(')')).unwrap_or(word);
+        has_scheme(bare)
+    };
+    line.split(' ').filter(|word| !is_url(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the line without the separators at its ends, unless they are part of a word, such as those of `/start`, `-5` and
+/// `foo_`.
+fn undecorated(line: &str) -> &str {
+    let is_gap = |c: char| c == ' ' || plain_text::is_separator(c);
+    let is_part = |run: &str| run.chars().count() < 3 && run.is_ascii();
+    let inner = line.trim_start_matches(is_gap);
+    let run = line[..line.len() - inner.len()].rsplit(' ').next().unwrap_or_default();
+    let is_sign = matches!(run, "–" | "−") && inner.starts_with(|c: char| c.is_ascii_digit());
+    let line = if is_part(run) || is_sign { &line[line.len() - inner.len() - run.len()..] } else { inner };
+    let inner = line.trim_end_matches(is_gap);
+    let run = line[inner.len()..].split(' ').next().unwrap_or_default();
+    if is_part(run) { &line[..inner.len() + run.len()] } else { inner }
 }
 
 fn has_word(line: &str) -> bool {
@@ -93,12 +138,15 @@ fn is_number(word: &str) -> bool {
 /// Returns whether the line is only a URL, with or without its scheme.
 fn is_url(line: &str) -> bool {
     let host = line.split_once("://").map_or(line, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    let has_scheme = line.starts_with("https://") || line.starts_with("http://") || line.starts_with("www.");
     let is_host = host.len() < line.len()
         && host
             .rsplit_once('.')
             .is_some_and(|(_, tld)| tld.len() > 1 && tld.chars().all(char::is_alphabetic));
-    !line.contains(' ') && (has_scheme || is_host)
+    !line.contains(' ') && (has_scheme(line) || is_host)
+}
+
+fn has_scheme(word: &str) -> bool {
+    ["https://", "http://", "www."].iter().any(|start| word.starts_with(start))
 }
 
 /// Returns the first text of the post's link preview that says what it shows.
@@ -224,6 +272,23 @@ mod tests {
             ("example.org/a\nOf the lighthouse and/or the pier", "Of the lighthouse and/or the pier"),
             ("and/or\n🔥", "and/or"),
             ("Short\n#tag", "Short"),
+            ("سلام،\nامروز هوا خوب است", "سلام، امروز هوا خوب است"),
+            ("早上好：\n今天天气很好", "早上好：今天天气很好"),
+            ("Read it here → https://example.org/very/long/path", "Read it here"),
+            ("https://example.org/a – our new essay about the sea", "our new essay about the sea"),
+            ("The tide table (https://example.org/a) of all the piers", "The tide table of all the piers"),
+            ("Compare Node.js/Deno and the lighthouse", "Compare Node.js/Deno and the lighthouse"),
+            ("🥺 Lamps of the old pier //\nThey are lit", "🥺 Lamps of the old pier – They are lit"),
+            ("———Sponsor of the month———\nTea & Sons", "Sponsor of the month – Tea & Sons"),
+            ("• First bullet\n• Second bullet", "First bullet – Second bullet"),
+            ("* * *  Low tide at the pier tonight | ", "Low tide at the pier tonight"),
+            ("-5 °C and falling at the pier", "-5 °C and falling at the pier"),
+            ("–5 °C and falling at the pier", "–5 °C and falling at the pier"),
+            ("/start opens the menu of the bot", "/start opens the menu of the bot"),
+            ("Why all of us still learn C++", "Why all of us still learn C++"),
+            ("Where to put the file: src/feed/", "Where to put the file: src/feed/"),
+            ("#1 in the list of the best piers", "#1 in the list of the best piers"),
+            ("— “We wait,” said the keeper", "“We wait,” said the keeper"),
         ] {
             assert_eq!(title_of(text), title, "{text}");
         }
@@ -279,6 +344,9 @@ mod tests {
             ("1️⃣", &with_preview, "Low tide"),
             ("🔥\n№ 5\nhttps://example.org/a", &with_preview, "№ 5"),
             ("Watch", &with_preview, "Watch"),
+            ("New article: https://example.org/a", &with_preview, "New article: Low tide"),
+            ("New article: https://example.org/a\nIt is short", &with_preview, "New article: It is short"),
+            ("New article: https://example.org/a", &empty, "New article"),
             ("👇", &with_file, "tides.pdf"),
             ("#tide 🔥", &with_picture, "#tide 🔥"),
             ("ℹ️", &with_preview, "Low tide"),
@@ -313,6 +381,12 @@ mod tests {
     fn summary_is_the_beginning_of_the_text() {
         let post = Post { text: "one\n\ntwo <b>".into(), ..fixtures::post() };
         assert_eq!(summary(&post, Language::English), "one two ‹b›");
+        for (text, expected) in
+            [("🔥🔥\n#tea\none\n🔥\ntwo", "one 🔥 two"), ("🔥\n12", "🔥 12"), ("\u{3164}\none", "one")]
+        {
+            let post = Post { text: text.into(), ..fixtures::post() };
+            assert_eq!(summary(&post, Language::English), expected, "{text}");
+        }
         assert_eq!(summary(&fixtures::post(), Language::English), "Post");
     }
 }
