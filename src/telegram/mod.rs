@@ -5,6 +5,7 @@
 //! a channel. [`telegraph`] parses articles, which `articles` fetches.
 
 mod articles;
+mod buttons;
 pub mod client;
 mod dom;
 pub mod error;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::markup::{self as class, Role};
-use super::{dom, media, text, url};
+use super::{buttons, dom, media, text, url};
 use crate::model::channel::ChannelName;
 use crate::model::paging::MAX_POST_BYTES;
 use crate::model::post::{
@@ -207,7 +207,7 @@ impl PostBuilder<'_> {
             }
             Role::Keyboard => {
                 let buttons = dom::all(element, class::BUTTON).map(|button| named_link(button, self.name));
-                self.post.buttons.extend(buttons.filter(|button| !button.name.is_empty()));
+                buttons::add(&mut self.post, buttons);
             }
             Role::OnlyInTelegram => {
                 let label = dom::first(element, class::NOT_SUPPORTED_LABEL).and_then(dom::line);
