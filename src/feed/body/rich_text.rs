@@ -3,7 +3,8 @@
 //! Telegram's entities format ranges of text, while HTML needs inline elements inside paragraphs inside blocks. An
 //! inline entity that crosses the end of a paragraph is closed there and opened again in the next one. Start tags are
 //! delayed until visible text follows, so no element is empty, except for cells of tables. Another exception is a link
-//! without a visible label: authors use such links to choose a link preview, and they stay invisible, as in Telegram.
+//! without a visible label: authors use such links to choose a link preview, and they stay invisible, as in Telegram. It is
+//! dropped if another link has the same target.
 //!
 //! HTML can hide a block, `<details>`, but not a part of a sentence, and Miniflux drops even the tags of `<details>` and
 //! shows the text. So a spoiler inside a sentence is masked there, and the whole paragraph follows once more, readable, in
@@ -18,7 +19,7 @@ use writer::Writer;
 
 use crate::feed::plain_text;
 use crate::language::FeedWords;
-use crate::model::rich_text::{EntityKind, OBJECT, RichText};
+use crate::model::rich_text::{Entity, EntityKind, OBJECT, RichText};
 
 /// Writes the post's medium with this number as a `<figure>`, linked to this URL.
 pub(super) type FigureWriter<'a> = &'a dyn Fn(&mut String, usize, Option<&str>);
@@ -49,8 +50,11 @@ fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
                 writer.object(&entity.kind, at);
                 at = entity.end;
             }
-            EntityKind::Link(url) if shows_no_label(&rich.text()[at..entity.end]) => {
-                writer.hidden_link(url, at);
+            EntityKind::Link(url) if shows_no_label(rich, entity) => {
+                let is_repeated = |other: &Entity| other.kind == entity.kind && !shows_no_label(rich, other);
+                if !rich.entities().iter().any(is_repeated) {
+                    writer.hidden_link(url, at);
+                }
             }
             kind if writer.enter(kind) => entered.push((entity.end, kind)),
             _ => {}
@@ -65,6 +69,7 @@ fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
     writer.close_blocks(0);
 }
 
-fn shows_no_label(label: &str) -> bool {
+fn shows_no_label(rich: &RichText, link: &Entity) -> bool {
+    let label = &rich.text()[link.start..link.end];
     plain_text::is_blank(label) && !label.contains(OBJECT)
 }
