@@ -31,8 +31,7 @@ pub(super) enum Target {
 /// Returns where a `tg:` URL leads.
 pub(super) fn target_of_app_url(typed: &str) -> Option<Target> {
     let url = Url::parse(typed).ok()?;
-    // tg://resolve?… and tg:resolve?… are both in use.
-    let action = url.host_str().unwrap_or_else(|| url.path());
+    let action = app_action(&url);
     if matches!(action, "join" | "privatepost") {
         return Some(Target::Private);
     }
@@ -140,8 +139,8 @@ pub(super) fn page_path(name: &ChannelName, request: PageRequest<'_>) -> (String
 
 /// Makes a URL of a preview page absolute: hashtags are `?q=%23tag`, and older pages have `//host/…`.
 ///
-/// A `tg:` URL of a channel or post becomes its `https:` URL, with its other parameters, because most feed readers drop `tg:`
-/// links. `None` if it is not a URL.
+/// A `tg:` URL of a channel, a post, an invitation, a set of stickers or a proxy becomes its `https:` URL, with its other
+/// parameters, because most feed readers drop `tg:` links. `None` if it is not a URL.
 #[must_use]
 pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
     let href = href.trim();
@@ -149,28 +148,45 @@ pub(super) fn resolve(href: &str, name: &str) -> Option<String> {
         let page = Url::parse(&format!("https://{}/s/{name}", PREVIEW_HOSTS[0])).ok()?;
         return page.join(href).ok().map(String::from);
     };
-    if url.scheme() == "tg"
-        && let Some(Target::Channel(domain)) = target_of_app_url(href)
-        && let Some(channel) = ChannelName::new(&domain)
-    {
-        let pairs = || url.query().unwrap_or_default().split('&');
-        let value = |wanted| pairs().filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == wanted);
-        let value = |wanted| value(wanted).map(|(_, value)| value);
-        let post = value("post").and_then(|id| id.parse().ok()).and_then(PostId::new);
-        let base = channel_url(channel.as_str());
-        let target = match (post, value("appname"), value("story")) {
-            (Some(id), ..) => post_url(channel.as_str(), id),
-            (None, Some(app), _) => format!("{base}/{app}"),
-            (None, None, Some(story)) => format!("{base}/s/{story}"),
-            (None, None, None) => base,
-        };
-        let is_in_path =
-            |pair: &&str| matches!(pair.split('=').next(), Some("domain" | "post" | "appname" | "story"));
-        let query = pairs().filter(|pair| !is_in_path(pair)).collect::<Vec<_>>().join("&");
-        return Some(if query.is_empty() { target } else { format!("{target}?{query}") });
-    }
+    let web_url = Some(&url).filter(|url| url.scheme() == "tg").and_then(web_url);
     // An absolute URL keeps its spelling, because URLs are compared as strings.
-    Some(href.to_owned())
+    Some(web_url.unwrap_or_else(|| href.to_owned()))
+}
+
+/// Returns the `https:` URL of a `tg:` URL; `None` if there is none.
+fn web_url(url: &Url) -> Option<String> {
+    let pairs = || url.query().unwrap_or_default().split('&');
+    let value = |wanted: &str| {
+        let (_, value) = pairs().filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == wanted)?;
+        Some(value).filter(|value| !value.is_empty())
+    };
+    let (path, in_path): (String, &[&str]) = match app_action(url) {
+        "resolve" => {
+            let channel = ChannelName::new(value("domain")?)?;
+            let post = value("post").and_then(|id| id.parse().ok()).and_then(PostId::new);
+            let path = match (post, value("appname"), value("story")) {
+                (Some(id), ..) => format!("{channel}/{id}"),
+                (None, Some(app), _) => format!("{channel}/{app}"),
+                (None, None, Some(story)) => format!("{channel}/s/{story}"),
+                (None, None, None) => channel.to_string(),
+            };
+            (path, &["domain", "post", "appname", "story"])
+        }
+        "join" => (format!("+{}", value("invite")?), &["invite"]),
+        kind @ ("addstickers" | "addemoji") => (format!("{kind}/{}", value("set")?), &["set"]),
+        "addlist" => (format!("addlist/{}", value("slug")?), &["slug"]),
+        kind @ ("proxy" | "socks") => (kind.to_owned(), &[]),
+        _ => return None,
+    };
+    let is_other = |pair: &&str| !in_path.contains(&pair.split('=').next().unwrap_or_default());
+    let query = pairs().filter(is_other).collect::<Vec<_>>().join("&");
+    let base = channel_url(&path);
+    Some(if query.is_empty() { base } else { format!("{base}?{query}") })
+}
+
+/// Returns what a `tg:` URL does. `tg://resolve?…` and `tg:resolve?…` are both in use.
+fn app_action(url: &Url) -> &str {
+    url.host_str().unwrap_or_else(|| url.path())
 }
 
 #[cfg(test)]
@@ -203,6 +219,14 @@ mod tests {
                 "https://t.me/some_bot/tides?startapp=1",
             ),
             ("tg://resolve?domain=durov&story=5", "https://t.me/durov/s/5"),
+            ("tg://join?invite=AbC-d_E", "https://t.me/+AbC-d_E"),
+            ("tg:join?invite=AbC", "https://t.me/+AbC"),
+            ("tg://addstickers?set=Tides", "https://t.me/addstickers/Tides"),
+            ("tg://addemoji?set=Tides", "https://t.me/addemoji/Tides"),
+            ("tg://addlist?slug=AbC", "https://t.me/addlist/AbC"),
+            ("tg://proxy?server=a.example&port=443", "https://t.me/proxy?server=a.example&port=443"),
+            ("tg://join?invite=", "tg://join?invite="),
+            ("tg://resolve", "tg://resolve"),
             ("tg://user?id=5", "tg://user?id=5"),
             ("mailto:a@example.com", "mailto:a@example.com"),
         ] {
