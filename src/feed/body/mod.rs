@@ -18,13 +18,16 @@ use super::media_links::MediaLinks;
 use super::options::FeedOptions;
 use super::plain_text;
 use super::sanitize::sanitize;
-use crate::language::FeedWords;
+use crate::language::{FeedWords, Language};
 use crate::model::article::LinkedArticle;
 use crate::model::media_file::MediaSlot;
 use crate::model::post::{
     Document, Forward, LinkPreview, Media, NamedLink, Post, Reply, UnknownMarkup, Video, VideoKind,
 };
 use crate::model::rich_text::RichText;
+
+/// Telegram's explanation for a post that the preview page does not show. It is English in every channel.
+const EXPLANATION: &str = "Please open Telegram to view this post";
 
 /// Returns the whole post as sanitized HTML; never empty.
 pub(super) fn body(
@@ -73,7 +76,7 @@ pub(super) fn body(
         unknown(&mut out, part, &post.permalink, words);
     }
     if let Some(explanation) = &post.only_in_telegram {
-        only_in_telegram(&mut out, explanation, &post.permalink, words);
+        only_in_telegram(&mut out, explanation, &post.permalink, options.language);
     }
     if out.is_empty() {
         html::block(&mut out, "p", |out| html::link(out, words.see_post, Some(&post.permalink)));
@@ -141,7 +144,34 @@ fn reply(out: &mut String, reply: &Reply, words: &FeedWords) {
         }
         author => with_link(out, words.in_reply_to, author),
     });
-    html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, &reply.text)));
+    let text = media_kind(&reply.text, words);
+    html::group(out, "blockquote", |out| html::block(out, "p", |out| html::lines(out, text)));
+}
+
+/// Returns the kind of a medium, which is English on the preview page, or another text as it is.
+fn media_kind<'a>(text: &'a str, words: &'a FeedWords) -> &'a str {
+    let kinds = |words: &'a FeedWords| {
+        let FeedWords { photo, video, gif, video_message, voice_message, sticker, .. } = words;
+        let FeedWords { location, contact, game, invoice, music, file, poll, quiz, .. } = words;
+        [
+            photo,
+            video,
+            gif,
+            video_message,
+            voice_message,
+            sticker,
+            location,
+            contact,
+            game,
+            invoice,
+            music,
+            file,
+            poll,
+            quiz,
+        ]
+    };
+    let english = kinds(&Language::English.words().feed);
+    english.iter().position(|kind| **kind == text).map_or(text, |n| kinds(words)[n])
 }
 
 fn document(out: &mut String, document: &Document, permalink: &str, words: &FeedWords) {
@@ -226,8 +256,9 @@ fn unknown(out: &mut String, unknown: &UnknownMarkup, permalink: &str, words: &F
     });
 }
 
-fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str, words: &FeedWords) {
-    let is_explained = !plain_text::is_blank(explanation);
-    let label = if is_explained { explanation } else { words.only_in_telegram };
+fn only_in_telegram(out: &mut String, explanation: &str, permalink: &str, language: Language) {
+    let is_english = explanation == EXPLANATION && language != Language::English;
+    let is_explained = !plain_text::is_blank(explanation) && !is_english;
+    let label = if is_explained { explanation } else { language.words().feed.only_in_telegram };
     html::block(out, "p", |out| html::link(out, label, Some(permalink)));
 }
