@@ -7,7 +7,7 @@ use super::options::{EntryIds, FeedOptions, LinkTarget, MediaChoice, Part, Spoil
 use super::title;
 use crate::model::article::LinkedArticle;
 use crate::model::channel::ChannelName;
-use crate::model::post::{LinkPreview, Media, Post};
+use crate::model::post::{LinkPreview, Media, Post, PostId};
 use crate::model::rich_text::RichText;
 use crate::telegram::telegraph::{article_path, article_url};
 use crate::telegram::url::{app_url, item_url, preview_url};
@@ -112,14 +112,15 @@ fn link_media(post: &mut Post) {
 
 /// Replaces the URL of each file by the permalink, which is not embedded, and drops additional pictures.
 fn link_all(media: &mut [Media], permalink: &str) {
+    let target =
+        |item: Option<PostId>| item.map_or_else(|| permalink.to_owned(), |item| item_url(permalink, item));
     for medium in media {
         match medium {
-            Media::Photo { url, .. } | Media::Voice { url, .. } => permalink.clone_into(url),
+            Media::Photo { url, item, .. } => *url = target(*item),
+            Media::Voice { url, .. } => permalink.clone_into(url),
             Media::Video(video) => {
-                let target =
-                    video.item.map_or_else(|| permalink.to_owned(), |item| item_url(permalink, item));
                 // Without a URL, the file is too big for the preview page, and the entry says so.
-                video.url = video.url.take().map(|_| target);
+                video.url = video.url.take().map(|_| target(video.item));
                 video.poster = None;
             }
             Media::Sticker { url, still, .. } => {

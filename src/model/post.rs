@@ -220,6 +220,9 @@ pub enum Media {
         file: Option<u64>,
         /// The size at which the preview page shows it.
         size: Option<Size>,
+        /// The id under which Telegram shows this item of an album alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<PostId>,
     },
     /// A video or GIF.
     Video(Video),

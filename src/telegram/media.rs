@@ -20,10 +20,11 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
             url: absolute(background_url(element)?)?,
             file: file_number(element),
             size: first(element, class::PHOTO).and_then(|shape| size(element, shape)),
+            item: element.attr("href").and_then(url::item_id),
         }),
         Role::ServicePhoto => {
             let url = absolute(first_tag(element, "img")?.attr("src")?)?;
-            Some(Media::Photo { url, file: None, size: None })
+            Some(Media::Photo { url, file: None, size: None, item: None })
         }
         Role::Video | Role::RoundVideo => Some(Media::Video(video(element, role, name))),
         Role::Voice => Some(Media::Voice {
@@ -57,7 +58,7 @@ pub(super) fn figure(element: ElementRef<'_>, name: &str) -> Option<Media> {
     match element.value().name() {
         "img" => {
             let url = element.attr("src").filter(|url| !url.starts_with("data:")).and_then(absolute)?;
-            Some(Media::Photo { url, file: None, size: size() })
+            Some(Media::Photo { url, file: None, size: size(), item: None })
         }
         "video" => {
             let source = element.attr("src").or_else(|| first_tag(element, "source")?.attr("src"));

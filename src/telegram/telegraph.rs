@@ -216,7 +216,7 @@ impl NodeParser<'_> {
     fn medium(&mut self, tag: &str, src: Option<&str>, text: &mut RichText) {
         let Some(url) = src.and_then(|src| self.resolve(src)) else { return };
         self.media.push(if tag == "img" {
-            Media::Photo { url, file: None, size: None }
+            Media::Photo { url, file: None, size: None, item: None }
         } else {
             let (poster, seconds, size, item) = (None, None, None, None);
             Media::Video(Video { url: Some(url), poster, seconds, size, kind: VideoKind::Plain, item })

@@ -303,7 +303,10 @@ mod tests {
         assert_eq!(text.text(), "\u{fffc}\nb\n\u{fffc}");
         assert_eq!(text.figures().collect::<Vec<_>>(), [0, 1]);
         let size = Some(crate::model::post::Size { width: 4, height: 3 });
-        assert_eq!(media[0], Media::Photo { url: "https://example.org/a".into(), file: None, size });
+        assert_eq!(
+            media[0],
+            Media::Photo { url: "https://example.org/a".into(), file: None, size, item: None }
+        );
         let Media::Video(video) = &media[1] else { panic!("{media:?}") };
         assert_eq!(video.url.as_deref(), Some("https://example.org/v"));
         assert_eq!(video.poster.as_deref(), Some("https://example.org/p"));

@@ -55,7 +55,12 @@ fn parts_are_in_the_order_of_the_preview_page() {
             to: named("replied", Some("https://example.org/1")),
             text: "quoted\nمرحبا".into(),
         }),
-        media: vec![Media::Photo { url: "https://media.example.org/photo".into(), file: None, size: None }],
+        media: vec![Media::Photo {
+            url: "https://media.example.org/photo".into(),
+            file: None,
+            size: None,
+            item: None,
+        }],
         text: "said".into(),
         poll: Some(Poll {
             question: "asked".into(),
@@ -135,7 +140,8 @@ fn videos_have_a_player_or_a_link() {
 
 #[test]
 fn photos_on_other_hosts_are_linked_but_not_embedded() {
-    let photo = |url: &str| of_media(vec![Media::Photo { url: url.into(), file: None, size: None }]);
+    let photo =
+        |url: &str| of_media(vec![Media::Photo { url: url.into(), file: None, size: None, item: None }]);
     assert_eq!(
         photo("https://elsewhere.example/a.jpg"),
         r#"<figure><a href="https://elsewhere.example/a.jpg" rel="noopener noreferrer">Photo</a></figure>"#
