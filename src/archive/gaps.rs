@@ -105,6 +105,17 @@ pub(super) async fn replace_gap(
     Ok(())
 }
 
+/// Removes the gaps between posts from an id on.
+pub(super) async fn delete_gaps_from(
+    connection: &mut AnyConnection,
+    key: i64,
+    lowest: u32,
+) -> Result<(), ArchiveError> {
+    let delete = sqlx::query("DELETE FROM gap WHERE channel = $1 AND above >= $2");
+    delete.bind(key).bind(i64::from(lowest)).execute(connection).await?;
+    Ok(())
+}
+
 /// Returns the highest gap that begins below an id.
 pub(super) async fn highest_gap(
     connection: &mut AnyConnection,

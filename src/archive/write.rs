@@ -135,26 +135,33 @@ pub(super) struct MergeContext<'a> {
     pub(super) fresh_for: Duration,
 }
 
-/// Writes the changes of a page. Returns whether a reader can see a difference.
-pub(super) async fn merge(
+/// Leaves out the posts that a page may cut, and updates the gaps around it.
+async fn place(
     connection: &mut AnyConnection,
-    context: &MergeContext<'_>,
-    mut slice: PageSlice,
-) -> Result<bool, ArchiveError> {
-    let ChannelOfPage { key, before, taken_over } =
-        find_or_insert_channel(connection, context.requested, context.channel, context.now).await?;
-    let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
-    let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
-    let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
-    match context.scope {
+    key: i64,
+    scope: PageScope,
+    newest_known: Option<u32>,
+    slice: &mut PageSlice,
+) -> Result<(), ArchiveError> {
+    match scope {
         PageScope::Newest => {
+            let (lowest, newest) = (slice.lowest.get(), newest_known.unwrap_or(0));
+            let gap = gaps::highest_gap(connection, key, i64::from(lowest) + 1).await?;
+            // When posts are deleted, the page reaches down into a gap that it was above before.
+            let gap = gap.filter(|gap| slice.lowest < gap.below);
             // A post that may be cut is left out unless the page reaches down to archived posts. A new channel shows
             // the whole page.
-            let gap = gaps::highest_gap(connection, key, slice.lowest.get().into()).await?;
-            let is_open = |gap: &Gap| slice.lowest < gap.below;
-            let above = gap.filter(is_open).map(|gap| gap.above).or(newest_known);
-            if let Some(above) = above {
+            if let Some(above) = gap.map(|gap| gap.above).or(newest_known) {
                 slice.drop_cut_oldest(above);
+            }
+            gaps::delete_gaps_from(connection, key, lowest).await?;
+            let rest = gap.and_then(|gap| slice.remaining_gap(gap));
+            if let Some(gap) = gap.filter(|gap| rest.is_none_or(|rest| rest.below < gap.below)) {
+                gaps::replace_gap(connection, key, gap, rest.as_slice()).await?;
+            } else if lowest > newest + 1 {
+                let (below, linked, lazy) = (slice.cursor, slice.is_linked, newest == 0);
+                let gap = Gap { above: newest, below, linked, lazy, failures: 0, retry: 0 };
+                gaps::upsert_gap(connection, key, gap).await?;
             }
         }
         PageScope::Gap(from, gap) => {
@@ -173,6 +180,21 @@ pub(super) async fn merge(
             slice.is_whole = false;
         }
     }
+    Ok(())
+}
+
+/// Writes the changes of a page. Returns whether a reader can see a difference.
+pub(super) async fn merge(
+    connection: &mut AnyConnection,
+    context: &MergeContext<'_>,
+    mut slice: PageSlice,
+) -> Result<bool, ArchiveError> {
+    let ChannelOfPage { key, before, taken_over } =
+        find_or_insert_channel(connection, context.requested, context.channel, context.now).await?;
+    let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
+    let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
+    let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
+    place(connection, key, context.scope, newest_known, &mut slice).await?;
     let known = records_around(connection, key, &slice).await?;
     if let PageScope::Revisit(_) = context.scope {
         slice.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
@@ -186,14 +208,6 @@ pub(super) async fn merge(
     }
     mark_seen(connection, key, &slice, context.seen).await?;
     let is_newest = matches!(context.scope, PageScope::Newest);
-    if is_newest {
-        let above = newest_known.unwrap_or(0);
-        if slice.lowest.get() > above + 1 {
-            let (below, linked, lazy) = (slice.cursor, slice.is_linked, above == 0);
-            gaps::upsert_gap(connection, key, Gap { above, below, linked, lazy, failures: 0, retry: 0 })
-                .await?;
-        }
-    }
     let mut channel = context.channel.clone();
     if let Some(before) = &before {
         channel.signature_lines.clone_from(&before.channel.signature_lines);
