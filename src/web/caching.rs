@@ -10,6 +10,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use sha2::{Digest, Sha256};
 
 use crate::channels::{CacheStatus, CachedChannel};
+use crate::clock;
 
 /// The longest `max-age`: a reader that polls again later than this gets the posts published until then.
 const MAX_AGE: Duration = Duration::from_mins(5);
@@ -73,7 +74,11 @@ impl Validators {
     /// Writes the validators, and for how long a response may be cached.
     pub(super) fn write_for(&self, headers: &mut HeaderMap, max_age: Duration) {
         headers.insert(ETAG, self.etag.clone());
-        headers.extend(self.modified.as_ref().map(|(_, header)| (LAST_MODIFIED, header.clone())));
+        // A later change in the same second would have the same date, and a client that sends only `If-Modified-Since` would
+        // not get it (RFC 9110, section 8.8.2.2).
+        let is_over = |(modified, _): &&(Timestamp, _)| modified.as_second() < clock::now().as_second();
+        let modified = self.modified.as_ref().filter(is_over);
+        headers.extend(modified.map(|(_, header)| (LAST_MODIFIED, header.clone())));
         // `max-age` is the remaining freshness, so there is no `Age` beside it: caches subtract it (RFC 9111, section 4.2).
         // FreshRSS raises a `max-age` below 800 seconds unless `must-revalidate` is there.
         let max_age = max_age.min(MAX_AGE).as_secs();

@@ -312,6 +312,9 @@ fn feeds_after_a_restart_without_telegram_are_identical() {
         feed(&app, "/old_harbour/json?limit=200");
         let folder = app.kill();
         let app = App::start_in(folder, &fake.url(), &flags);
+        wait_until("the second of the last change is over", || {
+            app.get("/old_harbour/rss").header("Last-Modified").is_some()
+        });
         let targets = formats.iter().flat_map(|format| {
             ["", "?limit=7", "?before=55"].map(|end| format!("/old_harbour/{format}{end}"))
         });
