@@ -23,8 +23,6 @@ pub(super) struct Periods {
     /// The number of selected posts before the current period, and the last post that was looked at before it. `None` if all
     /// of them are too young: the next feed page would begin with the same period.
     before: (usize, Option<Place>),
-    /// No period before the current one has posts that are old enough.
-    is_first: bool,
     /// A gap is between the current period and newer posts.
     is_cut: bool,
     /// A gap is directly above the next post.
@@ -39,10 +37,9 @@ impl Periods {
         self.too_large = Period::of(newer.published, options).filter(|_| !newer.is_above_gap);
     }
 
-    /// Begins the next older period. `n_posts` are selected already.
+    /// Begins the next older period. `n_posts` are selected already. It `is_first` if no post before it is old enough.
     pub(super) fn begin(&mut self, period: Option<Period>, n_posts: usize, is_first: bool) {
         self.current = period;
-        self.is_first = is_first;
         self.is_cut = std::mem::take(&mut self.is_below_gap);
         self.before = (n_posts, self.last.filter(|_| !is_first));
     }
@@ -75,7 +72,7 @@ impl Periods {
         if !has_older || self.at_end {
             return self.last;
         }
-        if is_at_limit && self.is_first {
+        if is_at_limit && self.before.1.is_none() {
             self.too_large = self.current;
         }
         self.leave_out_current(posts);

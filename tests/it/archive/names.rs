@@ -8,6 +8,7 @@ use super::kinds;
 use crate::support::app::App;
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
+use crate::support::now;
 use crate::support::wait::wait_until;
 
 const NEW_NAME: &str = "new_harbour";
@@ -45,11 +46,6 @@ fn is_noted(feed: &Value, name: &str) -> bool {
     };
     assert!(note.is_empty() || [hour_ago, now()].map(note_of).contains(&note.to_owned()), "{note}");
     !note.is_empty()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the program's clock is the test's")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// Returns how many warnings name both owners.

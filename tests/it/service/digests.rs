@@ -22,6 +22,7 @@ use super::several_channels::{FAST, parsed};
 use crate::support::app::{App, new_folder};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::FakeTelegram;
+use crate::support::now;
 
 /// Channels of each kind.
 const CHANNELS: usize = 24;
@@ -43,7 +44,7 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+        let now = Timestamp::from_second(now().as_second()).unwrap();
         Self { now, hours: 12 - now.as_second().div_euclid(3600).rem_euclid(24) }
     }
 

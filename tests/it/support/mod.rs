@@ -19,6 +19,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 /// The channel of [`page("text")`](page), used where the choice of channel does not matter.
 pub(crate) const CHANNEL: &str = "harbour_news";
 
@@ -48,6 +50,12 @@ pub(crate) fn page(name: &str) -> String {
 /// Panics with all failures if there are any, so that a test of many cases lists each one that failed.
 pub(crate) fn assert_no_failures(failures: &[String]) {
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n\n"));
+}
+
+/// Returns the time of the program's clock.
+#[expect(clippy::disallowed_methods, reason = "the program's clock is the test's")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Prints a line to standard error. The test harness captures the output of `eprintln!`, but not this.
