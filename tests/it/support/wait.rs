@@ -42,7 +42,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Polls until the condition holds.
 ///
 /// Panics with `what` after [`WAIT_TIMEOUT`].
-pub(crate) fn wait_until(what: &str, wanted: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut wanted: impl FnMut() -> bool) {
     let until = Instant::now() + WAIT_TIMEOUT;
     while !wanted() {
         assert!(Instant::now() < until, "timed out waiting until {what}");
