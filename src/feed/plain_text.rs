@@ -98,7 +98,8 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
 
 /// Returns the end of the last sentence that ends at most [`MAX_STUB_CHARS`] before `at`, outside of quotes and brackets.
 fn sentence_end(line: &str, at: usize) -> Option<usize> {
-    let marks = line[..at].char_indices().rev().take(MAX_STUB_CHARS + 1);
+    let last = line[..at].char_indices().rev().take(MAX_STUB_CHARS + 1);
+    let mut marks = last.filter(|&(_, c)| is_sentence_mark(c));
     let end = |(mark, c): (usize, char)| {
         let sentence = &line[..mark];
         let behind = &line[mark + c.len_utf8()..];
@@ -110,10 +111,9 @@ fn sentence_end(line: &str, at: usize) -> Option<usize> {
         let continues = !next.starts_with(' ') && !is_wide_mark(c)
             || next.trim_start().starts_with(|c: char| c.is_lowercase() || is_sentence_mark(c));
         let end = line.len() - next.len();
-        (is_sentence_mark(c) && !is_abbreviation && !continues && end <= at && !is_in_quote(&line[..end]))
-            .then_some(end)
+        (!is_abbreviation && !continues && end <= at && !is_in_quote(&line[..end])).then_some(end)
     };
-    marks.into_iter().find_map(end)
+    marks.find_map(end)
 }
 
 /// Returns whether a quote or bracket is open at the end of the text.
