@@ -15,6 +15,9 @@ mod tags;
 mod tests;
 mod writer;
 
+use std::cell::LazyCell;
+use std::collections::HashSet;
+
 use writer::Writer;
 
 use crate::feed::plain_text;
@@ -35,6 +38,7 @@ pub(super) fn write_inline(out: &mut String, rich: &RichText, words: &FeedWords)
 }
 
 fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
+    let labelled = LazyCell::new(|| labelled_targets(rich));
     let mut entered = Vec::new();
     let mut at = 0;
     for entity in rich.entities() {
@@ -51,8 +55,8 @@ fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
                 at = entity.end;
             }
             EntityKind::Link(url) if shows_no_label(rich, entity) => {
-                let is_repeated = |other: &Entity| other.kind == entity.kind && !shows_no_label(rich, other);
-                if !rich.entities().iter().any(is_repeated) {
+                let is_repeated = labelled.contains(&**url);
+                if !is_repeated {
                     writer.hidden_link(url, at);
                 }
             }
@@ -67,6 +71,15 @@ fn write_into<'a>(writer: &mut Writer<'a>, rich: &'a RichText) {
     }
     writer.text(at..rich.text().len());
     writer.close_blocks(0);
+}
+
+/// Returns the targets of the links that have a label.
+fn labelled_targets<'a>(rich: &'a RichText) -> HashSet<&'a str> {
+    let target = |entity: &'a Entity| match &entity.kind {
+        EntityKind::Link(url) if !shows_no_label(rich, entity) => Some(&**url),
+        _ => None,
+    };
+    rich.entities().iter().filter_map(target).collect()
 }
 
 fn shows_no_label(rich: &RichText, link: &Entity) -> bool {
