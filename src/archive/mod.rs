@@ -35,7 +35,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::pool::PoolConnection;
+use sqlx::{AnyConnection, Connection};
 use tokio::sync::{Notify, broadcast};
 
 use crate::metrics;
@@ -146,7 +147,15 @@ impl Archive {
         let _alone = self.open_lock.lock().await;
         self.is_closed.store(true, Ordering::Relaxed);
         if let Some(database) = self.swap(None) {
-            database.close().await;
+            // The last connection to a SQLite file removes its WAL. Those that are returned to a closed pool are closed at the
+            // same time as others, so that none of them would be the last.
+            let last = database.writes.acquire().await;
+            let closed = database.close();
+            let last = last.map(PoolConnection::detach);
+            closed.await;
+            if let Err(err) = async { last?.close().await }.await {
+                tracing::debug!(error = %err, "cannot close the last connection to the archive");
+            }
         }
     }
 

@@ -290,4 +290,24 @@ mod tests {
         assert!(archive.database().is_none());
         std::fs::remove_dir_all(folder).unwrap();
     }
+
+    /// Connections that were just used are still being returned to their pools then.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn archive_that_is_closed_right_after_its_use_leaves_no_wal() {
+        let folder = std::env::temp_dir().join(format!("telewire-no-wal-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let name = ChannelName::new("harbour_news").unwrap();
+        for n in 0..50 {
+            let archive = Archive::open_for_service(&folder).await.unwrap();
+            let (read, gaps, written) = tokio::join!(
+                archive.load(&name, Caller::Background),
+                archive.newest_gap(&name),
+                archive.mark_gone(&name),
+            );
+            assert!(read.is_ok() && gaps.is_ok() && written.is_ok());
+            archive.close().await;
+            assert!(!data_dir::wal_files(&folder.join(ARCHIVE_FILE))[0].exists(), "attempt {n}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
