@@ -134,7 +134,7 @@ enum Step {
     Serve,
     /// It gets the cached posts and starts a refresh, which would take too long.
     Refresh,
-    /// It waits for a refresh.
+    /// It waits for a refresh, or for the posts between the fetched page and the archived ones.
     Wait,
 }
 
@@ -321,8 +321,12 @@ impl Channels {
 
     /// Decides what a request for a cached channel does.
     fn step(&self, name: &ChannelName, entry: &CacheEntry) -> Step {
-        if entry.remaining().is_ok() || self.failures.not_due(name).is_some() {
+        if self.failures.not_due(name).is_some() {
             return Step::Serve;
+        }
+        if entry.remaining().is_ok() {
+            let is_being_completed = self.follow_ups.join(name).is_some();
+            return if is_being_completed { Step::Wait } else { Step::Serve };
         }
         let Some(queue_time) = self.client.queue_time(Priority::High) else { return Step::Refresh };
         let max_age = || self.config.freshness.max_age(entry.snapshot.newest(), clock::now());

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{Kind, kinds};
 use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
-use crate::support::fake_telegram::{Answer, FakeTelegram};
+use crate::support::fake_telegram::{Answer, FakeTelegram, Gate};
+use crate::support::http;
 use crate::support::wait::wait_until;
 
 /// Always stale, with a rate limit that no test reaches.
@@ -118,6 +119,34 @@ fn reader_that_polls_once_a_day_gets_each_post() {
         let newest = 20 + PER_DAY * day;
         let of_day = PER_DAY as usize;
         assert_eq!(ids(&feed(&app, FEED))[..of_day], down_to(newest, newest - PER_DAY + 1), "day {day}");
+    }
+}
+
+/// Its poll comes while the posts are fetched for another reader.
+#[test]
+fn missed_posts_reach_each_reader_that_polls_meanwhile() {
+    let (fake, history) = channel(20);
+    let app = App::start(&fake.url(), &HASTY);
+    feed(&app, FEED);
+    for n in 0..30 {
+        let at = SignedDuration::from_hours(24) + SignedDuration::from_mins(n);
+        history.lock().unwrap().publish(0, start() + at);
+    }
+    let (older, gate) = ("/s/old_harbour?before=31", Gate::default());
+    let page = Answer::page(&history.lock().unwrap().preview_page(Some(31)));
+    fake.on(older, Answer { gate: Some(gate.clone()), ..page });
+    // The channel is stale after the restart, then fresh.
+    let app = App::start_in(app.stop(), &fake.url(), &CALM);
+    let readers = [(); 2].map(|()| {
+        let reader = http::send(app.address, "GET", FEED, &[]);
+        fake.wait_for(older);
+        reader
+    });
+    assert_eq!(app.get("/-/healthz").status, 200);
+    gate.open();
+    for reader in readers {
+        let feed = serde_json::from_slice(&http::receive(reader, "GET").body).unwrap();
+        assert_eq!(ids(&feed)[..30], down_to(50, 21));
     }
 }
 
