@@ -97,6 +97,7 @@ fn describe() {
     );
     describe_gauge!("telewire_new_channels_waiting", "New channels that are read in the background");
     describe_gauge!("telewire_archive_up", "1 while the archive can be used");
+    describe_gauge!("telewire_archive_pages_waiting", "Pages in memory that could not be archived yet");
     describe_counter!("telewire_archive_failures_total", "Archive failures by kind");
     describe_counter!("telewire_media_bytes_total", Unit::Bytes, "Bytes of media files sent to clients");
     describe_gauge!("telewire_media_streams", "Media files being sent");
@@ -204,9 +205,10 @@ pub(crate) fn upstream_state(upstream: &UpstreamLabels, queue_length: usize, cir
     gauge!("telewire_upstream_circuit_open", upstream.with(None)).set(f64::from(u8::from(circuit_open)));
 }
 
-/// Sets whether the archive can be used.
-pub(crate) fn archive_up(up: bool) {
-    gauge!("telewire_archive_up").set(f64::from(u8::from(up)));
+/// Sets whether the archive can be used, and how many pages wait for it.
+pub(crate) fn archive_state(is_up: bool, n_waiting: usize) {
+    gauge!("telewire_archive_up").set(f64::from(u8::from(is_up)));
+    gauge!("telewire_archive_pages_waiting").set(to_f64(n_waiting));
 }
 
 /// Registers the counters of failures of the archive of these kinds, at zero.

@@ -35,6 +35,9 @@ const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
 /// How often the data directory is checked for files that were removed or replaced.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// On shutdown, how long pages that wait for the archive may take.
+const LAST_MERGE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Size of a connection's send buffer. The system's default is megabytes, and a client that reads those slowly looks for
 /// minutes as if it had stopped reading.
 const SEND_BUFFER_BYTES: u32 = 256 << 10;
@@ -130,13 +133,15 @@ impl Service {
         Arc::clone(&self.state)
     }
 
-    /// Serves until `shutdown`; see [`web::serve`]. Then closes the archive. Refreshes that no request waits for are not
+    /// Serves until `shutdown`; see [`web::serve`]. Then archives the pages that wait for the archive, and closes it. Refreshes that no request waits for are not
     /// awaited: they end with the process, and the next start repeats them.
     pub async fn serve<S>(self, shutdown: S)
     where
         S: futures_util::Stream<Item = ()> + Send + Unpin,
     {
+        let state = Arc::clone(&self.state);
         web::serve(self.listener, self.state, shutdown).await;
+        drop(tokio::time::timeout(LAST_MERGE_TIMEOUT, state.channels.archive_all_waiting()).await);
         self.archive.close().await;
     }
 }

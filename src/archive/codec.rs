@@ -163,13 +163,16 @@ pub(super) async fn count(connection: &mut AnyConnection, name: &ChannelName) ->
     Ok(u64::try_from(n).unwrap_or_default())
 }
 
+/// Marks a channel as gone. A page that was fetched before `now` does not remove the mark.
 pub(super) async fn mark_gone(
     connection: &mut AnyConnection,
     name: &ChannelName,
+    now: Timestamp,
 ) -> Result<(), ArchiveError> {
-    let mark_gone =
-        sqlx::query("UPDATE channel SET gone = 1 WHERE key = (SELECT channel FROM alias WHERE name = $1)");
-    mark_gone.bind(lowercase(name)).execute(connection).await?;
+    let mark_gone = sqlx::query(
+        "UPDATE channel SET gone = 1, fetched = $2 WHERE key = (SELECT channel FROM alias WHERE name = $1)",
+    );
+    mark_gone.bind(lowercase(name)).bind(now.as_millisecond()).execute(connection).await?;
     Ok(())
 }
 

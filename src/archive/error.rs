@@ -99,6 +99,9 @@ pub enum ArchiveError {
     /// A page lacks more of the archived posts in its range than can have been deleted.
     #[error("the page leaves out too many archived posts between its first and last one to be merged")]
     PageTooSparse,
+    /// A page was fetched before another channel got its name.
+    #[error("the page is older than the archived one of another channel with the same name")]
+    PageOutdated,
     /// SQLite may not open or write the file; the text is its reason.
     #[error(
         "cannot open or write the archive ({0}): check the permissions of its files, and the limit of \
@@ -111,6 +114,12 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Returns whether the page can never be merged.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::PageTooSparse | Self::PageOutdated)
+    }
+
     /// Returns whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -125,6 +134,7 @@ impl ArchiveError {
             | Self::Slow
             | Self::Busy
             | Self::PageTooSparse
+            | Self::PageOutdated
             | Self::NoAccess(_)
             | Self::NotCopied { .. }
             | Self::Database(_) => "it failed or was slow",
@@ -143,7 +153,7 @@ impl ArchiveError {
     }
 
     /// All labels that [`code`](Self::code) returns.
-    pub(super) const CODES: [&str; 18] = [
+    pub(super) const CODES: [&str; 19] = [
         "circuit-open",
         "slow",
         "busy",
@@ -161,6 +171,7 @@ impl ArchiveError {
         "not-found",
         "replaced",
         "page-too-sparse",
+        "page-outdated",
         "database",
     ];
 
@@ -184,6 +195,7 @@ impl ArchiveError {
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",
             Self::PageTooSparse => "page-too-sparse",
+            Self::PageOutdated => "page-outdated",
             Self::NoAccess(_) | Self::Database(_) => "database",
         }
     }

@@ -35,6 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::{Notify, broadcast};
@@ -80,7 +81,7 @@ const NOTIFICATION_CAPACITY: usize = 1024;
 /// Which part of a channel a page was fetched for.
 #[derive(Clone, Copy, Debug)]
 pub enum PageScope {
-    /// The newest posts.
+    /// The newest posts. A page that was fetched before the one that was merged last only adds posts.
     Newest,
     /// Posts older than this id, inside this gap.
     Gap(PostId, Gap),
@@ -89,7 +90,7 @@ pub enum PageScope {
 }
 
 /// The part of a fetched preview page that is merged into the archive.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FetchedPage {
     /// The channel and its posts.
     pub snapshot: Snapshot,
@@ -147,13 +148,15 @@ impl Archive {
         let _alone = self.open_lock.lock().await;
         self.is_closed.store(true, Ordering::Relaxed);
         if let Some(database) = self.swap(None) {
-            // The last connection to a SQLite file removes its WAL. Those that are returned to a closed pool are closed at the
-            // same time as others, so that none of them would be the last.
-            let last = database.writes.acquire().await;
+            // SQLite removes the WAL when the last connection is closed. Connections that are returned to a closed pool close
+            // concurrently, so none of them is the last. Keep one until all others are closed.
+            let last = if database.files.is_some() { database.writes.acquire().await.ok() } else { None };
             let closed = database.close();
             let last = last.map(PoolConnection::detach);
             closed.await;
-            if let Err(err) = async { last?.close().await }.await {
+            if let Some(last) = last
+                && let Err(err) = last.close().await
+            {
                 tracing::debug!(error = %err, "cannot close the last connection to the archive");
             }
         }
@@ -276,7 +279,8 @@ impl Archive {
             ArchiveError::Full
             | ArchiveError::Busy
             | ArchiveError::CircuitOpen
-            | ArchiveError::PageTooSparse => {
+            | ArchiveError::PageTooSparse
+            | ArchiveError::PageOutdated => {
                 return;
             }
             ArchiveError::Damaged(why) if self.data_dir.is_some() => return self.quarantine(used, why).await,

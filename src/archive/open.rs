@@ -273,6 +273,8 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::archive::Caller;
     use crate::model::channel::ChannelName;
@@ -291,7 +293,7 @@ mod tests {
         std::fs::remove_dir_all(folder).unwrap();
     }
 
-    /// Connections that were just used are still being returned to their pools then.
+    /// Connections that were just used are still being returned to their pools.
     #[tokio::test(flavor = "multi_thread")]
     async fn archive_that_is_closed_right_after_its_use_leaves_no_wal() {
         let folder = std::env::temp_dir().join(format!("telewire-no-wal-{}", std::process::id()));
@@ -302,7 +304,7 @@ mod tests {
             let (read, gaps, written) = tokio::join!(
                 archive.load(&name, Caller::Background),
                 archive.newest_gap(&name),
-                archive.mark_gone(&name),
+                archive.mark_gone(&name, Timestamp::UNIX_EPOCH),
             );
             assert!(read.is_ok() && gaps.is_ok() && written.is_ok());
             archive.close().await;

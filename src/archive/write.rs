@@ -13,11 +13,12 @@ use super::codec::{
 use super::connection::Location;
 use super::database::Database;
 use super::merge::{self, PageSlice, Record};
-use super::names::{ChannelOfPage, find_or_insert_channel};
+use super::names::{ChannelOfPage, find_or_insert_channel, is_older_page};
 use super::retention::evict_channels;
 use super::{
     Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, single_post, whole_seconds,
 };
+use crate::clock;
 use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MAX_PAGE_BYTES, MIN_POSTS_PER_PAGE};
@@ -101,13 +102,13 @@ impl Archive {
         self.write(write).await
     }
 
-    /// Marks a channel as gone. Its posts stay, and the next merge of a page brings it back.
+    /// Marks a channel as gone. Its posts stay, and the merge of a page that is fetched later brings it back.
     ///
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn mark_gone(&self, name: &ChannelName) -> Result<(), ArchiveError> {
-        self.write(async |connection| codec::mark_gone(connection, name).await).await
+    pub async fn mark_gone(&self, name: &ChannelName, now: Timestamp) -> Result<(), ArchiveError> {
+        self.write(async |connection| codec::mark_gone(connection, name, now).await).await
     }
 }
 
@@ -190,24 +191,26 @@ pub(super) async fn merge(
     mut slice: PageSlice,
 ) -> Result<bool, ArchiveError> {
     let ChannelOfPage { key, before, taken_over } =
-        find_or_insert_channel(connection, context.requested, context.channel, context.now).await?;
+        find_or_insert_channel(connection, context.requested, context.channel, context.seen).await?;
     let newest = sqlx::query("SELECT max(id) FROM post WHERE channel = $1").bind(key);
     let newest: Option<i64> = newest.fetch_one(&mut *connection).await?.try_get(0)?;
     let newest_known = newest.and_then(|newest| u32::try_from(newest).ok());
+    let is_newest = matches!(context.scope, PageScope::Newest);
+    let is_older = before.as_ref().is_some_and(|before| is_older_page(context.seen, before.fetched));
+    // Whatever the clocks say, a page above all archived posts is newer, and has a gap below it.
+    if is_newest && is_older && newest_known.is_some_and(|newest| slice.lowest.get() <= newest + 1) {
+        return merge_late(connection, key, context, slice).await;
+    }
     place(connection, key, context.scope, newest_known, &mut slice).await?;
     let known = records_around(connection, key, &slice).await?;
     if let PageScope::Revisit(_) = context.scope {
-        slice.posts.retain(|post| known.iter().any(|record| record.post.id == post.id));
+        slice.posts.retain(|post| is_among(&known, post));
     }
     let changes = merge::merge(known, &slice, context.now);
     for replaced in &changes.replaced {
         single_post::keep_version(connection, key, replaced).await?;
     }
-    for record in &changes.put {
-        upsert_post(connection, key, record).await?;
-    }
-    mark_seen(connection, key, &slice, context.seen).await?;
-    let is_newest = matches!(context.scope, PageScope::Newest);
+    write_posts(connection, key, &changes.put, &slice, context.seen).await?;
     let mut channel = context.channel.clone();
     if let Some(before) = &before {
         channel.signature_lines.clone_from(&before.channel.signature_lines);
@@ -242,6 +245,44 @@ pub(super) async fn merge(
         .execute(connection)
         .await?;
     Ok(is_visible)
+}
+
+/// Adds the missing posts of a page that was fetched before the one that was merged last: merges may overtake each other, and
+/// pages wait while the archive is unavailable. Returns whether a reader can see a difference.
+async fn merge_late(
+    connection: &mut AnyConnection,
+    key: i64,
+    context: &MergeContext<'_>,
+    mut slice: PageSlice,
+) -> Result<bool, ArchiveError> {
+    slice.drop_cut_oldest(0);
+    slice.is_whole = false;
+    let known = records_around(connection, key, &slice).await?;
+    slice.posts.retain(|post| !is_among(&known, post));
+    let changes = merge::merge(known, &slice, context.now);
+    write_posts(connection, key, &changes.put, &slice, context.seen).await?;
+    if changes.is_visible {
+        mark_changed(connection, key, whole_seconds(clock::now())).await?;
+    }
+    Ok(changes.is_visible)
+}
+
+fn is_among(known: &[Record], post: &Post) -> bool {
+    known.iter().any(|record| record.post.id == post.id)
+}
+
+/// Writes the new and changed posts of a page, and when Telegram showed its posts.
+async fn write_posts(
+    connection: &mut AnyConnection,
+    key: i64,
+    changed: &[Record],
+    slice: &PageSlice,
+    seen: Timestamp,
+) -> Result<(), ArchiveError> {
+    for record in changed {
+        upsert_post(connection, key, record).await?;
+    }
+    Ok(mark_seen(connection, key, slice, seen).await?)
 }
 
 /// Returns the channel without what feeds do not show, and without the URL of its photo, which rotates.

@@ -27,7 +27,7 @@ const MARGIN: Duration = Duration::from_secs(90);
 /// How often due visits are looked for and their refreshes are planned.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often expected visits are stored.
+/// How often expected visits and waiting pages are archived.
 pub(super) const SAVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often all followed channels are searched for readers that no longer come.
@@ -44,24 +44,25 @@ enum Job {
     New(NewChannel),
 }
 
-/// Runs the refreshes that no request waits for, and stores the expected visits at each interval, until the channels are
-/// dropped.
+/// Runs the refreshes that no request waits for, and archives expected visits and waiting pages at each interval, until the
+/// channels are dropped.
 pub(super) async fn run(channels: Weak<Channels>, save_interval: Duration) {
     if let Some(channels) = channels.upgrade() {
         channels.restore_visits().await;
     }
     tokio::join!(
-        keep_running("storing visits", || store_visits(channels.clone(), save_interval)),
+        keep_running("archiving in the background", || save(channels.clone(), save_interval)),
         keep_running("refreshing in the background", || run_refreshes(channels.clone())),
     );
 }
 
-/// Stores the expected visits, also while a circuit breaker is open.
-async fn store_visits(channels: Weak<Channels>, interval: Duration) {
+/// Archives expected visits and waiting pages, also while the circuit breaker of an upstream is open.
+async fn save(channels: Weak<Channels>, interval: Duration) {
     let mut forgetting = Due(Some(Instant::now()));
     loop {
         sleep(interval).await;
         let Some(channels) = channels.upgrade() else { return };
+        channels.archive_all_waiting().await;
         channels.save_visits().await;
         if channels.config.prefetch && forgetting.is_due(FORGET_INTERVAL) {
             channels.forget_absent().await;

@@ -31,6 +31,7 @@ mod search;
 mod simulation;
 mod snapshot_cache;
 mod status;
+mod unarchived;
 mod unknown_markup;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,7 @@ use followed::Followed;
 use refresh::{RefreshOutcome, Refreshed};
 use search::Searches;
 use snapshot_cache::{CacheEntry, SnapshotCache};
+use unarchived::Unarchived;
 
 pub use articles::Articles;
 pub use backfill::{BackfillError, fetch_gap_page, follow_up};
@@ -107,6 +109,7 @@ pub struct Channels {
     archive: Arc<Archive>,
     config: ChannelsConfig,
     snapshots: SnapshotCache,
+    unarchived: Unarchived,
     counts: CountsCache,
     failures: Failures,
     /// Refreshes for which no request was sent.
@@ -154,7 +157,7 @@ pub struct CachedChannel {
 pub enum CacheStatus {
     /// It was not cached; this request waited until it was fetched from Telegram.
     Miss,
-    /// It was stale; this request waited for its refresh.
+    /// It was stale, or lacked posts; this request waited for its refresh.
     Refreshed,
     /// It was fresh.
     Hit,
@@ -188,6 +191,7 @@ impl Channels {
         let channels = Arc::new(Self {
             client,
             archive,
+            unarchived: Unarchived::default(),
             snapshots: SnapshotCache::new(config.cache_size),
             counts: CountsCache::new(),
             config,
@@ -216,7 +220,7 @@ impl Channels {
     ///
     /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
     /// now, and as long again for the posts between these and the archived ones: a reader that polls once a day gets them now
-    /// or never. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
+    /// or never. A request waits for these also if the channel has just become fresh. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
     /// already under way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits
     /// until it is fetched. If that is not possible in time, it is fetched in the background.
     ///
@@ -325,8 +329,7 @@ impl Channels {
             return Step::Serve;
         }
         if entry.remaining().is_ok() {
-            let is_being_completed = self.follow_ups.join(name).is_some();
-            return if is_being_completed { Step::Wait } else { Step::Serve };
+            return if self.is_being_completed(name) { Step::Wait } else { Step::Serve };
         }
         let Some(queue_time) = self.client.queue_time(Priority::High) else { return Step::Refresh };
         let max_age = || self.config.freshness.max_age(entry.snapshot.newest(), clock::now());
@@ -337,6 +340,12 @@ impl Channels {
         } else {
             Step::Wait
         }
+    }
+
+    /// Returns whether the posts below the newest page of a channel are being fetched, and are likely to arrive in time.
+    fn is_being_completed(&self, name: &ChannelName) -> bool {
+        let is_quick = |queue_time| queue_time < self.config.refresh_wait;
+        self.follow_ups.join(name).is_some() && self.client.queue_time(Priority::Low).is_some_and(is_quick)
     }
 
     fn served(&self, name: &ChannelName, entry: CacheEntry) -> CachedChannel {
@@ -390,13 +399,6 @@ impl Channels {
                 "refused refreshes, because too many requests are waiting for Telegram or its circuit breaker is open"
             );
         }
-    }
-
-    /// Updates the gauges of the upstreams and the archive.
-    pub fn report_metrics(&self) {
-        self.client.report_metrics();
-        metrics::archive_up(self.archive.problem().is_none());
-        metrics::background_queues(self.due_visits(clock::now()).len(), self.backlog().len());
     }
 
     /// Returns the archive.

@@ -138,7 +138,15 @@ impl Channels {
         let (error, attempts, is_cached) = (&failure.error, failure.attempts, prior == PriorState::Cached);
         if error.is_authoritative() {
             tracing::info!(channel = %name, reason = %error, "refresh found no feed for this name");
-            if is_cached && let Err(err) = self.archive.mark_gone(name).await {
+            if !is_cached {
+                return;
+            }
+            // A waiting page would remove the mark.
+            let marked = async {
+                self.archive_waiting(name).await?;
+                self.archive.mark_gone(name, clock::now()).await
+            };
+            if let Err(err) = marked.await {
                 tracing::warn!(channel = %name, error = %err, "cannot mark channel as gone in the archive");
             }
         } else if error.is_not_sent() {
@@ -242,7 +250,11 @@ impl Channels {
             Ok(snapshot) => snapshot,
             Err(reason) => {
                 tracing::warn!(channel = %name, reason, "cannot archive the page; serving from memory");
-                self.cache_page(name, cached, &page, fetched, fresh_for).await?
+                let (snapshot, is_changed) = self.cache_page(name, cached, &page, fetched, fresh_for).await?;
+                if is_changed {
+                    self.archive_later(name, page, fetched).await;
+                }
+                snapshot
             }
         };
         tracing::info!(channel = %name, posts = n_posts, "refreshed channel");
@@ -258,9 +270,18 @@ impl Channels {
         fresh_for: Duration,
     ) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
         let has_hidden = page.snapshot.posts.iter().any(|post| post.only_in_telegram.is_some());
+        let waiting = self.archive_waiting(name).await;
         let merged = self.archive.merge(name, page, PageScope::Newest, fetched, fresh_for).await;
         let archived = match merged {
-            Ok(_) => self.archive.load(name, Caller::Background).await,
+            Ok(_) => {
+                // Before the channel is fresh: requests that come from then on wait for the posts below the page.
+                self.start_follow_up(name, has_hidden);
+                self.unarchived.remove(name, fetched);
+                if let Err(err) = waiting {
+                    self.overtake_waiting(name, &err);
+                }
+                self.archive.load(name, Caller::Background).await
+            }
             Err(err) => Err(err),
         };
         self.archive.release_lease(name.as_str()).await;
@@ -268,7 +289,6 @@ impl Channels {
             Some(archived) => self.cache_archived(name, archived).await.ok(),
             None => None,
         };
-        self.start_follow_up(name, has_hidden);
         Ok(snapshot)
     }
 
@@ -324,7 +344,8 @@ impl Channels {
         Ok(self.snapshots.insert(name.clone(), &compressed, fetched, age, fresh_for))
     }
 
-    /// Merges a page with the cached snapshot, without the archive, and caches the result.
+    /// Merges a page with the cached snapshot, without the archive, and caches the result. Also returns whether it differs from
+    /// the cached snapshot.
     pub(super) async fn cache_page(
         &self,
         name: &ChannelName,
@@ -332,14 +353,15 @@ impl Channels {
         page: &FetchedPage,
         fetched: Timestamp,
         fresh_for: Duration,
-    ) -> Result<Arc<CompressedSnapshot>, RefreshError> {
+    ) -> Result<(Arc<CompressedSnapshot>, bool), RefreshError> {
         let changed = cached.as_ref().and_then(|cached| cached.changed());
         let cached = cached.map(|cached| cached.decompress()).transpose()?;
         let before = cached.clone();
         let snapshot = self.as_cached(archive::merge_without_archive(cached, page, fetched));
-        let is_changed = before.is_some_and(|before| before != snapshot);
+        let (is_new, is_changed) = (before.is_none(), before.is_some_and(|before| before != snapshot));
         let changed = if is_changed { changed.max(Some(fetched)) } else { changed };
-        self.cache_archived(name, ArchivedChannel { snapshot, changed, fetched, fresh_for }).await
+        let merged = ArchivedChannel { snapshot, changed, fetched, fresh_for };
+        Ok((self.cache_archived(name, merged).await?, is_new || is_changed))
     }
 
     /// Remembers a failure; [`report_failure`](Self::report_failure) logs it. A channel that is gone is removed from the cache.

@@ -18,6 +18,7 @@ use super::{CONGESTED_QUEUE, Channels, Followers};
 use crate::archive::{ChannelOverview, GapsStatus, Overview};
 use crate::clock;
 use crate::cpu_pool;
+use crate::metrics;
 use crate::model::channel::ChannelName;
 use crate::telegram::upstream::{Priority, UpstreamStatus};
 
@@ -225,6 +226,13 @@ impl Channels {
             before_visits: self.due_visits(clock::now()).len(),
             new_channels: self.backlog().len(),
         }
+    }
+
+    /// Updates the gauges of the upstreams, the archive and the queues.
+    pub fn report_metrics(&self) {
+        self.client.report_metrics();
+        metrics::archive_state(self.archive.problem().is_none(), self.unarchived.n_pages());
+        metrics::background_queues(self.due_visits(clock::now()).len(), self.backlog().len());
     }
 
     /// Returns the size of the cache of channels.

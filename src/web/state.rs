@@ -87,7 +87,7 @@ impl WebConfig {
 /// The shared state of all request handlers.
 pub struct AppState {
     pub(super) config: WebConfig,
-    pub(super) channels: Arc<Channels>,
+    pub(crate) channels: Arc<Channels>,
     pub(super) feeds: Arc<FeedCache>,
     /// Those of the configuration, until they are replaced.
     bundles: RwLock<Arc<Bundles>>,

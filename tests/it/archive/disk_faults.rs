@@ -336,6 +336,9 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     };
     wait_for(publish("2026-05-01T10:00:00Z"));
     app.wait_for_metric("telewire_archive_up", 0.0);
+    let deleted = publish("2026-05-01T10:30:00Z");
+    wait_for(deleted);
+    history.lock().unwrap().posts.remove(&deleted);
     let ready = app.get("/-/readyz");
     assert_eq!((ready.status, ready.text()), (200, "ready; the archive is unavailable: the disk is full\n"));
     assert!(refused(&app.folder, &["--data-dir", data]).contains("another telewire process"));
@@ -351,6 +354,8 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     fake.override_all(Answer::status(500));
     let app = App::start_in(folder, &fake.url(), &flags);
     assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "posts are archived again");
+    let export = app::run_in(&disk.0, &["archive", "export", "cold_store", "--data-dir", data]);
+    assert!(export.stdout.contains(&format!("Post {deleted} of")), "what was read meanwhile, too");
 }
 
 /// A small file system of one test; needs the permission to mount.

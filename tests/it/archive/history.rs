@@ -122,7 +122,7 @@ fn reader_that_polls_once_a_day_gets_each_post() {
     }
 }
 
-/// Its poll comes while the posts are fetched for another reader.
+/// A second reader polls while the posts are fetched for the first one.
 #[test]
 fn missed_posts_reach_each_reader_that_polls_meanwhile() {
     let (fake, history) = channel(20);

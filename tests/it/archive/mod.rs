@@ -8,6 +8,7 @@ mod crash;
 mod data_dir;
 mod disk_faults;
 mod history;
+mod late_pages;
 mod migrations;
 mod model;
 mod names;

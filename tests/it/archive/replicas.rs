@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::app::App;
+use crate::support::app::{self, App};
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram, Gate};
 use crate::support::postgres::Postgres;
@@ -215,6 +215,36 @@ fn database_outages_cost_no_reader_a_response() {
     print_note(&format!("the database is used again after {:?}", back.elapsed()));
 }
 
+/// They are archived even if no reader asks for the channel again. Takes up to ten seconds: the interval at which waiting pages
+/// are archived.
+#[test]
+fn posts_that_are_deleted_or_edited_during_a_database_outage_are_archived() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let fake = FakeTelegram::start();
+    let history = fake.add_channel(FakeChannel::with_posts("twin_piers", 20, start()));
+    let database = postgres.database();
+    let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
+    let app = App::start(&fake.url(), &flags);
+    assert_eq!(app.get(FEED).status, 200);
+    postgres.kill();
+    let deleted = history.lock().unwrap().publish(0, start());
+    wait_until("the post is served", || app.get(FEED).text().contains("twin_piers/21<"));
+    history.lock().unwrap().posts.remove(&deleted);
+    for edited in ["Post 20 of twin_piers, edited<", "Post 20 of twin_piers, edited, edited<"] {
+        history.lock().unwrap().edit(20);
+        wait_until("the edit is served", || app.get(FEED).text().contains(edited));
+    }
+    // A page without changes does not wait.
+    assert_eq!(app.get(FEED).status, 200);
+    app.wait_for_metric("telewire_archive_pages_waiting", 3.0);
+    postgres.restart();
+    app.wait_for_metric("telewire_archive_pages_waiting", 0.0);
+    let export = app::run_in(&app.folder, &["archive", "export", "twin_piers", "--database", &database]);
+    for text in ["Post 21 of twin_piers", "Post 20 of twin_piers, edited\""] {
+        assert!(export.stdout.contains(text), "{text}: {export:?}");
+    }
+}
+
 #[test]
 fn unreachable_database_at_startup_is_retried() {
     let Some(mut postgres) = Postgres::start() else { return };
@@ -228,7 +258,7 @@ fn unreachable_database_at_startup_is_retried() {
     postgres.restart();
     let is_archived = || {
         app.get(FEED);
-        let stats = crate::support::app::run_in(&app.folder, &["archive", "stats", "--database", &database]);
+        let stats = app::run_in(&app.folder, &["archive", "stats", "--database", &database]);
         stats.stdout.contains("1 channels, 5 posts")
     };
     wait_until("posts are archived once the database is reachable", is_archived);

@@ -24,16 +24,16 @@ use crate::support::app::{self, Output};
 use crate::support::fake_channel::FakeChannel;
 
 /// An archive, and where it is unless it is in memory.
-struct Fixture {
-    name: &'static str,
+pub(super) struct Fixture {
+    pub(super) name: &'static str,
     kind: Option<Kind>,
     folder: PathBuf,
-    archive: Arc<Archive>,
-    runtime: Runtime,
+    pub(super) archive: Arc<Archive>,
+    pub(super) runtime: Runtime,
 }
 
 /// Returns a new archive of each kind, and one in memory as for `--no-archive`.
-fn fixtures() -> Vec<Fixture> {
+pub(super) fn fixtures() -> Vec<Fixture> {
     let fixture = |kind: Option<Kind>| {
         let (runtime, folder) = (Runtime::new().unwrap(), app::new_folder());
         let archive = runtime.block_on(async {
@@ -58,24 +58,24 @@ impl Drop for Fixture {
 }
 
 impl Fixture {
-    fn merge(&self, name: &str, page: FetchedPage, at: Timestamp) {
+    pub(super) fn merge(&self, name: &str, page: FetchedPage, at: Timestamp) {
         let name = ChannelName::new(name).unwrap();
         let merge = self.archive.merge(&name, Arc::new(page), PageScope::Newest, at, Duration::ZERO);
         self.runtime.block_on(merge).unwrap();
     }
 
     /// Merges the newest page of the channel, `n` hours after the first one.
-    fn refresh(&self, history: &FakeChannel, n: u32) {
+    pub(super) fn refresh(&self, history: &FakeChannel, n: u32) {
         self.merge(&history.name, newest_page(history), hour(n));
     }
 
-    fn post(&self, name: &str, id: u32) -> Option<ArchivedPost> {
+    pub(super) fn post(&self, name: &str, id: u32) -> Option<ArchivedPost> {
         let name = ChannelName::new(name).unwrap();
         self.runtime.block_on(self.archive.post(&name, PostId::new(id).unwrap())).unwrap()
     }
 
     /// Returns the texts of a post's earlier versions, the newest first.
-    fn texts(&self, id: u32) -> Vec<String> {
+    pub(super) fn texts(&self, id: u32) -> Vec<String> {
         let versions = self.post(NAME, id).unwrap().versions;
         versions.into_iter().map(|version| version.post.text.text().to_owned()).collect()
     }
@@ -102,7 +102,7 @@ impl Fixture {
     }
 }
 
-fn hour(n: u32) -> Timestamp {
+pub(super) fn hour(n: u32) -> Timestamp {
     start() + SignedDuration::from_hours(1000 + i64::from(n))
 }
 
@@ -125,7 +125,7 @@ fn changes_of_a_channel_wait_for_those_of_other_replicas() {
     }
 }
 
-fn newest_page(history: &FakeChannel) -> FetchedPage {
+pub(super) fn newest_page(history: &FakeChannel) -> FetchedPage {
     fetched(&history.name, &history.preview_page(None))
 }
 
@@ -322,7 +322,10 @@ fn versions_stay_with_their_channel_when_names_move() {
 fn post_of_a_channel_that_is_gone_is_not_shown() {
     for fixture in fixtures() {
         fixture.refresh(&FakeChannel::with_posts(NAME, 3, start()), 0);
-        fixture.runtime.block_on(fixture.archive.mark_gone(&ChannelName::new(NAME).unwrap())).unwrap();
+        fixture
+            .runtime
+            .block_on(fixture.archive.mark_gone(&ChannelName::new(NAME).unwrap(), hour(1)))
+            .unwrap();
         assert_eq!(fixture.post(NAME, 2), None, "{}", fixture.name);
         assert!(fixture.browse(None, 20).is_none(), "{}", fixture.name);
     }

@@ -156,8 +156,9 @@ impl Channel {
             fake.posts.remove(&newest[*n]);
         }
         // A post is gone when two pages lack it.
-        for _ in 0..2 {
-            merge(&mut played, &fake, PageScope::Newest, fetched).await;
+        for seconds_before in [1, 0] {
+            let at = fetched - SignedDuration::from_secs(seconds_before);
+            merge(&mut played, &fake, PageScope::Newest, at).await;
         }
         let is_known = |id: &u32| played.known.iter().any(|range| range.contains(id));
         played.archived = fake.posts.keys().copied().filter(is_known).collect();

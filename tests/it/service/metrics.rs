@@ -51,6 +51,7 @@ fn cold_and_warm_requests_are_counted() {
         ("telewire_prefetch_queue_length", 0.0),
         ("telewire_new_channels_waiting", 1.0),
         ("telewire_archive_up", 1.0),
+        ("telewire_archive_pages_waiting", 0.0),
         ("telewire_media_streams", 0.0),
         (&format!("telewire_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
     ] {
