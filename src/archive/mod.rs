@@ -22,6 +22,7 @@ mod names;
 mod open;
 mod overview;
 mod read;
+mod recovery;
 mod repair;
 mod replicas;
 mod retention;

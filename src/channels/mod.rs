@@ -1,9 +1,10 @@
 //! The channels of a service: answers from the cache, refreshes from Telegram, and merges into the archive.
 //!
-//! [`Channels`] is what a feed is served from. [`refresh`] loads a channel from the archive or fetches it anew;
-//! [`backfill`] fetches older posts; [`failures`] and [`freshness`] decide when Telegram is asked again. [`background`]
-//! refreshes [`followed`] channels before their readers come, and reads the [`backlog`] of new channels. [`search`] asks
-//! Telegram's own search, and [`articles`] fetches what posts link to on Telegraph. Only this module writes the snapshot cache.
+//! [`Channels`] is what a feed is served from. [`refresh`] loads a channel from the archive or fetches it anew, one of several
+//! [`replicas`] for all; pages that cannot be archived wait in [`unarchived`]. [`backfill`] fetches older posts; [`failures`]
+//! and [`freshness`] decide when Telegram is asked again. [`background`] refreshes [`followed`] channels before their readers
+//! come, and reads the [`backlog`] of new channels. [`search`] asks Telegram's own search, and [`articles`] fetches what posts
+//! link to on Telegraph. Only this module writes the snapshot cache.
 
 mod archived;
 mod articles;
@@ -11,6 +12,7 @@ mod backfill;
 mod background;
 mod backlog;
 mod budget;
+mod cached;
 mod counts;
 mod error;
 mod failures;
@@ -24,6 +26,7 @@ mod reader;
 mod recover;
 mod refresh;
 mod rejected_pages;
+mod replicas;
 #[cfg(test)]
 mod scale_simulation;
 mod search;
@@ -64,6 +67,7 @@ use unarchived::Unarchived;
 pub use articles::Articles;
 pub use backfill::{BackfillError, fetch_gap_page, follow_up};
 pub use budget::FetchBudget;
+pub use cached::{CacheStatus, CachedChannel};
 pub use error::RefreshError;
 pub use failures::Failure;
 pub use fetch::{fetch_page, to_archive};
@@ -141,48 +145,6 @@ enum Step {
     Wait,
 }
 
-/// A channel as it is served.
-#[derive(Clone, Debug)]
-pub struct CachedChannel {
-    /// The channel and its newest posts.
-    pub snapshot: Arc<CompressedSnapshot>,
-    /// How long a reader may cache the answer.
-    pub max_age: Duration,
-    /// Where the answer came from.
-    pub status: CacheStatus,
-}
-
-/// The cache status of an answer (RFC 9211).
-#[derive(Clone, Debug)]
-pub enum CacheStatus {
-    /// It was not cached; this request waited until it was fetched from Telegram.
-    Miss,
-    /// It was stale, or lacked posts; this request waited for its refresh.
-    Refreshed,
-    /// It was fresh.
-    Hit,
-    /// It was stale.
-    Stale {
-        /// How long it has been stale.
-        stale_for: Duration,
-        /// Why the last refresh failed, if it did.
-        error: Option<RefreshError>,
-    },
-}
-
-impl CacheStatus {
-    /// Returns the label in metrics.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Miss => "miss",
-            Self::Refreshed => "refreshed",
-            Self::Hit => "hit",
-            Self::Stale { .. } => "stale",
-        }
-    }
-}
-
 impl Channels {
     /// Returns the channels of a service. Needs a Tokio runtime.
     #[must_use]
@@ -211,7 +173,7 @@ impl Channels {
         tokio::spawn(background::run(Arc::downgrade(&channels), background::SAVE_INTERVAL));
         if channels.archive.is_shared() {
             let notifications = channels.archive.notifications();
-            tokio::spawn(refresh::follow_notifications(Arc::downgrade(&channels), notifications));
+            tokio::spawn(replicas::follow_notifications(Arc::downgrade(&channels), notifications));
         }
         channels
     }

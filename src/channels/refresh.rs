@@ -1,17 +1,17 @@
 //! Refreshes: loads a channel from the archive, or fetches and merges it, and caches the result.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::failures::{Failure, PriorState};
+use super::replicas::log_archive_error;
 use super::{Channels, CompressedSnapshot, RefreshError, fetch_page, follow_up, to_archive};
-use crate::archive::{self, ArchiveError, Caller, FetchedPage, Lease, PageScope};
+use crate::archive::{self, ArchiveError, Caller, FetchedPage, PageScope};
 use crate::clock;
 use crate::cpu_pool;
 use crate::metrics;
@@ -22,12 +22,6 @@ use crate::model::post::{Post, Snapshot};
 use crate::telegram::page::PreviewPage;
 use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use crate::telegram::url::PageRequest;
-
-/// How long a refresh waits for another replica that holds the channel's lease.
-const LEASE_WAIT: Duration = Duration::from_secs(6);
-
-/// How often it checks the archive during that wait, in case a notification was lost.
-const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of a refresh, shared by every request that waits for it.
 pub(super) type RefreshOutcome = Result<Refreshed, Failure>;
@@ -167,52 +161,6 @@ impl Channels {
         }
     }
 
-    /// With a shared archive, takes the channel's lease, or waits until the replica that holds it has archived the
-    /// channel. Returns what another replica archived; `None` if this replica has to fetch.
-    async fn wait_for_other_replica(&self, name: &ChannelName) -> Option<Arc<CompressedSnapshot>> {
-        if !self.archive.is_shared() {
-            return None;
-        }
-        let until = Instant::now() + LEASE_WAIT;
-        let mut notifications = self.archive.notifications();
-        loop {
-            // Without the archive every replica fetches for itself.
-            let lease = self.archive.lease(name.as_str()).await;
-            let lease = lease.inspect_err(|err| log_archive_error(name, err)).ok()?;
-            let archived = self.load_fresh(name).await;
-            if let Some(snapshot) = archived.inspect_err(|err| log_archive_error(name, err)).ok()? {
-                if lease == Lease::Ours {
-                    self.archive.release_lease(name.as_str()).await;
-                }
-                return Some(snapshot);
-            }
-            if lease == Lease::Ours || Instant::now() > until {
-                return None;
-            }
-            drop(tokio::time::timeout(LEASE_POLL_INTERVAL, next_merge(&mut notifications, name)).await);
-        }
-    }
-
-    /// Waits until another replica has archived a fresh page of a channel, and returns it.
-    async fn archived_by_other_replica(&self, name: &ChannelName) -> Arc<CompressedSnapshot> {
-        let mut notifications = self.archive.notifications();
-        loop {
-            next_merge(&mut notifications, name).await;
-            if let Ok(Some(snapshot)) = self.load_fresh(name).await {
-                return snapshot;
-            }
-        }
-    }
-
-    /// Loads a channel from the archive into the cache if it is fresh there.
-    async fn load_fresh(&self, name: &ChannelName) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
-        let archived = self.archive.load(name, Caller::Refresh).await?;
-        match archived.filter(|archived| self.is_fresh(archived)) {
-            Some(archived) => Ok(self.cache_archived(name, archived).await.ok()),
-            None => Ok(None),
-        }
-    }
-
     /// Fetches the newest page of a channel.
     async fn fetch(&self, name: &ChannelName, is_cached: bool) -> Result<PreviewPage, RefreshError> {
         let priority = if is_cached { Priority::High } else { Priority::New };
@@ -311,7 +259,7 @@ impl Channels {
         (age, fresh_for)
     }
 
-    fn is_fresh(&self, archived: &ArchivedChannel) -> bool {
+    pub(super) fn is_fresh(&self, archived: &ArchivedChannel) -> bool {
         let (age, fresh_for) = self.age_and_freshness(archived.fetched, archived.fresh_for);
         age < fresh_for
     }
@@ -330,7 +278,7 @@ impl Channels {
         snapshot
     }
 
-    async fn cache_archived(
+    pub(super) async fn cache_archived(
         &self,
         name: &ChannelName,
         archived: ArchivedChannel,
@@ -371,36 +319,5 @@ impl Channels {
             self.snapshots.remove(name);
         }
         failure
-    }
-}
-
-/// Waits until another replica has merged a page of a channel, or a notification was lost.
-async fn next_merge(notifications: &mut broadcast::Receiver<ChannelName>, name: &ChannelName) {
-    while notifications.recv().await.is_ok_and(|merged| merged != *name) {}
-}
-
-/// Logs an archive error, unless it repeats one that has opened the circuit breaker.
-fn log_archive_error(name: &ChannelName, err: &ArchiveError) {
-    if !matches!(err, ArchiveError::CircuitOpen) {
-        tracing::error!(channel = %name, error = %err, "cannot read the channel from the archive");
-    }
-}
-
-/// Reloads cached channels that other replicas have merged.
-pub(super) async fn follow_notifications(
-    channels: Weak<Channels>,
-    mut notifications: broadcast::Receiver<ChannelName>,
-) {
-    loop {
-        let name = match notifications.recv().await {
-            Ok(name) => name,
-            // A lost notification is made up for by the next refresh, which asks the archive first.
-            Err(broadcast::error::RecvError::Lagged(_)) => continue,
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        let Some(channels) = channels.upgrade() else { return };
-        if channels.snapshots.get(&name).is_some() {
-            channels.reload(&name, Caller::Background).await;
-        }
     }
 }
