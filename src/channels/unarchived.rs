@@ -163,10 +163,11 @@ impl Channels {
     ///
     /// Why the oldest one that is left cannot be archived now.
     pub(super) async fn archive_waiting(&self, name: &ChannelName) -> Result<(), ArchiveError> {
+        let mut n_archived = 0;
         while let Some(waiting) = self.unarchived.oldest(name) {
             let fetched = waiting.fetched;
             match self.archive_one(name, waiting).await {
-                Ok(()) => tracing::info!(channel = %name, "archived a page that waited for the archive"),
+                Ok(()) => n_archived += 1,
                 Err(err) if err.is_permanent() => {
                     tracing::error!(channel = %name, error = %err, "dropped a page that waited for the archive");
                 }
@@ -179,6 +180,9 @@ impl Channels {
                 }
             }
             self.unarchived.remove(name, fetched);
+        }
+        if n_archived > 0 {
+            tracing::info!(channel = %name, pages = n_archived, "archived the pages that waited for the archive");
         }
         Ok(())
     }
