@@ -141,7 +141,7 @@ impl Service {
     {
         let state = Arc::clone(&self.state);
         web::serve(self.listener, self.state, shutdown).await;
-        drop(tokio::time::timeout(LAST_MERGE_TIMEOUT, state.channels.archive_all_waiting()).await);
+        state.channels.archive_last(LAST_MERGE_TIMEOUT).await;
         self.archive.close().await;
     }
 }

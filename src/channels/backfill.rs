@@ -206,6 +206,10 @@ impl Channels {
         cached: &CompressedSnapshot,
         budget: &FetchBudget,
     ) -> Result<FeedPage, Failure> {
+        // An archive on a full disk can be read, but lacks the newest posts.
+        if request.before.is_none() && self.unarchived.has(name) {
+            return page_from_memory(cached, request);
+        }
         // A running backfill may be for other posts, so more than one may be needed.
         for _ in 0..MAX_BACKFILLS {
             let page = match self.archive.feed_page(name, request, Caller::Reader).await {

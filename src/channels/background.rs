@@ -62,7 +62,7 @@ async fn save(channels: Weak<Channels>, interval: Duration) {
     loop {
         sleep(interval).await;
         let Some(channels) = channels.upgrade() else { return };
-        channels.archive_all_waiting().await;
+        channels.archive_due().await;
         channels.save_visits().await;
         if channels.config.prefetch && forgetting.is_due(FORGET_INTERVAL) {
             channels.forget_absent().await;

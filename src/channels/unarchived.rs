@@ -71,6 +71,11 @@ impl Unarchived {
         self.lock().by_name.values().map(|channel| channel.pages.len()).sum()
     }
 
+    /// Returns whether pages of a channel wait.
+    pub(super) fn has(&self, name: &ChannelName) -> bool {
+        self.lock().by_name.contains_key(name)
+    }
+
     /// Returns the names of the channels whose waiting pages are to be tried now.
     fn due(&self, now: Instant) -> Vec<ChannelName> {
         let waiting = self.lock();
@@ -194,9 +199,24 @@ impl Channels {
         self.archive.merge(name, page.into(), PageScope::Newest, fetched, Duration::ZERO).await.map(drop)
     }
 
-    /// Archives the waiting pages of all channels, as long as the archive can be used.
-    pub(crate) async fn archive_all_waiting(&self) {
-        for name in self.unarchived.due(Instant::now()) {
+    /// Archives the waiting pages that are to be tried now.
+    pub(super) async fn archive_due(&self) {
+        self.archive_waiting_of(self.unarchived.due(Instant::now())).await;
+    }
+
+    /// Archives the waiting pages of all channels before the end of the process, for at most `limit`.
+    pub(crate) async fn archive_last(&self, limit: Duration) {
+        let all = self.unarchived.due(Instant::now() + RETRY_INTERVAL);
+        drop(tokio::time::timeout(limit, self.archive_waiting_of(all)).await);
+        let pages = self.unarchived.n_pages();
+        if pages > 0 {
+            tracing::warn!(pages, "cannot archive the pages that waited for the archive; they are lost");
+        }
+    }
+
+    /// Archives the waiting pages of these channels, as long as the archive can be used.
+    async fn archive_waiting_of(&self, names: Vec<ChannelName>) {
+        for name in names {
             if self.archive.problem().is_some() {
                 return;
             }

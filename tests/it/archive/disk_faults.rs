@@ -338,6 +338,8 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     app.wait_for_metric("telewire_archive_up", 0.0);
     let deleted = publish("2026-05-01T10:30:00Z");
     wait_for(deleted);
+    let limited = app.get("/cold_store/rss?limit=100");
+    assert!(limited.text().contains(&format!("cold_store/{deleted}<")), "the archive lacks it");
     history.lock().unwrap().posts.remove(&deleted);
     let ready = app.get("/-/readyz");
     assert_eq!((ready.status, ready.text()), (200, "ready; the archive is unavailable: the disk is full\n"));
