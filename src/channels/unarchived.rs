@@ -177,7 +177,7 @@ impl Channels {
                     tracing::error!(channel = %name, error = %err, "dropped a page that waited for the archive");
                 }
                 Err(err) => {
-                    // Otherwise no attempt was made.
+                    // These errors mean that no attempt was made.
                     if !matches!(err, ArchiveError::CircuitOpen | ArchiveError::Full) {
                         self.unarchived.delay(name, Instant::now() + RETRY_INTERVAL);
                     }
