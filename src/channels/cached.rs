@@ -21,9 +21,9 @@ pub struct CachedChannel {
 pub enum CacheStatus {
     /// It was not cached; this request waited until it was fetched from Telegram.
     Miss,
-    /// It was stale, or lacked posts; this request waited for its refresh.
+    /// It was stale; this request waited for its refresh.
     Refreshed,
-    /// It was fresh.
+    /// It was fresh. The request may have waited for posts between the newest page and the archived ones.
     Hit,
     /// It was stale.
     Stale {

@@ -218,7 +218,10 @@ impl Channels {
                 if let Some(follow_up) = self.follow_ups.join(name) {
                     drop(tokio::time::timeout_at(begun + MAX_WAIT.min(2 * wait), follow_up).await);
                 }
-                Ok(self.just_refreshed(name, refreshed, CacheStatus::Refreshed))
+                // A fresh channel only lacked posts.
+                let was_fresh = stale.is_some_and(|cached| matches!(cached.status, CacheStatus::Hit));
+                let status = if was_fresh { CacheStatus::Hit } else { CacheStatus::Refreshed };
+                Ok(self.just_refreshed(name, refreshed, status))
             }
             // The channel may be gone, which has removed it from the cache.
             Ok(Err(failure)) if failure.error.is_authoritative() => cached.ok_or(failure),
