@@ -133,8 +133,8 @@ impl Service {
         Arc::clone(&self.state)
     }
 
-    /// Serves until `shutdown`; see [`web::serve`]. Then archives the pages that wait for the archive, and closes it. Refreshes that no request waits for are not
-    /// awaited: they end with the process, and the next start repeats them.
+    /// Serves until `shutdown`; see [`web::serve`]. Then archives the pages that wait for the archive, and closes it. Refreshes
+    /// that no request waits for are not awaited: they end with the process, and the next start repeats them.
     pub async fn serve<S>(self, shutdown: S)
     where
         S: futures_util::Stream<Item = ()> + Send + Unpin,

@@ -277,13 +277,8 @@ impl Archive {
     async fn record_failure(&self, caller: Caller, err: &ArchiveError, used: Option<&Arc<Database>>) {
         match err {
             // The archive itself works.
-            ArchiveError::Full
-            | ArchiveError::Busy
-            | ArchiveError::CircuitOpen
-            | ArchiveError::PageTooSparse
-            | ArchiveError::PageOutdated => {
-                return;
-            }
+            ArchiveError::Full | ArchiveError::Busy | ArchiveError::CircuitOpen => return,
+            err if err.is_permanent() => return,
             ArchiveError::Damaged(why) if self.data_dir.is_some() => return self.quarantine(used, why).await,
             ArchiveError::Slow if caller == Caller::Reader => {
                 self.breakers().reader_timed_out(Instant::now());

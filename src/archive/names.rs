@@ -19,9 +19,9 @@ pub(super) struct ChannelOfPage {
     pub(super) taken_over: Option<TakenName>,
 }
 
-/// Finds or inserts the channel of a page that was requested as `requested`, and fetched at `seen`. Telegram's numeric id decides: a channel
-/// with a new name keeps its row, so that the ids of its entries stay the same, and a name that now belongs to another
-/// channel leads to that one's row, because the posts of two channels must not be mixed. The channel is [`lock`]ed.
+/// Finds or inserts the channel of a page that was requested as `requested`, and fetched at `seen`. Telegram's numeric id
+/// decides: a channel with a new name keeps its row, so that the ids of its entries stay the same, and a name that now belongs
+/// to another channel leads to that one's row, because the posts of two channels must not be mixed. The channel is [`lock`]ed.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Posts that pages hide because they open only in Telegram: which ones may still be recovered, and what was found of them.
+//! Recovers posts whose content preview pages hide, because they open only in Telegram.
 
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};

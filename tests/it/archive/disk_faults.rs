@@ -357,7 +357,7 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     let app = App::start_in(folder, &fake.url(), &flags);
     assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "posts are archived again");
     let export = app::run_in(&disk.0, &["archive", "export", "cold_store", "--data-dir", data]);
-    assert!(export.stdout.contains(&format!("Post {deleted} of")), "what was read meanwhile, too");
+    assert!(export.stdout.contains(&format!("Post {deleted} of")), "posts read meanwhile are archived");
 }
 
 /// A small file system of one test; needs the permission to mount.
