@@ -8,8 +8,9 @@ use std::num::NonZero;
 use std::sync::LazyLock;
 use std::thread;
 
+use futures_util::future::OptionFuture;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::{JoinError, spawn_blocking};
 
 /// The threads that run jobs, one for each permit. Tokio's blocking threads become many more, and the allocator keeps some
@@ -20,13 +21,37 @@ static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     if cfg!(test) { None } else { threads().ok() }
 });
 
-/// One permit per core, and at least two: more jobs at a time would only take memory and delay the threads that answer
-/// requests. Process-wide, like the cores.
-static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(n_permits()));
+/// Process-wide, like the cores. `None` in unit tests, which share a process: waiting for the permit of another test would
+/// let their paused time advance.
+static LIMITS: LazyLock<Option<Limits>> = LazyLock::new(|| (!cfg!(test)).then(|| Limits::new(n_permits())));
 
-/// Half of the permits. A job with much input, which may be a hostile page or its feed, needs one of these too, so that
-/// such jobs wait for each other, and the jobs of other channels do not wait for them.
-static HEAVY_PERMITS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(n_permits() / 2));
+/// How many jobs run at a time.
+struct Limits {
+    /// One permit per core, and at least two: more jobs at a time would only take memory and delay the threads that answer
+    /// requests.
+    all: Semaphore,
+    /// Half of the permits. A job with much input, which may be a hostile page or its feed, needs one of these too, so that
+    /// such jobs wait for each other, and the jobs of other channels do not wait for them.
+    heavy: Semaphore,
+}
+
+/// What a job holds until its end.
+struct Permits<'a> {
+    _all: Option<SemaphorePermit<'a>>,
+    _heavy: Option<SemaphorePermit<'a>>,
+}
+
+impl Limits {
+    fn new(n_permits: usize) -> Self {
+        Self { all: Semaphore::new(n_permits), heavy: Semaphore::new(n_permits / 2) }
+    }
+
+    async fn acquire(&self, n_bytes: usize) -> Permits<'_> {
+        // The semaphores are never closed.
+        let heavy = if n_bytes > MAX_LIGHT_BYTES { self.heavy.acquire().await.ok() } else { None };
+        Permits { _all: self.all.acquire().await.ok(), _heavy: heavy }
+    }
+}
 
 /// More input than this is much: nearly twice the largest page seen.
 const MAX_LIGHT_BYTES: usize = 256 << 10;
@@ -40,16 +65,21 @@ fn n_permits() -> usize {
 /// # Errors
 ///
 /// [`JoinError`] if the job panics.
-pub(crate) async fn run<T: Send + 'static>(
+pub(crate) fn run<T: Send + 'static>(
+    n_bytes: usize,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T, JoinError>> + Send {
+    run_within(LIMITS.as_ref(), n_bytes, job)
+}
+
+async fn run_within<T: Send + 'static>(
+    limits: Option<&'static Limits>,
     n_bytes: usize,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
-    // The semaphores are never closed. Unit tests share the permits, and waiting for another test's would let their paused
-    // time advance.
-    let heavy = if n_bytes > MAX_LIGHT_BYTES { HEAVY_PERMITS.acquire().await.ok() } else { None };
-    let permit = if cfg!(test) { None } else { Some(PERMITS.acquire().await) };
+    let permits = OptionFuture::from(limits.map(|limits| limits.acquire(n_bytes))).await;
     let job = move || {
-        let _permits = (permit, heavy);
+        let _permits = permits;
         job()
     };
     match &*THREADS {
@@ -79,15 +109,16 @@ mod tests {
 
     #[tokio::test]
     async fn job_keeps_its_permits_when_its_caller_leaves() {
+        static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits::new(2));
         let ((begun, has_begun), (end, may_end)) = (tokio::sync::oneshot::channel(), mpsc::channel());
-        let caller = tokio::spawn(run(MAX_LIGHT_BYTES + 1, move || {
+        let caller = tokio::spawn(run_within(Some(&LIMITS), MAX_LIGHT_BYTES + 1, move || {
             begun.send(()).unwrap();
             may_end.recv().unwrap();
         }));
         has_begun.await.unwrap();
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
-        assert!(HEAVY_PERMITS.available_permits() < n_permits() / 2);
+        assert_eq!((LIMITS.all.available_permits(), LIMITS.heavy.available_permits()), (1, 0));
         end.send(()).unwrap();
     }
 }

@@ -276,8 +276,7 @@ async fn followed_channels_are_refreshed_just_before_their_readers_poll() {
     assert!(figures.longest_wait <= Duration::from_secs(5), "{figures:?}");
 }
 
-/// Prints the figures of the manual. The simulations share the permits of [`cpu_pool`](crate::cpu_pool), so they run one
-/// after the other.
+/// Prints the figures of the manual.
 #[tokio::test(start_paused = true)]
 #[ignore = "takes minutes"]
 #[expect(clippy::print_stderr, reason = "for the manual")]
