@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
-};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, LOCATION, RANGE, TRANSFER_ENCODING};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
@@ -19,6 +17,7 @@ use super::range::{Part, Range};
 use super::sniff;
 use crate::metrics;
 use crate::net::http_client::{HttpClientConfig, HttpClientError, Identity, root_cause};
+use crate::net::retry_after::retry_after;
 use crate::resilience::breaker::OpenReason;
 use crate::resilience::recent_cache::RecentCache;
 
@@ -222,10 +221,8 @@ impl MediaClient {
             }
             failure = match send_request(request).await {
                 Ok(response) if is_refusal(response.status()) => {
-                    let retry_after = response.headers().get(RETRY_AFTER);
-                    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-                    let retry_after = retry_after.map(Duration::from_secs);
-                    self.pause(index, &host, OpenReason::Refused, retry_after.unwrap_or(PAUSE));
+                    let pause = retry_after(response.headers()).unwrap_or(PAUSE);
+                    self.pause(index, &host, OpenReason::Refused, pause);
                     MediaError::Refused(response.status().as_u16())
                 }
                 Ok(response) => return Ok(response),

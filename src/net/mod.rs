@@ -2,4 +2,5 @@
 
 pub mod http_client;
 mod resolver;
+pub mod retry_after;
 pub mod ssrf;

@@ -5,13 +5,15 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use tokio::time::timeout;
 
-use super::client::{Client, error_kind, read_body, retry_after};
+use super::client::Client;
 use super::error::{FetchError, UpstreamErrorKind};
+use super::response::{error_kind, read_body};
 use super::telegraph::{self, AnswerError};
 use super::upstream::{Priority, Upstream};
 use crate::cpu_pool;
 use crate::model::article::Article;
 use crate::model::paging::MAX_POST_BYTES;
+use crate::net::retry_after::retry_after;
 
 /// Time for one article including its body.
 const ARTICLE_TIMEOUT: Duration = Duration::from_secs(8);

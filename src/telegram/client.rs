@@ -6,19 +6,18 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::url::Url;
-use reqwest::header::{
-    ACCEPT_LANGUAGE, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-};
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind, excerpt};
+use super::response::{error_kind, read_body, redirect_path};
 use super::routes::Routes;
 use super::upstream::{Priority, RateLimits, Upstream, UpstreamStatus, UpstreamUrl};
 use super::url::{self, PageRequest};
 use crate::model::channel::ChannelName;
-use crate::net::http_client::{HttpClientConfig, HttpClientError, root_cause};
+use crate::net::http_client::{HttpClientConfig, HttpClientError};
+use crate::net::retry_after::retry_after;
 use crate::resilience::breaker::Admitted;
 
 /// Time to connect, with DNS and TLS.
@@ -33,9 +32,6 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
 /// Time for the beginning of an answer while there is another upstream to ask, at least: less would count as a failure of
 /// one that is only slow.
 const MIN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Bytes of a page after decompression. The largest seen have 150 KB.
-const MAX_PAGE_BYTES: usize = 4 << 20;
 
 /// How often the circuit breakers are checked until one is closed.
 const BREAKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -323,80 +319,5 @@ impl Client {
             };
         }
         Err(PageError::Redirected(excerpt(&path)).into())
-    }
-}
-
-/// Parses `Retry-After`: seconds, or a date by the upstream's own clock (RFC 9110, section 10.2.3). Invalid values are
-/// ignored.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
-    let value = text(RETRY_AFTER)?;
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date = |text| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
-    let left = date(value)?.duration_since(date(text(DATE)?)?);
-    Duration::try_from(left).ok()
-}
-
-/// Returns the path that a redirect leads to, if it is a page of the same channel: t.me redirects to `/NAME` if there is
-/// no preview page.
-fn redirect_path(
-    response: &Response,
-    upstream: &UpstreamUrl,
-    name: &ChannelName,
-) -> Result<String, PageError> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let target: Url = response.url().join(location).map_err(|_| PageError::Redirected(excerpt(location)))?;
-    let is_telegram = upstream.has_origin_of(&target) || url::is_telegram(&target);
-    let is_channel =
-        target.path().trim_start_matches("/s/").trim_matches('/').eq_ignore_ascii_case(name.as_str());
-    if is_telegram && is_channel {
-        return Ok(target.path().to_owned());
-    }
-    // Telegram redirects names that cannot exist to its home page.
-    let is_home =
-        target.path() == "/" && target.host_str().is_some_and(|host| host.ends_with("telegram.org"));
-    Err(if is_home {
-        PageError::InvalidName
-    } else {
-        PageError::Redirected(excerpt(target.host_str().unwrap_or(location)))
-    })
-}
-
-pub(super) async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
-    if response.content_length().is_some_and(|length| length > MAX_PAGE_BYTES as u64) {
-        return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
-    }
-    // The HTTP client removes the header when it decodes a body.
-    let encoding = response.headers().get(CONTENT_ENCODING);
-    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
-        return Err(UpstreamErrorKind::Broken(format!("content encoding {encoding:?} was not requested")));
-    }
-    let mut page = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|err| error_kind(&err))? {
-        if page.len() + chunk.len() > MAX_PAGE_BYTES {
-            return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
-        }
-        page.extend_from_slice(&chunk);
-    }
-    let page = String::from_utf8(page)
-        .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
-    // Each invalid byte becomes three.
-    if page.len() > MAX_PAGE_BYTES {
-        Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES })
-    } else {
-        Ok(page)
-    }
-}
-
-pub(super) fn error_kind(err: &reqwest::Error) -> UpstreamErrorKind {
-    let cause = root_cause(err);
-    if err.is_connect() {
-        UpstreamErrorKind::Unreachable(cause)
-    } else if err.is_timeout() {
-        UpstreamErrorKind::TimedOut
-    } else {
-        UpstreamErrorKind::Broken(cause)
     }
 }
