@@ -10,9 +10,10 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::damaged_files;
-use super::disk_faults::{Disk, refused, write_at};
+use super::disk_faults::{refused, write_at};
 use super::history::HASTY;
 use crate::support::app::{self, App};
+use crate::support::disk::Disk;
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::wait::wait_until;

@@ -4,7 +4,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use super::damaged_files;
 use super::history::HASTY;
 use crate::support::app::{self, App};
+use crate::support::disk::Disk;
 use crate::support::fake_channel::FakeChannel;
 use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::print_note;
@@ -80,11 +80,7 @@ fn unwritable_data_directory_is_refused_with_a_hint() {
 fn unwritable_archive_in_a_writable_directory_is_refused() {
     let (_fake, _history, folder) = filled();
     let file = folder.join("data/archive.sqlite");
-    let Some(read_only) =
-        Disk::mount_at(file.clone(), Command::new("mount").args(["--bind", "-o", "ro"]).arg(&file))
-    else {
-        return;
-    };
+    let Some(read_only) = Disk::read_only_file(&file) else { return };
     let stderr = refused(&folder, &[]);
     assert!(stderr.contains("cannot write to the data directory ./data (archive.sqlite: "), "{stderr}");
     let stats = app::run_in(&folder, &["archive", "stats"]);
@@ -358,41 +354,6 @@ fn full_disk_stops_the_archive_but_not_the_feeds() {
     assert!(app.get(FEED).text().contains(&format!("cold_store/{last}<")), "posts are archived again");
     let export = app::run_in(&disk.0, &["archive", "export", "cold_store", "--data-dir", data]);
     assert!(export.stdout.contains(&format!("Post {deleted} of")), "posts read meanwhile are archived");
-}
-
-/// A small file system of one test; needs the permission to mount.
-pub(super) struct Disk(pub(super) PathBuf);
-
-impl Disk {
-    fn new(options: &str) -> Option<Self> {
-        Self::mount(app::new_folder(), options)
-    }
-
-    /// Mounts a file system over a directory.
-    pub(super) fn mount(folder: PathBuf, options: &str) -> Option<Self> {
-        Self::mount_at(folder, Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]))
-    }
-
-    /// Mounts a directory, whose files stay as writable as they are, read-only at another place.
-    fn read_only_view(of: &Path) -> Option<Self> {
-        Self::mount_at(app::new_folder(), Command::new("mount").args(["--bind", "-o", "ro"]).arg(of))
-    }
-
-    fn mount_at(folder: PathBuf, mount: &mut Command) -> Option<Self> {
-        let mount = mount.arg(&folder).output();
-        if mount.is_ok_and(|output| output.status.success()) {
-            return Some(Self(folder));
-        }
-        print_note("cannot mount a small disk: full and read-only disks are not tested");
-        None
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-        drop(fs::remove_dir(&self.0));
-    }
 }
 
 pub(super) fn write_at(file: &Path, offset: u64, bytes: &[u8]) {

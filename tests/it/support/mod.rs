@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod browser;
+pub(crate) mod disk;
 pub(crate) mod fake_channel;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_proxy;
