@@ -1,4 +1,5 @@
-//! Signals of the operator to shut down or to reload. `cli::archive` ends a backfill at them. `cli::serve` logs them, `web::server` drains connections, and `service` then closes the archive.
+//! Signals of the operator to shut down or to reload. `cli::archive` ends a backfill at them. `cli::serve` logs them,
+//! `web::server` drains connections, and `service` then closes the archive.
 
 use std::io;
 use std::task::Poll;

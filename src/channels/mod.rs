@@ -182,9 +182,10 @@ impl Channels {
     ///
     /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
     /// now, and as long again for the posts between these and the archived ones: a reader that polls once a day gets them now
-    /// or never. A request waits for these also if the channel has just become fresh. After [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is
-    /// already under way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits
-    /// until it is fetched. If that is not possible in time, it is fetched in the background.
+    /// or never. A request waits for these also if the channel has just become fresh. After
+    /// [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is already under
+    /// way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits until it is
+    /// fetched. If that is not possible in time, it is fetched in the background.
     ///
     /// # Errors
     ///

@@ -207,9 +207,9 @@ pub struct Size {
 
 /// A medium of a post.
 ///
-/// A new kind of medium is parsed in `telegram::markup`, `telegram::post` and `telegram::media`, compared in `archive::merge`, and written by
-/// `feed::body::media`, `feed::enclosure` and `feed::title`; its file URLs are listed in `model::media_file`, and
-/// `cli::check` names it.
+/// A new kind of medium is parsed in `telegram::markup`, `telegram::post` and `telegram::media`, compared in `archive::merge`,
+/// and written by `feed::body::media`, `feed::enclosure` and `feed::title`; its file URLs are listed in `model::media_file`,
+/// and `cli::check` names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Media {
     /// A photo.
