@@ -33,10 +33,17 @@ impl Client {
             && let Some(upstream) = self.telegraph.choose(&tried, Priority::High)
         {
             tried.push(upstream);
-            let _permit = upstream.acquire(Priority::High).await?;
-            let answer = timeout(ARTICLE_TIMEOUT, fetch(upstream, path)).await;
-            let answer = answer.unwrap_or(Err(UpstreamErrorKind::TimedOut));
-            let answer = answer.map_err(|kind| FetchError::from(upstream.error(kind)));
+            // A breaker that was open admits no other request until the outcome is recorded.
+            let permit = upstream.acquire(Priority::High).await;
+            let answer = match &permit {
+                Ok(_) => {
+                    let answer = timeout(ARTICLE_TIMEOUT, fetch(upstream, path)).await;
+                    let answer = answer.unwrap_or(Err(UpstreamErrorKind::TimedOut));
+                    answer.map_err(|kind| FetchError::from(upstream.error(kind)))
+                }
+                // The breaker has opened during the wait.
+                Err(err) => Err(err.clone().into()),
+            };
             upstream.record_outcome(answer.as_ref().map(|_| ()));
             match answer {
                 Err(FetchError::Upstream(err)) if err.kind.is_worth_failover() => failure = Some(err),

@@ -23,14 +23,11 @@ use crate::resilience::breaker::Admitted;
 /// Time to connect, with DNS and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Time for one page including its body.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Time for one channel over all upstreams, without the time in their queues: feed readers give up after 15 seconds.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Time for the beginning of an answer while there is another upstream to ask, at least: less would count as a failure of
-/// one that is only slow.
+/// The shortest timeout for the beginning of an answer while another upstream is left: a shorter one would count slow
+/// upstreams as failed.
 const MIN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often the circuit breakers are checked until one is closed.
@@ -123,7 +120,7 @@ impl Client {
         let trusted: Vec<_> = urls.filter_map(UpstreamUrl::loopback_name).collect();
         let identities = options.http.identities(&trusted, |http| {
             let english = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static("en"))]);
-            http.default_headers(english).connect_timeout(CONNECT_TIMEOUT).timeout(PAGE_TIMEOUT)
+            http.default_headers(english).connect_timeout(CONNECT_TIMEOUT)
         })?;
         let identities: Vec<_> = identities.into_iter().map(Arc::new).collect();
         Ok(Self {

@@ -77,6 +77,9 @@ impl fmt::Display for UpstreamError {
             }
             UpstreamErrorKind::Busy => write!(f, "too many requests are waiting for {host}"),
             UpstreamErrorKind::Status(status) => write!(f, "{host} answered with status {status}"),
+            UpstreamErrorKind::TooLarge { max_bytes } if *max_bytes < 1 << 20 => {
+                write!(f, "{host} sent more than {} KiB", max_bytes >> 10)
+            }
             UpstreamErrorKind::TooLarge { max_bytes } => {
                 write!(f, "{host} sent more than {} MiB", max_bytes >> 20)
             }
@@ -128,9 +131,9 @@ impl UpstreamErrorKind {
         }
     }
 
-    /// Returns whether another upstream may answer. Telegram answers with no other statuses, so they come from something on
-    /// the way, which may block only one of the hosts. A refusal concerns the address that it was sent to, and opens the
-    /// circuit breaker.
+    /// Returns whether another upstream or proxy may answer: after every failure but a full queue and an answer that is too
+    /// large. An unexpected status comes from something on the way, which may block only one host. A refusal concerns one
+    /// address and opens its circuit breaker.
     pub(super) fn is_worth_failover(&self) -> bool {
         !matches!(self, Self::Busy | Self::TooLarge { .. })
     }

@@ -21,13 +21,13 @@ use crate::model::rich_text::RichText;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PostError {
     /// Neither `data-post`, nor the date's link, nor `data-view` contains a post id.
-    #[error("it has no post id")]
+    #[error("the message has no post id")]
     NoId,
     /// The post is larger than any that Telegram allows.
-    #[error("it is larger than {} KiB", MAX_POST_BYTES >> 10)]
+    #[error("the message is larger than {} KiB", MAX_POST_BYTES >> 10)]
     TooLarge,
     /// No message on the page has a valid date.
-    #[error("it has no date, and no other post on the page has one")]
+    #[error("the message has no date, and no other one on the page has one")]
     NoDate,
 }
 

@@ -108,7 +108,7 @@ pub fn parse_channel(typed: &str) -> Result<ChannelName, ChannelParseError> {
 }
 
 /// Splits what a person types for several channels: at commas, and at white space before a URL or an `@name`, since browsers
-/// paste lines as words. Only a URL ends a search, whose words may be anything else.
+/// paste lines as words. Only a URL ends a search: an `@name` may be one of its words.
 #[must_use]
 pub fn split_channels(typed: &str) -> Vec<String> {
     let mut channels: Vec<String> = Vec::new();

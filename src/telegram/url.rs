@@ -8,7 +8,7 @@ use crate::model::post::PostId;
 /// The hosts that serve preview pages; permalinks have the first.
 ///
 /// telegram.me and telegram.dog belong to Telegram too, and were reachable when t.me did not resolve in 2026.
-pub(super) const PREVIEW_HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
+pub const PREVIEW_HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
 
 /// The default of `--upstream`: base URLs in order of preference.
 pub const UPSTREAMS: &str = "https://t.me,https://telegram.me,https://telegram.dog";
@@ -43,12 +43,6 @@ pub(super) fn target_of_app_url(typed: &str) -> Option<Target> {
 #[must_use]
 pub(super) fn is_telegram(url: &Url) -> bool {
     url.host_str().is_some_and(|host| PREVIEW_HOSTS.contains(&host))
-}
-
-/// Returns the hosts that serve preview pages.
-#[must_use]
-pub fn preview_hosts() -> &'static [&'static str] {
-    &PREVIEW_HOSTS
 }
 
 /// Returns the URL of a channel: `https://t.me/NAME`.

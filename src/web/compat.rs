@@ -12,7 +12,7 @@ use super::error::Error;
 use super::middleware::access::{TOKEN_PREFIX, token_in_query};
 use super::state::AppState;
 use crate::feed::compat::{self, RSSHUB_PATH};
-use crate::telegram::url::preview_hosts;
+use crate::telegram::url::PREVIEW_HOSTS;
 
 /// Parameters without a counterpart that a header names.
 const MAX_NAMED: usize = 20;
@@ -58,8 +58,8 @@ pub(super) fn help_link<S: AsRef<str>>(
     HeaderValue::try_from(link).ok().filter(|_| !names.is_empty()).map(|link| (LINK, link))
 }
 
-/// Returns the URI of the feed that answers a request with RSSHub's access code, because a redirect could not say who may
-/// read, or with an administrator's token, which a redirect would put into the URL of a feed.
+/// Returns the URI of the feed for a URL of another bridge that must be answered without a redirect: RSSHub's access code is
+/// valid for the old path only, and a redirect would put an administrator's token into the feed's URL.
 pub(super) fn in_place(state: &AppState, context: &RequestContext, uri: &Uri) -> Option<Uri> {
     if !context.is_admin && !state.access.has_code(uri) {
         return None;
@@ -80,7 +80,7 @@ pub(super) async fn radar_rules() -> Response {
             "target": format!("{RSSHUB_PATH}:username"),
         }],
     });
-    let rules = preview_hosts().iter().map(|host| ((*host).to_owned(), rule.clone()));
+    let rules = PREVIEW_HOSTS.iter().map(|host| ((*host).to_owned(), rule.clone()));
     let body = serde_json::Value::Object(rules.collect()).to_string();
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=86400")], body).into_response()
 }

@@ -243,7 +243,7 @@ fn check_reports_whether_feeds_are_complete() {
     let incomplete = run(&["check", "--page", "unknown.html"]);
     assert_eq!(incomplete.code, 1);
     assert_message(&incomplete, "parts of this page are missing from the feed");
-    assert!(incomplete.stdout.contains("it has no post id"), "{}", incomplete.stdout);
+    assert!(incomplete.stdout.contains("the message has no post id"), "{}", incomplete.stdout);
     assert!(incomplete.stdout.contains("partly lost"), "{}", incomplete.stdout);
 }
 

@@ -32,17 +32,17 @@ pub struct UpstreamStatus {
 pub struct BreakerStatus {
     /// Whether requests are sent.
     pub state: BreakerState,
-    /// Since when the upstream has not given an answer; `None` if the breaker is closed.
+    /// When the breaker opened for the first time since the last success; `None` if it is closed.
     pub since: Option<Timestamp>,
     /// When the next request is sent; `None` if the breaker does not stop requests.
     pub until: Option<Timestamp>,
 }
 
-/// Whether an upstream is asked.
+/// The state of an upstream's circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BreakerState {
-    /// It is.
+    /// Requests are sent.
     Closed,
     /// It refused requests (429 or 503), so none is sent.
     Refused,
