@@ -21,3 +21,8 @@ pub(crate) fn now() -> Timestamp {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     Timestamp::constant(1_800_000_000, 0) + Instant::now().duration_since(*START)
 }
+
+/// Truncates to seconds, the resolution of feeds.
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

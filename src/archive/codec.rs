@@ -63,7 +63,7 @@ pub(super) fn post(name: &ChannelName, id: PostId, body: &[u8]) -> Option<(usize
     post.inspect_err(log).ok()
 }
 
-/// Decodes an archived post or channel.
+/// Decodes an archived channel, post or article: at most [`MAX_JSON_BYTES`] of JSON.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     compressed_json::decode(body, MAX_JSON_BYTES)
 }

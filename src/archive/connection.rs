@@ -27,7 +27,7 @@ pub(super) enum Location {
     Postgres(Url),
 }
 
-/// How a SQLite file is read that this user cannot write.
+/// How a SQLite file without write permission is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Locking {
     /// With the locks in the index of its WAL: a process has it open.

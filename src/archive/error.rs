@@ -135,7 +135,6 @@ impl ArchiveError {
             | Self::Busy
             | Self::PageTooSparse
             | Self::PageOutdated
-            | Self::NoAccess(_)
             | Self::NotCopied { .. }
             | Self::Database(_) => "it failed or was slow",
             Self::Full => "the disk is full",
@@ -146,6 +145,7 @@ impl ArchiveError {
             Self::NotWritable { .. } | Self::NotADirectory(_) | Self::NotAFile(_) => {
                 "the data directory cannot be written"
             }
+            Self::NoAccess(_) => "the file cannot be opened or written",
             Self::NotReadable { .. } => "the file cannot be read",
             Self::NotFound(_) => "there is no archive",
             Self::Replaced(_) => "the file was removed or replaced while in use",
@@ -153,7 +153,7 @@ impl ArchiveError {
     }
 
     /// All labels that [`code`](Self::code) returns.
-    pub(super) const CODES: [&str; 19] = [
+    pub(super) const CODES: [&str; 20] = [
         "circuit-open",
         "slow",
         "busy",
@@ -172,6 +172,7 @@ impl ArchiveError {
         "replaced",
         "page-too-sparse",
         "page-outdated",
+        "no-access",
         "database",
     ];
 
@@ -196,7 +197,8 @@ impl ArchiveError {
             Self::Replaced(_) => "replaced",
             Self::PageTooSparse => "page-too-sparse",
             Self::PageOutdated => "page-outdated",
-            Self::NoAccess(_) | Self::Database(_) => "database",
+            Self::NoAccess(_) => "no-access",
+            Self::Database(_) => "database",
         }
     }
 }

@@ -113,7 +113,8 @@ impl Archive {
     /// If the directory is in use or has another program's database, or the backup is damaged or newer than this program.
     /// The archive is unchanged then.
     pub async fn restore(folder: &Path, backup: &Path) -> Result<Option<PathBuf>, ArchiveError> {
-        let cannot = |err: io::Error| ArchiveError::Database(format!("{}: {err}", backup.display()));
+        let cannot =
+            |err: io::Error| ArchiveError::Database(format!("cannot read {}: {err}", backup.display()));
         let not_a_backup =
             |why: &str| ArchiveError::NotABackup { file: backup.to_owned(), why: why.to_owned() };
         if !fs::metadata(backup).map_err(cannot)?.is_file() {
@@ -173,7 +174,7 @@ impl Archive {
     /// If the file exists or cannot be written, or if the archive is in PostgreSQL.
     pub async fn back_up(&self, copy: &Path) -> Result<(), ArchiveError> {
         if self.is_shared() {
-            let why = "back up a PostgreSQL database with pg_dump".to_owned();
+            let why = "`archive backup` copies SQLite archives only: use pg_dump for PostgreSQL".to_owned();
             return Err(ArchiveError::Database(why));
         }
         let copied = self.database_or_open().await?.back_up(copy).await;

@@ -105,7 +105,7 @@ pub(super) async fn replace_gap(
     Ok(())
 }
 
-/// Removes the gaps between posts from an id on.
+/// Removes the gaps that begin at `lowest` or above.
 pub(super) async fn delete_gaps_from(
     connection: &mut AnyConnection,
     key: i64,

@@ -5,7 +5,8 @@ use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{FetchedPage, whole_seconds};
+use super::FetchedPage;
+use crate::clock::whole_seconds;
 use crate::model::album::{MAX_ALBUM_ITEMS, is_album, is_inside};
 use crate::model::channel::Channel;
 use crate::model::media_file;

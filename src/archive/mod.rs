@@ -35,7 +35,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, Connection};
@@ -55,7 +54,9 @@ pub use articles::ArchivedArticle;
 pub use error::ArchiveError;
 pub use export::{EXPORT_VERSION, ExportLine, ExportedArticle};
 pub use merge::merge_without_archive;
-pub use overview::{ArchiveStatus, ArchivedChannelStatus, ChannelOverview, GapsStatus, Overview};
+pub use overview::{
+    ArchiveKind, ArchiveStatus, ArchivedChannelStatus, ChannelOverview, GapsStatus, Overview,
+};
 pub use read::SeenMediaUrls;
 pub use replicas::Lease;
 pub use retention::{Retention, Stats};
@@ -314,9 +315,4 @@ impl Archive {
     fn breakers(&self) -> MutexGuard<'_, Breakers> {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Truncates to seconds, the resolution of feeds.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -6,8 +6,7 @@ use sqlx::{AnyConnection, Row};
 use super::ArchiveError;
 use super::codec::{ChannelRow, channel, encode, lock, lowercase};
 use super::connection::is_postgres;
-use super::whole_seconds;
-use crate::clock;
+use crate::clock::{self, whole_seconds};
 use crate::model::channel::{Channel, ChannelName, TakenName};
 
 /// The archived channel of a fetched page.

@@ -45,7 +45,7 @@ impl Archive {
         Ok(Arc::new(archive))
     }
 
-    /// Opens the archive in a data directory to prune it. A service may be using it.
+    /// Opens an existing archive in a data directory, to read or change it. A service may be using it.
     ///
     /// # Errors
     ///

@@ -73,11 +73,23 @@ pub struct GapsStatus {
     pub reaches_start: bool,
 }
 
+/// Where an archive is stored.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchiveKind {
+    /// In memory, until the process ends.
+    Memory,
+    /// In a SQLite file.
+    Sqlite,
+    /// In a PostgreSQL database.
+    Postgres,
+}
+
 /// The archive as a whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArchiveStatus {
-    /// `memory`, `sqlite` or `postgres`.
-    pub kind: &'static str,
+    /// Where it is stored.
+    pub kind: ArchiveKind,
     /// The size of the tables in bytes.
     pub bytes: Option<u64>,
     /// Archived posts; an estimate in PostgreSQL.
@@ -143,9 +155,9 @@ impl Archive {
     /// Returns the totals of the archive, as far as it can be read.
     pub async fn status(&self) -> ArchiveStatus {
         let (kind, folder) = match &self.location {
-            Location::Memory(_) => ("memory", None),
-            Location::File(file) | Location::ReadOnlyFile(file, _) => ("sqlite", file.parent()),
-            Location::Postgres(_) => ("postgres", None),
+            Location::Memory(_) => (ArchiveKind::Memory, None),
+            Location::File(file) | Location::ReadOnlyFile(file, _) => (ArchiveKind::Sqlite, file.parent()),
+            Location::Postgres(_) => (ArchiveKind::Postgres, None),
         };
         let posts = self.look(async |connection, is_postgres| {
             let count = if is_postgres {

@@ -78,8 +78,8 @@ impl Archive {
 }
 
 impl Archive {
-    /// Returns a page of archived posts for people who turn the pages; unlike a feed page, it continues below a gap. `None`
-    /// if no posts of this range are archived or the channel is gone.
+    /// Returns a page of archived posts for the channel's web page; unlike a feed page, it continues below a gap. `None` if no
+    /// posts of this range are archived or the channel is gone.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Recovers posts whose content preview pages hide, because they open only in Telegram.
+//! Hidden posts, which open only in Telegram: selects those that may still be recovered, and stores what
+//! [`channels`](crate::channels) has recovered.
 
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};

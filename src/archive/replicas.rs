@@ -104,19 +104,35 @@ pub(super) fn listen(archive: &Arc<Archive>) {
     let Location::Postgres(url) = &archive.location else { return };
     let (url, archive) = (url.to_string(), Arc::downgrade(archive));
     tokio::spawn(async move {
+        let mut is_logged = false;
         while archive.strong_count() > 0 {
-            if let Err(err) = listen_until_disconnected(&url, &archive).await {
+            let outcome = match subscribe(&url).await {
+                Ok(listener) => {
+                    is_logged = false;
+                    forward(listener, &archive).await
+                }
+                Err(err) => Err(err),
+            };
+            // Once per outage.
+            if let Err(err) = outcome
+                && !is_logged
+            {
                 tracing::warn!(error = %err, "lost the PostgreSQL LISTEN connection; retrying");
+                is_logged = true;
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
     });
 }
 
-/// Forwards notifications until the connection is lost. Missed ones do no harm: a refresh asks the archive first.
-async fn listen_until_disconnected(url: &str, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
+async fn subscribe(url: &str) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(NOTIFY_CHANNEL).await?;
+    Ok(listener)
+}
+
+/// Forwards notifications until the connection is lost. Missed ones do no harm: a refresh asks the archive first.
+async fn forward(mut listener: PgListener, archive: &Weak<Archive>) -> Result<(), sqlx::Error> {
     loop {
         let Ok(notification) = tokio::time::timeout(KEEPALIVE_INTERVAL, listener.try_recv()).await else {
             // Either no replica merged anything, or the connection is dead.
@@ -166,13 +182,16 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                     }
                 }
                 failed => {
-                    tracing::debug!(outcome = ?failed, "the shared archive is still unavailable");
+                    let err = failed
+                        .map_or(ArchiveError::Slow, |answer| answer.err().unwrap_or(ArchiveError::Slow));
+                    tracing::debug!(error = %err, "the shared archive is still unavailable");
                     // Its connections may wait for a host that is gone.
                     archive.discard(archive.database().as_ref());
                     let opened = archive.breakers().failed(Instant::now());
                     if let Some(pause) = opened {
                         let pause_s = pause.as_secs();
                         tracing::error!(
+                            error = %err,
                             pause_s,
                             "the shared archive does not answer and is not used for a while"
                         );

@@ -7,7 +7,8 @@ use sqlx::{AnyConnection, Row};
 
 use super::codec::{self, channel, encode, post_id, time};
 use super::merge::same_content;
-use super::{Archive, ArchiveError, Caller, whole_seconds};
+use super::{Archive, ArchiveError, Caller};
+use crate::clock::whole_seconds;
 use crate::cpu_pool;
 use crate::model::album::{MAX_ALBUM_ITEMS, is_inside};
 use crate::model::archived_post::{ArchivedPost, PostVersion};
@@ -170,7 +171,8 @@ fn decode_versions(name: &ChannelName, current: &Post, raw: &[RawVersion]) -> Ve
     versions
 }
 
-/// Keeps what a post showed until now. The row of the post still has when it was last seen.
+/// Stores a replaced version of a post. To be called before the post's row is written, whose `seen` is the end of this
+/// version.
 pub(super) async fn keep_version(
     connection: &mut AnyConnection,
     key: i64,

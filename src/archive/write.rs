@@ -1,4 +1,4 @@
-//! Writing: merges of fetched pages, and recovered posts.
+//! Writing: merges fetched pages, and marks channels as gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,8 @@ use super::database::Database;
 use super::merge::{self, PageSlice, Record};
 use super::names::{ChannelOfPage, find_or_insert_channel, is_older_page};
 use super::retention::evict_channels;
-use super::{
-    Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, single_post, whole_seconds,
-};
-use crate::clock;
+use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, single_post};
+use crate::clock::{self, whole_seconds};
 use crate::model::album::MAX_ALBUM_ITEMS;
 use crate::model::channel::{Channel, ChannelName};
 use crate::model::paging::{Gap, MAX_PAGE_BYTES};
@@ -162,7 +160,7 @@ pub(super) async fn merge(
         return merge_late(connection, key, context, slice).await;
     }
     place(connection, key, context.scope, newest_known, &mut slice).await?;
-    let known = records_around(connection, key, &slice).await?;
+    let known = records_around(connection, key, &context.channel.name, &slice).await?;
     if let PageScope::Revisit(_) = context.scope {
         slice.posts.retain(|post| is_among(&known, post));
     }
@@ -217,7 +215,7 @@ async fn merge_late(
 ) -> Result<bool, ArchiveError> {
     slice.drop_cut_oldest(0);
     slice.is_whole = false;
-    let known = records_around(connection, key, &slice).await?;
+    let known = records_around(connection, key, &context.channel.name, &slice).await?;
     slice.posts.retain(|post| !is_among(&known, post));
     let changes = merge::merge(known, &slice, context.now);
     write_posts(connection, key, &changes.put, &slice, context.seen).await?;
@@ -285,6 +283,7 @@ async fn mark_seen(
 async fn records_around(
     connection: &mut AnyConnection,
     key: i64,
+    name: &ChannelName,
     slice: &PageSlice,
 ) -> Result<Vec<Record>, ArchiveError> {
     let range = sqlx::query(
@@ -311,7 +310,7 @@ async fn records_around(
             }),
             // The next page that shows the post replaces it.
             Err(err) => {
-                tracing::error!(post = %post_id(&row, 4)?, error = %err, "an archived post is damaged");
+                tracing::error!(channel = %name, post = %post_id(&row, 4)?, error = %err, "an archived post is damaged");
             }
         }
     }

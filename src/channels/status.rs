@@ -1,4 +1,4 @@
-//! The state of every channel, for the operator: above all, why a feed does not move.
+//! The state of every channel, for the operator: above all, why its feed is or is not up to date.
 //!
 //! All channels are looked at, but only the ones that are shown are read in detail.
 
@@ -49,7 +49,7 @@ pub struct ChannelStatus {
     pub title: Option<String>,
     /// The state.
     pub state: ChannelState,
-    /// Why its feed does or does not move.
+    /// Why its feed is or is not up to date.
     pub reason: Reason,
     /// When its page was last fetched.
     pub fetched: Option<Timestamp>,
@@ -133,16 +133,12 @@ struct Now {
 
 impl Now {
     fn timestamp(self, instant: Instant) -> Timestamp {
-        whole_seconds(match instant.checked_duration_since(self.instant) {
+        // The two clocks differ a little with each report.
+        clock::whole_seconds(match instant.checked_duration_since(self.instant) {
             Some(left) => later(self.wall, left),
             None => self.wall.saturating_sub(self.instant - instant).unwrap_or(Timestamp::MIN),
         })
     }
-}
-
-/// Truncates to seconds: the two clocks differ a little with each report.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
@@ -207,7 +203,7 @@ impl Channels {
         }
         for (name, entry) in self.snapshots.all() {
             let fetched = now.wall.saturating_sub(entry.age()).unwrap_or(Timestamp::MIN);
-            let fetched = whole_seconds(fetched);
+            let fetched = clock::whole_seconds(fetched);
             let known = known.entry(name).or_default();
             known.cached = Some((fetched, later(fetched, entry.fresh_for())));
             known.newest = Some(entry.snapshot.newest());

@@ -22,7 +22,7 @@ use crate::resilience::backoff::exponential;
 use crate::shutdown::shutdown_signals;
 use crate::telegram::client::Client;
 use crate::telegram::typed::parse_channel;
-use crate::telegram::upstream::{Priority, RateLimits};
+use crate::telegram::upstream::Priority;
 use crate::telegram::url::PageRequest;
 
 /// Failures in a row after which a backfill gives up.
@@ -128,7 +128,8 @@ async fn export(archive: &Archive, name: &ChannelName) -> Result<(), CliError> {
 
 async fn restore(file: &Path, storage: &StorageArgs) -> Result<(), CliError> {
     if storage.database.is_some() {
-        let reason = "restore a PostgreSQL database with pg_restore".to_owned();
+        let reason =
+            "`archive restore` replaces SQLite archives only: use pg_restore for PostgreSQL".to_owned();
         return Err(ArchiveError::Database(reason).into());
     }
     let cannot_read = |err| CliError::File { path: file.to_owned(), err };
@@ -194,8 +195,7 @@ fn confirm(name: &ChannelName, n_posts: u64) -> Result<bool, CliError> {
 async fn backfill(args: &BackfillArgs) -> Result<(), CliError> {
     let name = parse_channel(&args.channel)?;
     let mut shutdown = shutdown_signals().map_err(CliError::cannot_start)?;
-    let client =
-        Client::new(&args.upstream.client_options(RateLimits::default())).map_err(CliError::cannot_start)?;
+    let client = super::client(&args.upstream)?;
     let backfill = async |archive: &Archive| {
         let end = tokio::select! {
             end = fetch_older(&client, archive, &name, args.posts) => end,

@@ -4,6 +4,7 @@ use bytesize::ByteSize;
 use maud::{Markup, Render, html};
 
 use super::{StatusPage, time, with_time};
+use crate::archive::ArchiveKind;
 use crate::channels::CacheSize;
 use crate::telegram::upstream::{BreakerState, UpstreamStatus};
 
@@ -55,9 +56,9 @@ impl StatusPage<'_> {
 
     fn archive_kind(&self) -> &'static str {
         match self.status.archive.kind {
-            "memory" => self.words.in_memory,
-            "postgres" => "PostgreSQL",
-            _ => "SQLite",
+            ArchiveKind::Memory => self.words.in_memory,
+            ArchiveKind::Sqlite => "SQLite",
+            ArchiveKind::Postgres => "PostgreSQL",
         }
     }
 
