@@ -13,8 +13,8 @@ use crate::model::paging::{FeedPage, FeedPageRequest};
 use crate::model::post::PostId;
 
 impl Channels {
-    /// Returns a channel from the cache or the archive, however old it is. Telegram is not asked. `None` also for a channel
-    /// that is gone, even if the archive could not be told so.
+    /// Returns a channel from the cache or the archive, however old, without asking Telegram. `None` also if Telegram has said
+    /// that the channel is gone and the archive has not recorded that yet.
     pub async fn stored(self: &Arc<Self>, name: &ChannelName) -> Option<CachedChannel> {
         if self.known_failure(name).is_some() {
             return None;
@@ -61,7 +61,7 @@ impl Channels {
         self.archive.archived_of(posts).await.ok()
     }
 
-    /// Returns a page of archived posts for people who turn the pages: the next older page is that before
+    /// Returns a page of archived posts for the channel's web page: the next older page is that before
     /// [`ArchivedPage::older`]. `None` if no posts of this range are archived or the channel is gone.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ impl Channels {
         };
         let mut fetches = Vec::new();
         for (n, (id, paths)) in links.iter().enumerate() {
-            // Its pictures could not be found without it.
+            // A post that is not archived gets no articles: their pictures are found through the archive.
             let is_archived = archived.contains_key(id);
             for path in paths.iter().filter(|_| is_archived) {
                 let known = find(&archived, *id, path);

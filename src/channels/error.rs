@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::model::channel::ChannelName;
 use crate::telegram::error::{FetchError, PageError, UpstreamError, UpstreamErrorKind};
 
 /// Why a refresh failed, or a channel has nothing to serve.
@@ -32,14 +33,13 @@ impl From<FetchError> for RefreshError {
     }
 }
 
-impl From<io::Error> for RefreshError {
-    fn from(err: io::Error) -> Self {
-        tracing::error!(error = %err, "cannot compress a snapshot");
+impl RefreshError {
+    /// Logs that a snapshot cannot be compressed or decompressed, which is a bug.
+    pub(super) fn internal(name: &ChannelName, err: &io::Error) -> Self {
+        tracing::error!(channel = %name, error = %err, "cannot compress or decompress a snapshot");
         Self::Internal
     }
-}
 
-impl RefreshError {
     /// Returns whether Telegram itself says that there is nothing to read; see [`PageError::is_authoritative`].
     #[must_use]
     pub fn is_authoritative(&self) -> bool {

@@ -180,12 +180,12 @@ impl Channels {
 
     /// Returns a channel from the cache, the archive or Telegram.
     ///
-    /// If the cached channel is stale, waits for its refresh, so that a reader that polls gets the posts published until
-    /// now, and as long again for the posts between these and the archived ones: a reader that polls once a day gets them now
-    /// or never. A request waits for these also if the channel has just become fresh. After
-    /// [`ChannelsConfig::refresh_wait`], or if the refresh fails, returns the stale channel. A refresh that is already under
-    /// way is joined; its page may be a few seconds old. A channel that is neither cached nor archived waits until it is
-    /// fetched. If that is not possible in time, it is fetched in the background.
+    /// A fresh channel is answered from memory. For a stale one, the request waits up to [`ChannelsConfig::refresh_wait`] for
+    /// the refresh, and joins one that is under way. If posts are missing between the fetched page and the archived ones, it
+    /// also waits until they are fetched: twice that time at most, and eight seconds in all, because a reader that polls once
+    /// a day would never see them. A request for a fresh channel waits for these too. After the wait, or if the refresh fails,
+    /// the stale channel is returned. A channel that is neither cached nor archived waits until it is fetched; if that takes
+    /// too long, it is fetched in the background.
     ///
     /// # Errors
     ///

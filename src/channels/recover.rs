@@ -1,6 +1,8 @@
 //! Recovers posts that the preview page does not show ("Please open Telegram to view this post") from their own page and
 //! their widget.
 
+use tokio::task::JoinError;
+
 use crate::cpu_pool;
 use crate::model::channel::Channel;
 use crate::model::post::{Post, PostId};
@@ -46,7 +48,8 @@ async fn fetch_description(
     // Any page with a description looks like Telegram's.
     fetched.report_validity(true);
     let text = cpu_pool::run(html.len(), move || post_page::description(&html, &[&about, &label])).await;
-    Ok(text.ok().flatten().map(|text| RichText::from(text.as_str())))
+    let text = text.inspect_err(|err| log_panic(channel, post.id, err)).ok().flatten();
+    Ok(text.map(|text| RichText::from(text.as_str())))
 }
 
 /// Fetches a post as its widget shows it; `None` if the widget does not show it either.
@@ -63,7 +66,11 @@ pub(crate) async fn fetch_widget(
     let (html, name) = (std::mem::take(&mut fetched.html), channel.name.clone());
     let shown = cpu_pool::run(html.len(), move || post_page::widget(&html, &name, id)).await;
     // A parser that panicked says nothing about the upstream.
-    let shown = shown.unwrap_or(Ok(None));
+    let shown = shown.inspect_err(|err| log_panic(channel, id, err)).unwrap_or(Ok(None));
     fetched.report_validity(shown.is_ok());
     Ok(shown?)
+}
+
+fn log_panic(channel: &Channel, post: PostId, err: &JoinError) {
+    tracing::error!(channel = %channel.name, post = %post, error = %err, "the parser panicked");
 }

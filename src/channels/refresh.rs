@@ -50,7 +50,7 @@ impl Channels {
         let refresh = self.refreshes.run(name.clone(), {
             let (channels, name) = (Arc::clone(&channels), name.clone());
             || async move {
-                // Recorded here, so that a refresh that no request waits for is not repeated at once.
+                // A panic is recorded inside the task, so that a refresh that no request waits for is not repeated at once.
                 let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
                 outcome.unwrap_or_else(|_| {
                     tracing::error!(channel = %name, "the refresh panicked");
@@ -288,7 +288,8 @@ impl Channels {
         self.failures.clear_before(name, age);
         let snapshot = self.as_cached(snapshot);
         // Compressing is quick, and snapshots have a maximum size.
-        let compressed = cpu_pool::try_run(0, move || CompressedSnapshot::new(&snapshot, changed)).await?;
+        let compressed = cpu_pool::try_run(0, move || CompressedSnapshot::new(&snapshot, changed)).await;
+        let compressed = compressed.map_err(|err| RefreshError::internal(name, &err))?;
         Ok(self.snapshots.insert(name.clone(), &compressed, fetched, age, fresh_for))
     }
 
@@ -303,7 +304,8 @@ impl Channels {
         fresh_for: Duration,
     ) -> Result<(Arc<CompressedSnapshot>, bool), RefreshError> {
         let changed = cached.as_ref().and_then(|cached| cached.changed());
-        let cached = cached.map(|cached| cached.decompress()).transpose()?;
+        let cached = cached.map(|cached| cached.decompress()).transpose();
+        let cached = cached.map_err(|err| RefreshError::internal(name, &err))?;
         let before = cached.clone();
         let snapshot = self.as_cached(archive::merge_without_archive(cached, page, fetched));
         let (is_new, is_changed) = (before.is_none(), before.is_some_and(|before| before != snapshot));

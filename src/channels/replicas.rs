@@ -72,7 +72,7 @@ async fn next_merge(notifications: &mut broadcast::Receiver<ChannelName>, name: 
 /// Logs an archive error, unless it repeats one that has opened the circuit breaker.
 pub(super) fn log_archive_error(name: &ChannelName, err: &ArchiveError) {
     if !matches!(err, ArchiveError::CircuitOpen) {
-        tracing::error!(channel = %name, error = %err, "cannot read the channel from the archive");
+        tracing::error!(channel = %name, error = %err, "cannot use the archive for a channel");
     }
 }
 

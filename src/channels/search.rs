@@ -4,7 +4,6 @@
 //! posts are not archived: they are single posts out of ranges that may not be archived, and a page of search results does
 //! not tell which other posts there are between them.
 
-use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +157,10 @@ impl Channels {
             Ok(page) => {
                 let found = self.as_cached(page.snapshot);
                 let compress = move || CompressedSnapshot::new(&found, None).map(Arc::new);
-                cpu_pool::try_run(0, compress).await.map(Some).map_err(|err: io::Error| err.into())
+                cpu_pool::try_run(0, compress)
+                    .await
+                    .map(Some)
+                    .map_err(|err| RefreshError::internal(name, &err))
             }
             Err(RefreshError::Page(PageError::Empty | PageError::RateLimited)) if !had_posts => Ok(None),
             Err(err) => Err(err),

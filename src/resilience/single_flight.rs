@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -57,16 +58,15 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let group = Arc::clone(self);
+        let (group, name) = (Arc::clone(self), key.clone());
         // Keep the caller's span, so that log lines carry its request id.
         let work = work.in_current_span();
         let task = tokio::spawn(async move {
             let _guard = RemoveOnDrop { group, key };
             work.await
         });
-        task.map(|result| result.inspect_err(|err| tracing::error!(error = %err, "a task panicked")).ok())
-            .boxed()
-            .shared()
+        let log = move |err: &JoinError| tracing::error!(key = ?name, error = %err, "a task panicked");
+        task.map(move |result| result.inspect_err(log).ok()).boxed().shared()
     }
 }
 

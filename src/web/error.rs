@@ -2,6 +2,7 @@
 
 pub(super) mod problem;
 
+use std::io;
 use std::time::Duration;
 
 use axum::Extension;
@@ -99,7 +100,7 @@ pub(super) enum Error {
         "{0} is for feeds of one channel: the numbers of posts say nothing across channels, so leave it out"
     )]
     NotForSeveral(&'static str),
-    /// The channel cannot be served.
+    /// The channel cannot be read.
     #[error("{0}")]
     Channel(#[from] Failure),
     /// None of several channels can be read. Holds why.
@@ -208,6 +209,12 @@ impl Error {
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// Logs that a response cannot be compressed, which is a bug.
+    pub(super) fn not_compressed(err: &io::Error) -> Self {
+        tracing::error!(error = %err, "cannot compress a response");
+        Self::Internal
     }
 
     /// Returns whether the channel could not be read in time, and will be read in the background or by a later request.

@@ -155,7 +155,8 @@ impl FeedCache {
                 }
                 Err(err) => Err(err),
             };
-            let feed = feed.inspect_err(|err| tracing::error!(error = %err, "cannot render a feed")).ok()?;
+            let log = |err: &_| tracing::error!(feed = %path, error = %err, "cannot render a feed");
+            let feed = feed.inspect_err(log).ok()?;
             // A copy by this thread: see `cpu_pool`.
             let feed = Arc::new(RenderedFeed { body: Bytes::copy_from_slice(&feed.body), ..feed });
             if is_cached {

@@ -217,7 +217,10 @@ async fn read(
             (Ok(_), Some(failure)) => Err(Error::Channel(failure)),
             (Ok(task), None) => match timeout_at(deadline, task).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(Error::Internal),
+                Ok(Err(err)) => {
+                    tracing::error!(channel = %name, error = %err, "a task that reads a channel panicked");
+                    Err(Error::Internal)
+                }
                 Err(_) => state.channels.answer_from_cache(&name).ok_or(Error::TimedOut),
             },
         };

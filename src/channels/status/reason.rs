@@ -1,4 +1,4 @@
-//! Why a channel's feed does or does not move.
+//! Why a channel's feed is or is not up to date.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{ChannelState, Known, Now};
 use crate::channels::{Failure, RefreshError};
 use crate::telegram::error::UpstreamErrorKind;
 
-/// Why a channel's feed does or does not move. As text it is an English sentence, for the report as JSON.
+/// Why a channel's feed is or is not up to date. As text it is an English sentence, for the report as JSON.
 #[derive(Clone, Debug)]
 pub enum Reason {
     /// It was refreshed a short while ago. Holds until when that is enough.

@@ -15,7 +15,7 @@ use crate::web::error::Error;
 use crate::web::middleware::access::{ASSETS_PREFIX, FEED_STYLESHEET_PATHS};
 use crate::web::state::AppState;
 
-/// A file.
+/// A file that pages load, embedded in the binary.
 pub(super) struct Asset {
     stem: &'static str,
     extension: &'static str,
@@ -43,10 +43,8 @@ pub(super) const SCRIPT: Asset = Asset {
 pub(super) const ICON: Asset =
     Asset { stem: "icon", extension: "svg", content_type: ICON_TYPE, content: ICON_SVG };
 
-/// The content of the icon.
 pub(in crate::web) const ICON_SVG: &str = include_str!("icon.svg");
 
-/// The MIME type of the icon.
 pub(in crate::web) const ICON_TYPE: &str = "image/svg+xml";
 
 /// Each file by its name.
@@ -88,7 +86,10 @@ async fn answer(Path(name): Path<String>, headers: HeaderMap) -> Response {
         return Error::NotFound.into_response();
     };
     let encoding = Encoding::accepted(&headers);
-    let Ok(body) = encoding.encode(asset.content.into()) else { return Error::Internal.into_response() };
+    let body = match encoding.encode(asset.content.into()) {
+        Ok(body) => body,
+        Err(err) => return Error::not_compressed(&err).into_response(),
+    };
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));

@@ -126,7 +126,10 @@ fn respond(
         }
     }
     let encoding = Encoding::accepted(headers);
-    let Ok(body) = encoding.encode(html.into_bytes()) else { return Error::Internal.into_response() };
+    let body = match encoding.encode(html.into_bytes()) {
+        Ok(body) => body,
+        Err(err) => return Error::not_compressed(&err).into_response(),
+    };
     own.extend(encoding.name().map(|name| (CONTENT_ENCODING, HeaderValue::from_static(name))));
     *response.body_mut() = body.into();
     response

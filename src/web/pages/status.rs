@@ -184,7 +184,7 @@ impl StatusPage<'_> {
                     @if let Some(error) = &channel.error {
                         p.note {
                             (words.last_error) ": " (time(error.at))
-                            // A request that was not sent is no attempt.
+                            // A request that was not sent does not count as an attempt.
                             @if error.attempts > 0 {
                                 " · " (self.request.language.counted(error.attempts.into(), &words.attempts))
                             }
@@ -217,7 +217,7 @@ impl StatusPage<'_> {
         }
     }
 
-    /// Returns why a feed does or does not move.
+    /// Returns why a channel's feed is or is not up to date.
     fn reason(&self, reason: &Reason) -> Markup {
         let words = self.words;
         let why = |error: &RefreshError| self.request.words().problems.get(of_refresh(error)).why;

@@ -74,7 +74,7 @@ pub(super) fn for_people(options: FeedOptions, state: &AppState, request: &PageR
         // Our own words in posts are in the page's language, which the page's links keep apart from the options.
         language: request.language,
         default_language: request.language,
-        // A page is no feed, whose entries should not change all the time.
+        // Unlike a feed, a page may change all the time.
         show: Count::ALL.iter().map(|(_, count)| *count).collect(),
         has_page_counts: true,
         ids: EntryIds::default(),
