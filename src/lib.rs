@@ -12,7 +12,7 @@
 //!
 //! - [`clock`], `compressed_json`, `cpu_pool`, [`language`], [`metrics`], [`shutdown`]: the process's time, encoding, cores,
 //!   words, counters and signals.
-//! - `resilience`: backoff, circuit breaker, recent cache, single flight, tally.
+//! - `resilience`: backoff, circuit breaker, recent cache, single flight, tally, tasks that outlive panics.
 //! - [`model`]: channels, posts, rich text, media files, feed pages. Plain data.
 //! - [`net`]: the HTTP client and its SSRF protection.
 //! - [`telegram`]: the only code that knows t.me. Fetches pages and parses them.
@@ -42,6 +42,8 @@
 //!    answer is 404 if Telegram says so, else 502, 503 or 504; never an empty feed, never an error entry.
 //! 9. Nothing from outside is read without a limit.
 //! 10. Only `config` reads the environment, only `main` and `cli` print, only `web`'s error type chooses a status code.
+//! 11. A spoiler is never readable without the reader's action: not in titles, summaries or descriptions.
+//! 12. Two URLs that mean the same feed share one cache entry and one `ETag`, except for those of a renamed channel.
 
 pub mod archive;
 pub mod channels;

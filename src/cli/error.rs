@@ -22,7 +22,7 @@ pub enum CliError {
     /// The service does not answer, or not with 200. Holds the socket address and the reason.
     #[error("the service at {0} is not healthy: {1}")]
     Unhealthy(String, String),
-    /// Flags contradict each other.
+    /// The flags are valid one by one, but make no configuration; or the file of --home-text cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The service or a client cannot start. Holds the cause.
@@ -34,7 +34,7 @@ pub enum CliError {
     /// The query has a misspelled or invalid option.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The channel or file has no posts to read. Holds its name.
+    /// The page of a channel, or an article, cannot be read. Holds the channel's name, or the URL of the article.
     #[error("{0}: {1}")]
     Refresh(String, RefreshError),
     /// A saved page has no posts to read.

@@ -25,7 +25,7 @@ pub(super) async fn run(args: OpmlArgs) -> Result<(), CliError> {
 
 async fn write(args: OpmlArgs) -> Result<(), CliError> {
     let listed: Vec<(ChannelName, String)> = if args.channels.is_empty() {
-        let since = clock::now() - opml::RECENT;
+        let since = clock::now() - opml::RECENT_SPAN;
         let recent = read(&args.storage, async |archive| Ok(archive.visited_since(since).await?)).await?;
         recent.into_iter().map(|channel| (channel.name, channel.title)).collect()
     } else {

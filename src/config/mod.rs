@@ -80,7 +80,7 @@ pub struct Config {
     pub media_url_ttl: Duration,
 }
 
-/// Why flags that are each valid make no configuration.
+/// Why valid flags do not make a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// Two places for the archive.

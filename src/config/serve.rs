@@ -294,8 +294,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Returns the rate for pages of new channels, and for refreshes for pages: a fifth of the requests to Telegram for new ones, of
-/// which an unknown name takes two, and a tenth for refreshes.
+/// Returns the rate of pages of unknown channels, and of refreshes for pages: one per ten requests that `--rate` allows. An
+/// unknown name takes two requests, so these pages use at most a fifth of the rate; refreshes use a tenth.
 fn page_rate(rate: NonZeroU32, n_proxies: usize) -> Quota {
     let n_identities = u32::try_from(n_proxies.max(1)).unwrap_or(u32::MAX);
     let period = Duration::from_secs(10) / rate.get().saturating_mul(n_identities);

@@ -50,7 +50,7 @@ impl Filter {
         })
     }
 
-    /// Returns whether a post passes all filters. The channel's signature lines are no titles.
+    /// Returns whether a post passes all filters. The channel's signature lines are not used as titles.
     #[must_use]
     pub fn passes(&self, post: &Post, signature_lines: &[String]) -> bool {
         self.passes_if_found(post, signature_lines) && self.passes_search(post)

@@ -131,11 +131,11 @@ pub struct Enclosure {
     pub mime_type: &'static str,
     /// The kind of content.
     pub medium: Medium,
-    /// The duration.
+    /// The duration in seconds.
     pub seconds: Option<u32>,
-    /// The size of the file.
+    /// The size of the file in bytes; known after the file was served once.
     pub bytes: Option<u64>,
-    /// The width and height.
+    /// The size at which the preview page shows it.
     pub size: Option<Size>,
     /// The URL of a still picture.
     pub thumbnail: Option<String>,

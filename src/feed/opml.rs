@@ -24,8 +24,8 @@ pub const CONTENT_TYPE: &str = "text/x-opml; charset=utf-8";
 /// The largest list that is converted, in bytes: about 20,000 subscriptions.
 pub const MAX_OPML_BYTES: usize = 4 << 20;
 
-/// A list without given channels has those that were read in this time.
-pub const RECENT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Without given channels, a list has those that were read in this period.
+pub const RECENT_SPAN: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 64;

@@ -43,7 +43,7 @@ enum Reach {
 /// Whether a scan looks at more posts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// It does.
+    /// The scan looks at more posts.
     Looking,
     /// It has enough, or the others are too old for the options.
     Done,
@@ -85,7 +85,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Starts a scan. `now` is compared with the age of posts only.
+    /// Starts a scan. `now` serves only to compute the ages of posts and digests.
     #[must_use]
     pub fn new(options: FeedOptions, filter: Filter, now: Timestamp) -> Self {
         Self {
@@ -175,8 +175,8 @@ impl Scan {
         self.options.min_age.or(self.is_merging().then_some(SignedDuration::ZERO))
     }
 
-    /// Goes on below a gap, with posts up to this id; 0 if there are none. Posts in the gap may have been found. Neither the
-    /// digest above nor that below can be complete.
+    /// Continues below a gap with posts up to `highest`, 0 for none. The digests directly above and below a gap are
+    /// incomplete, so they are left out.
     pub fn skip_gap(&mut self, channel: &Channel, highest: u32) {
         if self.is_merging() && !self.is_done() {
             self.periods.cut(&mut self.posts);
@@ -184,7 +184,7 @@ impl Scan {
         self.skip_to(channel, highest);
     }
 
-    /// Goes on with posts up to this id.
+    /// Continues with posts up to this id.
     pub fn skip_to(&mut self, channel: &Channel, highest: u32) {
         self.look_at_found(channel, highest);
         if self.is_done() {
@@ -196,7 +196,7 @@ impl Scan {
         }
     }
 
-    /// There are no older posts.
+    /// Records that there are no older posts.
     pub fn end(&mut self) {
         self.has_older = false;
     }
@@ -316,7 +316,7 @@ impl Scan {
         }
     }
 
-    /// Another selection results from the same posts after this time.
+    /// Records that the same posts give another selection after `duration`.
     fn expire_after(&mut self, duration: SignedDuration) {
         let at = self.now.saturating_add(duration).unwrap_or(Timestamp::MAX);
         self.expires = Some(self.expires.map_or(at, |expires| expires.min(at)));

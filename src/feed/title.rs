@@ -27,7 +27,7 @@ const EMOJI_STYLE: char = '\u{fe0f}';
 ///
 /// 1. The first line of the post's text that has a word, without its URLs and the dashes and bullets around it. A line that
 ///    is short, or ends in `:` or `,`, is joined with the next one that has words; one that ends in `:` also with the title
-///    of the link preview. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are no words.
+///    of the link preview. Spoilers are masked. URLs, hashtags, numbers, emoji and punctuation are not words.
 /// 2. The first line that has a number.
 /// 3. The name of the post's other content: the link preview's title or description, if it has a word, the question of a
 ///    poll, the name of a file, a venue, a game or a contact.

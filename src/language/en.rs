@@ -114,8 +114,6 @@ const PAGE: PageWords = PageWords {
         few: "",
         many: "Wait {} minutes, and load the page again.",
     },
-    posts: CountedNoun { one: "{} post", few: "{} posts", many: "{} posts" },
-    channels: CountedNoun { one: "{} channel", few: "{} channels", many: "{} channels" },
     subscribers: CountedNoun { one: "{} subscriber", few: "{} subscribers", many: "{} subscribers" },
     photos: CountedNoun { one: "{} photo", few: "{} photos", many: "{} photos" },
     videos: CountedNoun { one: "{} video", few: "{} videos", many: "{} videos" },

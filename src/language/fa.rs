@@ -116,8 +116,6 @@ const PAGE: PageWords = PageWords {
         few: "{} دقیقه صبر کنید و صفحه را دوباره بار کنید.",
         many: "{} دقیقه صبر کنید و صفحه را دوباره بار کنید.",
     },
-    posts: CountedNoun { one: "{} پست", few: "{} پست", many: "{} پست" },
-    channels: CountedNoun { one: "{} کانال", few: "{} کانال", many: "{} کانال" },
     subscribers: CountedNoun { one: "{} مشترک", few: "{} مشترک", many: "{} مشترک" },
     photos: CountedNoun { one: "{} عکس", few: "{} عکس", many: "{} عکس" },
     videos: CountedNoun { one: "{} ویدیو", few: "{} ویدیو", many: "{} ویدیو" },

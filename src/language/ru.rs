@@ -118,8 +118,6 @@ const PAGE: PageWords = PageWords {
         few: "Подождите {} минуты и обновите страницу.",
         many: "Подождите {} минут и обновите страницу.",
     },
-    posts: CountedNoun { one: "{} пост", few: "{} поста", many: "{} постов" },
-    channels: CountedNoun { one: "{} канал", few: "{} канала", many: "{} каналов" },
     subscribers: CountedNoun {
         one: "{} подписчик", few: "{} подписчика", many: "{} подписчиков"
     },

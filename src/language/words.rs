@@ -128,8 +128,6 @@ pub struct PageWords {
     pub none_of_several: &'static str,
     pub wait_seconds: CountedNoun,
     pub wait_minutes: CountedNoun,
-    pub posts: CountedNoun,
-    pub channels: CountedNoun,
     pub subscribers: CountedNoun,
     pub photos: CountedNoun,
     pub videos: CountedNoun,

@@ -101,8 +101,6 @@ const PAGE: PageWords = PageWords {
         few: "请等待 {} 分钟，然后重新加载页面。",
         many: "请等待 {} 分钟，然后重新加载页面。",
     },
-    posts: CountedNoun { one: "{} 条消息", few: "{} 条消息", many: "{} 条消息" },
-    channels: CountedNoun { one: "{} 个频道", few: "{} 个频道", many: "{} 个频道" },
     subscribers: CountedNoun { one: "{} 位订阅者", few: "{} 位订阅者", many: "{} 位订阅者" },
     photos: CountedNoun { one: "{} 张图片", few: "{} 张图片", many: "{} 张图片" },
     videos: CountedNoun { one: "{} 个视频", few: "{} 个视频", many: "{} 个视频" },

@@ -33,10 +33,10 @@ pub enum MediaError {
     /// The URL is on a host that is not in the list of media hosts.
     #[error("the file is on a host that is not in --media-hosts")]
     HostNotAllowed,
-    /// The server did not answer in time. Holds the cause, for the log.
+    /// The server cannot be reached, or did not answer in time or at all. Holds the cause, for the log.
     #[error("Telegram's file server cannot be reached")]
     Unreachable(String),
-    /// The server is busy or failed, or its circuit breaker is open. Holds the HTTP status.
+    /// The server refused the request or failed, or is paused after a refusal. Holds the HTTP status.
     #[error("Telegram's file server refused the request (status {0})")]
     Refused(u16),
     /// The response is not what was requested, or is incomplete. Holds the cause, for the log.

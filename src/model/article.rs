@@ -8,9 +8,9 @@ use crate::model::rich_text::RichText;
 /// An article on Telegraph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Article {
-    /// The permanent URL.
+    /// The permanent URL, `https://telegra.ph/PATH`.
     pub url: String,
-    /// The title.
+    /// The title as Telegraph gives it, plain text.
     pub title: String,
     /// The author, as the article names them.
     pub author: Option<NamedLink>,

@@ -230,7 +230,7 @@ pub enum Media {
     Voice {
         /// The URL of the recording.
         url: String,
-        /// The duration.
+        /// The duration in seconds; `None` if the page shows none.
         seconds: Option<u32>,
     },
     /// A sticker.
@@ -273,7 +273,7 @@ pub struct Video {
     pub url: Option<String>,
     /// The URL of a still picture (JPEG).
     pub poster: Option<String>,
-    /// The duration.
+    /// The duration in seconds; `None` if the page shows none.
     pub seconds: Option<u32>,
     /// The size at which the preview page shows it.
     pub size: Option<Size>,
@@ -322,7 +322,7 @@ pub struct GameOrInvoice {
 /// A poll or quiz.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
-    /// The question.
+    /// The question, plain text on one line.
     pub question: String,
     /// The kind, verbatim: `Anonymous Poll`, `Quiz`, `Final Results`.
     pub kind: String,
@@ -335,7 +335,7 @@ pub struct Poll {
 /// One answer of a poll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollOption {
-    /// The answer.
+    /// The answer, plain text on one line.
     pub text: String,
     /// The share of the votes, which changes all the time.
     pub percent: Option<u8>,

@@ -86,21 +86,21 @@ pub(crate) struct Identity {
 /// Why no HTTP client can be built.
 #[derive(Debug, Error)]
 pub enum HttpClientError {
-    /// The proxy cannot be set up.
-    #[error(transparent)]
+    /// The HTTP client or its proxy cannot be set up.
+    #[error("cannot set up the HTTP client or its proxy: {0}")]
     Http(#[from] reqwest::Error),
     /// The system's root certificates cannot be read.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// The DNS client cannot be set up.
-    #[error(transparent)]
+    #[error("cannot set up the DNS client of --dns: {0}")]
     Dns(#[from] NetError),
 }
 
 impl HttpClientConfig {
     /// Builds the identities, of which there is at least one. Their HTTP clients connect only to host names with public
-    /// addresses and to `trusted` hosts, follow no redirects and ignore proxy environment variables. `limit` must set
-    /// timeouts.
+    /// addresses and to `trusted` hosts, follow no redirects and ignore proxy environment variables. `limit` sets at least the
+    /// timeout for connections; callers limit the rest of each request.
     ///
     /// A URL with an IP address is not checked here, but where it is configured; with a proxy, the proxy may resolve names.
     ///

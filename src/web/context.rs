@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::base_url::BaseUrl;
 use crate::channels::Visitor;
 
-/// The facts about a request that the middleware passes to its handler.
+/// Built by [`middleware`](super::middleware), after the token was removed from the request.
 #[derive(Clone, Debug)]
 pub(super) struct RequestContext {
     /// The client's IP address, behind trusted proxies.

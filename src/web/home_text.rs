@@ -4,7 +4,7 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Parser, Tag, TagEnd,
 
 use crate::feed::sanitize::sanitize_operators;
 
-/// The operator's text on the home page.
+/// Sanitized HTML, made from the operator's Markdown.
 #[derive(Clone, Debug)]
 pub struct HomeText(String);
 

@@ -255,7 +255,7 @@ async fn search(
     is_current
 }
 
-/// Returns the sooner one of a time and the end of a time that begins now.
+/// Returns the earlier of `expires` and the end of `lifetime` from now.
 fn soonest(expires: Option<Timestamp>, lifetime: Duration) -> Timestamp {
     let until = clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     expires.map_or(until, |expires| expires.min(until))

@@ -40,7 +40,7 @@ pub(super) fn route() -> MethodRouter<Arc<AppState>> {
         .layer(DefaultBodyLimit::max(MAX_OPML_BYTES + FORM_OVERHEAD))
 }
 
-/// Answers other methods.
+/// Answers methods other than GET, HEAD and POST with 405 and `Allow`.
 async fn other_method() -> Error {
     Error::Method("GET, HEAD, POST")
 }
@@ -112,11 +112,12 @@ async fn subscriptions(
             .map(|(name, title)| (name.clone(), title.unwrap_or_else(|| name.to_string())))
             .collect()
     } else if context.is_admin {
-        let recent =
-            state.channels.archive().visited_since(clock::now() - opml::RECENT).await.map_err(|err| {
+        let recent = state.channels.archive().visited_since(clock::now() - opml::RECENT_SPAN).await.map_err(
+            |err| {
                 tracing::error!(error = %err, "cannot list the archived channels");
                 Error::Internal
-            })?;
+            },
+        )?;
         groups.extend(bundles.iter().map(|(name, bundle)| bundle.group(name, state.config.language)));
         recent
             .into_iter()

@@ -173,12 +173,11 @@ impl AppState {
         Ok(names)
     }
 
-    /// Returns the bundles.
     pub(super) fn bundles(&self) -> Arc<Bundles> {
         Arc::clone(&self.bundles.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the bundles.
+    /// Replaces the bundles while the service runs. Feeds that were rendered for earlier ones are not used again.
     pub fn replace_bundles(&self, bundles: Bundles) {
         *self.bundles.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bundles);
     }

@@ -30,7 +30,10 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_RATE_AFTER: Duration = Duration::from_mins(1);
 
 /// The permits to send one file.
-pub(super) struct StreamPermit((OwnedSemaphorePermit, Option<OwnedSemaphorePermit>));
+pub(super) struct StreamPermit {
+    _all: OwnedSemaphorePermit,
+    _of_client: Option<OwnedSemaphorePermit>,
+}
 
 impl StreamPermit {
     /// Returns a stream that holds the permits until it ends. It ends with an error if the client receives it too slowly.
@@ -40,7 +43,7 @@ impl StreamPermit {
     ) -> impl Stream<Item = io::Result<Bytes>> {
         let (started, mut n_sent) = (Instant::now(), 0);
         stream.map(move |chunk| {
-            let _permits = &self.0;
+            let _permits = &self;
             let (chunk, elapsed) = (chunk?, started.elapsed());
             if elapsed >= MIN_RATE_AFTER && n_sent / elapsed.as_secs() < MIN_BYTES_PER_SECOND {
                 return Err(io::Error::other("the client receives the file too slowly"));
@@ -76,7 +79,8 @@ impl StreamPermits {
                 Some(client) => Some(self.by_client.of(client).acquire_owned().await?),
                 None => None,
             };
-            Ok::<_, AcquireError>(StreamPermit((Arc::clone(&self.all).acquire_owned().await?, of_client)))
+            let all = Arc::clone(&self.all).acquire_owned().await?;
+            Ok::<_, AcquireError>(StreamPermit { _all: all, _of_client: of_client })
         };
         let permits = tokio::time::timeout(PERMIT_TIMEOUT, permits).await;
         permits.ok().and_then(Result::ok).ok_or(MediaError::Busy)

@@ -118,10 +118,10 @@ impl Choice for Count {
 /// Whether words and expressions distinguish upper from lower case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Case {
-    /// They do not.
+    /// "ton" finds "TON".
     #[default]
     Insensitive,
-    /// They do.
+    /// "ton" does not find "TON".
     Sensitive,
 }
 

@@ -50,7 +50,7 @@ impl Post {
         self
     }
 
-    /// Returns the counts.
+    /// Returns the counts, for [`set_counts`](Self::set_counts).
     #[must_use]
     pub fn counts(&self) -> Counts {
         let poll = self.poll.as_ref();
@@ -63,7 +63,7 @@ impl Post {
         }
     }
 
-    /// Replaces the counts.
+    /// Sets the counts. Those of the poll are ignored if it now has another number of options.
     pub fn set_counts(&mut self, counts: Counts) {
         self.views = counts.views;
         self.reactions = counts.reactions;

@@ -20,13 +20,10 @@ use crate::media::signed_url;
 use crate::web::error::Error;
 use crate::web::query;
 
-/// The path of the liveness check.
 pub(in crate::web) const LIVENESS_PATH: &str = "/-/healthz";
 
-/// The path of the readiness check.
 pub(in crate::web) const READINESS_PATH: &str = "/-/readyz";
 
-/// The path of lists of subscriptions.
 pub(in crate::web) const OPML_PATH: &str = "/-/opml";
 
 /// The stylesheet of feeds, relative to their URLs, which all have the same depth except those of bundles.
@@ -38,10 +35,8 @@ pub(in crate::web) const ASSETS_PREFIX: &str = "/-/assets/";
 /// The path prefix of bundles.
 pub(in crate::web) const BUNDLE_PATH: &str = "/-/bundle/";
 
-/// The path of the operator's page.
 pub(in crate::web) const STATUS_PATH: &str = "/-/status";
 
-/// The path of the same as JSON.
 pub(in crate::web) const STATUS_JSON_PATH: &str = "/-/status.json";
 
 /// The path prefix before a token: `/-/token/SECRET/durov/rss`.
@@ -109,7 +104,8 @@ impl fmt::Debug for Tokens {
 pub struct AccessConfig {
     /// Tokens, of which a request needs one; everybody may read if absent.
     pub tokens: Option<Tokens>,
-    /// Tokens that also give access to what concerns all channels; nobody has it if absent.
+    /// Tokens of administrators, who also get the status page and the list of all channels. If absent, there are no
+    /// administrators.
     pub admin_tokens: Option<Tokens>,
     /// The rate limit per client; unlimited if absent.
     pub client_rate: Option<ClientRate>,
@@ -175,7 +171,7 @@ impl Access {
     /// Removes the token from the request, and checks the rate limit and the token.
     ///
     /// Health probes cannot send a token and are frequent, so they bypass authentication and rate limiting. So do the files
-    /// that pages load: they are no secret, and the page of an error needs them too. Media URLs need no token either: they are
+    /// that pages load: they are not secret, and the page of an error needs them too. Media URLs need no token either: they are
     /// signed.
     pub(super) fn authorize<B>(
         &self,

@@ -1,4 +1,4 @@
-//! `/-/status`: what the operator needs to see. Above all, why a feed does not move.
+//! `/-/status`: what the operator needs to see. Above all, why a channel's feed is or is not up to date.
 
 pub(super) mod query;
 pub(super) mod report;

@@ -32,7 +32,7 @@ pub(super) fn paragraph_tag(block: &EntityKind) -> Option<&'static str> {
     }
 }
 
-/// Writes the start tag of an entity, which is not a link.
+/// Writes the start tag of an entity.
 pub(super) fn open(out: &mut String, kind: &EntityKind) {
     match kind {
         EntityKind::List(Some(start)) if *start != 1 => {
