@@ -96,9 +96,9 @@ pub enum ArchiveError {
     /// The archive at this path is not the one that was opened.
     #[error("{} was removed, replaced or changed while it was in use: run the command again", .0.display())]
     Replaced(PathBuf),
-    /// A page lacks more of the archived posts in its range than can have been deleted.
-    #[error("the page leaves out too many archived posts between its first and last one to be merged")]
-    PageTooSparse,
+    /// The archived posts that a page has to be compared with are larger than those of any real channel.
+    #[error("the archived posts around those of the page are too large for the page to be merged")]
+    PageTooLarge,
     /// A page was fetched before another channel got its name.
     #[error("the page is older than the archived one of another channel with the same name")]
     PageOutdated,
@@ -117,7 +117,7 @@ impl ArchiveError {
     /// Returns whether the page can never be merged.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::PageTooSparse | Self::PageOutdated)
+        matches!(self, Self::PageTooLarge | Self::PageOutdated)
     }
 
     /// Returns whether a retry may succeed.
@@ -133,7 +133,7 @@ impl ArchiveError {
             Self::CircuitOpen
             | Self::Slow
             | Self::Busy
-            | Self::PageTooSparse
+            | Self::PageTooLarge
             | Self::PageOutdated
             | Self::NotCopied { .. }
             | Self::Database(_) => "it failed or was slow",
@@ -170,7 +170,7 @@ impl ArchiveError {
         "not-a-backup",
         "not-found",
         "replaced",
-        "page-too-sparse",
+        "page-too-large",
         "page-outdated",
         "no-access",
         "database",
@@ -195,7 +195,7 @@ impl ArchiveError {
             Self::NotABackup { .. } => "not-a-backup",
             Self::NotFound(_) => "not-found",
             Self::Replaced(_) => "replaced",
-            Self::PageTooSparse => "page-too-sparse",
+            Self::PageTooLarge => "page-too-large",
             Self::PageOutdated => "page-outdated",
             Self::NoAccess(_) => "no-access",
             Self::Database(_) => "database",

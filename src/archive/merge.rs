@@ -18,7 +18,7 @@ use crate::model::post::{Media, Post, PostId, Snapshot};
 pub(super) const PARSER_VERSION: u32 = 4;
 
 /// After this many pages in a row that lack a post inside their range, the post counts as deleted.
-const MISSES_UNTIL_GONE: u32 = 2;
+pub(super) const MISSES_UNTIL_GONE: u32 = 2;
 
 /// How long after its publication the newest album is held back: its pictures arrive one by one.
 const ALBUM_HOLD: SignedDuration = SignedDuration::from_mins(1);
@@ -130,7 +130,7 @@ pub(super) struct Changes {
     pub(super) has_new: bool,
 }
 
-/// Compares a page with the records in its range and a little below it.
+/// Compares a page with the records around its posts.
 pub(super) fn merge(known: Vec<Record>, slice: &PageSlice, now: Timestamp) -> Changes {
     let mut changes = Changes::default();
     let mut fresh = slice.posts.iter().peekable();

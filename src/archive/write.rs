@@ -1,5 +1,6 @@
 //! Writing: merges fetched pages, and marks channels as gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::codec::{bodies, decode, encode, in_list, mark_changed, post_id, posts, time};
 use super::connection::Location;
 use super::database::Database;
-use super::merge::{self, PageSlice, Record};
+use super::merge::{self, MISSES_UNTIL_GONE, PageSlice, Record};
 use super::names::{ChannelOfPage, find_or_insert_channel, is_older_page};
 use super::retention::evict_channels;
 use super::{Archive, ArchiveError, Caller, FetchedPage, PageScope, codec, gaps, replicas, single_post};
@@ -76,11 +77,11 @@ impl Archive {
     }
 }
 
-/// The maximum number of archived posts in the range of a page. A page has a hundred posts at most; others may be deleted.
-const MAX_RECORDS: usize = 1_000;
-
-/// The maximum size of these posts as JSON, in bytes.
+/// The maximum size of the archived posts that a page is compared with, as JSON, in bytes.
 const MAX_RECORD_BYTES: usize = 4 * MAX_PAGE_BYTES;
+
+/// The archived posts that a page lacks and that are counted at a time. The others are counted after these are gone.
+const MAX_UNSEEN: u32 = 5_000;
 
 /// A fetched page, without its posts.
 pub(super) struct MergeContext<'a> {
@@ -160,15 +161,17 @@ pub(super) async fn merge(
         return merge_late(connection, key, context, slice).await;
     }
     place(connection, key, context.scope, newest_known, &mut slice).await?;
-    let known = records_around(connection, key, &context.channel.name, &slice).await?;
+    let near = ids_around(&slice);
+    let known = records(connection, key, &context.channel.name, &near).await?;
     if let PageScope::Revisit(_) = context.scope {
         slice.posts.retain(|post| is_among(&known, post));
     }
-    let changes = merge::merge(known, &slice, context.now);
+    let mut changes = merge::merge(known, &slice, context.now);
     for replaced in &changes.replaced {
         single_post::keep_version(connection, key, replaced).await?;
     }
     write_posts(connection, key, &changes.put, &slice, context.seen).await?;
+    changes.is_visible |= count_unseen(connection, key, &slice, &near, context.now).await?;
     let mut channel = context.channel.clone();
     if let Some(before) = &before {
         channel.signature_lines.clone_from(&before.channel.signature_lines);
@@ -215,7 +218,7 @@ async fn merge_late(
 ) -> Result<bool, ArchiveError> {
     slice.drop_cut_oldest(0);
     slice.is_whole = false;
-    let known = records_around(connection, key, &context.channel.name, &slice).await?;
+    let known = records(connection, key, &context.channel.name, &ids_around(&slice)).await?;
     slice.posts.retain(|post| !is_among(&known, post));
     let changes = merge::merge(known, &slice, context.now);
     write_posts(connection, key, &changes.put, &slice, context.seen).await?;
@@ -279,27 +282,68 @@ async fn mark_seen(
     update.bind(key).bind(seen.as_millisecond()).execute(connection).await.map(drop)
 }
 
-/// Reads the records in the range of a page, and as far around it as an album may reach.
-async fn records_around(
+/// Returns the ids of a page's posts, and those as far around each as an album may reach.
+fn ids_around(slice: &PageSlice) -> BTreeSet<u32> {
+    let shown = slice.posts.iter().map(|post| post.id).chain([slice.lowest, slice.highest]);
+    let around = shown.flat_map(|id| {
+        let id = id.get();
+        id.saturating_sub(MAX_ALBUM_ITEMS)..=id.saturating_add(MAX_ALBUM_ITEMS)
+    });
+    around.collect()
+}
+
+/// Counts the archived posts that a page lacks although they are in its range, apart from those that the page was compared
+/// with. There are any number of them if the author has deleted a long history. Returns whether a reader can see a
+/// difference.
+async fn count_unseen(
+    connection: &mut AnyConnection,
+    key: i64,
+    slice: &PageSlice,
+    compared: &BTreeSet<u32>,
+    now: Timestamp,
+) -> Result<bool, ArchiveError> {
+    let (lowest, highest) = (slice.lowest.get(), slice.highest.get());
+    let n_compared = compared.range(lowest..=highest).count();
+    if !slice.is_whole || n_compared > (highest - lowest) as usize {
+        return Ok(false);
+    }
+    let count = in_list(
+        "UPDATE post SET missing = missing + 1 WHERE channel = $1 AND id IN (
+             SELECT id FROM post WHERE channel = $1 AND id > $2 AND id < $3 AND gone IS NULL AND id NOT IN ({})
+             ORDER BY id DESC LIMIT $4)",
+        compared.range(lowest..=highest),
+    );
+    let count = count.bind(key).bind(i64::from(lowest)).bind(i64::from(highest)).bind(i64::from(MAX_UNSEEN));
+    if count.execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let mark = sqlx::query(
+        "UPDATE post SET gone = $4 WHERE channel = $1 AND id > $2 AND id < $3 AND gone IS NULL AND missing >= $5",
+    );
+    let mark = mark.bind(key).bind(i64::from(lowest)).bind(i64::from(highest)).bind(now.as_second());
+    let marked = mark.bind(i64::from(MISSES_UNTIL_GONE)).execute(connection).await?;
+    Ok(marked.rows_affected() > 0)
+}
+
+/// Reads the archived posts with these ids.
+async fn records(
     connection: &mut AnyConnection,
     key: i64,
     name: &ChannelName,
-    slice: &PageSlice,
+    ids: &BTreeSet<u32>,
 ) -> Result<Vec<Record>, ArchiveError> {
-    let range = sqlx::query(
-        "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id BETWEEN $2 AND $3 ORDER BY id",
+    let found = in_list(
+        "SELECT body, missing, gone, rules, id FROM post WHERE channel = $1 AND id IN ({}) ORDER BY id",
+        ids,
     );
-    let lowest = slice.lowest.get().saturating_sub(MAX_ALBUM_ITEMS);
-    let range = range.bind(key).bind(i64::from(lowest));
-    let range = range.bind(i64::from(slice.highest.get().saturating_add(MAX_ALBUM_ITEMS)));
     let (mut records, mut n_bytes) = (Vec::new(), 0);
-    let mut rows = range.fetch(connection);
+    let mut rows = found.bind(key).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let body: Vec<u8> = row.try_get(0)?;
         let post = decode::<Post>(&body);
         n_bytes += post.as_ref().map_or(0, Post::json_len);
-        if records.len() >= MAX_RECORDS || n_bytes > MAX_RECORD_BYTES {
-            return Err(ArchiveError::PageTooSparse);
+        if n_bytes > MAX_RECORD_BYTES {
+            return Err(ArchiveError::PageTooLarge);
         }
         match post {
             Ok(post) => records.push(Record {

@@ -104,6 +104,7 @@ pub async fn fetch_gap_page(
         Err(BackfillError::Refresh(_) | BackfillError::NoneOlder(_) | BackfillError::NotOlder(_)) => {
             from == gap.below
         }
+        Err(BackfillError::Archive(err)) => err.is_permanent() && from == gap.below,
         _ => false,
     };
     if is_failed_attempt {

@@ -10,7 +10,7 @@ use telewire::feed::context::FeedContext;
 use telewire::feed::{self, Format};
 use telewire::model::channel::ChannelName;
 use telewire::model::paging::{FeedPageRequest, MAX_PAGE_BYTES, MAX_POST_BYTES};
-use telewire::model::post::{Post, Snapshot};
+use telewire::model::post::{Post, PostId, Snapshot};
 use telewire::telegram::error::PageError;
 use telewire::telegram::page::{self, PageSource, PreviewPage};
 
@@ -205,16 +205,22 @@ async fn archive_returns_no_more_posts_than_fit_into_memory() {
 }
 
 #[tokio::test]
-async fn page_that_spans_the_whole_archive_is_not_merged() {
+async fn page_that_spans_the_whole_archive_is_merged_in_steps() {
     let archive = Archive::in_memory(1 << 30).await.unwrap();
-    for first in (1..=1100).step_by(100) {
+    for first in (1..=12_000).step_by(100) {
         merge(&archive, archivable(first..first + 100, 9)).await.unwrap();
     }
-    let outcome = merge(&archive, archivable([1, 1100].into_iter(), 9)).await;
-    assert!(matches!(outcome, Err(ArchiveError::PageTooSparse)), "{outcome:?}");
-    // The archive itself works.
-    assert!(archive.problem().is_none());
-    merge(&archive, archivable(1050..1150, 9)).await.unwrap();
+    let name = ChannelName::new("hostile").unwrap();
+    let request = FeedPageRequest { before: PostId::new(12_000), limit: Some(1) };
+    let mut next_older = Vec::new();
+    for second in 1..=6 {
+        let (page, seen) = (archivable([1, 12_000].into_iter(), 9), Timestamp::from_second(second).unwrap());
+        archive.merge(&name, page.into(), PageScope::Newest, seen, Duration::ZERO).await.unwrap();
+        let page = archive.feed_page(&name, request, Caller::Refresh).await.unwrap().unwrap();
+        next_older.push(page.snapshot.unwrap().posts[0].id.get());
+    }
+    // A post is gone after two pages that lack it, and each page counts 5,000 posts.
+    assert_eq!(next_older, [11_999, 6_989, 6_989, 1_989, 1_989, 1]);
 }
 
 #[test]

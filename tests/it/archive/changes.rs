@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::history::{CALM, FEED, HASTY, NAME, channel, feed, ids, service, start, wait_for_feed};
 use super::kinds;
-use crate::support::app;
-use crate::support::fake_telegram::Answer;
+use crate::support::app::{self, App};
+use crate::support::fake_channel::FakeChannel;
+use crate::support::fake_telegram::{Answer, FakeTelegram};
 use crate::support::now;
 use crate::support::wait::wait_until;
 
@@ -41,6 +42,41 @@ fn edit_changes_updated_only() {
             200,
             "a reader without an ETag gets the edit"
         );
+    }
+}
+
+/// The author deletes all posts but the first. A page shows it beside new posts then, and spans all that were archived.
+#[test]
+fn posts_after_a_deleted_history_are_archived() {
+    const OLD: u32 = 1200;
+    for kind in kinds() {
+        for n_new in [10, 150] {
+            let fake = FakeTelegram::start();
+            let history = fake.add_channel(FakeChannel::new(NAME, 100));
+            let publish = |n: u32| {
+                let mut history = history.lock().unwrap();
+                for n in 0..n {
+                    history.publish(0, start() + SignedDuration::from_secs(n.into()));
+                }
+            };
+            let app = service(&kind, &fake, &HASTY);
+            for _ in 0..OLD / 80 {
+                publish(80);
+                app.refresh(&fake, NAME);
+            }
+            history.lock().unwrap().posts.retain(|id, _| *id == 1);
+            publish(n_new);
+            let expected: Vec<u32> = (OLD + 1..=OLD + n_new).rev().collect();
+            let has_new = |feed: &Value| ids(feed).starts_with(&expected);
+            wait_for_feed(&app, kind.name, has_new);
+            if n_new == 10 {
+                wait_for_feed(&app, "deleted posts are gone", |feed| ids(feed).get(10..) == Some(&[1]));
+            }
+            let folder = app.stop();
+            fake.override_all(Answer::status(500));
+            let app = App::start_in(folder, &fake.url(), &[&HASTY[..], &kind.flags()].concat());
+            wait_for_feed(&app, "the new posts are archived", has_new);
+        }
     }
 }
 
