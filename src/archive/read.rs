@@ -163,8 +163,9 @@ async fn media_urls_of_post(
     Ok(posts.first().map(|post| SeenMediaUrls { urls: MediaUrls::of(post), seen }))
 }
 
-/// The first page has the posts of this time, within [`MAX_POSTS_PER_PAGE`], so that a daily poll misses none.
-const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(24);
+/// The first page has the posts of this time, within [`MAX_POSTS_PER_PAGE`], so that a daily poll misses none. It is longer
+/// than a day: a reader may come later than the day before, and may have got a page that was fetched before its visit.
+const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(26);
 
 /// A feed page with posts that are still encoded. Decoding is left to the CPU pool.
 pub(super) struct RawFeedPage {
@@ -292,7 +293,7 @@ async fn raw_feed_page(
 }
 
 /// Returns how many of these posts, newest first, a feed's first page shows: at least [`MIN_POSTS_PER_PAGE`], and all
-/// that were published within a day before the newest one.
+/// that were published within [`FIRST_PAGE_SPAN`] before the newest one.
 fn first_page_len(heads: &[(PostId, i64)]) -> usize {
     let newest = heads.first().map_or(0, |(_, published)| *published);
     let since = newest - FIRST_PAGE_SPAN.as_secs();

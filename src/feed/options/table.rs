@@ -118,7 +118,7 @@ pub const OPTIONS: &[FeedOption] = &[
             must_be: "a number of posts, at least 1 (at most 200 are returned)",
             repeated: false,
         },
-        default: "20, and all of the last day",
+        default: "20, and all of the last 26 hours",
         meaning: "The number of entries, counted after all filters.",
         example: "limit=50",
         read: |options, value| set(&mut options.limit, limit(value).map(Some)),

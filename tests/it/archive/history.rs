@@ -103,7 +103,7 @@ fn gap_between_two_refreshes_is_filled_from_older_pages() {
     }
 }
 
-/// What a poll does not have is not among the posts of the last day at the next one.
+/// It polls an hour later each day. What a poll does not have is too old at the next one.
 #[test]
 fn reader_that_polls_once_a_day_gets_each_post() {
     const PER_DAY: u32 = 60;
@@ -113,7 +113,7 @@ fn reader_that_polls_once_a_day_gets_each_post() {
     for day in 1..=3 {
         for n in 0..PER_DAY {
             let at =
-                SignedDuration::from_hours(24 * i64::from(day)) + SignedDuration::from_mins((20 * n).into());
+                SignedDuration::from_hours(25 * i64::from(day)) + SignedDuration::from_mins((25 * n).into());
             history.lock().unwrap().publish(0, start() + at);
         }
         let newest = 20 + PER_DAY * day;
