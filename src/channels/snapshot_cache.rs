@@ -28,9 +28,11 @@ pub(super) struct CacheEntry {
 }
 
 impl CacheEntry {
-    /// Returns how long ago the snapshot was fetched.
+    /// Returns how long ago the snapshot was fetched, by the clock if that says more: an [`Instant`] stands still while the
+    /// machine is suspended.
     pub(super) fn age(&self) -> Duration {
-        self.fetched.elapsed()
+        let by_clock = Duration::try_from(clock::now().duration_since(self.fetched()));
+        self.fetched.elapsed().max(by_clock.unwrap_or_default())
     }
 
     /// Returns when the snapshot was fetched.
