@@ -155,7 +155,10 @@ impl Archive {
             let last = if database.files.is_some() { database.writes.acquire().await.ok() } else { None };
             let closed = database.close();
             let last = last.map(PoolConnection::detach);
-            closed.await;
+            // A connection to a database that does not answer is never returned.
+            if tokio::time::timeout(BACKGROUND_TIMEOUT, closed).await.is_err() {
+                tracing::warn!("a connection to the archive cannot be closed");
+            }
             if let Some(last) = last
                 && let Err(err) = last.close().await
             {
