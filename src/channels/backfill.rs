@@ -178,14 +178,12 @@ async fn fill_gaps(
     now: impl Fn() -> Timestamp,
 ) -> Result<usize, BackfillError> {
     let mut n_pages = 0;
-    for gap in archive.due_gaps(name, now()).await? {
-        let mut left = Some(gap);
-        while let Some(gap) = left
-            && n_pages < gap_pages
-        {
-            n_pages += 1;
-            left = fetch_gap_page(client, archive, name, gap.below, gap, &now, Priority::Low).await?;
-        }
+    // The channel may be refreshed meanwhile, which may open another gap above.
+    while n_pages < gap_pages
+        && let Some(gap) = archive.due_gaps(name, now()).await?.into_iter().next()
+    {
+        n_pages += 1;
+        fetch_gap_page(client, archive, name, gap.below, gap, &now, Priority::Low).await?;
     }
     if n_pages > 0 {
         tracing::info!(channel = %name, pages = n_pages, "fetched older posts to close gaps");

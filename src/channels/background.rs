@@ -177,8 +177,8 @@ impl Channels {
     async fn prefetch(self: &Arc<Self>, name: &ChannelName) {
         let mut outcome = self.start_refresh(name).await;
         // A channel that was not cached is loaded from the archive first, and may be stale.
-        if outcome.as_ref().is_ok_and(|refreshed| !refreshed.is_from_telegram) {
-            outcome = self.start_refresh(name).await;
+        if let Some(loaded) = outcome.as_ref().ok().filter(|refreshed| !refreshed.is_from_telegram) {
+            outcome = self.start_refresh_of(name, Some(Arc::clone(&loaded.snapshot))).await;
         }
         if outcome.is_ok_and(|refreshed| refreshed.is_from_telegram) && self.followed().prepared(name) {
             metrics::prefetch("unused");

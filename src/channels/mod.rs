@@ -195,11 +195,13 @@ impl Channels {
         name: &ChannelName,
         visitor: Visitor,
     ) -> Result<CachedChannel, Failure> {
+        let mut loaded = None;
         if self.snapshots.get(name).is_none() {
             let refreshed = self.fetch_new(name, visitor).await?;
             if refreshed.is_from_telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
+            loaded = Some(refreshed.snapshot);
         }
         // Kept in case the entry is evicted during the wait.
         let stale = match self.cached(name) {
@@ -211,8 +213,9 @@ impl Channels {
             }
             None => None,
         };
+        let known = stale.as_ref().map(|cached| Arc::clone(&cached.snapshot)).or(loaded);
         let (begun, wait) = (Instant::now(), self.config.refresh_wait);
-        let refreshed = tokio::time::timeout(wait, self.start_refresh(name)).await;
+        let refreshed = tokio::time::timeout(wait, self.start_refresh_of(name, known)).await;
         let cached = self.cached(name).map(|(cached, _)| cached);
         match refreshed {
             Ok(Ok(refreshed)) => {

@@ -41,17 +41,27 @@ impl Refreshed {
 }
 
 impl Channels {
-    /// Joins the running refresh of a channel, or starts one in its own task.
+    /// Joins the running refresh of a channel, or starts one in its own task. One that is not cached is loaded from the archive
+    /// if it is there, although it may be stale.
     pub(super) fn start_refresh(
         self: &Arc<Self>,
         name: &ChannelName,
+    ) -> impl Future<Output = RefreshOutcome> + use<> {
+        self.start_refresh_of(name, None)
+    }
+
+    /// Like [`start_refresh`](Self::start_refresh), but asks Telegram also if the cache has evicted the `known` snapshot.
+    pub(super) fn start_refresh_of(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        known: Option<Arc<CompressedSnapshot>>,
     ) -> impl Future<Output = RefreshOutcome> + use<> {
         let (channels, name) = (Arc::clone(self), name.clone());
         let refresh = self.refreshes.run(name.clone(), {
             let (channels, name) = (Arc::clone(&channels), name.clone());
             || async move {
                 // A panic is recorded inside the task, so that a refresh that no request waits for is not repeated at once.
-                let outcome = AssertUnwindSafe(channels.refresh(&name)).catch_unwind().await;
+                let outcome = AssertUnwindSafe(channels.refresh(&name, known)).catch_unwind().await;
                 outcome.unwrap_or_else(|_| {
                     tracing::error!(channel = %name, "the refresh panicked");
                     Err(channels.internal_failure(&name))
@@ -66,17 +76,24 @@ impl Channels {
         self.record_failure(name, RefreshError::Internal, PriorState::Unclear)
     }
 
-    async fn refresh(self: &Arc<Self>, name: &ChannelName) -> RefreshOutcome {
+    async fn refresh(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        known: Option<Arc<CompressedSnapshot>>,
+    ) -> RefreshOutcome {
         let cached = self.snapshots.get(name);
         // Another refresh may have finished since the caller looked into the cache.
         if let Some(entry) = cached.as_ref().filter(|entry| entry.remaining().is_ok()) {
             return Ok(Refreshed::stored(Arc::clone(&entry.snapshot)));
         }
-        let cached = cached.map(|entry| entry.snapshot);
+        let cached = cached.map(|entry| entry.snapshot).or(known);
         let mut prior = if cached.is_some() { PriorState::Cached } else { PriorState::Unknown };
         if cached.is_none() {
             match self.archive.load(name, Caller::Refresh).await {
                 Ok(Some(archived)) => {
+                    if self.archive.is_shared() {
+                        self.follow_other_replica(name);
+                    }
                     let snapshot = self.cache_archived(name, archived).await;
                     return snapshot
                         .map(Refreshed::stored)
@@ -98,11 +115,13 @@ impl Channels {
             return Err(self.too_busy());
         }
         if let Some(snapshot) = self.wait_for_other_replica(name).await {
+            self.follow_other_replica(name);
             return Ok(Refreshed::stored(snapshot));
         }
         let fetched = tokio::select! {
             // The request may wait in a queue for much longer than a lease lasts.
             snapshot = self.archived_by_other_replica(name) => {
+                self.follow_other_replica(name);
                 self.archive.release_lease(name.as_str()).await;
                 return Ok(Refreshed::stored(snapshot));
             }
@@ -240,8 +259,17 @@ impl Channels {
         Ok(snapshot)
     }
 
-    fn start_follow_up(self: &Arc<Self>, name: &ChannelName, has_hidden: bool) {
+    /// Starts the background work after a merge. If that after an earlier merge is still running, it may have missed the
+    /// posts of this one, so another run follows it.
+    pub(super) fn start_follow_up(self: &Arc<Self>, name: &ChannelName, has_hidden: bool) {
         let (channels, after) = (Arc::clone(self), name.clone());
+        if let Some(running) = self.follow_ups.join(name) {
+            tokio::spawn(async move {
+                running.await;
+                channels.start_follow_up(&after, has_hidden);
+            });
+            return;
+        }
         drop(self.follow_ups.run(name.clone(), || async move {
             let Self { client, archive, config, .. } = &*channels;
             if follow_up(client, archive, &after, config.gap_pages, has_hidden, clock::now).await {

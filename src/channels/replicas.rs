@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::budget::MAX_WAIT;
 use super::{Channels, CompressedSnapshot};
 use crate::archive::{ArchiveError, Caller, Lease};
+use crate::clock;
 use crate::model::channel::ChannelName;
 
 /// How long a refresh waits for another replica that holds the channel's lease.
@@ -54,6 +56,26 @@ impl Channels {
         }
     }
 
+    /// Follows the background work of the replica that has merged a page of a channel, so that requests wait for the posts
+    /// below the page here, too.
+    pub(super) fn follow_other_replica(self: &Arc<Self>, name: &ChannelName) {
+        let (channels, after) = (Arc::clone(self), name.clone());
+        drop(self.follow_ups.run(name.clone(), || async move {
+            let until = Instant::now() + MAX_WAIT;
+            let mut notifications = channels.archive.notifications();
+            let mut has_gap = false;
+            while Instant::now() < until
+                && channels.archive.due_gaps(&after, clock::now()).await.is_ok_and(|gaps| !gaps.is_empty())
+            {
+                has_gap = true;
+                drop(tokio::time::timeout(LEASE_POLL_INTERVAL, next_merge(&mut notifications, &after)).await);
+            }
+            if has_gap {
+                channels.reload(&after, Caller::Background).await;
+            }
+        }));
+    }
+
     /// Loads a channel from the archive into the cache if it is fresh there.
     async fn load_fresh(&self, name: &ChannelName) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
         let archived = self.archive.load(name, Caller::Refresh).await?;
@@ -90,6 +112,8 @@ pub(super) async fn follow_notifications(
         };
         let Some(channels) = channels.upgrade() else { return };
         if channels.snapshots.get(&name).is_some() {
+            // Before the channel is fresh, as after a merge of this replica.
+            channels.follow_other_replica(&name);
             channels.reload(&name, Caller::Background).await;
         }
     }

@@ -162,12 +162,12 @@ impl Channels {
         }
     }
 
-    /// Archives the waiting pages of a channel.
+    /// Archives the waiting pages of a channel. Returns their number.
     ///
     /// # Errors
     ///
     /// Why the oldest one that is left cannot be archived now.
-    pub(super) async fn archive_waiting(&self, name: &ChannelName) -> Result<(), ArchiveError> {
+    pub(super) async fn archive_waiting(&self, name: &ChannelName) -> Result<usize, ArchiveError> {
         let mut n_archived = 0;
         while let Some(waiting) = self.unarchived.oldest(name) {
             let fetched = waiting.fetched;
@@ -189,7 +189,7 @@ impl Channels {
         if n_archived > 0 {
             tracing::info!(channel = %name, pages = n_archived, "archived the pages that waited for the archive");
         }
-        Ok(())
+        Ok(n_archived)
     }
 
     async fn archive_one(&self, name: &ChannelName, waiting: WaitingPage) -> Result<(), ArchiveError> {
@@ -199,9 +199,11 @@ impl Channels {
         self.archive.merge(name, page.into(), PageScope::Newest, fetched, Duration::ZERO).await.map(drop)
     }
 
-    /// Archives the waiting pages that are to be tried now.
-    pub(super) async fn archive_due(&self) {
-        self.archive_waiting_of(self.unarchived.due(Instant::now())).await;
+    /// Archives the waiting pages that are to be tried now, and starts the background work after them.
+    pub(super) async fn archive_due(self: &Arc<Self>) {
+        for name in self.archive_waiting_of(self.unarchived.due(Instant::now())).await {
+            self.start_follow_up(&name, true);
+        }
     }
 
     /// Archives the waiting pages of all channels before the end of the process, for at most `limit`.
@@ -214,16 +216,23 @@ impl Channels {
         }
     }
 
-    /// Archives the waiting pages of these channels, as long as the archive can be used.
-    async fn archive_waiting_of(&self, names: Vec<ChannelName>) {
+    /// Archives the waiting pages of these channels, as long as the archive can be used. Returns the channels of which a page
+    /// was archived.
+    async fn archive_waiting_of(&self, names: Vec<ChannelName>) -> Vec<ChannelName> {
+        let mut archived = Vec::new();
         for name in names {
             if self.archive.problem().is_some() {
-                return;
+                break;
             }
-            if let Err(err) = self.archive_waiting(&name).await {
-                tracing::debug!(channel = %name, error = %err, "cannot archive the waiting pages yet");
+            match self.archive_waiting(&name).await {
+                Ok(0) => {}
+                Ok(_) => archived.push(name),
+                Err(err) => {
+                    tracing::debug!(channel = %name, error = %err, "cannot archive the waiting pages yet");
+                }
             }
         }
+        archived
     }
 
     /// Drops a waiting page that can still not be archived, although newer pages of its channel can.

@@ -86,6 +86,44 @@ fn merge_of_one_replica_reaches_the_others_at_once() {
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
 }
 
+/// Readers of other replicas poll while one replica fetches what it has missed.
+#[test]
+fn missed_posts_reach_the_readers_of_all_replicas() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let database = postgres.database();
+    let fake = FakeTelegram::start();
+    let history = fake.add_channel(FakeChannel::with_posts("twin_piers", 20, start()));
+    for app in replicas(&fake, &database, &["--fresh-min", "0s", "--fresh-max", "0s"]) {
+        assert_eq!(app.get(FEED).status, 200);
+    }
+    for n in 0..30 {
+        history
+            .lock()
+            .unwrap()
+            .publish(0, start() + SignedDuration::from_hours(24) + SignedDuration::from_mins(n));
+    }
+    let (older, gate) = ("/s/twin_piers?before=31", Gate::default());
+    let page = Answer::page(&history.lock().unwrap().preview_page(Some(31)));
+    fake.on(older, Answer { gate: Some(gate.clone()), ..page });
+    // The channel is stale after the restart, then fresh.
+    let apps = replicas(&fake, &database, &["--fresh-min", "1h", "--fresh-max", "1h"]);
+    let reader = |app: &App| {
+        let reader = http::send(app.address, "GET", FEED, &[]);
+        fake.wait_for(older);
+        reader
+    };
+    let readers: Vec<_> = apps.iter().map(reader).collect();
+    assert!(apps.iter().all(|app| app.get("/-/healthz").status == 200));
+    gate.open();
+    for reader in readers {
+        let answer = http::receive(reader, "GET");
+        let feed = answer.text();
+        let has = |id: &u32| feed.contains(&format!("<guid>https://t.me/twin_piers/{id}<"));
+        assert_eq!((21..=50).filter(has).count(), 30);
+    }
+    assert_eq!(fake.count(older), 1);
+}
+
 #[test]
 fn lease_of_a_dead_replica_passes_to_another() {
     let Some(postgres) = Postgres::shared() else { return };
