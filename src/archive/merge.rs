@@ -15,7 +15,7 @@ use crate::model::post::{Media, Post, PostId, Snapshot};
 
 /// The version of the parser and of the comparison below. Raise it when the same page is parsed differently: a post that
 /// another version archived does not count as edited if it is parsed differently now.
-pub(super) const PARSER_VERSION: u32 = 4;
+pub(super) const PARSER_VERSION: u32 = 5;
 
 /// After this many pages in a row that lack a post inside their range, the post counts as deleted.
 pub(super) const MISSES_UNTIL_GONE: u32 = 2;

@@ -194,7 +194,7 @@ impl RetentionArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Media")]
 pub struct MediaHostArgs {
-    /// Hosts (with their subdomains) whose pictures and videos are embedded; others are linked
+    /// Hosts (with their subdomains) whose pictures and videos are embedded; others become links to the post
     #[arg(long, env = "TELEWIRE_MEDIA_HOSTS", default_value = MEDIA_HOSTS, value_name = "HOST,…")]
     pub media_hosts: MediaHosts,
 }

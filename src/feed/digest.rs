@@ -130,7 +130,7 @@ fn weekday(day: &ZonedDateTime, language: Language) -> &'static str {
     language.words().feed.weekdays.get(n).unwrap_or(&"")
 }
 
-/// Returns the body of one post below its time, which links to it. A sequence of sanitized HTML is sanitized: no element
+/// Returns the body of one post below its time, which links to it, and its author. A sequence of sanitized HTML is sanitized: no element
 /// stays open.
 fn section(entry: &Entry, zone: &TimeZone, options: &FeedOptions) -> String {
     let day = entry.published.to_zoned_datetime(zone.clone());
@@ -141,6 +141,9 @@ fn section(entry: &Entry, zone: &TimeZone, options: &FeedOptions) -> String {
     let mut section = String::new();
     html::block(&mut section, "p", |out| {
         html::element(out, "b", |out| html::link(out, &time, Some(&entry.url)));
+        if let Some(author) = &entry.author {
+            html::text(out, &format!(" · {author}"));
+        }
     });
     section + &entry.body
 }

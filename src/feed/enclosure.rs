@@ -18,9 +18,10 @@ pub(super) fn enclosures(post: &Post, links: MediaLinks<'_>) -> Vec<Enclosure> {
 fn enclosure(media: &Media, links: MediaLinks<'_>) -> Option<Enclosure> {
     let (telegram_url, medium) = match media {
         Media::Video(video) => (video.url.as_ref()?, Medium::Video),
-        Media::Voice { url, .. } => (url, Medium::Audio),
+        Media::Voice { url, .. } => (url.as_ref()?, Medium::Audio),
+        Media::Photo { url, .. } => (url.as_ref()?, Medium::Image),
         Media::Sticker { url, format: StickerFormat::Webm, .. } => (url, Medium::Video),
-        Media::Photo { url, .. } | Media::Sticker { url, .. } => (url, Medium::Image),
+        Media::Sticker { url, .. } => (url, Medium::Image),
         _ => return None,
     };
     let (seconds, size, poster) = match media {

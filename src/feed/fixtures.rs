@@ -93,8 +93,12 @@ pub(super) fn built() -> Feed {
         kind: VideoKind::Plain,
         item: None,
     });
-    let photo =
-        Media::Photo { url: "https://media.example.org/p.jpg".into(), file: None, size: None, item: None };
+    let photo = Media::Photo {
+        url: Some("https://media.example.org/p.jpg".into()),
+        file: None,
+        size: None,
+        item: None,
+    };
     let older = Post {
         text,
         media: vec![photo.clone(), video],

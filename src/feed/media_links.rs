@@ -28,6 +28,12 @@ impl<'a> MediaLinks<'a> {
         Self { revision, slot, ..self }
     }
 
+    /// Returns where a file is seen that must not be embedded: at its own URL in an article, else in Telegram, because the URLs
+    /// of preview pages expire.
+    pub(super) fn link<'b>(&self, url: Option<&'b str>, in_telegram: &'b str) -> &'b str {
+        url.filter(|_| matches!(self.slot, MediaSlot::Article { .. })).unwrap_or(in_telegram)
+    }
+
     /// Returns the URL under which readers get the file that is at `telegram_url`; `None` if it must not be embedded.
     pub(super) fn url(&self, kind: FileKind, telegram_url: &str) -> Option<String> {
         let name = FileName { slot: self.slot, kind, revision: self.revision };

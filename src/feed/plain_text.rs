@@ -90,6 +90,8 @@ pub(super) fn cut(mut line: String, max: usize) -> String {
     }
     line.truncate(at);
     line.truncate(line.trim_end_matches(|c| c == ' ' || is_clause_mark(c) || is_separator(c)).len());
+    // A dot that ends a sentence was found above. This one is that of an abbreviation, or in an open quote.
+    line.truncate(line.trim_end_matches('.').len());
     if !line.ends_with(is_sentence_mark) {
         line.push('…');
     }
@@ -172,6 +174,14 @@ fn is_joined(c: char) -> bool {
 /// otherwise.
 fn is_filler(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+}
+
+/// Returns the characters of a blank beginning of a line that indent the line or set its direction: HTML collapses other
+/// spaces.
+pub(super) fn indentation(blank: &str) -> impl Iterator<Item = char> {
+    let has_width = |c: char| is_filler(c) || c.is_whitespace() && !c.is_ascii() && !c.is_control();
+    let sets_direction = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    blank.chars().filter(move |&c| has_width(c) || sets_direction(c))
 }
 
 /// Returns whether the character is removed: it is invisible, stands for something else than text, or overrides the
@@ -314,6 +324,12 @@ mod tests {
             ("Yesterday we had tea with St. George there", 37, "Yesterday we had tea with St. George…"),
             ("The lamp is lit since the 21. We went there", 36, "The lamp is lit since the 21. We…"),
             ("It costs about twelve thous. pounds to mend it", 36, "It costs about twelve thous. pounds…"),
+            ("Yesterday we had our tea with St. Petersburg's mayor", 36, "Yesterday we had our tea with St…"),
+            (
+                "В новом году открыли мосты, пирсы и т. д. вместе",
+                44,
+                "В новом году открыли мосты, пирсы и т. д…",
+            ),
             ("The lamp is at example.org now and then", 31, "The lamp is at example.org now…"),
             ("آیا چراغ اسکله دوباره روشن است؟ ما رفتیم", 38, "آیا چراغ اسکله دوباره روشن است؟"),
             ("码头上的灯又亮了。我们昨天去过", 13, "码头上的灯又亮了。"),

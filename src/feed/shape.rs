@@ -116,8 +116,8 @@ fn link_all(media: &mut [Media], permalink: &str) {
         |item: Option<PostId>| item.map_or_else(|| permalink.to_owned(), |item| item_url(permalink, item));
     for medium in media {
         match medium {
-            Media::Photo { url, item, .. } => *url = target(*item),
-            Media::Voice { url, .. } => permalink.clone_into(url),
+            Media::Photo { url, item, .. } => *url = Some(target(*item)),
+            Media::Voice { url, .. } => *url = Some(permalink.to_owned()),
             Media::Video(video) => {
                 // Without a URL, the file is too big for the preview page, and the entry says so.
                 video.url = video.url.take().map(|_| target(video.item));

@@ -28,7 +28,6 @@ const FEED: FeedWords = FeedWords {
     final_results: "Final Results",
     album: CountedNoun { one: "Album of {}", few: "Album of {}", many: "Album of {}" },
     picture: "Picture",
-    still_picture: "Still picture",
     map: "Map",
     player: "Player",
     spoiler: "Spoiler:",

@@ -30,7 +30,6 @@ const FEED: FeedWords = FeedWords {
         one: "آلبوم {} تایی", few: "آلبوم {} تایی", many: "آلبوم {} تایی"
     },
     picture: "تصویر",
-    still_picture: "نمایی از ویدیو",
     map: "نقشه",
     player: "پخش‌کننده",
     spoiler: "اسپویلر:",

@@ -30,7 +30,6 @@ const FEED: FeedWords = FeedWords {
         one: "Альбом из {} файла", few: "Альбом из {} файлов", many: "Альбом из {} файлов"
     },
     picture: "Изображение",
-    still_picture: "Кадр из видео",
     map: "Карта",
     player: "Плеер",
     spoiler: "Спойлер:",

@@ -51,7 +51,6 @@ pub struct FeedWords {
     pub final_results: &'static str,
     pub album: CountedNoun,
     pub picture: &'static str,
-    pub still_picture: &'static str,
     pub map: &'static str,
     pub player: &'static str,
     pub spoiler: &'static str,

@@ -28,7 +28,6 @@ const FEED: FeedWords = FeedWords {
     final_results: "最终结果",
     album: CountedNoun { one: "相册（{} 项）", few: "相册（{} 项）", many: "相册（{} 项）" },
     picture: "图片",
-    still_picture: "视频截图",
     map: "地图",
     player: "播放器",
     spoiler: "剧透：",

@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn rich_post_with_figures_is_not_an_album() {
         let id = |id| PostId::new(id).unwrap();
-        let photo = Media::Photo { url: "https://example.org/p".into(), file: None, size: None, item: None };
+        let photo =
+            Media::Photo { url: Some("https://example.org/p".into()), file: None, size: None, item: None };
         let mut text = RichText::default();
         for n in 0..3 {
             text.entity(EntityKind::Figure(n), |text| text.push_str("\u{fffc}"));

@@ -64,7 +64,8 @@ mod tests {
         for n in 0..pictures.len() {
             text.entity(EntityKind::Figure(n), |text| text.push_str(OBJECT.encode_utf8(&mut [0; 4])));
         }
-        let photo = |url: &&str| Media::Photo { url: (*url).to_owned(), file: None, size: None, item: None };
+        let photo =
+            |url: &&str| Media::Photo { url: Some((*url).to_owned()), file: None, size: None, item: None };
         let media = pictures.iter().map(photo).collect();
         Article { url: "u".into(), title: "t".into(), author: None, text, media }
     }

@@ -182,7 +182,7 @@ pub struct MediaUrls {
 pub fn url_in_article(article: &Article, position: usize, kind: FileKind) -> Option<&str> {
     match article.media.get(position)? {
         medium if kind_of(medium) != Some(kind) => None,
-        Media::Photo { url, .. } => Some(url),
+        Media::Photo { url, .. } => url.as_deref(),
         Media::Video(video) => video.url.as_deref(),
         _ => None,
     }
@@ -254,7 +254,7 @@ fn each_url(post: &mut Post, mut each: impl FnMut(MediaSlot, Option<FileKind>, &
     for (n, medium) in post.media.iter_mut().enumerate() {
         let (slot, kind) = (MediaSlot::Medium(n), kind_of(medium));
         match medium {
-            Media::Photo { url, .. } | Media::Voice { url, .. } => each(slot, kind, Some(url)),
+            Media::Photo { url, .. } | Media::Voice { url, .. } => each(slot, kind, url.as_mut()),
             Media::Video(video) => {
                 each(slot, kind, video.url.as_mut());
                 each(slot, Some(FileKind::Jpeg), video.poster.as_mut());

@@ -214,8 +214,8 @@ pub struct Size {
 pub enum Media {
     /// A photo.
     Photo {
-        /// The URL of the picture (JPEG).
-        url: String,
+        /// The URL of the picture (JPEG); absent if it can be seen in Telegram only.
+        url: Option<String>,
         /// Telegram's number of the file, which stays the same when the URL changes. `None` for items of an album.
         file: Option<u64>,
         /// The size at which the preview page shows it.
@@ -228,8 +228,8 @@ pub enum Media {
     Video(Video),
     /// A voice message (Ogg).
     Voice {
-        /// The URL of the recording.
-        url: String,
+        /// The URL of the recording; absent if it can be heard in Telegram only.
+        url: Option<String>,
         /// The duration in seconds; `None` if the page shows none.
         seconds: Option<u32>,
     },

@@ -5,30 +5,30 @@ use std::collections::HashSet;
 use scraper::ElementRef;
 
 use super::dom::{
-    all, background_url, classes, first, first_tag, has_class, line, parse_seconds, style_number,
+    all, background_url, classes, first, first_tag, has_class, line, lines, parse_seconds, style_number,
 };
 use super::markup as class;
 use super::markup::{GameOrInvoiceParts, Role};
 use super::url;
 use crate::model::post::{GameOrInvoice, Media, Size, StickerFormat, Video, VideoKind};
 
-/// Parses an element with a media role. `None` if a required part is missing, such as the URL of a photo.
+/// Parses an element with a media role. `None` if a required part is missing.
 pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<Media> {
     let absolute = |url: &str| url::resolve(url, name);
     match role {
         Role::Photo => Some(Media::Photo {
-            url: absolute(background_url(element)?)?,
+            url: background_url(element).and_then(absolute),
             file: file_number(element),
             size: first(element, class::PHOTO).and_then(|shape| size(element, shape)),
             item: element.attr("href").and_then(url::item_id),
         }),
         Role::ServicePhoto => {
             let url = absolute(first_tag(element, "img")?.attr("src")?)?;
-            Some(Media::Photo { url, file: None, size: None, item: None })
+            Some(Media::Photo { url: Some(url), file: None, size: None, item: None })
         }
         Role::Video | Role::RoundVideo => Some(Media::Video(video(element, role, name))),
         Role::Voice => Some(Media::Voice {
-            url: absolute(first_tag(element, "audio")?.attr("src")?)?,
+            url: first_tag(element, "audio").and_then(|audio| audio.attr("src")).and_then(absolute),
             seconds: duration(element, class::VOICE_DURATION),
         }),
         Role::Sticker => sticker(element, name),
@@ -58,7 +58,7 @@ pub(super) fn figure(element: ElementRef<'_>, name: &str) -> Option<Media> {
     match element.value().name() {
         "img" => {
             let url = element.attr("src").filter(|url| !url.starts_with("data:")).and_then(absolute)?;
-            Some(Media::Photo { url, file: None, size: size(), item: None })
+            Some(Media::Photo { url: Some(url), file: None, size: size(), item: None })
         }
         "video" => {
             let source = element.attr("src").or_else(|| first_tag(element, "source")?.attr("src"));
@@ -141,7 +141,7 @@ fn game_or_invoice(element: ElementRef<'_>, parts: &GameOrInvoiceParts, name: &s
     let notes: Vec<String> = notes.filter(|note| seen.insert(note.clone())).collect();
     Some(GameOrInvoice {
         title: first(element, parts.title).and_then(line)?,
-        description: first(element, parts.description).and_then(line),
+        description: first(element, parts.description).map(lines).filter(|text| !text.is_empty()),
         image: image.and_then(|url| url::resolve(url, name)),
         note: (!notes.is_empty()).then(|| notes.join(", ")),
     })

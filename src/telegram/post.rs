@@ -357,9 +357,15 @@ fn shows_more_than_text(tag: &str) -> bool {
 }
 
 fn document(element: ElementRef<'_>) -> Option<Document> {
+    let part = |class| dom::first(element, class).and_then(dom::line);
+    // A file without a name is named by its size.
+    let (name, note) = match (part(class::FILE_TITLE), part(class::FILE_EXTRA)) {
+        (Some(name), note) => (name, note),
+        (None, note) => (note?, None),
+    };
     Some(Document {
-        name: dom::first(element, class::FILE_TITLE).and_then(dom::line)?,
-        note: dom::first(element, class::FILE_EXTRA).and_then(dom::line),
+        name,
+        note,
         audio: dom::first(element, class::FILE_ICON).is_some_and(|icon| dom::has_class(icon, class::AUDIO)),
         item: element.attr("href").and_then(url::item_id),
         caption: RichText::default(),

@@ -216,7 +216,7 @@ impl NodeParser<'_> {
     fn medium(&mut self, tag: &str, src: Option<&str>, text: &mut RichText) {
         let Some(url) = src.and_then(|src| self.resolve(src)) else { return };
         self.media.push(if tag == "img" {
-            Media::Photo { url, file: None, size: None, item: None }
+            Media::Photo { url: Some(url), file: None, size: None, item: None }
         } else {
             let (poster, seconds, size, item) = (None, None, None, None);
             Media::Video(Video { url: Some(url), poster, seconds, size, kind: VideoKind::Plain, item })
@@ -296,7 +296,7 @@ mod tests {
                 {"tag":"a","attrs":{"href":"#part"},"children":["part"]}]}]"##,
         );
         let url = |medium: &Media| match medium {
-            Media::Photo { url, .. } => url.clone(),
+            Media::Photo { url, .. } => url.clone().unwrap(),
             Media::Video(video) => video.url.clone().unwrap(),
             other => panic!("{other:?}"),
         };

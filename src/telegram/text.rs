@@ -305,7 +305,7 @@ mod tests {
         let size = Some(crate::model::post::Size { width: 4, height: 3 });
         assert_eq!(
             media[0],
-            Media::Photo { url: "https://example.org/a".into(), file: None, size, item: None }
+            Media::Photo { url: Some("https://example.org/a".into()), file: None, size, item: None }
         );
         let Media::Video(video) = &media[1] else { panic!("{media:?}") };
         assert_eq!(video.url.as_deref(), Some("https://example.org/v"));

@@ -21,9 +21,12 @@ pub(super) fn write(
     words: &FeedWords,
 ) {
     match medium {
-        Media::Photo { url, size, .. } => picture(out, words.photo, url, *size, None, links),
+        Media::Photo { url, size, item, .. } => {
+            let in_telegram = html::item_url(permalink, *item);
+            picture(out, words.photo, url.as_deref(), *size, None, &in_telegram, links);
+        }
         Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links, words),
-        Media::Voice { url, seconds } => voice(out, url, *seconds, links, words),
+        Media::Voice { url, seconds } => voice(out, url.as_deref(), *seconds, permalink, links, words),
         Media::Sticker { url, format, still } => {
             sticker(out, url, *format, still.as_deref(), permalink, links, words);
         }
@@ -31,7 +34,7 @@ pub(super) fn write(
             location(out, url, map.as_deref(), [title.as_deref(), address.as_deref()], links, words);
         }
         Media::Contact { name, phone } => contact(out, name, phone.as_deref()),
-        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, links, words),
+        Media::Game(medium) | Media::Invoice(medium) => offer(out, medium, permalink, links, words),
     }
 }
 
@@ -41,16 +44,17 @@ fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
     html::block(out, "figcaption", fill);
 }
 
-/// Writes a figure with a picture that links to `target`.
+/// Writes a figure with a picture; see [`linked_picture`].
 pub(super) fn picture(
     out: &mut String,
     label: &str,
-    url: &str,
+    url: Option<&str>,
     size: Option<Size>,
     target: Option<&str>,
+    in_telegram: &str,
     links: MediaLinks<'_>,
 ) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, links));
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, in_telegram, links));
 }
 
 /// Writes a figure with a video player, or a link if the video cannot be embedded.
@@ -66,9 +70,9 @@ pub(super) fn video(
     html::group(out, "figure", |out| {
         let source = video.url.as_deref().and_then(|url| links.url(FileKind::Mp4, url));
         if let Some(source) = &source {
-            player(out, label, source, poster, video.size, links, words);
+            player(out, label, source, poster, video.size, links);
         } else if let Some(poster) = poster {
-            linked_picture(out, label, poster, video.size, video.url.as_deref().or(Some(permalink)), links);
+            linked_picture(out, label, Some(poster), video.size, Some(permalink), permalink, links);
         }
         if source.is_some() && video.seconds.is_none() {
             // The player itself says that it is a video.
@@ -78,7 +82,7 @@ pub(super) fn video(
             let label_and_time = timed(label, video.seconds, words);
             match &video.url {
                 Some(_) if source.is_some() => html::text(out, &label_and_time),
-                Some(url) => html::link(out, &label_and_time, Some(url)),
+                Some(url) => html::link(out, &label_and_time, Some(links.link(Some(url), permalink))),
                 None => {
                     html::text(out, &label_and_time);
                     html::text(out, &format!(" — {}{}", words.too_big, words.comma));
@@ -100,7 +104,6 @@ fn player(
     poster: Option<&str>,
     size: Option<Size>,
     links: MediaLinks<'_>,
-    words: &FeedWords,
 ) {
     let still = poster.and_then(|url| links.url(FileKind::Jpeg, url));
     out.push_str("<video");
@@ -120,24 +123,21 @@ fn player(
         None => html::link(out, label, Some(source)),
     }
     out.push_str("</video>");
-    if let (None, Some(poster)) = (still, poster) {
-        out.push('\n');
-        html::link(out, words.still_picture, Some(poster));
-    }
 }
 
-/// Writes a picture that links to `target`. A picture that must not be embedded is only a link: to `target`, else to
-/// itself.
+/// Writes a picture that links to `target`. A picture without a URL, or on a host whose files are not embedded, is only a
+/// link: to `target`, else see [`MediaLinks::link`] with `in_telegram`.
 fn linked_picture(
     out: &mut String,
     label: &str,
-    url: &str,
+    url: Option<&str>,
     size: Option<Size>,
     target: Option<&str>,
+    in_telegram: &str,
     links: MediaLinks<'_>,
 ) {
-    let Some(source) = links.url(FileKind::Jpeg, url) else {
-        return html::link(out, label, target.or(Some(url)));
+    let Some(source) = url.and_then(|url| links.url(FileKind::Jpeg, url)) else {
+        return html::link(out, label, target.or(Some(links.link(url, in_telegram))));
     };
     let target = target.filter(|target| html::is_linkable(target));
     if let Some(target) = target {
@@ -164,11 +164,18 @@ fn dimensions(out: &mut String, size: Option<Size>) {
     }
 }
 
-fn voice(out: &mut String, url: &str, seconds: Option<u32>, links: MediaLinks<'_>, words: &FeedWords) {
+fn voice(
+    out: &mut String,
+    url: Option<&str>,
+    seconds: Option<u32>,
+    permalink: &str,
+    links: MediaLinks<'_>,
+    words: &FeedWords,
+) {
     let label_and_time = timed(words.voice_message, seconds, words);
     html::group(out, "figure", |out| {
-        let Some(source) = links.url(FileKind::Ogg, url) else {
-            return html::link(out, &label_and_time, Some(url));
+        let Some(source) = url.and_then(|url| links.url(FileKind::Ogg, url)) else {
+            return html::link(out, &label_and_time, Some(permalink));
         };
         out.push_str("<audio");
         html::attribute(out, "src", &source);
@@ -193,14 +200,14 @@ fn sticker(
     html::group(out, "figure", |out| match format {
         StickerFormat::Webp => match links.url(FileKind::Webp, url) {
             Some(source) => img(out, words.sticker, &source, None),
-            None => html::link(out, words.sticker, Some(url)),
+            None => html::link(out, words.sticker, Some(permalink)),
         },
         StickerFormat::Webm if let Some(source) = links.url(FileKind::Webm, url) => {
-            player(out, words.sticker, &source, still, None, links, words);
+            player(out, words.sticker, &source, still, None, links);
         }
         StickerFormat::Webm | StickerFormat::Tgs => {
             if let Some(still) = still {
-                linked_picture(out, words.sticker, still, None, None, links);
+                linked_picture(out, words.sticker, Some(still), None, None, permalink, links);
             }
             // The file is not linked: readers cannot display it, and its URL expires.
             caption(out, |out| html::link(out, words.animated_sticker, Some(permalink)));
@@ -239,7 +246,7 @@ fn location(
     };
     match map.filter(|map| links.url(FileKind::Jpeg, map).is_some()) {
         Some(map) => html::group(out, "figure", |out| {
-            linked_picture(out, words.map, map, None, Some(&target), links);
+            linked_picture(out, words.map, Some(map), None, Some(&target), &target, links);
             caption(out, describe);
         }),
         None => html::block(out, "p", describe),
@@ -270,7 +277,7 @@ fn contact(out: &mut String, name: &str, phone: Option<&str>) {
     });
 }
 
-fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>, words: &FeedWords) {
+fn offer(out: &mut String, offer: &GameOrInvoice, permalink: &str, links: MediaLinks<'_>, words: &FeedWords) {
     html::group(out, "blockquote", |out| {
         html::block(out, "p", |out| {
             html::element(out, "b", |out| html::text(out, &offer.title));
@@ -280,7 +287,7 @@ fn offer(out: &mut String, offer: &GameOrInvoice, links: MediaLinks<'_>, words: 
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, words.picture, image, None, None, links);
+            picture(out, words.picture, Some(image), None, None, permalink, links);
         }
     });
 }

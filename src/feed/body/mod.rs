@@ -106,8 +106,8 @@ fn figure(
 ) {
     let links = links.at(MediaSlot::Medium(n));
     match (post.media.get(n), target) {
-        (Some(Media::Photo { url, size, .. }), Some(_)) => {
-            media::picture(out, words.photo, url, *size, target, links);
+        (Some(Media::Photo { url, size, .. }), Some(linked)) => {
+            media::picture(out, words.photo, url.as_deref(), *size, target, linked, links);
         }
         (Some(medium), _) => media::write(out, medium, &post.permalink, links, words),
         (None, _) => {}
@@ -213,7 +213,7 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>, 
             };
             media::video(out, &video, &preview.url, links, words);
         } else if let Some(image) = &preview.image {
-            media::picture(out, words.picture, image, None, target, links);
+            media::picture(out, words.picture, Some(image), None, target, &preview.url, links);
         } else if preview.site.is_none() && preview.title.is_none() {
             html::group(out, "p", |out| html::link(out, &preview.url, target));
         }

@@ -56,7 +56,7 @@ fn parts_are_in_the_order_of_the_preview_page() {
             text: "quoted\nمرحبا".into(),
         }),
         media: vec![Media::Photo {
-            url: "https://media.example.org/photo".into(),
+            url: Some("https://media.example.org/photo".into()),
             file: None,
             size: None,
             item: None,
@@ -139,14 +139,14 @@ fn videos_have_a_player_or_a_link() {
 }
 
 #[test]
-fn photos_on_other_hosts_are_linked_but_not_embedded() {
-    let photo =
-        |url: &str| of_media(vec![Media::Photo { url: url.into(), file: None, size: None, item: None }]);
-    assert_eq!(
-        photo("https://elsewhere.example/a.jpg"),
-        r#"<figure><a href="https://elsewhere.example/a.jpg" rel="noopener noreferrer">Photo</a></figure>"#
-    );
-    assert_eq!(photo("data:image/png,x"), "<figure>Photo</figure>");
+fn photos_on_other_hosts_become_links_to_the_post() {
+    let photo = |url: &str| {
+        of_media(vec![Media::Photo { url: Some(url.into()), file: None, size: None, item: None }])
+    };
+    for url in ["https://elsewhere.example/a.jpg", "data:image/png,x"] {
+        let link = r#"<a href="https://example.org/sample/7" rel="noopener noreferrer">Photo</a>"#;
+        assert_eq!(photo(url), format!("<figure>{link}</figure>"));
+    }
 }
 
 /// If the writers and the sanitizer serialized differently, every body would be parsed twice or three times.
@@ -167,8 +167,8 @@ fn sanitizing_does_not_change_any_written_part() {
     let media = [
         video(Some("https://media.example.org/v\"<"), VideoKind::Animation),
         video(None, VideoKind::Plain),
-        Media::Voice { url: "https://media.example.org/v.ogg".into(), seconds: Some(3) },
-        Media::Voice { url: "https://elsewhere.example/v.ogg".into(), seconds: None },
+        Media::Voice { url: Some("https://media.example.org/v.ogg".into()), seconds: Some(3) },
+        Media::Voice { url: Some("https://elsewhere.example/v.ogg".into()), seconds: None },
         sticker(StickerFormat::Webp, None),
         sticker(StickerFormat::Tgs, still),
         sticker(StickerFormat::Webm, still),
@@ -187,7 +187,8 @@ fn sanitizing_does_not_change_any_written_part() {
     let mut written = String::new();
     let (linker, name) = (fixtures::linker(), fixtures::channel().name);
     let words = &Language::Persian.words().feed;
-    let links = MediaLinks::new(&fixtures::post(), &name, &linker);
+    let post = fixtures::post();
+    let links = MediaLinks::new(&post, &name, &linker);
     for medium in &media {
         media::write(&mut written, medium, "https://example.org/sample/7", links, words);
     }

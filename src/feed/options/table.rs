@@ -231,7 +231,7 @@ pub const OPTIONS: &[FeedOption] = &[
         name: "dedupe",
         values: Values::OneOf(names::<Dedupe>),
         default: "none",
-        meaning: "In a feed of several channels, leaves out forwards of posts of these channels, and second forwards of one post.",
+        meaning: "In a feed of several channels, leaves out forwards of posts of these channels, and second forwards of one post, except in digests.",
         example: "dedupe=forwards",
         read: |options, value| set(&mut options.dedupe, Dedupe::from_name(value)),
         write: |options| choice(options.dedupe),

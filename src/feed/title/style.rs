@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn titles_are_the_first_line_or_have_the_kind() {
-        let photo = Media::Photo { url: "x".into(), file: None, size: None, item: None };
+        let photo = Media::Photo { url: Some("x".into()), file: None, size: None, item: None };
         let text = Post { text: "#news\nLow tide, six in the morning".into(), ..fixtures::post() };
         let with_photo = Post { media: vec![photo.clone()], ..text.clone() };
         let album = Post { media: vec![photo.clone(); 3], ..text.clone() };

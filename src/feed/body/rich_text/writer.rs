@@ -199,21 +199,26 @@ impl<'a> Writer<'a> {
     /// Writes the white space and the delayed start tags that precede a visible character.
     fn open(&mut self) {
         let is_preformatted = self.is_preformatted();
-        let n_breaks = self.space.bytes().filter(|&byte| byte == b'\n').count();
+        let space = mem::take(&mut self.space);
+        let n_breaks = space.bytes().filter(|&byte| byte == b'\n').count();
         if n_breaks > 1 && !is_preformatted && self.figures.is_some() {
             self.close_paragraph();
         }
-        let space = mem::take(&mut self.space);
-        if self.paragraph.is_none() {
+        let is_first = self.paragraph.is_none();
+        if is_first {
             self.open_paragraph();
-            // HTML ignores a line break after `<pre>`, and white space after `<p>`.
-            if is_preformatted {
-                html::text(self.out, space.trim_start_matches(['\n', '\r']));
-            }
-        } else if is_preformatted || n_breaks == 0 {
+        }
+        if is_preformatted && is_first {
+            // HTML ignores a line break after `<pre>`.
+            html::text(self.out, space.trim_start_matches(['\n', '\r']));
+        } else if is_preformatted || !is_first && n_breaks == 0 {
             html::text(self.out, &space);
         } else {
-            (0..n_breaks).for_each(|_| self.out.push_str("<br>"));
+            if !is_first {
+                (0..n_breaks).for_each(|_| self.out.push_str("<br>"));
+            }
+            let line_start = space.rfind('\n').map_or(0, |end| end + 1);
+            html::text(self.out, &plain_text::indentation(&space[line_start..]).collect::<String>());
         }
         if let Some(paragraph) = &mut self.paragraph {
             paragraph.is_visible |= !self.is_hidden;
