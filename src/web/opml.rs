@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::bundles;
+use super::bundles::{self, Bundles};
 use super::canonical::{self, MAX_LISTED};
 use super::compat::help_link;
 use super::context::RequestContext;
@@ -56,37 +56,40 @@ async fn list(
     Ok(respond(opml::write(&list, &note)))
 }
 
-/// Returns the subscriptions of a list, and the note on the channels that are not served. As in a feed of several channels, these
-/// do not fail the others.
-async fn subscriptions(
-    state: &AppState,
-    context: &RequestContext,
-    query: &str,
-) -> Result<(Vec<Subscription>, String), Error> {
+/// What the query of a list names.
+struct Listed {
+    names: Vec<ChannelName>,
+    groups: Vec<Group>,
+    /// Channels that are not served. As in a feed of several channels, these do not fail the others.
+    denied: Vec<ChannelName>,
+    format: Format,
+}
+
+/// Parses the query of a list.
+fn listed(state: &AppState, bundles: &Bundles, query: &str) -> Result<Listed, Error> {
     let (mut names, mut groups, mut denied) = (Vec::new(), Vec::new(), Vec::new());
-    let mut listed = HashSet::new();
+    let mut seen = HashSet::new();
     let mut format = Format::Rss;
     let is_served = |name: &ChannelName| state.check_served(name).is_ok();
-    let bundles = state.bundles();
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match &*key {
             "channels" => {
                 for typed in value.split(',').filter(|typed| !typed.trim().is_empty()) {
                     let name = parse_channel(typed)?;
-                    if listed.insert(canonical::path(&name, None)) {
+                    if seen.insert(canonical::path(&name, None)) {
                         if is_served(&name) { &mut names } else { &mut denied }.push(name);
                     }
                 }
             }
             "combined" => match channel_names(&value)? {
-                several if !listed.insert(canonical::path_of_all(&several, None)) => {}
+                several if !seen.insert(canonical::path_of_all(&several, None)) => {}
                 several if several.iter().any(is_served) => groups.push(Group::of(several)),
                 several => denied.extend(several),
             },
             "bundles" => {
                 for typed in value.split(',').map(str::trim) {
-                    if listed.insert(format!("bundles={typed}")) {
-                        groups.push(bundles::group(&bundles, typed, state.config.language)?);
+                    if seen.insert(format!("bundles={typed}")) {
+                        groups.push(bundles::group(bundles, typed, state.config.language)?);
                     }
                 }
             }
@@ -97,39 +100,52 @@ async fn subscriptions(
             _ => {}
         }
     }
-    if listed.len() > MAX_LISTED {
-        return Err(Error::LongList(listed.len()));
+    if seen.len() > MAX_LISTED {
+        return Err(Error::LongList(seen.len()));
     }
     if names.is_empty() && groups.is_empty() && !denied.is_empty() {
         state.check_any_served(&denied)?;
     }
-    let titled: Vec<(ChannelName, String)> = if !names.is_empty() || !groups.is_empty() {
-        let titles = state.channels.archive().titles(&names).await;
-        let titles = titles.unwrap_or_else(|_| vec![None; names.len()]);
-        names
-            .into_iter()
-            .zip(titles)
-            .map(|(name, title)| (name.clone(), title.unwrap_or_else(|| name.to_string())))
-            .collect()
+    Ok(Listed { names, groups, denied, format })
+}
+
+/// Returns the titles of channels: their names while the archive cannot be read.
+async fn titled(state: &AppState, names: Vec<ChannelName>) -> Vec<(ChannelName, String)> {
+    let titles = state.channels.archive().titles(&names).await;
+    let titles = titles.unwrap_or_else(|_| vec![None; names.len()]);
+    let or_name = |(name, title): (ChannelName, Option<String>)| {
+        (name.clone(), title.unwrap_or_else(|| name.to_string()))
+    };
+    names.into_iter().zip(titles).map(or_name).collect()
+}
+
+/// Returns the served channels that were read recently, with their titles.
+async fn recent(state: &AppState) -> Result<Vec<(ChannelName, String)>, Error> {
+    let since = clock::now() - opml::RECENT_SPAN;
+    let visited = state.channels.archive().visited_since(since).await.map_err(|err| {
+        tracing::error!(error = %err, "cannot list the archived channels");
+        Error::Internal
+    })?;
+    let served = visited.into_iter().filter(|channel| state.check_served(&channel.name).is_ok());
+    Ok(served.map(|channel| (channel.name, channel.title)).collect())
+}
+
+/// Returns the subscriptions of a list, and the note on the channels that are not served.
+async fn subscriptions(
+    state: &AppState,
+    context: &RequestContext,
+    query: &str,
+) -> Result<(Vec<Subscription>, String), Error> {
+    let bundles = state.bundles();
+    let Listed { names, mut groups, denied, format } = listed(state, &bundles, query)?;
+    let titled = if !names.is_empty() || !groups.is_empty() {
+        titled(state, names).await
     } else if context.is_admin {
-        let recent = state.channels.archive().visited_since(clock::now() - opml::RECENT_SPAN).await.map_err(
-            |err| {
-                tracing::error!(error = %err, "cannot list the archived channels");
-                Error::Internal
-            },
-        )?;
         groups.extend(bundles.iter().map(|(name, bundle)| bundle.group(name, state.config.language)));
-        recent
-            .into_iter()
-            .filter(|channel| is_served(&channel.name))
-            .map(|channel| (channel.name, channel.title))
-            .collect()
+        recent(state).await?
     } else {
-        return Err(Error::NoChannels(if state.access.has_admin_tokens() {
-            ", or use the admin token"
-        } else {
-            ""
-        }));
+        let hint = if state.access.has_admin_tokens() { ", or use the admin token" } else { "" };
+        return Err(Error::NoChannels(hint));
     };
     let base_url = base_url(context);
     let subscription = |(name, title): (ChannelName, String)| {

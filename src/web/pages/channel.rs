@@ -11,12 +11,13 @@ use super::links::{archived_posts, path_of};
 use super::posts::{PostsPage, before_of};
 use super::view::{View, canonical_redirect};
 use super::{PageRequest, read_channel};
-use crate::channels::{Channels, FetchBudget, Visitor};
+use crate::channels::{Channels, CompressedSnapshot, FetchBudget, Visitor};
 use crate::clock;
 use crate::feed::context::FeedContext;
 use crate::feed::filter::Filter;
 use crate::feed::options::FeedOptions;
 use crate::feed::select::Scan;
+use crate::model::archived_post::ArchivedPage;
 use crate::model::channel::ChannelName;
 use crate::model::paging::FeedPageRequest;
 use crate::web::canonical;
@@ -73,8 +74,7 @@ pub(in crate::web) async fn answer(
         return Ok(page.respond(cached, headers));
     }
     let (channels, name) = (Arc::clone(&state.channels), name.clone());
-    let (snapshot, visitor) = (Arc::clone(&cached.snapshot), context.visitor);
-    let fetched = channels.fetched(&name, &snapshot);
+    let snapshot = Arc::clone(&cached.snapshot);
     let older = match options.before {
         Some(_) if !options.looks_back() => {
             let request = FeedPageRequest {
@@ -85,17 +85,39 @@ pub(in crate::web) async fn answer(
         }
         _ => None,
     };
-    let load = move || async move {
+    let visitor = context.visitor;
+    let posts = Posts { channels, name, snapshot, older, options, filter, context: feed_context, visitor };
+    let page = state.feeds.get_or_render(rendering, snapshots, || posts.load()).await?;
+    Ok(page.respond(cached, headers))
+}
+
+/// The posts of a page that is not cached.
+struct Posts {
+    channels: Arc<Channels>,
+    name: ChannelName,
+    snapshot: Arc<CompressedSnapshot>,
+    /// The archived posts of a page without filters below the newest posts.
+    older: Option<ArchivedPage>,
+    options: FeedOptions,
+    filter: Filter,
+    context: FeedContext,
+    visitor: Visitor,
+}
+
+impl Posts {
+    async fn load(self) -> io::Result<LoadedFeed> {
+        let Self { channels, name, snapshot, older, options, filter, context, visitor } = self;
         let mut loaded = if let Some(page) = older {
-            lookback::archived(page, feed_context).await?
+            lookback::archived(page, context).await?
         } else {
+            let fetched = channels.fetched(&name, &snapshot);
             let start = match &options.before {
                 Some(before) => Start::Below(snapshot, before.id),
                 None => Start::Newest(snapshot),
             };
             let options = FeedOptions { before: None, ..options };
             let scan = Scan::new(options, filter, clock::now()).fetched(fetched).looking_back();
-            select(&channels, &name, scan, start, feed_context, visitor).await?
+            select(&channels, &name, scan, start, context, visitor).await?
         };
         let archived = archived_posts(&channels, loaded.feed.entries.iter()).await;
         loaded.is_incomplete |= archived.is_none();
@@ -111,9 +133,7 @@ pub(in crate::web) async fn answer(
             }
         }
         Ok(loaded)
-    };
-    let page = state.feeds.get_or_render(rendering, snapshots, load).await?;
-    Ok(page.respond(cached, headers))
+    }
 }
 
 /// Selects the posts of a page. Telegram may have older ones, but only those that are archived have a page.
