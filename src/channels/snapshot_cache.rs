@@ -223,4 +223,22 @@ mod tests {
         assert!(insert(4, at(60)));
         assert!(insert(5, at(0)), "the clock was set back");
     }
+
+    /// During a suspend only the clock goes on.
+    #[test]
+    fn age_is_also_that_by_the_clock() {
+        let snapshot = page::parse(include_str!("../../tests/pages/text.html"), PageSource::Saved(None));
+        let snapshot = Arc::new(CompressedSnapshot::new(&snapshot.unwrap().snapshot, None).unwrap());
+        let age = |by_clock: SignedDuration, by_instant: Duration| {
+            let (fetched, fetched_ms) = (Instant::now(), (clock::now() - by_clock).as_millisecond());
+            let fresh_for = Duration::from_mins(5);
+            let snapshot = Arc::clone(&snapshot);
+            let fetched = fetched.checked_sub(by_instant).unwrap();
+            CacheEntry { snapshot, fetched, fresh_for, fetched_ms }.age().as_secs() / 60
+        };
+        let (minute, more) = (Duration::from_mins(1), Duration::from_mins(2));
+        assert_eq!(age(SignedDuration::from_hours(9), minute), 9 * 60);
+        assert_eq!(age(SignedDuration::from_mins(1), more), 2);
+        assert_eq!(age(SignedDuration::from_hours(-9), minute), 1, "the clock was set back");
+    }
 }

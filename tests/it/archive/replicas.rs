@@ -283,6 +283,23 @@ fn posts_that_are_deleted_or_edited_during_a_database_outage_are_archived() {
     }
 }
 
+/// Takes up to ten seconds: the time that pages and connections get.
+#[test]
+fn service_exits_while_the_database_does_not_answer() {
+    let Some(postgres) = Postgres::start() else { return };
+    let fake = FakeTelegram::start();
+    let _history = fake.add_channel(FakeChannel::with_posts("twin_piers", 5, start()));
+    let database = postgres.database();
+    let flags = [&FAST[..], &["--database", &database, "--fresh-min", "0s", "--fresh-max", "0s"]].concat();
+    let mut app = App::start(&fake.url(), &flags);
+    assert_eq!(app.get(FEED).status, 200);
+    postgres.pause();
+    assert_eq!(app.get(FEED).status, 200);
+    app.terminate();
+    wait_until("the service exits", || app.has_exited());
+    postgres.resume();
+}
+
 #[test]
 fn unreachable_database_at_startup_is_retried() {
     let Some(mut postgres) = Postgres::start() else { return };

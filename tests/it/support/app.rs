@@ -165,6 +165,11 @@ impl App {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
+    /// Returns whether the program has exited.
+    pub(crate) fn has_exited(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for the program to exit and returns the exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
