@@ -56,7 +56,7 @@ impl Archive {
         article: Option<Article>,
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
-        self.has_room()?;
+        self.check_room()?;
         let write = async |connection: &mut AnyConnection| match locked_key(connection, name).await? {
             Some(channel) => store(connection, (channel, post), path, article, now).await,
             None => Ok(()),

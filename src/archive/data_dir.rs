@@ -51,7 +51,7 @@ impl DataDir {
         let lock = Mutex::new(lock_file(path, SERVICE_LOCK_FILE, File::try_lock)?);
         let (is_full, has_ballast) = (AtomicBool::new(false), AtomicBool::new(false));
         let folder = Self { path: path.to_owned(), is_full, lock, has_ballast };
-        if folder.has_room().is_ok() {
+        if folder.check_room().is_ok() {
             folder.restore_ballast();
         }
         Ok(folder)
@@ -77,7 +77,7 @@ impl DataDir {
     }
 
     /// Fails with [`ArchiveError::Full`] if the disk has too little space to write.
-    pub(super) fn has_room(&self) -> Result<(), ArchiveError> {
+    pub(super) fn check_room(&self) -> Result<(), ArchiveError> {
         let was_full = self.is_full.load(Ordering::Relaxed);
         let is_full = match free_space(&self.path) {
             Ok((free, min_free)) => free < min_free,
@@ -243,7 +243,7 @@ pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
 }
 
 /// Fails with [`ArchiveError::Full`] if the disk has too little space for a file of this size.
-pub(super) fn has_room_for(folder: &Path, size: u64) -> Result<(), ArchiveError> {
+pub(super) fn check_room_for(folder: &Path, size: u64) -> Result<(), ArchiveError> {
     let has_room = free_space(folder).is_ok_and(|(free, min_free)| free >= min_free.saturating_add(size));
     if has_room { Ok(()) } else { Err(ArchiveError::Full) }
 }

@@ -157,7 +157,7 @@ impl Database {
 
     /// Returns whether the files of a SQLite database have their names.
     pub(super) fn is_in_place(&self, file: &Path) -> bool {
-        self.files.is_none_or(|files| files.place(file) == Place::Unchanged)
+        self.files.is_none_or(|files| files.place(file) == FileState::Unchanged)
     }
 
     /// Returns the size of the tables in bytes.
@@ -215,7 +215,7 @@ pub(super) struct OpenFiles {
 
 /// Where the files of an open SQLite database are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FileState {
     /// Under their names.
     Unchanged,
     /// The file is in place, its WAL is removed or replaced.
@@ -232,13 +232,13 @@ impl OpenFiles {
     }
 
     /// Returns whether the open files still have their names.
-    pub(super) fn place(&self, file: &Path) -> Place {
+    pub(super) fn place(&self, file: &Path) -> FileState {
         let found = Self::of(file);
         if found.main != self.main {
             let is_empty = std::fs::metadata(file).map_or(true, |found| found.len() == 0);
-            return if is_empty { Place::Removed } else { Place::Replaced };
+            return if is_empty { FileState::Removed } else { FileState::Replaced };
         }
-        if found.wal == self.wal { Place::Unchanged } else { Place::WithoutWal }
+        if found.wal == self.wal { FileState::Unchanged } else { FileState::WithoutWal }
     }
 
     /// Returns whether a file is the WAL or its index.

@@ -22,7 +22,7 @@ impl Archive {
         now: Timestamp,
     ) -> Result<(), ArchiveError> {
         let (Some(post), MediaSlot::Medium(n)) = (file.post, file.name.slot) else { return Ok(()) };
-        self.has_room()?;
+        self.check_room()?;
         let write = async |connection: &mut AnyConnection| {
             let Some(channel) = locked_key(connection, &file.channel).await? else { return Ok(()) };
             store(connection, (channel, post), (n, file.name), bytes, now).await

@@ -194,9 +194,9 @@ impl Archive {
         self.notifications.subscribe()
     }
 
-    fn has_room(&self) -> Result<(), ArchiveError> {
+    fn check_room(&self) -> Result<(), ArchiveError> {
         match (&self.data_dir, &self.location) {
-            (Some(folder), _) => folder.has_room(),
+            (Some(folder), _) => folder.check_room(),
             (None, Location::File(file)) if file.parent().is_some_and(data_dir::is_disk_full) => {
                 Err(ArchiveError::Full)
             }

@@ -38,7 +38,7 @@ impl Archive {
         found: Post,
         now: Timestamp,
     ) -> Result<bool, ArchiveError> {
-        self.has_room()?;
+        self.check_room()?;
         let write = async |connection: &mut AnyConnection| {
             let stays_hidden = store_recovered(connection, name, &found, now).await?;
             if self.is_shared() {

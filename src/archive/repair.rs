@@ -14,7 +14,7 @@ use sqlx::AnyConnection;
 
 use super::connection::{Location, integer, write_copy};
 use super::data_dir::{self, DataDir, FileId};
-use super::database::{Database, OpenFiles, Place};
+use super::database::{Database, FileState, OpenFiles};
 use super::{Archive, ArchiveError, BACKGROUND_TIMEOUT, Caller};
 use crate::clock;
 
@@ -26,7 +26,7 @@ pub(super) struct Watch {
     /// Why the data directory could not be repaired the last time.
     problem: Option<ArchiveError>,
     /// The file that was found instead of the open one.
-    found: Option<(Place, Option<Stamp>)>,
+    found: Option<(FileState, Option<Stamp>)>,
     incidents: BTreeMap<&'static str, Timestamp>,
 }
 
@@ -41,7 +41,7 @@ impl Archive {
         let problem = watch.problem.clone().or_else(|| watch.open_error.clone());
         drop(watch);
         let is_up = self.breakers().is_up(Instant::now());
-        problem.or_else(|| self.has_room().err()).or_else(|| (!is_up).then_some(ArchiveError::CircuitOpen))
+        problem.or_else(|| self.check_room().err()).or_else(|| (!is_up).then_some(ArchiveError::CircuitOpen))
     }
 
     /// Returns what happened to the data directory and was repaired, with the last time of each.
@@ -64,7 +64,7 @@ impl Archive {
     /// Checks the data directory of a service, repairs it, and opens the archive if it is closed. For periodic calls.
     pub async fn check_data_dir(&self) {
         self.repair(false).await;
-        if self.data_dir.is_some() && self.database().is_none() && self.has_room().is_ok() {
+        if self.data_dir.is_some() && self.database().is_none() && self.check_room().is_ok() {
             // A failure is logged, and reported by `problem`.
             drop(self.run(Caller::Background, async |_| Ok(())).await);
         }
@@ -94,9 +94,9 @@ impl Archive {
             self.report_incident("the ballast was removed; wrote it again");
         }
         let Some(database) = self.database() else { return locked };
-        let place = database.files.map_or(Place::Unchanged, |files| files.place(file));
+        let place = database.files.map_or(FileState::Unchanged, |files| files.place(file));
         match locked {
-            Ok(()) if place == Place::Unchanged => {
+            Ok(()) if place == FileState::Unchanged => {
                 self.watch().found = None;
                 Ok(())
             }
@@ -122,7 +122,7 @@ impl Archive {
         &self,
         database: &Arc<Database>,
         file: &Path,
-        place: Place,
+        place: FileState,
         is_ours: bool,
     ) -> Result<(), ArchiveError> {
         let Some(files) = database.files else { return Ok(()) };
@@ -179,7 +179,7 @@ async fn save(
     writer: &mut AnyConnection,
     files: OpenFiles,
     file: &Path,
-    place: Place,
+    place: FileState,
     is_ours: bool,
 ) -> Result<Option<&'static str>, ArchiveError> {
     let cannot = |err: std::io::Error| {
@@ -187,21 +187,21 @@ async fn save(
         ArchiveError::NotWritable { folder, why: err.to_string() }
     };
     Ok(match place {
-        Place::Unchanged => None,
-        Place::WithoutWal => {
+        FileState::Unchanged => None,
+        FileState::WithoutWal => {
             if integer(writer, "PRAGMA wal_checkpoint(TRUNCATE)").await? != 0 {
                 return Err(ArchiveError::Slow);
             }
             data_dir::set_aside_stale_wal(file, |id| !files.has_wal(id)).map_err(cannot)?;
             Some("the WAL of the archive was removed; wrote its posts to the archive")
         }
-        Place::Removed if is_ours => {
+        FileState::Removed if is_ours => {
             check_room(writer, file).await?;
             data_dir::set_aside_stale_wal(file, |_| true).map_err(cannot)?;
             write_copy(writer, file).await?;
             Some("the archive was removed; wrote it again")
         }
-        Place::Removed | Place::Replaced => {
+        FileState::Removed | FileState::Replaced => {
             check_room(writer, file).await?;
             let aside = data_dir::claim_aside(file, "replaced", "sqlite").map_err(cannot)?;
             write_copy(writer, &aside).await.inspect_err(|_| drop(fs::remove_file(&aside)))?;
@@ -216,7 +216,7 @@ async fn save(
 async fn check_room(connection: &mut AnyConnection, file: &Path) -> Result<(), ArchiveError> {
     let pages = integer(connection, "PRAGMA page_count").await?;
     let size = pages * integer(connection, "PRAGMA page_size").await?;
-    data_dir::has_room_for(file.parent().unwrap_or(file), u64::try_from(size).unwrap_or_default())
+    data_dir::check_room_for(file.parent().unwrap_or(file), u64::try_from(size).unwrap_or_default())
 }
 
 fn stamp(file: &Path) -> Option<Stamp> {

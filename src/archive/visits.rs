@@ -67,7 +67,7 @@ impl Archive {
         changes: &[(ChannelName, Vec<ExpectedVisit>)],
     ) -> Result<(), ArchiveError> {
         if !changes.is_empty() {
-            self.has_room()?;
+            self.check_room()?;
         }
         // Replicas that lock the same names in another order would wait for each other.
         let mut changes: Vec<_> = changes.iter().collect();

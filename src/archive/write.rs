@@ -37,7 +37,7 @@ impl Archive {
         now: Timestamp,
         fresh_for: Duration,
     ) -> Result<Option<Gap>, ArchiveError> {
-        self.has_room()?;
+        self.check_room()?;
         self.check_place()?;
         let (seen, now) = (now, whole_seconds(now));
         let Some(slice) = PageSlice::of(&page, matches!(scope, PageScope::Newest), now) else {
@@ -96,7 +96,7 @@ pub(super) struct MergeContext<'a> {
 }
 
 /// Leaves out the posts that a page may cut, and updates the gaps around it.
-async fn place(
+async fn fit_into_gaps(
     connection: &mut AnyConnection,
     key: i64,
     scope: PageScope,
@@ -160,7 +160,7 @@ pub(super) async fn merge(
     if is_newest && is_older && newest_known.is_some_and(|newest| slice.lowest.get() <= newest + 1) {
         return merge_late(connection, key, context, slice).await;
     }
-    place(connection, key, context.scope, newest_known, &mut slice).await?;
+    fit_into_gaps(connection, key, context.scope, newest_known, &mut slice).await?;
     let near = ids_around(&slice);
     let known = records(connection, key, &context.channel.name, &near).await?;
     if let PageScope::Revisit(_) = context.scope {

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use super::Visitor;
 
 /// How long one request waits for Telegram in all. The rest of its time is for the archive and for rendering.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(8);
+pub(super) const MAX_TELEGRAM_WAIT: Duration = Duration::from_secs(8);
 
 /// Searches for one request.
 const MAX_SEARCHES: usize = 3;
 
 /// Backfills for the digests of one request, each of 20 or more posts.
-const MAX_BACKFILLS: usize = 25;
+const MAX_DIGEST_BACKFILLS: usize = 25;
 
 /// Articles that are fetched for one request.
 const MAX_ARTICLES: usize = 50;
@@ -33,8 +33,8 @@ impl FetchBudget {
     /// Returns the budget of a request that is received now: a few searches, older posts for digests, and articles.
     #[must_use]
     pub fn new(visitor: Visitor) -> Self {
-        let deadline = Instant::now() + MAX_WAIT;
-        let (n_searches, n_backfills, n_articles) = (MAX_SEARCHES, MAX_BACKFILLS, MAX_ARTICLES);
+        let deadline = Instant::now() + MAX_TELEGRAM_WAIT;
+        let (n_searches, n_backfills, n_articles) = (MAX_SEARCHES, MAX_DIGEST_BACKFILLS, MAX_ARTICLES);
         Self { visitor, n_searches, n_backfills, n_articles, deadline }
     }
 

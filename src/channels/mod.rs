@@ -55,7 +55,7 @@ use crate::telegram::upstream::{MAX_NEW_CHANNEL_WAIT, Priority};
 use articles::ArticleKey;
 use backfill::MAX_RUNNING_BACKFILLS;
 use backlog::Backlog;
-use budget::MAX_WAIT;
+use budget::MAX_TELEGRAM_WAIT;
 use counts::CountsCache;
 use failures::Failures;
 use followed::Followed;
@@ -81,7 +81,7 @@ pub use status::{
     CacheSize, ChannelQuery, ChannelSort, ChannelState, ChannelStatus, ChannelStatuses, LastError, Queues,
     Reason,
 };
-pub use unknown_markup::{UnknownMarkup, seen as unknown_markup_seen};
+pub use unknown_markup::{SeenMarkup, seen as unknown_markup_seen};
 
 /// How long a reader may cache a stale answer.
 pub(crate) const STALE_MAX_AGE: Duration = Duration::from_mins(1);
@@ -220,7 +220,7 @@ impl Channels {
         match refreshed {
             Ok(Ok(refreshed)) => {
                 if let Some(follow_up) = self.follow_ups.join(name) {
-                    drop(tokio::time::timeout_at(begun + MAX_WAIT.min(2 * wait), follow_up).await);
+                    drop(tokio::time::timeout_at(begun + MAX_TELEGRAM_WAIT.min(2 * wait), follow_up).await);
                 }
                 // A fresh channel only lacked posts.
                 let was_fresh = stale.is_some_and(|cached| matches!(cached.status, CacheStatus::Hit));

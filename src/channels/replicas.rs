@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::budget::MAX_WAIT;
+use super::budget::MAX_TELEGRAM_WAIT;
 use super::{Channels, CompressedSnapshot};
 use crate::archive::{ArchiveError, Caller, Lease};
 use crate::clock;
@@ -61,7 +61,7 @@ impl Channels {
     pub(super) fn follow_other_replica(self: &Arc<Self>, name: &ChannelName) {
         let (channels, after) = (Arc::clone(self), name.clone());
         drop(self.follow_ups.run(name.clone(), || async move {
-            let until = Instant::now() + MAX_WAIT;
+            let until = Instant::now() + MAX_TELEGRAM_WAIT;
             let mut notifications = channels.archive.notifications();
             let mut has_gap = false;
             while Instant::now() < until

@@ -14,7 +14,7 @@ const MAX_REMEMBERED: usize = 200;
 
 /// A kind of unknown markup in the posts of a channel.
 #[derive(Clone, Debug, Serialize)]
-pub struct UnknownMarkup {
+pub struct SeenMarkup {
     /// The classes of the element.
     pub markup: String,
     /// The channel.
@@ -28,7 +28,7 @@ pub struct UnknownMarkup {
 }
 
 /// Process-wide, like the metric that counts the same.
-static SEEN: LazyLock<Mutex<HashMap<(String, ChannelName), UnknownMarkup>>> = LazyLock::new(Mutex::default);
+static SEEN: LazyLock<Mutex<HashMap<(String, ChannelName), SeenMarkup>>> = LazyLock::new(Mutex::default);
 
 /// Remembers unknown markup of a post.
 pub(super) fn record(markup: &str, channel: &ChannelName, permalink: &str) {
@@ -40,13 +40,13 @@ pub(super) fn record(markup: &str, channel: &ChannelName, permalink: &str) {
     }
     let n = seen.get(&key).map_or(0, |found| found.n) + 1;
     let (markup, channel) = key.clone();
-    let found = UnknownMarkup { markup, channel, example: permalink.to_owned(), n, last_seen: clock::now() };
+    let found = SeenMarkup { markup, channel, example: permalink.to_owned(), n, last_seen: clock::now() };
     seen.insert(key, found);
 }
 
 /// Returns the unknown markup of this process's pages, the latest first.
 #[must_use]
-pub fn seen() -> Vec<UnknownMarkup> {
+pub fn seen() -> Vec<SeenMarkup> {
     let mut seen: Vec<_> = SEEN.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
     seen.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.markup.cmp(&b.markup)));
     seen

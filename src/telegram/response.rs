@@ -11,7 +11,7 @@ use crate::model::channel::ChannelName;
 use crate::net::http_client::root_cause;
 
 /// Bytes of a page after decompression. The largest seen have 150 KB.
-const MAX_PAGE_BYTES: usize = 4 << 20;
+const MAX_HTML_BYTES: usize = 4 << 20;
 
 /// Returns the path that a redirect leads to, if it is a page of the same channel: t.me redirects to `/NAME` if there is
 /// no preview page.
@@ -40,8 +40,8 @@ pub(super) fn redirect_path(
 
 /// Reads a body as text; invalid UTF-8 becomes replacement characters.
 pub(super) async fn read_body(mut response: Response) -> Result<String, UpstreamErrorKind> {
-    if response.content_length().is_some_and(|length| length > MAX_PAGE_BYTES as u64) {
-        return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
+    if response.content_length().is_some_and(|length| length > MAX_HTML_BYTES as u64) {
+        return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_HTML_BYTES });
     }
     // The HTTP client removes the header when it decodes a body.
     let encoding = response.headers().get(CONTENT_ENCODING);
@@ -50,16 +50,16 @@ pub(super) async fn read_body(mut response: Response) -> Result<String, Upstream
     }
     let mut page = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|err| error_kind(&err))? {
-        if page.len() + chunk.len() > MAX_PAGE_BYTES {
-            return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES });
+        if page.len() + chunk.len() > MAX_HTML_BYTES {
+            return Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_HTML_BYTES });
         }
         page.extend_from_slice(&chunk);
     }
     let page = String::from_utf8(page)
         .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
     // Each invalid byte becomes three.
-    if page.len() > MAX_PAGE_BYTES {
-        Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_PAGE_BYTES })
+    if page.len() > MAX_HTML_BYTES {
+        Err(UpstreamErrorKind::TooLarge { max_bytes: MAX_HTML_BYTES })
     } else {
         Ok(page)
     }

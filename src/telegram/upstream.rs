@@ -26,7 +26,7 @@ pub use status::{BreakerState, BreakerStatus, UpstreamStatus};
 const MAX_LOW_PRIORITY: usize = 2;
 
 /// How long a request may wait in a queue. No reader waits that long: the refresh goes on for the reader's next poll.
-const MAX_WAIT: Duration = Duration::from_secs(150);
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(150);
 
 /// How long a request for a new channel may wait in a queue, and its reader with it: feed readers give up after 15
 /// seconds. It then gives its place to a request that somebody still waits for.
@@ -126,7 +126,7 @@ pub enum Priority {
 
 impl Priority {
     fn max_wait(self) -> Duration {
-        if self == Self::New { MAX_NEW_CHANNEL_WAIT } else { MAX_WAIT }
+        if self == Self::New { MAX_NEW_CHANNEL_WAIT } else { MAX_QUEUE_TIME }
     }
 }
 
@@ -197,7 +197,7 @@ impl Upstream {
     pub(super) fn new(url: UpstreamUrl, identity: Arc<Identity>, limits: RateLimits) -> Self {
         let quota = Quota::per_second(limits.rate).allow_burst(limits.burst);
         // More would wait too long anyway.
-        let max_waiting = u64::from(limits.rate.get()) * MAX_WAIT.as_secs();
+        let max_waiting = u64::from(limits.rate.get()) * MAX_QUEUE_TIME.as_secs();
         let upstream = Self {
             url,
             identity,

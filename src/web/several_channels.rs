@@ -80,7 +80,7 @@ impl From<Format> for Output {
 }
 
 /// The channels that could be read, and the errors of the others.
-struct Channels {
+struct ReadChannels {
     read: Vec<(ChannelName, CachedChannel)>,
     to_come: Vec<ChannelName>,
     failed: Vec<ChannelName>,
@@ -107,7 +107,7 @@ pub(super) async fn feed(
         Some(cursor) => Some(load::bounds(&state.channels, group, cursor, &options).await?),
         None => None,
     };
-    let Channels { read, to_come, failed } =
+    let ReadChannels { read, to_come, failed } =
         read(state, &group.names, is_page, context.visitor, budget.deadline).await?;
     for (name, _) in read.iter().filter(|_| !is_page) {
         state.channels.record_visit(name, context.visitor);
@@ -195,7 +195,7 @@ async fn read(
     is_page: bool,
     visitor: Visitor,
     deadline: Instant,
-) -> Result<Channels, Error> {
+) -> Result<ReadChannels, Error> {
     let begin = |name: &ChannelName| {
         let (own_state, own_name) = (Arc::clone(state), name.clone());
         let known = state.channels.known_failure(name);
@@ -209,7 +209,7 @@ async fn read(
         (name.clone(), known, state.check_served(name).map(|()| tokio::spawn(read)))
     };
     let reads: Vec<_> = names.iter().map(begin).collect();
-    let mut channels = Channels { read: Vec::new(), to_come: Vec::new(), failed: Vec::new() };
+    let mut channels = ReadChannels { read: Vec::new(), to_come: Vec::new(), failed: Vec::new() };
     let mut errors = Vec::new();
     for (name, known, task) in reads {
         let answer = match (task, known) {

@@ -18,7 +18,7 @@ use super::Format;
 use crate::model::channel::ChannelName;
 use crate::telegram::typed::{ChannelParseError, parse_channel};
 use parameters::Parameters;
-use table::{BRIDGES, Bridge, Place};
+use table::{BRIDGES, Bridge, UrlPart};
 
 pub use moved::Moved;
 
@@ -199,7 +199,7 @@ impl OldUrl<'_> {
     }
 
     /// Returns the bridge with URLs of this kind that the user has named for a host, or for all hosts.
-    fn bridge(&self, host: Option<&str>, place: Place) -> Option<&'static Bridge> {
+    fn bridge(&self, host: Option<&str>, place: UrlPart) -> Option<&'static Bridge> {
         self.named.iter().filter(|from| from.host.as_deref() == host).find_map(|from| match from.origin {
             Origin::Bridge(bridge) if bridge.place == place => Some(bridge),
             _ => None,
@@ -207,7 +207,7 @@ impl OldUrl<'_> {
     }
 
     /// Sets the option `ids`, if the user has named a bridge with URLs of this kind.
-    fn set_ids(&self, moved: &mut Moved, place: Place, written: &str) {
+    fn set_ids(&self, moved: &mut Moved, place: UrlPart, written: &str) {
         let of_host = self.host().and_then(|host| self.bridge(Some(host), place));
         if let Some(bridge) = of_host.or_else(|| self.bridge(None, place)) {
             moved.set_ids(bridge.ids, written);
@@ -231,11 +231,11 @@ impl OldUrl<'_> {
             // The routes for media have a post's number here.
             return Err(CompatError::Path(quoted(route)));
         }
-        parameters.apply(&mut moved, &[Place::Rsshub]);
+        parameters.apply(&mut moved, &[UrlPart::Rsshub]);
         if route.is_empty() {
-            self.set_ids(&mut moved, Place::Rsshub, name);
+            self.set_ids(&mut moved, UrlPart::Rsshub, name);
         } else {
-            Parameters::of_route(&decoded(route)).apply(&mut moved, &[Place::RouteParams]);
+            Parameters::of_route(&decoded(route)).apply(&mut moved, &[UrlPart::RouteParams]);
         }
         Ok(moved)
     }
@@ -250,19 +250,19 @@ impl OldUrl<'_> {
             ("display", "telegram") => {
                 let channel = parse_channel(required("username"))?;
                 let mut moved = Moved::new(vec![channel], bridge_format(required("format"))?);
-                parameters.apply(&mut moved, &[Place::RssBridge]);
+                parameters.apply(&mut moved, &[UrlPart::RssBridge]);
                 Ok(moved)
             }
             ("detect", _) => {
                 let url = required("url");
                 let channel = parse_channel(url).map_err(|_| CompatError::OtherBridge(quoted(url)))?;
                 let mut moved = Moved::new(vec![channel], bridge_format(required("format"))?);
-                parameters.apply(&mut moved, &[Place::RssBridge]);
+                parameters.apply(&mut moved, &[UrlPart::RssBridge]);
                 Ok(moved)
             }
             ("display", "filter") => {
                 let mut moved = self.nested(required("url"), parameters)?;
-                parameters.apply(&mut moved, &[Place::Filter, Place::RssBridge]);
+                parameters.apply(&mut moved, &[UrlPart::Filter, UrlPart::RssBridge]);
                 parameters.apply_filter_bridge(&mut moved);
                 Ok(moved)
             }
@@ -272,7 +272,7 @@ impl OldUrl<'_> {
                 let feeds = urls.iter().map(|url| self.nested(url, parameters));
                 let feeds = feeds.collect::<Result<Vec<_>, _>>()?;
                 let mut moved = Moved::merged(feeds).ok_or_else(|| CompatError::OtherBridge(quoted(name)))?;
-                parameters.apply(&mut moved, &[Place::Merge, Place::RssBridge]);
+                parameters.apply(&mut moved, &[UrlPart::Merge, UrlPart::RssBridge]);
                 Ok(moved)
             }
             _ => Err(CompatError::OtherBridge(quoted(if name.is_empty() { action } else { name }))),
@@ -305,7 +305,7 @@ impl OldUrl<'_> {
         };
         let is_known = match self.host() {
             _ if parameters.have_any(&TELLING) => true,
-            Some(host) => host == ICA_SU_HOST || self.bridge(Some(host), Place::NamePath).is_some(),
+            Some(host) => host == ICA_SU_HOST || self.bridge(Some(host), UrlPart::NamePath).is_some(),
             // Without parameters of a bridge, it is another spelling of /NAME/FORMAT.
             None => extra.is_some() || parameters.have_any(&FOREIGN),
         };
@@ -317,14 +317,14 @@ impl OldUrl<'_> {
         let name = decoded(name);
         let is_html = parameters.get("output_type").is_some_and(|output| output == "html");
         let mut moved = Moved::new(vec![parse_channel(&name)?], (!is_html).then_some(kind));
-        parameters.apply(&mut moved, &[Place::NamePath]);
+        parameters.apply(&mut moved, &[UrlPart::NamePath]);
         let is_page = |extra: &str| is_page_number(extra) && !parameters.have_any(&TELLING);
         match extra {
             None | Some("1") => {}
             Some(page) if is_page(page) => moved.lose("page"),
             Some(token) => moved.token = Some(decoded(token)),
         }
-        self.set_ids(&mut moved, Place::NamePath, &name);
+        self.set_ids(&mut moved, UrlPart::NamePath, &name);
         Ok(Some(moved))
     }
 
@@ -336,7 +336,7 @@ impl OldUrl<'_> {
         let channel =
             ChannelName::new(self.path.trim_matches('/').trim_start_matches('@')).filter(|_| is_jwt)?;
         let mut moved = Moved::new(vec![channel], Some(Format::Rss));
-        parameters.apply(&mut moved, &[Place::BareName]);
+        parameters.apply(&mut moved, &[UrlPart::BareName]);
         Some(moved)
     }
 
@@ -355,7 +355,7 @@ impl OldUrl<'_> {
             _ => return None,
         };
         let mut moved = Moved::new(vec![channel.clone()], Some(format));
-        parameters.apply(&mut moved, &[Place::Site]);
+        parameters.apply(&mut moved, &[UrlPart::Site]);
         moved.set("ids", format!("{}{folder}/posts/", site.origin().ascii_serialization()));
         Some(moved)
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::moved::{Filter, Moved, escaped};
-use super::table::{Becomes, Place, RULES};
+use super::table::{Becomes, RULES, UrlPart};
 
 /// Parameters that are read; URLs of bridges have fewer.
 const MAX_PARAMETERS: usize = 100;
@@ -22,7 +22,7 @@ impl<'a> Parameters<'a> {
     /// Parses the route parameters of RSSHub. Without one of its keys they are a search, as in its older URLs.
     pub(super) fn of_route(route: &'a str) -> Self {
         let parameters = Self::parse(route);
-        if parameters.have_any_of(Place::RouteParams) {
+        if parameters.have_any_of(UrlPart::RouteParams) {
             return parameters;
         }
         let search = percent_encoding::percent_decode_str(route).decode_utf8_lossy();
@@ -39,19 +39,19 @@ impl<'a> Parameters<'a> {
     }
 
     /// Returns whether there is a parameter that the table has in this place.
-    pub(super) fn have_any_of(&self, place: Place) -> bool {
+    pub(super) fn have_any_of(&self, place: UrlPart) -> bool {
         RULES.iter().any(|rule| rule.place == place && self.get(rule.parameter).is_some())
     }
 
     /// Applies the table's rules for these places. Parameters without a rule are lost.
-    pub(super) fn apply(&self, moved: &mut Moved, places: &[Place]) {
+    pub(super) fn apply(&self, moved: &mut Moved, places: &[UrlPart]) {
         for (n, (key, value)) in self.0.iter().enumerate() {
             let is_repeated = self.0[..n].iter().any(|(earlier, _)| earlier == key);
             let rule = RULES.iter().find(|rule| rule.parameter == key && places.contains(&rule.place));
             match rule {
                 _ if is_repeated => {}
                 Some(rule) => self.apply_rule(moved, rule.becomes, key, value),
-                None if places.contains(&Place::Merge) && key.starts_with("feed_") => {}
+                None if places.contains(&UrlPart::Merge) && key.starts_with("feed_") => {}
                 None => moved.lose(key),
             }
         }

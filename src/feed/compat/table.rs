@@ -2,7 +2,7 @@
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum UrlPart {
     /// The last path segment of `/telegram/channel/NAME/…` at RSSHub.
     RouteParams,
     /// The query of `/telegram/channel/NAME` at RSSHub, tgfeed and tg2rss.
@@ -58,7 +58,7 @@ pub(super) enum Becomes {
 
 /// A parameter of another bridge.
 pub(super) struct Rule {
-    pub(super) place: Place,
+    pub(super) place: UrlPart,
     pub(super) parameter: &'static str,
     pub(super) becomes: Becomes,
     /// A query with the parameter, and the query that it becomes.
@@ -67,7 +67,7 @@ pub(super) struct Rule {
 }
 
 const fn rule(
-    place: Place,
+    place: UrlPart,
     parameter: &'static str,
     becomes: Becomes,
     from: &'static str,
@@ -80,7 +80,7 @@ use Becomes::{
     Flags, IfFalse, IfTrue, Lost, LostIfFalse, LostUnless, Nothing, Number, NumberPlusOne, Regex, Seconds,
     Tags, Text, Token, Words,
 };
-use Place::{BareName, Filter, Merge, NamePath, RouteParams, RssBridge, Rsshub, Site};
+use UrlPart::{BareName, Filter, Merge, NamePath, RouteParams, RssBridge, Rsshub, Site};
 
 /// The parameters. What is not here has no counterpart.
 #[rustfmt::skip]
@@ -189,7 +189,7 @@ pub(super) enum Ids {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bridge {
     pub(super) name: &'static str,
-    pub(super) place: Place,
+    pub(super) place: UrlPart,
     pub(super) ids: Ids,
 }
 

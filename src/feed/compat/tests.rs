@@ -16,22 +16,22 @@ fn every_rule_does_what_its_example_says() {
     for rule in RULES {
         let (from, to) = rule.example;
         let url = match rule.place {
-            Place::RouteParams => format!("https://h/telegram/channel/harbour_news/{from}"),
-            Place::Rsshub => format!("https://h/telegram/channel/harbour_news?{from}"),
-            Place::RssBridge => {
+            UrlPart::RouteParams => format!("https://h/telegram/channel/harbour_news/{from}"),
+            UrlPart::Rsshub => format!("https://h/telegram/channel/harbour_news?{from}"),
+            UrlPart::RssBridge => {
                 format!(
                     "https://h/?{from}&action=display&bridge=TelegramBridge&username=harbour_news&format=Mrss"
                 )
             }
-            Place::Filter => {
+            UrlPart::Filter => {
                 format!("https://h/?{from}&action=display&bridge=Filter&format=Mrss&url={OLD_URL}")
             }
-            Place::Merge => {
+            UrlPart::Merge => {
                 format!("https://h/?{from}&action=display&bridge=FeedMerge&format=Mrss&feed_1={OLD_URL}")
             }
-            Place::NamePath => format!("https://tg.i-c-a.su/rss/harbour_news?{from}"),
-            Place::BareName => format!("https://h/harbour_news?{from}"),
-            Place::Site => format!("https://blog.example/rss.xml?{from}"),
+            UrlPart::NamePath => format!("https://tg.i-c-a.su/rss/harbour_news?{from}"),
+            UrlPart::BareName => format!("https://h/harbour_news?{from}"),
+            UrlPart::Site => format!("https://blog.example/rss.xml?{from}"),
         };
         let moved = moved(&url, &["blog.example=@harbour_news"]);
         let query = moved.query();

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::frame::{Page, frame, technical_detail};
 use super::request::PageRequest;
 use crate::channels::{
-    ChannelQuery, ChannelSort, ChannelState, ChannelStatus, Followers, Reason, RefreshError, UnknownMarkup,
+    ChannelQuery, ChannelSort, ChannelState, ChannelStatus, Followers, Reason, RefreshError, SeenMarkup,
 };
 use crate::language::{StatusWords, fill};
 use crate::web::canonical;
@@ -252,7 +252,7 @@ impl StatusPage<'_> {
 
     fn unknown_markup(&self) -> Markup {
         let words = self.words;
-        let row = |found: &UnknownMarkup| {
+        let row = |found: &SeenMarkup| {
             html! {
                 tr {
                     th scope="row" { code dir="ltr" { (found.markup) } }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::archive::{ArchiveStatus, ChannelOverview};
-use crate::channels::{CacheSize, ChannelQuery, ChannelStatuses, Queues, UnknownMarkup, unknown_markup_seen};
+use crate::channels::{CacheSize, ChannelQuery, ChannelStatuses, Queues, SeenMarkup, unknown_markup_seen};
 use crate::clock;
 use crate::telegram::upstream::UpstreamStatus;
 use crate::web::state::AppState;
@@ -27,7 +27,7 @@ pub(in crate::web) struct Status {
     pub(in crate::web) snapshot_cache: CacheSize,
     pub(in crate::web) feed_cache: CacheSize,
     pub(in crate::web) media: MediaStatus,
-    pub(in crate::web) unknown_markup: Vec<UnknownMarkup>,
+    pub(in crate::web) unknown_markup: Vec<SeenMarkup>,
     pub(in crate::web) channels: ChannelStatuses,
 }
 
