@@ -42,14 +42,14 @@ async fn fetch_description(
     post: &Post,
 ) -> Result<Option<RichText>, FetchError> {
     let label = post.only_in_telegram.clone().unwrap_or_default();
-    let about = channel.about.text().to_owned();
+    let (about, name) = (channel.about.text().to_owned(), channel.name.clone());
     let mut fetched = client.page(&channel.name, PageRequest::Post(post.id), Priority::Low).await?;
     let html = std::mem::take(&mut fetched.html);
     // Any page with a description looks like Telegram's.
     fetched.report_validity(true);
-    let text = cpu_pool::run(html.len(), move || post_page::description(&html, &[&about, &label])).await;
-    let text = text.inspect_err(|err| log_panic(channel, post.id, err)).ok().flatten();
-    Ok(text.map(|text| RichText::from(text.as_str())))
+    let text =
+        cpu_pool::run(html.len(), move || post_page::description(&html, &name, &[&about, &label])).await;
+    Ok(text.inspect_err(|err| log_panic(channel, post.id, err)).ok().flatten())
 }
 
 /// Fetches a post as its widget shows it; `None` if the widget does not show it either.

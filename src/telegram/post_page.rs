@@ -4,21 +4,56 @@ use super::error::PageError;
 use super::no_posts::meta;
 use super::page::{self, PageSource};
 use super::parser;
+use super::url;
 use crate::model::channel::ChannelName;
 use crate::model::post::{Post, PostId};
+use crate::model::rich_text::{EntityKind, RichText};
 
-/// Returns the text of a post from its own page, `t.me/NAME/ID`; Telegram truncates it near 1,000 characters.
+/// Returns the text of a post of the channel from its own page, `t.me/NAME/ID`, with links for URLs and hashtags. Telegram
+/// truncates it near 1,000 characters.
 ///
 /// `None` if it is not the page of a post, or if its text is one of `others`: the page of a missing post describes the
 /// channel instead.
 #[must_use]
-pub fn description(html: &str, others: &[&str]) -> Option<String> {
+pub fn description(html: &str, name: &ChannelName, others: &[&str]) -> Option<RichText> {
     let document = parser::parse(html).ok()?;
     let root = document.root_element();
     let is_of_post = root.descendent_elements().any(|element| element.attr("data-telegram-post").is_some());
     let text = meta(root, "og:description").filter(|_| is_of_post)?.trim();
     let is_new = !text.is_empty() && others.iter().all(|other| other.trim() != text);
-    is_new.then(|| text.to_owned())
+    is_new.then(|| with_links(text, name))
+}
+
+/// Adds links to the URLs and hashtags of a plain text, as the preview page has them.
+fn with_links(text: &str, name: &ChannelName) -> RichText {
+    let mut rich = RichText::default();
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        // A URL in which Telegram has truncated the text ends with an ellipsis.
+        let label = word.trim_end_matches(|c: char| {
+            c.is_ascii_punctuation() && !matches!(c, '/' | '_' | '#' | '=' | '&')
+        });
+        let kind = match label.strip_prefix('#') {
+            Some(tag) if is_tag(tag) => Some(EntityKind::Hashtag(url::search_url(name, label).into())),
+            None if label.starts_with("https://") || label.starts_with("http://") => {
+                let url = url::resolve(label, name.as_str()).filter(|_| !label.ends_with('…'));
+                url.map(|url| EntityKind::Link(url.into()))
+            }
+            _ => None,
+        };
+        match kind {
+            Some(kind) => {
+                rich.entity(kind, |rich| rich.push_str(label));
+                rich.push_str(&piece[label.len()..]);
+            }
+            None => rich.push_str(piece),
+        }
+    }
+    rich
+}
+
+fn is_tag(tag: &str) -> bool {
+    tag.chars().all(|c| c.is_alphanumeric() || c == '_') && tag.chars().any(|c| !c.is_numeric())
 }
 
 /// Returns a post from its widget, `t.me/NAME/ID?embed=1`. `None` if the widget does not show it either.
@@ -50,12 +85,33 @@ mod tests {
             )
         };
         let of_post = "data-telegram-post=\"sample/7\"";
+        let name = ChannelName::new("sample").unwrap();
         assert_eq!(
-            description(&page(" A giveaway.\n\nJoin! ", of_post), &["About"]).unwrap(),
-            "A giveaway.\n\nJoin!"
+            description(&page(" A giveaway.\n\nJoin! ", of_post), &name, &["About"]).unwrap(),
+            RichText::from("A giveaway.\n\nJoin!")
         );
         for (text, script) in [("About", of_post), ("", of_post), ("You can contact @sample", "")] {
-            assert_eq!(description(&page(text, script), &["About "]), None, "{text}");
+            assert_eq!(description(&page(text, script), &name, &["About "]), None, "{text}");
         }
+    }
+
+    #[test]
+    fn urls_and_hashtags_of_a_plain_text_become_links() {
+        let text =
+            "See https://e.example/x?a=1&b=2, #tide_2 #прилив! #1 #a-b (https://e.example/) https://e.exam…";
+        let rich = with_links(text, &ChannelName::new("sample").unwrap());
+        assert_eq!(rich.text(), text);
+        let linked = rich.entities().iter().map(|entity| match &entity.kind {
+            EntityKind::Link(url) | EntityKind::Hashtag(url) => (&text[entity.start..entity.end], &**url),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            linked.collect::<Vec<_>>(),
+            [
+                ("https://e.example/x?a=1&b=2", "https://e.example/x?a=1&b=2"),
+                ("#tide_2", "https://t.me/s/sample?q=%23tide_2"),
+                ("#прилив", "https://t.me/s/sample?q=%23%D0%BF%D1%80%D0%B8%D0%BB%D0%B8%D0%B2"),
+            ]
+        );
     }
 }

@@ -45,6 +45,12 @@ pub(super) fn is_telegram(url: &Url) -> bool {
     url.host_str().is_some_and(|host| PREVIEW_HOSTS.contains(&host))
 }
 
+/// Returns the URL of Telegram's search for a text in a channel, as hashtags on its preview page have it.
+pub(super) fn search_url(name: &ChannelName, text: &str) -> String {
+    let text = form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    format!("https://{}/s/{name}?q={text}", PREVIEW_HOSTS[0])
+}
+
 /// Returns the URL of a channel: `https://t.me/NAME`.
 #[must_use]
 pub fn channel_url(name: &str) -> String {
@@ -156,13 +162,15 @@ fn web_url(url: &Url) -> Option<String> {
     };
     let (path, in_path): (String, &[&str]) = match app_action(url) {
         "resolve" => {
-            let channel = ChannelName::new(value("domain")?)?;
+            // Some bots have names of three letters, which channels cannot have.
+            let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let name = value("domain").filter(is_name)?;
             let post = value("post").and_then(|id| id.parse().ok()).and_then(PostId::new);
             let path = match (post, value("appname"), value("story")) {
-                (Some(id), ..) => format!("{channel}/{id}"),
-                (None, Some(app), _) => format!("{channel}/{app}"),
-                (None, None, Some(story)) => format!("{channel}/s/{story}"),
-                (None, None, None) => channel.to_string(),
+                (Some(id), ..) => format!("{name}/{id}"),
+                (None, Some(app), _) => format!("{name}/{app}"),
+                (None, None, Some(story)) => format!("{name}/s/{story}"),
+                (None, None, None) => name.to_owned(),
             };
             (path, &["domain", "post", "appname", "story"])
         }
@@ -207,6 +215,7 @@ mod tests {
             ("tg://resolve?domain=durov", "https://t.me/durov"),
             ("tg://resolve?domain=durov&post=7", "https://t.me/durov/7"),
             ("tg:resolve?domain=durov&post=7&single&comment=9", "https://t.me/durov/7?single&comment=9"),
+            ("tg://resolve?domain=gif&start=1", "https://t.me/gif?start=1"),
             ("tg://resolve?start=a%26b&domain=some_bot", "https://t.me/some_bot?start=a%26b"),
             (
                 "tg://resolve?domain=some_bot&appname=tides&startapp=1",
