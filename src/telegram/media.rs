@@ -17,7 +17,9 @@ pub(super) fn parse(element: ElementRef<'_>, role: Role, name: &str) -> Option<M
     let absolute = |url: &str| url::resolve(url, name);
     match role {
         Role::Photo => Some(Media::Photo {
-            url: background_url(element).and_then(absolute),
+            url: background_url(element)
+                .or_else(|| first_tag(element, "img")?.attr("src"))
+                .and_then(absolute),
             file: file_number(element),
             size: first(element, class::PHOTO).and_then(|shape| size(element, shape)),
             item: element.attr("href").and_then(url::item_id),

@@ -29,17 +29,20 @@ fn with_links(text: &str, name: &ChannelName) -> RichText {
     let mut rich = RichText::default();
     for piece in text.split_inclusive(char::is_whitespace) {
         let word = piece.trim_end();
-        // A URL in which Telegram has truncated the text ends with an ellipsis.
-        let label = word.trim_end_matches(|c: char| {
-            c.is_ascii_punctuation() && !matches!(c, '/' | '_' | '#' | '=' | '&')
-        });
-        let kind = match label.strip_prefix('#') {
-            Some(tag) if is_tag(tag) => Some(EntityKind::Hashtag(url::search_url(name, label).into())),
-            None if label.starts_with("https://") || label.starts_with("http://") => {
-                let url = url::resolve(label, name.as_str()).filter(|_| !label.ends_with('…'));
-                url.map(|url| EntityKind::Link(url.into()))
+        let (label, kind) = match word.strip_prefix('#') {
+            Some(tag) => {
+                let end = tag.find(|c: char| !is_in_tag(c)).map_or(word.len(), |end| end + 1);
+                let label = &word[..end];
+                let is_tag = label[1..].chars().any(|c| !c.is_numeric());
+                (label, is_tag.then(|| EntityKind::Hashtag(url::search_url(name, label).into())))
             }
-            _ => None,
+            None if word.starts_with("https://") || word.starts_with("http://") => {
+                let label = url_of(word);
+                // Telegram may have truncated the text in a URL.
+                let url = url::resolve(label, name.as_str()).filter(|_| !word.ends_with('…'));
+                (label, url.map(|url| EntityKind::Link(url.into())))
+            }
+            None => (word, None),
         };
         match kind {
             Some(kind) => {
@@ -52,8 +55,21 @@ fn with_links(text: &str, name: &ChannelName) -> RichText {
     rich
 }
 
-fn is_tag(tag: &str) -> bool {
-    tag.chars().all(|c| c.is_alphanumeric() || c == '_') && tag.chars().any(|c| !c.is_numeric())
+fn is_in_tag(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '\u{200c}')
+}
+
+/// Returns the URL that a word begins with: without a closing quote, and without the punctuation of the sentence.
+fn url_of(word: &str) -> &str {
+    let is_outside = |c: char| {
+        matches!(
+            c,
+            '"' | '»' | '”' | '’' | '<' | '>' | '，' | '。' | '、' | '；' | '！' | '？' | '）' | '」' | '》'
+        )
+    };
+    let url = word.split(is_outside).next().unwrap_or_default();
+    let url = url.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'']);
+    if url.contains('(') { url } else { url.trim_end_matches(')') }
 }
 
 /// Returns a post from its widget, `t.me/NAME/ID?embed=1`. `None` if the widget does not show it either.
@@ -97,8 +113,7 @@ mod tests {
 
     #[test]
     fn urls_and_hashtags_of_a_plain_text_become_links() {
-        let text =
-            "See https://e.example/x?a=1&b=2, #tide_2 #прилив! #1 #a-b (https://e.example/) https://e.exam…";
+        let text = "See https://e.example/x?a=1&b=2, #tide_2 #прилив» #1 #a-b https://e.example/A_(b) https://e.exam…";
         let rich = with_links(text, &ChannelName::new("sample").unwrap());
         assert_eq!(rich.text(), text);
         let linked = rich.entities().iter().map(|entity| match &entity.kind {
@@ -111,6 +126,8 @@ mod tests {
                 ("https://e.example/x?a=1&b=2", "https://e.example/x?a=1&b=2"),
                 ("#tide_2", "https://t.me/s/sample?q=%23tide_2"),
                 ("#прилив", "https://t.me/s/sample?q=%23%D0%BF%D1%80%D0%B8%D0%BB%D0%B8%D0%B2"),
+                ("#a", "https://t.me/s/sample?q=%23a"),
+                ("https://e.example/A_(b)", "https://e.example/A_(b)"),
             ]
         );
     }
