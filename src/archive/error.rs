@@ -97,7 +97,7 @@ pub enum ArchiveError {
     #[error("{} was removed, replaced or changed while it was in use: run the command again", .0.display())]
     Replaced(PathBuf),
     /// The archived posts that a page has to be compared with are larger than those of any real channel.
-    #[error("the archived posts around those of the page are too large for the page to be merged")]
+    #[error("cannot merge the page: the archived posts around its posts are too large")]
     PageTooLarge,
     /// A page was fetched before another channel got its name.
     #[error("the page is older than the archived one of another channel with the same name")]

@@ -15,9 +15,13 @@ impl Archive {
     /// # Errors
     ///
     /// See [`ArchiveError`].
-    pub async fn due_gaps(&self, name: &ChannelName, now: Timestamp) -> Result<Vec<Gap>, ArchiveError> {
-        self.read(Caller::Background, async |connection| due_gaps(connection, name, now.as_second()).await)
-            .await
+    pub async fn due_gaps(
+        &self,
+        name: &ChannelName,
+        now: Timestamp,
+        caller: Caller,
+    ) -> Result<Vec<Gap>, ArchiveError> {
+        self.read(caller, async |connection| due_gaps(connection, name, now.as_second()).await).await
     }
 
     /// Returns the newest gap of a channel, even if it is lazy or not due.

@@ -216,6 +216,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     post.revision = known.revision;
     if same_media(known, &post) {
         post.file_sizes.clone_from(&known.file_sizes);
+        keep_urls(known, &mut post);
     }
     if post.only_in_telegram.is_some() && has_content(known) {
         // The page hides the content, but it was shown before or has been recovered.
@@ -233,6 +234,18 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
         || before.parser_version != PARSER_VERSION
         || known.clone().without_counts() != post.clone().without_counts();
     differs.then_some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
+}
+
+/// Keeps the URLs of the same media where the page lacks them.
+fn keep_urls(known: &Post, post: &mut Post) {
+    for (known, medium) in known.media.iter().zip(&mut post.media) {
+        if let (Media::Photo { url: known, .. }, Media::Photo { url, .. })
+        | (Media::Voice { url: known, .. }, Media::Voice { url, .. }) = (known, medium)
+            && url.is_none()
+        {
+            url.clone_from(known);
+        }
+    }
 }
 
 /// Counts an archived post that the page does not show; `None` if the page cannot show it.

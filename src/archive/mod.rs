@@ -155,9 +155,12 @@ impl Archive {
             let last = if database.files.is_some() { database.writes.acquire().await.ok() } else { None };
             let closed = database.close();
             let last = last.map(PoolConnection::detach);
-            // A connection to a database that does not answer is never returned.
+            // A connection to a database that does not answer is never returned to the pool.
             if tokio::time::timeout(BACKGROUND_TIMEOUT, closed).await.is_err() {
-                tracing::warn!("a connection to the archive cannot be closed");
+                tracing::warn!(
+                    timeout_s = BACKGROUND_TIMEOUT.as_secs(),
+                    "cannot close a connection to the archive in time"
+                );
             }
             if let Some(last) = last
                 && let Err(err) = last.close().await

@@ -163,8 +163,8 @@ async fn media_urls_of_post(
     Ok(posts.first().map(|post| SeenMediaUrls { urls: MediaUrls::of(post), seen }))
 }
 
-/// The first page has the posts of this time, within [`MAX_POSTS_PER_PAGE`], so that a daily poll misses none. It is longer
-/// than a day: a reader may come later than the day before, and may have got a page that was fetched before its visit.
+/// The first page has the posts of this period, within [`MAX_POSTS_PER_PAGE`], so that a daily poll misses none. It is longer
+/// than a day: a poll may be some minutes later than the one before, which may have got a page fetched earlier still.
 const FIRST_PAGE_SPAN: SignedDuration = SignedDuration::from_hours(26);
 
 /// A feed page with posts that are still encoded. Decoding is left to the CPU pool.

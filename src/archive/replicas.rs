@@ -182,8 +182,7 @@ pub(super) fn spawn_health_check(archive: &Arc<Archive>) {
                     }
                 }
                 failed => {
-                    let err = failed
-                        .map_or(ArchiveError::Slow, |answer| answer.err().unwrap_or(ArchiveError::Slow));
+                    let err = failed.ok().and_then(Result::err).unwrap_or(ArchiveError::Slow);
                     tracing::debug!(error = %err, "the shared archive is still unavailable");
                     // Its connections may wait for a host that is gone.
                     archive.discard(archive.database().as_ref());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::codec::{bodies, decode, encode, in_list, mark_changed, post_id, posts, time};
@@ -80,7 +81,7 @@ impl Archive {
 /// The maximum size of the archived posts that a page is compared with, as JSON, in bytes.
 const MAX_RECORD_BYTES: usize = 4 * MAX_PAGE_BYTES;
 
-/// The archived posts that a page lacks and that are counted at a time. The others are counted after these are gone.
+/// The maximum number of missing posts that are counted per page. The rest is counted once these are gone.
 const MAX_UNSEEN: u32 = 5_000;
 
 /// A fetched page, without its posts.
@@ -293,8 +294,7 @@ fn ids_around(slice: &PageSlice) -> BTreeSet<u32> {
 }
 
 /// Counts the archived posts that a page lacks although they are in its range, apart from those that the page was compared
-/// with. There are any number of them if the author has deleted a long history. Returns whether a reader can see a
-/// difference.
+/// with. An author who deletes a long history leaves any number of them. Returns whether a reader can see a difference.
 async fn count_unseen(
     connection: &mut AnyConnection,
     key: i64,
@@ -304,25 +304,26 @@ async fn count_unseen(
 ) -> Result<bool, ArchiveError> {
     let (lowest, highest) = (slice.lowest.get(), slice.highest.get());
     let n_compared = compared.range(lowest..=highest).count();
+    let (Some(oldest), Some(newest)) = (slice.posts.first(), slice.posts.last()) else { return Ok(false) };
     if !slice.is_whole || n_compared > (highest - lowest) as usize {
         return Ok(false);
     }
+    // By the time of publication, because that index has no deleted posts: there may be many more of them.
     let count = in_list(
-        "UPDATE post SET missing = missing + 1 WHERE channel = $1 AND id IN (
-             SELECT id FROM post WHERE channel = $1 AND id > $2 AND id < $3 AND gone IS NULL AND id NOT IN ({})
-             ORDER BY id DESC LIMIT $4)",
+        "UPDATE post SET missing = missing + 1, gone = CASE WHEN missing + 1 >= $7 THEN $8 END
+         WHERE channel = $1 AND id IN (
+             SELECT id FROM post WHERE channel = $1 AND gone IS NULL AND published BETWEEN $2 AND $3
+                 AND id > $4 AND id < $5 AND id NOT IN ({})
+             ORDER BY published DESC, id DESC LIMIT $6)
+         RETURNING gone",
         compared.range(lowest..=highest),
     );
-    let count = count.bind(key).bind(i64::from(lowest)).bind(i64::from(highest)).bind(i64::from(MAX_UNSEEN));
-    if count.execute(&mut *connection).await?.rows_affected() == 0 {
-        return Ok(false);
-    }
-    let mark = sqlx::query(
-        "UPDATE post SET gone = $4 WHERE channel = $1 AND id > $2 AND id < $3 AND gone IS NULL AND missing >= $5",
-    );
-    let mark = mark.bind(key).bind(i64::from(lowest)).bind(i64::from(highest)).bind(now.as_second());
-    let marked = mark.bind(i64::from(MISSES_UNTIL_GONE)).execute(connection).await?;
-    Ok(marked.rows_affected() > 0)
+    let count = count.bind(key).bind(oldest.published.as_second()).bind(newest.published.as_second());
+    let count = count.bind(i64::from(lowest)).bind(i64::from(highest)).bind(i64::from(MAX_UNSEEN));
+    let count = count.bind(i64::from(MISSES_UNTIL_GONE)).bind(now.as_second());
+    let counted = count.fetch_all(connection).await?;
+    let is_gone = |row| Ok::<_, ArchiveError>(time(AnyRow::try_get(row, 0)?).is_some());
+    Ok(counted.iter().map(is_gone).collect::<Result<Vec<_>, _>>()?.contains(&true))
 }
 
 /// Reads the archived posts with these ids.

@@ -55,8 +55,9 @@ fn posts_after_a_deleted_history_are_archived() {
             let history = fake.add_channel(FakeChannel::new(NAME, 100));
             let publish = |n: u32| {
                 let mut history = history.lock().unwrap();
-                for n in 0..n {
-                    history.publish(0, start() + SignedDuration::from_secs(n.into()));
+                for _ in 0..n {
+                    let at = start() + SignedDuration::from_secs(history.next_id.into());
+                    history.publish(0, at);
                 }
             };
             let app = service(&kind, &fake, &HASTY);
