@@ -35,7 +35,7 @@ struct Limits {
     heavy: Semaphore,
 }
 
-/// What a job holds until its end.
+/// A job holds these permits until its end.
 struct Permits<'a> {
     _all: Option<SemaphorePermit<'a>>,
     _heavy: Option<SemaphorePermit<'a>>,

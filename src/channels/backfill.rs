@@ -180,7 +180,7 @@ async fn fill_gaps(
     let mut n_pages = 0;
     // The channel may be refreshed meanwhile, which may open another gap above.
     while n_pages < gap_pages
-        && let Some(gap) = archive.due_gaps(name, now()).await?.into_iter().next()
+        && let Some(gap) = archive.due_gaps(name, now(), Caller::Background).await?.into_iter().next()
     {
         n_pages += 1;
         fetch_gap_page(client, archive, name, gap.below, gap, &now, Priority::Low).await?;

@@ -119,7 +119,12 @@ pub struct Channels {
     /// Refreshes for which no request was sent.
     refusals: Tally,
     refreshes: Arc<SingleFlight<ChannelName, RefreshOutcome>>,
+    /// The background work after merges.
     follow_ups: Arc<SingleFlight<ChannelName, ()>>,
+    /// What waits for these, to repeat them.
+    next_follow_ups: Arc<SingleFlight<ChannelName, ()>>,
+    /// What waits for those of other replicas.
+    followed_replicas: Arc<SingleFlight<ChannelName, ()>>,
     /// Archived channels that are being loaded for pages.
     loads: Arc<SingleFlight<ChannelName, ()>>,
     backfills: Arc<SingleFlight<ChannelName, bool>>,
@@ -161,6 +166,8 @@ impl Channels {
             refusals: Tally::new(),
             refreshes: SingleFlight::new(),
             follow_ups: SingleFlight::new(),
+            next_follow_ups: SingleFlight::new(),
+            followed_replicas: SingleFlight::new(),
             loads: SingleFlight::new(),
             backfills: SingleFlight::new(),
             backfill_permits: Semaphore::new(MAX_RUNNING_BACKFILLS),
@@ -201,7 +208,7 @@ impl Channels {
             if refreshed.is_from_telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
-            loaded = Some(refreshed.snapshot);
+            loaded = Some(refreshed);
         }
         // Kept in case the entry is evicted during the wait.
         let stale = match self.cached(name) {
@@ -211,19 +218,28 @@ impl Channels {
                 drop(self.start_refresh(name));
                 return Ok(cached);
             }
-            None => None,
+            None => match loaded {
+                Some(fresh) if fresh.is_fresh => {
+                    return Ok(self.just_refreshed(name, fresh, CacheStatus::Hit));
+                }
+                evicted => evicted.map(|Refreshed { snapshot, .. }| CachedChannel {
+                    snapshot,
+                    max_age: STALE_MAX_AGE,
+                    status: CacheStatus::Stale { stale_for: Duration::ZERO, error: None },
+                }),
+            },
         };
-        let known = stale.as_ref().map(|cached| Arc::clone(&cached.snapshot)).or(loaded);
+        let was_fresh = stale.as_ref().is_some_and(|cached| matches!(cached.status, CacheStatus::Hit));
+        let known = stale.as_ref().filter(|_| !was_fresh).map(|cached| Arc::clone(&cached.snapshot));
         let (begun, wait) = (Instant::now(), self.config.refresh_wait);
         let refreshed = tokio::time::timeout(wait, self.start_refresh_of(name, known)).await;
         let cached = self.cached(name).map(|(cached, _)| cached);
         match refreshed {
             Ok(Ok(refreshed)) => {
-                if let Some(follow_up) = self.follow_ups.join(name) {
+                if let Some(follow_up) = self.completion(name) {
                     drop(tokio::time::timeout_at(begun + MAX_TELEGRAM_WAIT.min(2 * wait), follow_up).await);
                 }
                 // A fresh channel only lacked posts.
-                let was_fresh = stale.is_some_and(|cached| matches!(cached.status, CacheStatus::Hit));
                 let status = if was_fresh { CacheStatus::Hit } else { CacheStatus::Refreshed };
                 Ok(self.just_refreshed(name, refreshed, status))
             }
@@ -314,7 +330,7 @@ impl Channels {
     /// Returns whether the posts below the newest page of a channel are being fetched, and are likely to arrive in time.
     fn is_being_completed(&self, name: &ChannelName) -> bool {
         let is_quick = |queue_time| queue_time < self.config.refresh_wait;
-        self.follow_ups.join(name).is_some() && self.client.queue_time(Priority::Low).is_some_and(is_quick)
+        self.completion(name).is_some() && self.client.queue_time(Priority::Low).is_some_and(is_quick)
     }
 
     fn served(&self, name: &ChannelName, entry: CacheEntry) -> CachedChannel {

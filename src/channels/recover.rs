@@ -72,5 +72,5 @@ pub(crate) async fn fetch_widget(
 }
 
 fn log_panic(channel: &Channel, post: PostId, err: &JoinError) {
-    tracing::error!(channel = %channel.name, post = %post, error = %err, "the parser panicked");
+    tracing::error!(channel = %channel.name, post = %post, error = %err, "the parser of a post's page panicked");
 }

@@ -32,17 +32,19 @@ pub(super) struct Refreshed {
     pub(super) snapshot: Arc<CompressedSnapshot>,
     /// Telegram was asked; otherwise the snapshot is from the cache or the archive.
     pub(super) is_from_telegram: bool,
+    /// The channel was fetched so recently that Telegram need not be asked.
+    pub(super) is_fresh: bool,
 }
 
 impl Refreshed {
-    fn stored(snapshot: Arc<CompressedSnapshot>) -> Self {
-        Self { snapshot, is_from_telegram: false }
+    fn stored(snapshot: Arc<CompressedSnapshot>, is_fresh: bool) -> Self {
+        Self { snapshot, is_from_telegram: false, is_fresh }
     }
 }
 
 impl Channels {
-    /// Joins the running refresh of a channel, or starts one in its own task. One that is not cached is loaded from the archive
-    /// if it is there, although it may be stale.
+    /// Joins the running refresh of a channel, or starts one in its own task. A channel that is archived but not cached is only
+    /// loaded, although it may be stale.
     pub(super) fn start_refresh(
         self: &Arc<Self>,
         name: &ChannelName,
@@ -84,19 +86,21 @@ impl Channels {
         let cached = self.snapshots.get(name);
         // Another refresh may have finished since the caller looked into the cache.
         if let Some(entry) = cached.as_ref().filter(|entry| entry.remaining().is_ok()) {
-            return Ok(Refreshed::stored(Arc::clone(&entry.snapshot)));
+            return Ok(Refreshed::stored(Arc::clone(&entry.snapshot), true));
         }
         let cached = cached.map(|entry| entry.snapshot).or(known);
         let mut prior = if cached.is_some() { PriorState::Cached } else { PriorState::Unknown };
         if cached.is_none() {
+            let has_gap = self.archive.is_shared() && self.has_due_gap(name).await;
             match self.archive.load(name, Caller::Refresh).await {
                 Ok(Some(archived)) => {
-                    if self.archive.is_shared() {
+                    let is_fresh = self.is_fresh(&archived);
+                    let snapshot = self.cache_archived(name, archived).await;
+                    if has_gap {
                         self.follow_other_replica(name);
                     }
-                    let snapshot = self.cache_archived(name, archived).await;
                     return snapshot
-                        .map(Refreshed::stored)
+                        .map(|snapshot| Refreshed::stored(snapshot, is_fresh))
                         .map_err(|err| self.record_failure(name, err, prior));
                 }
                 Ok(None) => {}
@@ -115,15 +119,13 @@ impl Channels {
             return Err(self.too_busy());
         }
         if let Some(snapshot) = self.wait_for_other_replica(name).await {
-            self.follow_other_replica(name);
-            return Ok(Refreshed::stored(snapshot));
+            return Ok(Refreshed::stored(snapshot, true));
         }
         let fetched = tokio::select! {
             // The request may wait in a queue for much longer than a lease lasts.
             snapshot = self.archived_by_other_replica(name) => {
-                self.follow_other_replica(name);
                 self.archive.release_lease(name.as_str()).await;
-                return Ok(Refreshed::stored(snapshot));
+                return Ok(Refreshed::stored(snapshot, true));
             }
             fetched = self.fetch(name, cached.is_some()) => fetched,
         };
@@ -134,7 +136,7 @@ impl Channels {
         match refreshed {
             Ok(snapshot) => {
                 metrics::refresh("ok".to_owned());
-                Ok(Refreshed { snapshot, is_from_telegram: true })
+                Ok(Refreshed { snapshot, is_from_telegram: true, is_fresh: true })
             }
             Err(error) => {
                 self.archive.release_lease(name.as_str()).await;
@@ -264,10 +266,10 @@ impl Channels {
     pub(super) fn start_follow_up(self: &Arc<Self>, name: &ChannelName, has_hidden: bool) {
         let (channels, after) = (Arc::clone(self), name.clone());
         if let Some(running) = self.follow_ups.join(name) {
-            tokio::spawn(async move {
+            drop(self.next_follow_ups.run(name.clone(), || async move {
                 running.await;
-                channels.start_follow_up(&after, has_hidden);
-            });
+                channels.start_follow_up(&after, true);
+            }));
             return;
         }
         drop(self.follow_ups.run(name.clone(), || async move {
@@ -276,6 +278,11 @@ impl Channels {
                 channels.reload(&after, Caller::Background).await;
             }
         }));
+    }
+
+    /// Joins the background work after the last merge of a channel, of this replica or of another one; `None` if there is none.
+    pub(super) fn completion(&self, name: &ChannelName) -> Option<impl Future + use<>> {
+        self.follow_ups.join(name).or_else(|| self.followed_replicas.join(name))
     }
 
     /// Returns the age of an archived channel, and at which age it is stale.

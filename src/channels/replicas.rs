@@ -21,7 +21,10 @@ const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 impl Channels {
     /// With a shared archive, takes the channel's lease, or waits until the replica that holds it has archived the
     /// channel. Returns what another replica archived; `None` if this replica has to fetch.
-    pub(super) async fn wait_for_other_replica(&self, name: &ChannelName) -> Option<Arc<CompressedSnapshot>> {
+    pub(super) async fn wait_for_other_replica(
+        self: &Arc<Self>,
+        name: &ChannelName,
+    ) -> Option<Arc<CompressedSnapshot>> {
         if !self.archive.is_shared() {
             return None;
         }
@@ -46,7 +49,10 @@ impl Channels {
     }
 
     /// Waits until another replica has archived a fresh page of a channel, and returns it.
-    pub(super) async fn archived_by_other_replica(&self, name: &ChannelName) -> Arc<CompressedSnapshot> {
+    pub(super) async fn archived_by_other_replica(
+        self: &Arc<Self>,
+        name: &ChannelName,
+    ) -> Arc<CompressedSnapshot> {
         let mut notifications = self.archive.notifications();
         loop {
             next_merge(&mut notifications, name).await;
@@ -56,33 +62,44 @@ impl Channels {
         }
     }
 
-    /// Follows the background work of the replica that has merged a page of a channel, so that requests wait for the posts
-    /// below the page here, too.
+    /// Returns whether posts below the page of a channel are missing. To be asked before the channel is loaded from the archive:
+    /// the posts may arrive meanwhile.
+    pub(super) async fn has_due_gap(&self, name: &ChannelName) -> bool {
+        let gaps = self.archive.due_gaps(name, clock::now(), Caller::Refresh).await;
+        gaps.is_ok_and(|gaps| !gaps.is_empty())
+    }
+
+    /// Follows the background work of the replica that has just merged a page of a channel, so that requests wait for the
+    /// posts below the page here, too.
     pub(super) fn follow_other_replica(self: &Arc<Self>, name: &ChannelName) {
+        let is_new = self.snapshots.get(name).is_some_and(|entry| entry.age() < MAX_TELEGRAM_WAIT);
+        if !is_new {
+            return;
+        }
         let (channels, after) = (Arc::clone(self), name.clone());
-        drop(self.follow_ups.run(name.clone(), || async move {
+        drop(self.followed_replicas.run(name.clone(), || async move {
             let until = Instant::now() + MAX_TELEGRAM_WAIT;
             let mut notifications = channels.archive.notifications();
-            let mut has_gap = false;
-            while Instant::now() < until
-                && channels.archive.due_gaps(&after, clock::now()).await.is_ok_and(|gaps| !gaps.is_empty())
-            {
-                has_gap = true;
+            while Instant::now() < until && channels.has_due_gap(&after).await {
                 drop(tokio::time::timeout(LEASE_POLL_INTERVAL, next_merge(&mut notifications, &after)).await);
             }
-            if has_gap {
-                channels.reload(&after, Caller::Background).await;
-            }
+            channels.reload(&after, Caller::Background).await;
         }));
     }
 
     /// Loads a channel from the archive into the cache if it is fresh there.
-    async fn load_fresh(&self, name: &ChannelName) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
+    async fn load_fresh(
+        self: &Arc<Self>,
+        name: &ChannelName,
+    ) -> Result<Option<Arc<CompressedSnapshot>>, ArchiveError> {
+        let has_gap = self.has_due_gap(name).await;
         let archived = self.archive.load(name, Caller::Refresh).await?;
-        match archived.filter(|archived| self.is_fresh(archived)) {
-            Some(archived) => Ok(self.cache_archived(name, archived).await.ok()),
-            None => Ok(None),
+        let Some(archived) = archived.filter(|archived| self.is_fresh(archived)) else { return Ok(None) };
+        let snapshot = self.cache_archived(name, archived).await.ok();
+        if has_gap {
+            self.follow_other_replica(name);
         }
+        Ok(snapshot)
     }
 }
 
@@ -112,9 +129,11 @@ pub(super) async fn follow_notifications(
         };
         let Some(channels) = channels.upgrade() else { return };
         if channels.snapshots.get(&name).is_some() {
-            // Before the channel is fresh, as after a merge of this replica.
-            channels.follow_other_replica(&name);
+            let has_gap = channels.has_due_gap(&name).await;
             channels.reload(&name, Caller::Background).await;
+            if has_gap {
+                channels.follow_other_replica(&name);
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum CliError {
     /// The service does not answer, or not with 200. Holds the socket address and the reason.
     #[error("the service at {0} is not healthy: {1}")]
     Unhealthy(String, String),
-    /// The flags are valid one by one, but make no configuration; or the file of --home-text cannot be read.
+    /// Flags that are valid one by one cannot be used together, or the file of --home-text cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The service or a client cannot start. Holds the cause.

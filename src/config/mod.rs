@@ -80,7 +80,7 @@ pub struct Config {
     pub media_url_ttl: Duration,
 }
 
-/// Why valid flags do not make a configuration.
+/// Why flags that are valid one by one cannot be used together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// Two places for the archive.

@@ -130,8 +130,8 @@ fn weekday(day: &ZonedDateTime, language: Language) -> &'static str {
     language.words().feed.weekdays.get(n).unwrap_or(&"")
 }
 
-/// Returns the body of one post below its time, which links to it, and its author. A sequence of sanitized HTML is sanitized: no element
-/// stays open.
+/// Returns the body of a post below a line with its time, as a link to the post, and its author. A sequence of sanitized HTML
+/// is sanitized: no element stays open.
 fn section(entry: &Entry, zone: &TimeZone, options: &FeedOptions) -> String {
     let day = entry.published.to_zoned_datetime(zone.clone());
     let mut time = day.strftime("%H:%M").to_string();

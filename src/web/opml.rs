@@ -56,7 +56,7 @@ async fn list(
     Ok(respond(opml::write(&list, &note)))
 }
 
-/// What the query of a list names.
+/// The channels and feeds that the query of a list names.
 struct Listed {
     names: Vec<ChannelName>,
     groups: Vec<Group>,

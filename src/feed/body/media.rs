@@ -51,10 +51,10 @@ pub(super) fn picture(
     url: Option<&str>,
     size: Option<Size>,
     target: Option<&str>,
-    in_telegram: &str,
+    fallback: &str,
     links: MediaLinks<'_>,
 ) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, in_telegram, links));
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, fallback, links));
 }
 
 /// Writes a figure with a video player, or a link if the video cannot be embedded.
@@ -126,18 +126,18 @@ fn player(
 }
 
 /// Writes a picture that links to `target`. A picture without a URL, or on a host whose files are not embedded, is only a
-/// link: to `target`, else see [`MediaLinks::link`] with `in_telegram`.
+/// link: to `target`, else see [`MediaLinks::link`] with `fallback`.
 fn linked_picture(
     out: &mut String,
     label: &str,
     url: Option<&str>,
     size: Option<Size>,
     target: Option<&str>,
-    in_telegram: &str,
+    fallback: &str,
     links: MediaLinks<'_>,
 ) {
     let Some(source) = url.and_then(|url| links.url(FileKind::Jpeg, url)) else {
-        return html::link(out, label, target.or(Some(links.link(url, in_telegram))));
+        return html::link(out, label, target.or(Some(links.link(url, fallback))));
     };
     let target = target.filter(|target| html::is_linkable(target));
     if let Some(target) = target {

@@ -13,7 +13,7 @@ use crate::web::error::Error;
 use crate::web::query;
 use crate::web::state::AppState;
 
-/// The posts of a page, unless its URL wants another number. A feed has all of more than a day, which may be many.
+/// The posts of a page, unless its URL wants another number. A feed has all posts of 26 hours, which may be many.
 const POSTS_PER_PAGE: u8 = 20;
 
 /// The query of a page of posts.

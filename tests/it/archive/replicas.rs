@@ -119,7 +119,7 @@ fn missed_posts_reach_the_readers_of_all_replicas() {
         let answer = http::receive(reader, "GET");
         let feed = answer.text();
         let has = |id: &u32| feed.contains(&format!("<guid>https://t.me/twin_piers/{id}<"));
-        assert_eq!((21..=50).filter(has).count(), 30);
+        assert_eq!((21..=50).filter(has).count(), 30, "{:?}", answer.header("Cache-Status"));
     }
     assert_eq!(fake.count(older), 1);
 }
