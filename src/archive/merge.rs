@@ -216,7 +216,7 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     post.revision = known.revision;
     if same_media(known, &post) {
         post.file_sizes.clone_from(&known.file_sizes);
-        keep_urls(known, &mut post);
+        keep_files(known, &mut post);
     }
     if post.only_in_telegram.is_some() && has_content(known) {
         // The page hides the content, but it was shown before or has been recovered.
@@ -236,14 +236,18 @@ fn seen_again(before: &Record, mut post: Post, now: Timestamp) -> Option<Record>
     differs.then_some(Record { post, missing: 0, gone: None, parser_version: PARSER_VERSION })
 }
 
-/// Keeps the URLs of the same media where the page lacks them.
-fn keep_urls(known: &Post, post: &mut Post) {
-    for (known, medium) in known.media.iter().zip(&mut post.media) {
-        if let (Media::Photo { url: known, .. }, Media::Photo { url, .. })
-        | (Media::Voice { url: known, .. }, Media::Voice { url, .. }) = (known, medium)
-            && url.is_none()
-        {
-            url.clone_from(known);
+/// Keeps the URLs and file numbers of the same media where the page lacks them.
+fn keep_files(known: &Post, post: &mut Post) {
+    for pair in known.media.iter().zip(&mut post.media) {
+        match pair {
+            (Media::Photo { url: known, file: number, .. }, Media::Photo { url, file, .. }) => {
+                *url = url.take().or_else(|| known.clone());
+                *file = file.or(*number);
+            }
+            (Media::Voice { url: known, .. }, Media::Voice { url, .. }) => {
+                *url = url.take().or_else(|| known.clone());
+            }
+            _ => {}
         }
     }
 }

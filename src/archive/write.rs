@@ -81,7 +81,8 @@ impl Archive {
 /// The maximum size of the archived posts that a page is compared with, as JSON, in bytes.
 const MAX_RECORD_BYTES: usize = 4 * MAX_PAGE_BYTES;
 
-/// The maximum number of missing posts that are counted per page. The rest is counted once these are gone.
+/// The maximum number of missing posts that are counted per page, the oldest first: if newer ones went before them, feeds
+/// would show these in their place. The rest is counted once these are gone.
 const MAX_UNSEEN: u32 = 5_000;
 
 /// A fetched page, without its posts.
@@ -314,7 +315,7 @@ async fn count_unseen(
          WHERE channel = $1 AND id IN (
              SELECT id FROM post WHERE channel = $1 AND gone IS NULL AND published BETWEEN $2 AND $3
                  AND id > $4 AND id < $5 AND id NOT IN ({})
-             ORDER BY published DESC, id DESC LIMIT $6)
+             ORDER BY published, id LIMIT $6)
          RETURNING gone",
         compared.range(lowest..=highest),
     );

@@ -18,6 +18,9 @@ const LEASE_WAIT: Duration = Duration::from_secs(6);
 /// How often it checks the archive during that wait, in case a notification was lost.
 const LEASE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// After this time without a merged page, a replica no longer fills a gap: it may have reached its number of pages.
+const MAX_SILENCE: Duration = Duration::from_secs(3);
+
 impl Channels {
     /// With a shared archive, takes the channel's lease, or waits until the replica that holds it has archived the
     /// channel. Returns what another replica archived; `None` if this replica has to fetch.
@@ -73,15 +76,21 @@ impl Channels {
     /// posts below the page here, too.
     pub(super) fn follow_other_replica(self: &Arc<Self>, name: &ChannelName) {
         let is_new = self.snapshots.get(name).is_some_and(|entry| entry.age() < MAX_TELEGRAM_WAIT);
-        if !is_new {
+        if !is_new || self.config.gap_pages == 0 {
             return;
         }
         let (channels, after) = (Arc::clone(self), name.clone());
         drop(self.followed_replicas.run(name.clone(), || async move {
-            let until = Instant::now() + MAX_TELEGRAM_WAIT;
+            let (begun, mut last_merge) = (Instant::now(), Instant::now());
             let mut notifications = channels.archive.notifications();
-            while Instant::now() < until && channels.has_due_gap(&after).await {
-                drop(tokio::time::timeout(LEASE_POLL_INTERVAL, next_merge(&mut notifications, &after)).await);
+            while begun.elapsed() < MAX_TELEGRAM_WAIT
+                && last_merge.elapsed() < MAX_SILENCE
+                && channels.has_due_gap(&after).await
+            {
+                let merge = next_merge(&mut notifications, &after);
+                if tokio::time::timeout(LEASE_POLL_INTERVAL, merge).await.is_ok() {
+                    last_merge = Instant::now();
+                }
             }
             channels.reload(&after, Caller::Background).await;
         }));

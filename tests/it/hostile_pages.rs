@@ -219,8 +219,8 @@ async fn page_that_spans_the_whole_archive_is_merged_in_steps() {
         let page = archive.feed_page(&name, request, Caller::Refresh).await.unwrap().unwrap();
         next_older.push(page.snapshot.unwrap().posts[0].id.get());
     }
-    // A post is gone after two pages that lack it, and each page counts 5,000 posts.
-    assert_eq!(next_older, [11_999, 6_989, 6_989, 1_989, 1_989, 1]);
+    // A post is gone after two pages that lack it, and each page counts 5,000 posts: of the others, the newest ones last.
+    assert_eq!(next_older, [11_999, 11_989, 11_989, 11_989, 11_989, 1]);
 }
 
 #[test]
