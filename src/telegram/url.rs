@@ -47,8 +47,8 @@ pub(super) fn is_telegram(url: &Url) -> bool {
 
 /// Returns the URL of Telegram's search for a text in a channel, as hashtags on its preview page have it.
 pub(super) fn search_url(name: &ChannelName, text: &str) -> String {
-    let text = form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    format!("https://{}/s/{name}?q={text}", PREVIEW_HOSTS[0])
+    let (path, query) = page_path(name, PageRequest::Search(text));
+    format!("https://{}{path}?{}", PREVIEW_HOSTS[0], query.unwrap_or_default())
 }
 
 /// Returns the URL of a channel: `https://t.me/NAME`.
