@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::codec::{bodies, decode, encode, in_list, mark_changed, post_id, posts, time};
@@ -322,9 +321,12 @@ async fn count_unseen(
     let count = count.bind(key).bind(oldest.published.as_second()).bind(newest.published.as_second());
     let count = count.bind(i64::from(lowest)).bind(i64::from(highest)).bind(i64::from(MAX_UNSEEN));
     let count = count.bind(i64::from(MISSES_UNTIL_GONE)).bind(now.as_second());
-    let counted = count.fetch_all(connection).await?;
-    let is_gone = |row| Ok::<_, ArchiveError>(time(AnyRow::try_get(row, 0)?).is_some());
-    Ok(counted.iter().map(is_gone).collect::<Result<Vec<_>, _>>()?.contains(&true))
+    for row in count.fetch_all(connection).await? {
+        if time(row.try_get(0)?).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads the archived posts with these ids.
