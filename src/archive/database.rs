@@ -157,7 +157,7 @@ impl Database {
 
     /// Returns whether the files of a SQLite database have their names.
     pub(super) fn is_in_place(&self, file: &Path) -> bool {
-        self.files.is_none_or(|files| files.place(file) == FileState::Unchanged)
+        self.files.is_none_or(|files| files.state(file) == FileState::Unchanged)
     }
 
     /// Returns the size of the tables in bytes.
@@ -232,7 +232,7 @@ impl OpenFiles {
     }
 
     /// Returns whether the open files still have their names.
-    pub(super) fn place(&self, file: &Path) -> FileState {
+    pub(super) fn state(&self, file: &Path) -> FileState {
         let found = Self::of(file);
         if found.main != self.main {
             let is_empty = std::fs::metadata(file).map_or(true, |found| found.len() == 0);

@@ -94,22 +94,22 @@ impl Archive {
             self.report_incident("the ballast was removed; wrote it again");
         }
         let Some(database) = self.database() else { return locked };
-        let place = database.files.map_or(FileState::Unchanged, |files| files.place(file));
+        let state = database.files.map_or(FileState::Unchanged, |files| files.state(file));
         match locked {
-            Ok(()) if place == FileState::Unchanged => {
+            Ok(()) if state == FileState::Unchanged => {
                 self.watch().found = None;
                 Ok(())
             }
             Ok(()) => {
-                let found = Some((place, stamp(file)));
+                let found = Some((state, stamp(file)));
                 if is_last || std::mem::replace(&mut self.watch().found, found) == found {
-                    self.leave(&database, file, place, true).await?;
+                    self.leave(&database, file, state, true).await?;
                 }
                 Ok(())
             }
             // The directory now belongs to another service, so this one must not use it.
             Err(err @ ArchiveError::InUse(_)) => {
-                self.leave(&database, file, place, false).await?;
+                self.leave(&database, file, state, false).await?;
                 Err(err)
             }
             Err(err) => Err(err),
@@ -122,14 +122,14 @@ impl Archive {
         &self,
         database: &Arc<Database>,
         file: &Path,
-        place: FileState,
+        state: FileState,
         is_ours: bool,
     ) -> Result<(), ArchiveError> {
         let Some(files) = database.files else { return Ok(()) };
         // With the only connection for writing, nothing is written after the copy.
         let writer = tokio::time::timeout(BACKGROUND_TIMEOUT, database.writes.acquire());
         let mut writer = writer.await.map_err(|_| ArchiveError::Slow)??;
-        match save(&mut writer, files, file, place, is_ours).await {
+        match save(&mut writer, files, file, state, is_ours).await {
             Ok(None) => {}
             Ok(Some(incident)) => self.report_incident(incident),
             Err(ArchiveError::Damaged(why)) => {
@@ -179,14 +179,14 @@ async fn save(
     writer: &mut AnyConnection,
     files: OpenFiles,
     file: &Path,
-    place: FileState,
+    state: FileState,
     is_ours: bool,
 ) -> Result<Option<&'static str>, ArchiveError> {
     let cannot = |err: std::io::Error| {
         let folder = file.parent().unwrap_or(file).to_owned();
         ArchiveError::NotWritable { folder, why: err.to_string() }
     };
-    Ok(match place {
+    Ok(match state {
         FileState::Unchanged => None,
         FileState::WithoutWal => {
             if integer(writer, "PRAGMA wal_checkpoint(TRUNCATE)").await? != 0 {

@@ -199,17 +199,17 @@ impl OldUrl<'_> {
     }
 
     /// Returns the bridge with URLs of this kind that the user has named for a host, or for all hosts.
-    fn bridge(&self, host: Option<&str>, place: UrlPart) -> Option<&'static Bridge> {
+    fn bridge(&self, host: Option<&str>, part: UrlPart) -> Option<&'static Bridge> {
         self.named.iter().filter(|from| from.host.as_deref() == host).find_map(|from| match from.origin {
-            Origin::Bridge(bridge) if bridge.place == place => Some(bridge),
+            Origin::Bridge(bridge) if bridge.part == part => Some(bridge),
             _ => None,
         })
     }
 
     /// Sets the option `ids`, if the user has named a bridge with URLs of this kind.
-    fn set_ids(&self, moved: &mut Moved, place: UrlPart, written: &str) {
-        let of_host = self.host().and_then(|host| self.bridge(Some(host), place));
-        if let Some(bridge) = of_host.or_else(|| self.bridge(None, place)) {
+    fn set_ids(&self, moved: &mut Moved, part: UrlPart, written: &str) {
+        let of_host = self.host().and_then(|host| self.bridge(Some(host), part));
+        if let Some(bridge) = of_host.or_else(|| self.bridge(None, part)) {
             moved.set_ids(bridge.ids, written);
         }
     }

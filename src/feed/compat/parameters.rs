@@ -38,20 +38,20 @@ impl<'a> Parameters<'a> {
         parameters.iter().any(|parameter| self.get(parameter).is_some())
     }
 
-    /// Returns whether there is a parameter that the table has in this place.
-    pub(super) fn have_any_of(&self, place: UrlPart) -> bool {
-        RULES.iter().any(|rule| rule.place == place && self.get(rule.parameter).is_some())
+    /// Returns whether there is a parameter that the table has in this part of a URL.
+    pub(super) fn have_any_of(&self, part: UrlPart) -> bool {
+        RULES.iter().any(|rule| rule.part == part && self.get(rule.parameter).is_some())
     }
 
-    /// Applies the table's rules for these places. Parameters without a rule are lost.
-    pub(super) fn apply(&self, moved: &mut Moved, places: &[UrlPart]) {
+    /// Applies the table's rules for these parts. Parameters without a rule are lost.
+    pub(super) fn apply(&self, moved: &mut Moved, parts: &[UrlPart]) {
         for (n, (key, value)) in self.0.iter().enumerate() {
             let is_repeated = self.0[..n].iter().any(|(earlier, _)| earlier == key);
-            let rule = RULES.iter().find(|rule| rule.parameter == key && places.contains(&rule.place));
+            let rule = RULES.iter().find(|rule| rule.parameter == key && parts.contains(&rule.part));
             match rule {
                 _ if is_repeated => {}
                 Some(rule) => self.apply_rule(moved, rule.becomes, key, value),
-                None if places.contains(&UrlPart::Merge) && key.starts_with("feed_") => {}
+                None if parts.contains(&UrlPart::Merge) && key.starts_with("feed_") => {}
                 None => moved.lose(key),
             }
         }

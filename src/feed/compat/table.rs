@@ -58,7 +58,7 @@ pub(super) enum Becomes {
 
 /// A parameter of another bridge.
 pub(super) struct Rule {
-    pub(super) place: UrlPart,
+    pub(super) part: UrlPart,
     pub(super) parameter: &'static str,
     pub(super) becomes: Becomes,
     /// A query with the parameter, and the query that it becomes.
@@ -67,13 +67,13 @@ pub(super) struct Rule {
 }
 
 const fn rule(
-    place: UrlPart,
+    part: UrlPart,
     parameter: &'static str,
     becomes: Becomes,
     from: &'static str,
     to: &'static str,
 ) -> Rule {
-    Rule { place, parameter, becomes, example: (from, to) }
+    Rule { part, parameter, becomes, example: (from, to) }
 }
 
 use Becomes::{
@@ -189,16 +189,16 @@ pub(super) enum Ids {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bridge {
     pub(super) name: &'static str,
-    pub(super) place: UrlPart,
+    pub(super) part: UrlPart,
     pub(super) ids: Ids,
 }
 
 /// The bridges that `--moved-from` can name.
 pub(super) const BRIDGES: &[Bridge] = &[
     // With a TELEGRAM_SESSION, which RSSHub does not use for URLs with route parameters.
-    Bridge { name: "rsshub-session", place: Rsshub, ids: Ids::Named("preview") },
-    Bridge { name: "tgfeed", place: Rsshub, ids: Ids::Named("number") },
-    Bridge { name: "tg2rss", place: Rsshub, ids: Ids::AsWritten },
-    Bridge { name: "tg.i-c-a.su", place: NamePath, ids: Ids::AsWritten },
-    Bridge { name: "telegram2rss", place: NamePath, ids: Ids::Named("bare") },
+    Bridge { name: "rsshub-session", part: Rsshub, ids: Ids::Named("preview") },
+    Bridge { name: "tgfeed", part: Rsshub, ids: Ids::Named("number") },
+    Bridge { name: "tg2rss", part: Rsshub, ids: Ids::AsWritten },
+    Bridge { name: "tg.i-c-a.su", part: NamePath, ids: Ids::AsWritten },
+    Bridge { name: "telegram2rss", part: NamePath, ids: Ids::Named("bare") },
 ];

@@ -15,7 +15,7 @@ fn moved(url: &str, named: &[&str]) -> Moved {
 fn every_rule_does_what_its_example_says() {
     for rule in RULES {
         let (from, to) = rule.example;
-        let url = match rule.place {
+        let url = match rule.part {
             UrlPart::RouteParams => format!("https://h/telegram/channel/harbour_news/{from}"),
             UrlPart::Rsshub => format!("https://h/telegram/channel/harbour_news?{from}"),
             UrlPart::RssBridge => {
