@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::backlog::NewChannel;
 use super::plan::Plan;
+use super::refresh::Source;
 use super::{Channels, Failure, Visitor};
 use crate::clock;
 use crate::metrics;
@@ -177,10 +178,12 @@ impl Channels {
     async fn prefetch(self: &Arc<Self>, name: &ChannelName) {
         let mut outcome = self.start_refresh(name).await;
         // A channel that was not cached is loaded from the archive first, and may be stale.
-        if let Some(loaded) = outcome.as_ref().ok().filter(|refreshed| !refreshed.is_from_telegram) {
+        if let Some(loaded) = outcome.as_ref().ok().filter(|refreshed| refreshed.source != Source::Telegram) {
             outcome = self.start_refresh_of(name, Some(Arc::clone(&loaded.snapshot))).await;
         }
-        if outcome.is_ok_and(|refreshed| refreshed.is_from_telegram) && self.followed().prepared(name) {
+        if outcome.is_ok_and(|refreshed| refreshed.source == Source::Telegram)
+            && self.followed().prepared(name)
+        {
             metrics::prefetch("unused");
         }
     }

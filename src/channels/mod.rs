@@ -59,7 +59,7 @@ use budget::MAX_TELEGRAM_WAIT;
 use counts::CountsCache;
 use failures::Failures;
 use followed::Followed;
-use refresh::{RefreshOutcome, Refreshed};
+use refresh::{RefreshOutcome, Refreshed, Source};
 use search::Searches;
 use snapshot_cache::{CacheEntry, SnapshotCache};
 use unarchived::Unarchived;
@@ -205,7 +205,7 @@ impl Channels {
         let mut loaded = None;
         if self.snapshots.get(name).is_none() {
             let refreshed = self.fetch_new(name, visitor).await?;
-            if refreshed.is_from_telegram {
+            if refreshed.source == Source::Telegram {
                 return Ok(self.just_refreshed(name, refreshed, CacheStatus::Miss));
             }
             loaded = Some(refreshed);
@@ -219,7 +219,7 @@ impl Channels {
                 return Ok(cached);
             }
             None => match loaded {
-                Some(fresh) if fresh.is_fresh => {
+                Some(fresh) if fresh.source == Source::Fresh => {
                     return Ok(self.just_refreshed(name, fresh, CacheStatus::Hit));
                 }
                 evicted => evicted.map(|Refreshed { snapshot, .. }| CachedChannel {

@@ -30,15 +30,23 @@ pub(super) type RefreshOutcome = Result<Refreshed, Failure>;
 #[derive(Clone)]
 pub(super) struct Refreshed {
     pub(super) snapshot: Arc<CompressedSnapshot>,
-    /// Telegram was asked; otherwise the snapshot is from the cache or the archive.
-    pub(super) is_from_telegram: bool,
-    /// The channel was fetched so recently that Telegram need not be asked.
-    pub(super) is_fresh: bool,
+    pub(super) source: Source,
+}
+
+/// Where a refreshed snapshot comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Telegram was asked.
+    Telegram,
+    /// The cache or the archive. It was fetched so recently that Telegram need not be asked.
+    Fresh,
+    /// The archive. Telegram has not been asked yet, although the snapshot is stale.
+    Stale,
 }
 
 impl Refreshed {
-    fn stored(snapshot: Arc<CompressedSnapshot>, is_fresh: bool) -> Self {
-        Self { snapshot, is_from_telegram: false, is_fresh }
+    fn fresh(snapshot: Arc<CompressedSnapshot>) -> Self {
+        Self { snapshot, source: Source::Fresh }
     }
 }
 
@@ -86,7 +94,7 @@ impl Channels {
         let cached = self.snapshots.get(name);
         // Another refresh may have finished since the caller looked into the cache.
         if let Some(entry) = cached.as_ref().filter(|entry| entry.remaining().is_ok()) {
-            return Ok(Refreshed::stored(Arc::clone(&entry.snapshot), true));
+            return Ok(Refreshed::fresh(Arc::clone(&entry.snapshot)));
         }
         let cached = cached.map(|entry| entry.snapshot).or(known);
         let mut prior = if cached.is_some() { PriorState::Cached } else { PriorState::Unknown };
@@ -94,13 +102,13 @@ impl Channels {
             let has_gap = self.archive.is_shared() && self.has_due_gap(name).await;
             match self.archive.load(name, Caller::Refresh).await {
                 Ok(Some(archived)) => {
-                    let is_fresh = self.is_fresh(&archived);
+                    let source = if self.is_fresh(&archived) { Source::Fresh } else { Source::Stale };
                     let snapshot = self.cache_archived(name, archived).await;
                     if has_gap {
                         self.follow_other_replica(name);
                     }
                     return snapshot
-                        .map(|snapshot| Refreshed::stored(snapshot, is_fresh))
+                        .map(|snapshot| Refreshed { snapshot, source })
                         .map_err(|err| self.record_failure(name, err, prior));
                 }
                 Ok(None) => {}
@@ -119,13 +127,13 @@ impl Channels {
             return Err(self.too_busy());
         }
         if let Some(snapshot) = self.wait_for_other_replica(name).await {
-            return Ok(Refreshed::stored(snapshot, true));
+            return Ok(Refreshed::fresh(snapshot));
         }
         let fetched = tokio::select! {
             // The request may wait in a queue for much longer than a lease lasts.
             snapshot = self.archived_by_other_replica(name) => {
                 self.archive.release_lease(name.as_str()).await;
-                return Ok(Refreshed::stored(snapshot, true));
+                return Ok(Refreshed::fresh(snapshot));
             }
             fetched = self.fetch(name, cached.is_some()) => fetched,
         };
@@ -136,7 +144,7 @@ impl Channels {
         match refreshed {
             Ok(snapshot) => {
                 metrics::refresh("ok".to_owned());
-                Ok(Refreshed { snapshot, is_from_telegram: true, is_fresh: true })
+                Ok(Refreshed { snapshot, source: Source::Telegram })
             }
             Err(error) => {
                 self.archive.release_lease(name.as_str()).await;
@@ -280,7 +288,8 @@ impl Channels {
         }));
     }
 
-    /// Joins the background work after the last merge of a channel, of this replica or of another one; `None` if there is none.
+    /// Joins the background work after the last merge of a channel, by this replica or another one. Returns `None` if none is
+    /// running.
     pub(super) fn completion(&self, name: &ChannelName) -> Option<impl Future + use<>> {
         self.follow_ups.join(name).or_else(|| self.followed_replicas.join(name))
     }
