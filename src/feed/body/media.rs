@@ -23,7 +23,7 @@ pub(super) fn write(
     match medium {
         Media::Photo { url, size, item, .. } => {
             let in_telegram = html::item_url(permalink, *item);
-            picture(out, words.photo, url.as_deref(), *size, None, &in_telegram, links);
+            picture(out, words.photo, url.as_deref(), *size, PicturePage::Fallback(&in_telegram), links);
         }
         Media::Video(medium) => video(out, medium, &html::item_url(permalink, medium.item), links, words),
         Media::Voice { url, seconds } => voice(out, url.as_deref(), *seconds, permalink, links, words),
@@ -44,17 +44,25 @@ fn caption(out: &mut String, fill: impl FnOnce(&mut String)) {
     html::block(out, "figcaption", fill);
 }
 
-/// Writes a figure with a picture; see [`linked_picture`].
+/// The page of a picture.
+#[derive(Clone, Copy)]
+pub(super) enum PicturePage<'a> {
+    /// The picture links to it.
+    Linked(&'a str),
+    /// Only a link in place of a picture that is not embedded leads to it; see [`MediaLinks::link`].
+    Fallback(&'a str),
+}
+
+/// Writes a figure with a picture, or with a link in its place.
 pub(super) fn picture(
     out: &mut String,
     label: &str,
     url: Option<&str>,
     size: Option<Size>,
-    target: Option<&str>,
-    fallback: &str,
+    page: PicturePage<'_>,
     links: MediaLinks<'_>,
 ) {
-    html::group(out, "figure", |out| linked_picture(out, label, url, size, target, fallback, links));
+    html::group(out, "figure", |out| linked_picture(out, label, url, size, page, links));
 }
 
 /// Writes a figure with a video player, or a link if the video cannot be embedded.
@@ -72,7 +80,7 @@ pub(super) fn video(
         if let Some(source) = &source {
             player(out, label, source, poster, video.size, links);
         } else if let Some(poster) = poster {
-            linked_picture(out, label, Some(poster), video.size, Some(permalink), permalink, links);
+            linked_picture(out, label, Some(poster), video.size, PicturePage::Linked(permalink), links);
         }
         if source.is_some() && video.seconds.is_none() {
             // The player itself says that it is a video.
@@ -125,21 +133,26 @@ fn player(
     out.push_str("</video>");
 }
 
-/// Writes a picture that links to `target`. A picture without a URL, or on a host whose files are not embedded, is only a
-/// link: to `target`, else see [`MediaLinks::link`] with `fallback`.
+/// Writes a picture. One without a URL, or on a host whose files are not embedded, is only a link.
 fn linked_picture(
     out: &mut String,
     label: &str,
     url: Option<&str>,
     size: Option<Size>,
-    target: Option<&str>,
-    fallback: &str,
+    page: PicturePage<'_>,
     links: MediaLinks<'_>,
 ) {
     let Some(source) = url.and_then(|url| links.url(FileKind::Jpeg, url)) else {
-        return html::link(out, label, target.or(Some(links.link(url, fallback))));
+        let target = match page {
+            PicturePage::Linked(page) => page,
+            PicturePage::Fallback(page) => links.link(url, page),
+        };
+        return html::link(out, label, Some(target));
     };
-    let target = target.filter(|target| html::is_linkable(target));
+    let target = match page {
+        PicturePage::Linked(page) if html::is_linkable(page) => Some(page),
+        PicturePage::Linked(_) | PicturePage::Fallback(_) => None,
+    };
     if let Some(target) = target {
         html::open_link(out, target);
     }
@@ -207,7 +220,14 @@ fn sticker(
         }
         StickerFormat::Webm | StickerFormat::Tgs => {
             if let Some(still) = still {
-                linked_picture(out, words.sticker, Some(still), None, None, permalink, links);
+                linked_picture(
+                    out,
+                    words.sticker,
+                    Some(still),
+                    None,
+                    PicturePage::Fallback(permalink),
+                    links,
+                );
             }
             // The file is not linked: readers cannot display it, and its URL expires.
             caption(out, |out| html::link(out, words.animated_sticker, Some(permalink)));
@@ -246,7 +266,7 @@ fn location(
     };
     match map.filter(|map| links.url(FileKind::Jpeg, map).is_some()) {
         Some(map) => html::group(out, "figure", |out| {
-            linked_picture(out, words.map, Some(map), None, Some(&target), &target, links);
+            linked_picture(out, words.map, Some(map), None, PicturePage::Linked(&target), links);
             caption(out, describe);
         }),
         None => html::block(out, "p", describe),
@@ -287,7 +307,7 @@ fn offer(out: &mut String, offer: &GameOrInvoice, permalink: &str, links: MediaL
             }
         });
         if let Some(image) = &offer.image {
-            picture(out, words.picture, Some(image), None, None, permalink, links);
+            picture(out, words.picture, Some(image), None, PicturePage::Fallback(permalink), links);
         }
     });
 }

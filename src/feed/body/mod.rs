@@ -106,8 +106,15 @@ fn figure(
 ) {
     let links = links.at(MediaSlot::Medium(n));
     match (post.media.get(n), target) {
-        (Some(Media::Photo { url, size, .. }), Some(linked)) => {
-            media::picture(out, words.photo, url.as_deref(), *size, target, linked, links);
+        (Some(Media::Photo { url, size, .. }), Some(target)) => {
+            media::picture(
+                out,
+                words.photo,
+                url.as_deref(),
+                *size,
+                media::PicturePage::Linked(target),
+                links,
+            );
         }
         (Some(medium), _) => media::write(out, medium, &post.permalink, links, words),
         (None, _) => {}
@@ -213,7 +220,14 @@ fn link_preview(out: &mut String, preview: &LinkPreview, links: MediaLinks<'_>, 
             };
             media::video(out, &video, &preview.url, links, words);
         } else if let Some(image) = &preview.image {
-            media::picture(out, words.picture, Some(image), None, target, &preview.url, links);
+            media::picture(
+                out,
+                words.picture,
+                Some(image),
+                None,
+                media::PicturePage::Linked(&preview.url),
+                links,
+            );
         } else if preview.site.is_none() && preview.title.is_none() {
             html::group(out, "p", |out| html::link(out, &preview.url, target));
         }
